@@ -1,0 +1,126 @@
+"""Names to classes. A part registers itself once, with a typed Config beside it, and is known to Hydra by that name.
+
+A name is resolved here and nowhere else: no YAML and no checkpoint holds a dotted path, so loading never runs foreign code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field, is_dataclass, make_dataclass
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from hydra.core.config_store import ConfigStore
+
+Part = TypeVar("Part")
+
+
+def closest(name: str, known: list[str]) -> str:
+    """A sentence that names the likeliest intended name, or lists the known ones."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Part]):
+    name: str
+    part: type[Part]
+    config: type  # the part's Config with its `name` added
+
+
+def schema(group: str, name: str):
+    """Class decorator: make a config dataclass known to Hydra as `<group>/_<name>`, found under the key `<group>`."""
+
+    def store(config: type) -> type:
+        ConfigStore.instance().store(group=group, name=f"_{name}", node=config, package=group)
+        return config
+
+    return store
+
+
+class Registry(Generic[Part]):
+    """All parts of one kind. `group` is the Hydra group and the folder of their YAML files."""
+
+    def __init__(self, group: str, *, package: str):
+        self.group = group
+        self.package = package
+        self._entries: dict[str, Entry[Part]] = {}
+
+    def __call__(self, name: str):
+        """Class decorator: `@BACKBONES("mixer")`. The class must hold a dataclass called Config."""
+
+        def register(part: type[Part]) -> type[Part]:
+            config = getattr(part, "Config", None)
+            if not (inspect.isclass(config) and is_dataclass(config)):
+                raise TypeError(f"{part.__name__} needs a nested dataclass Config to be registered as {name!r}")
+            known = self._entries.get(name)
+            if known is not None and known.part.__qualname__ != part.__qualname__:
+                raise ValueError(f"{self.group} {name!r} is taken by {known.part.__module__}; choose another name")
+            typed = make_dataclass(config.__name__, [("name", str, field(default=name))], bases=(config,))
+            typed.__module__, typed.__qualname__ = part.__module__, f"{part.__qualname__}.Config"
+            self._entries[name] = Entry(name, part, typed)
+            schema(self.group, name)(typed)
+            return part
+
+        return register
+
+    def discover(self) -> None:
+        """Import the built-in parts and those of the entry point group `tsfm.<group>s`."""
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for point in entry_points(group=f"tsfm.{self.group}s"):
+            point.load()
+
+    def entry(self, name: str) -> Entry[Part]:
+        if name not in self._entries:
+            self.discover()
+        if name not in self._entries:
+            raise ValueError(f"unknown {self.group} {name!r}; {closest(name, list(self._entries))}")
+        return self._entries[name]
+
+    def build(self, config: Any, **grid: Any) -> Part:
+        """The part that a typed config names, built from it."""
+        return self.entry(config.name).part(config, **grid)
+
+    def config(self, values: dict[str, Any]) -> Any:
+        """A typed config from plain values, as read from a checkpoint; a wrong key names itself."""
+        values = dict(values)
+        if "name" not in values:
+            raise ValueError(f"a {self.group} config needs a name; found the keys {sorted(values)}")
+        typed = self.entry(values["name"]).config
+        fields = list(typed.__dataclass_fields__)
+        for key in values:
+            if key not in fields:
+                raise ValueError(f"{self.group}.{key} is not a setting of {values['name']!r}; {closest(key, fields)}")
+        return typed(**values)
+
+    def names(self) -> list[str]:
+        self.discover()
+        return sorted(self._entries)
+
+    def __iter__(self) -> Iterator[Entry[Part]]:
+        return iter([self._entries[name] for name in self.names()])
+
+
+BACKBONES: Registry[Any] = Registry("backbone", package="tsfm.model.backbones")
+HEADS: Registry[Any] = Registry("head", package="tsfm.model")
+SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
+TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
+BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench")
+REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
+
+# Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.
+SCHEMAS = ("tsfm.model.model", "tsfm.data.module", "tsfm.train.optim", "tsfm.train.trainer", "tsfm.bench.protocols")
+
+
+def discover_all() -> None:
+    """Make every part and every config schema known to Hydra."""
+    for registry in REGISTRIES:
+        registry.discover()
+    for module in SCHEMAS:
+        importlib.import_module(module)

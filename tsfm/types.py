@@ -1,0 +1,102 @@
+"""The values that travel between the rooms: Batch -> Problem -> Answer, and the Grid a network is built on.
+
+Legend of letters, the same in every file:
+B batch, C channels, T steps in the window (context and horizon together), H horizon, S steps in a patch, P patches,
+D width, N heads, K head width, Q quantile levels, M classes, J SSM state.
+
+Every mask is named by what True means. Time runs along the last axis of `values`, oldest first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+Self = TypeVar("Self", bound="_Travels")
+
+
+class _Travels:
+    """A frozen bundle of tensors that can move to a device; Lightning does not move a frozen dataclass by itself."""
+
+    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+        moved = {
+            field.name: value.to(*args, **kwargs)
+            for field in fields(self)  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+def _same_shape(name: str, tensor: Tensor, like: Tensor) -> None:
+    if tensor.shape != like.shape:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected that of values, {tuple(like.shape)}")
+
+
+def _need_mask(name: str, tensor: Tensor) -> None:
+    if tensor.dtype != torch.bool:
+        raise ValueError(f"{name} has dtype {tensor.dtype}; expected torch.bool")
+
+
+@dataclass(frozen=True)
+class Batch(_Travels):
+    """What the data is: windows of series. A step nobody observed has `observed` False and the value 0."""
+
+    values: Float[Tensor, "B C T"]
+    observed: Bool[Tensor, "B C T"]
+    label: Tensor | None = None  # [B] class index or number for the whole window
+    key: Int[Tensor, "B 2"] | None = None  # (series index in its store, first step of the window)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3:
+            raise ValueError(f"values has shape {tuple(self.values.shape)}; expected [batch, channels, steps]")
+        if not self.values.is_floating_point():
+            raise ValueError(f"values has dtype {self.values.dtype}; expected a floating-point type")
+        _same_shape("observed", self.observed, self.values)
+        _need_mask("observed", self.observed)
+
+
+@dataclass(frozen=True)
+class Problem(_Travels):
+    """A batch with some values hidden. What is wanted is hidden and was observed; what is visible is given."""
+
+    values: Float[Tensor, "B C T"]
+    visible: Bool[Tensor, "B C T"]
+    wanted: Bool[Tensor, "B C T"]
+    label: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        _same_shape("visible", self.visible, self.values)
+        _same_shape("wanted", self.wanted, self.values)
+        _need_mask("visible", self.visible)
+        _need_mask("wanted", self.wanted)
+
+    def given(self) -> Float[Tensor, "B C T"]:
+        """The visible values, 0 elsewhere: the only way to them, so nothing hidden reaches a network."""
+        return torch.where(self.visible, self.values, 0.0)
+
+
+@dataclass(frozen=True)
+class Answer(_Travels):
+    """What the model said. `read` is in the units of `values`; steps the head does not speak of are NaN."""
+
+    hidden: Float[Tensor, "B C P D"]
+    read: Tensor  # [B, C, T, Q] quantiles per step, or [B, M] per window
+    loc: Float[Tensor, "B C 1"]
+    scale: Float[Tensor, "B C 1"]
+    levels: tuple[float, ...] = (0.5,)  # the quantile level of each of the Q reads; a point forecast is (0.5,)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The shape contract given to a backbone and a head when they are built; None is a free length."""
+
+    channels: int | None
+    patches: int | None
+    patch: int  # steps in a patch
+    width: int
