@@ -1,0 +1,1 @@
+"""From a Problem to an Answer: scaler, patching, backbone, head, and the checkpoint directory."""

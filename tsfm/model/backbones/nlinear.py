@@ -1,0 +1,35 @@
+"""NLinear: no mixing at all (LTSF-Linear, arXiv:2205.13504, section 4). The context is one patch of raw values.
+
+The paper's "subtract the last value, add it back" is `scaler=last`; its one linear map is the flattened head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from tsfm.model.backbone import Backbone
+from tsfm.registry import BACKBONES
+from tsfm.types import Grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+
+@BACKBONES("nlinear")
+class NLinear(Backbone):
+    """Hands each token on as it is."""
+
+    @dataclass
+    class Config:
+        pass
+
+    fixed_length = True
+
+    def __init__(self, config: Config, *, grid: Grid):
+        super().__init__()
+
+    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        return x

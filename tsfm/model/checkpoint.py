@@ -1,0 +1,139 @@
+"""A published model is a directory: model.safetensors, config.json and a generated README.md. No pickle.
+
+`config.json` holds `format`, `tsfm` (version), `model` (the resolved typed config), and `about`: task, training data
+with fingerprints, standardisation, metrics. A change of format number comes with one pure `upgrade` function here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tsfm import __version__
+from tsfm.model.model import Model
+
+FORMAT = 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+
+@dataclass
+class About:
+    """What a reader of a checkpoint wants to know beyond its network."""
+
+    task: dict[str, Any] = field(default_factory=dict)
+    trained_on: dict[str, Any] = field(default_factory=dict)  # dataset, split, windows, fingerprints
+    standardize: dict[str, tuple[float, float]] = field(default_factory=dict)  # channel -> loc, scale of the data
+    metrics: dict[str, float] = field(default_factory=dict)
+    command: str = ""
+
+
+def save(model: Model, path: str | Path, *, about: About) -> Path:
+    """Write the directory in full beside its place, then move it there; an interrupted save leaves the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
+        config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
+        (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (draft / CARD).write_text(card(model, about), encoding="utf-8")
+        draft.chmod(0o755)  # mkdtemp makes it private
+        if path.exists():
+            old = draft.with_name(draft.name + "-old")
+            os.rename(path, old)
+            os.rename(draft, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(draft, path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return path
+
+
+def load(path: str | Path) -> tuple[Model, About]:
+    """Read a checkpoint directory; the model is in evaluation mode. Runs no code but ours."""
+    path = Path(path)
+    config = read_config(path)
+    model = Model.from_spec(config["model"])
+    try:
+        tensors = load_file(path / WEIGHTS)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} has no {WEIGHTS}; a checkpoint directory needs it beside {CONFIG}") from None
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path / WEIGHTS} can't be read ({error}); it may be cut short: copy it again") from None
+    expected = model.state_dict()
+    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if missing or extra:
+        raise ValueError(
+            f"{path / WEIGHTS} does not belong to its {CONFIG}: missing {missing[:3] or 'none'}, "
+            f"unexpected {extra[:3] or 'none'}"
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"{path / WEIGHTS}: {name} has shape {tuple(tensor.shape)}; "
+                f"{CONFIG} describes {tuple(expected[name].shape)}"
+            )
+    model.load_state_dict(tensors)
+    known = About.__dataclass_fields__
+    return model.eval(), About(**{key: value for key, value in config.get("about", {}).items() if key in known})
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.json of a checkpoint directory, upgraded to the present format."""
+    file = path / CONFIG
+    if not path.is_dir():
+        raise FileNotFoundError(f"no checkpoint directory at {path}; expected a folder with {CONFIG} and {WEIGHTS}")
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} has no {CONFIG}; found {sorted(p.name for p in path.iterdir())[:8]}")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        number = config["format"]
+        config["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not a tsfm model config ({type(error).__name__}: {error})") from None
+    if number != FORMAT:
+        raise ValueError(
+            f"{file} has checkpoint format {number}, written by tsfm {config.get('tsfm', '?')}; this tsfm "
+            f"{__version__} reads format {FORMAT}: install the version that wrote it, or a newer one"
+        )
+    return config
+
+
+def card(model: Model, about: About) -> str:
+    """The README.md of a checkpoint, from the same facts as config.json."""
+    config, trained = model.config, about.trained_on
+    shape = f"context {config.context}, horizon {config.horizon}, patches of {config.patch} every {config.stride} steps"
+    parts = ", ".join(f"{kind} `{part.name}`" for kind, part in model.parts.items())
+    lines = [
+        f"# {parts.split('backbone ')[1].split(',')[0].strip('`')} for {about.task.get('name', 'time series')}",
+        "",
+        f"A tsfm {__version__} checkpoint with {model.num_parameters():,} parameters. Load it with",
+        "",
+        "```python",
+        "import tsfm",
+        'model = tsfm.load("this/folder")',
+        f"model.predict_df(df, prediction_length={config.horizon})",
+        "```",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| shape | {shape} |",
+        f"| parts | {parts} |",
+        f"| quantile levels | {', '.join(f'{level:g}' for level in model.levels)} |",
+        *(f"| {key.replace('_', ' ')} | {value} |" for key, value in trained.items() if key != "fingerprints"),
+        *(f"| {key} | {value:.4f} |" for key, value in about.metrics.items() if isinstance(value, float)),
+    ]
+    if about.command:
+        lines += ["", f"Made by `{about.command}`."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,88 @@
+"""Read the answer off the tokens. B batch, C channels, P patches, D width, H horizon, S patch, Q quantile levels.
+
+A head says which steps it needs as tokens: the context alone, or the whole window with its hidden part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from tsfm.nn.dropout import Dropout
+from tsfm.nn.mlp import ResidualMLP
+from tsfm.registry import HEADS
+from tsfm.types import Grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def check_levels(levels: list[float]) -> None:
+    if not levels or sorted(set(levels)) != list(levels) or not all(0 < level < 1 for level in levels):
+        raise ValueError(f"head.levels is {list(levels)}; expected increasing quantile levels between 0 and 1")
+
+
+class Head(nn.Module):
+    """Base class: [B, C, P, D] -> [B, C, R, Q], quantiles in scaled units of the last R steps of the window."""
+
+    reads_window: ClassVar[bool]  # tokens cover the whole window; else the context alone
+    levels: tuple[float, ...]
+
+    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C R Q"]:
+        raise NotImplementedError
+
+
+@HEADS("flatten")
+class FlattenHead(Head):
+    """All tokens of a channel in one vector, one linear map to the horizon (PatchTST, arXiv:2211.14730, section 3.1)."""
+
+    @dataclass
+    class Config:
+        levels: list[float] = field(default_factory=lambda: [0.5])  # one level: a point forecast
+        dropout: float = 0.0
+
+        def __post_init__(self):
+            check_levels(self.levels)
+
+    reads_window = False
+
+    def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        super().__init__()
+        if grid.patches is None:
+            raise ValueError("the flatten head needs a fixed number of patches; use head=patch_quantiles")
+        self.levels = tuple(config.levels)
+        self.dropout = Dropout(config.dropout)
+        self.linear = nn.Linear(grid.patches * grid.width, horizon * len(self.levels))
+
+    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C H Q"]:
+        read = self.linear(self.dropout(rearrange(hidden, "b c p d -> b c (p d)")))
+        return rearrange(read, "b c (h q) -> b c h q", q=len(self.levels))
+
+
+@HEADS("patch_quantiles")
+class PatchQuantiles(Head):
+    """Each token tells the quantiles of its own steps through one residual MLP, so the horizon can have any length."""
+
+    @dataclass
+    class Config:
+        levels: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+        hidden: int = 256  # units of the MLP
+        dropout: float = 0.0
+
+        def __post_init__(self):
+            check_levels(self.levels)
+
+    reads_window = True
+
+    def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        super().__init__()
+        self.levels = tuple(config.levels)
+        self.mlp = ResidualMLP(
+            grid.width, hidden=config.hidden, outputs=grid.patch * len(self.levels), dropout=config.dropout
+        )
+
+    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C T Q"]:
+        return rearrange(self.mlp(hidden), "b c p (s q) -> b c (p s) q", q=len(self.levels))

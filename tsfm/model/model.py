@@ -1,0 +1,143 @@
+"""The one model: Problem in, Answer out. B batch, C channels, T steps, P patches, D width, Q quantile levels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
+from tsfm.registry import BACKBONES, HEADS, SCALERS, closest, schema
+from tsfm.types import Answer, Grid, Problem
+
+
+@schema("model", "model")
+@dataclass
+class ModelConfig:
+    """The shape of a model. Which scaler, backbone and head fill it is told beside it."""
+
+    context: int = 512  # visible steps before the horizon
+    horizon: int = 96  # steps answered in one pass
+    channels: int | None = None  # None: any number
+    width: int = 128  # features of a token; imposed by the embeddings `values` and `values_visible`
+    patch: int = 16  # steps
+    stride: int = 16  # steps from one patch to the next
+    pad_end: bool = False  # one more patch that repeats the last step
+    embed: str = "linear"  # linear | residual | values | values_visible
+
+    def __post_init__(self):
+        for name in ("context", "horizon", "width", "patch", "stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.stride > self.patch:
+            raise ValueError(f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that")
+        if self.patch > self.context:
+            raise ValueError(f"model.patch {self.patch} is longer than model.context {self.context}")
+        if self.embed not in EMBEDS:
+            raise ValueError(f"model.embed is {self.embed!r}; {closest(self.embed, list(EMBEDS))}")
+        self.width = raw_width(self.embed, self.patch) or self.width
+
+
+class Model(nn.Module):
+    """Scale by what is visible, cut into patches, mix, read, undo the scaling."""
+
+    def __init__(self, config: ModelConfig, *, scaler: Any, backbone: Any, head: Any):
+        super().__init__()
+        self.config, self.parts = config, {"scaler": scaler, "backbone": backbone, "head": head}
+        reads_window = HEADS.entry(head.name).part.reads_window
+        if reads_window and (config.stride != config.patch or config.pad_end):
+            raise ValueError(
+                f"head {head.name} reads each step from one token; set model.stride={config.patch} "
+                f"and model.pad_end=false (found {config.stride}, {config.pad_end})"
+            )
+        tokenised = config.context + (config.horizon if reads_window else 0)
+        patches = num_patches(tokenised, patch=config.patch, stride=config.stride, pad_end=config.pad_end)
+        grid = Grid(channels=config.channels, patches=patches, patch=config.patch, width=config.width)
+        self.grid = grid
+        self.scaler = SCALERS.build(scaler, grid=grid)
+        self.patching = Patching(
+            patch=config.patch, stride=config.stride, pad_end=config.pad_end, embed=config.embed, width=config.width
+        )
+        self.backbone = BACKBONES.build(backbone, grid=grid)
+        self.head = HEADS.build(head, grid=grid, horizon=config.horizon)
+
+    @property
+    def fixed_length(self) -> bool:
+        """Whether a window must have exactly context + horizon steps."""
+        return self.backbone.fixed_length or not self.head.reads_window
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        return self.head.levels
+
+    def forward(self, problem: Problem) -> Answer:
+        self._check(problem)
+        steps = problem.values.shape[-1]
+        tokenised = steps if self.head.reads_window else steps - self.config.horizon
+        given, visible = problem.given()[..., :tokenised], problem.visible[..., :tokenised]
+        state = self.scaler.fit(given, visible)
+        tokens, seen = self.patching(self.scaler.apply(given, state), visible)
+        hidden = self.backbone(tokens, seen)
+        read = self.head(hidden).float()[..., -steps:, :]  # float32: undoing the scale in bf16 loses the digits
+        read = self.scaler.undo(read, state)
+        read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
+        return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
+
+    def _check(self, problem: Problem) -> None:
+        _, channels, steps = problem.values.shape
+        wanted = self.config.context + self.config.horizon
+        if self.fixed_length and steps != wanted:
+            raise ValueError(
+                f"this model takes windows of exactly {wanted} steps (context {self.config.context} + horizon "
+                f"{self.config.horizon}); found {steps}; pad shorter series on the left with unobserved steps"
+            )
+        if self.config.channels is not None and channels != self.config.channels:
+            raise ValueError(f"this model was built for {self.config.channels} channels; found {channels}")
+
+    def spec(self) -> dict[str, Any]:
+        """The resolved config as plain values, enough to build the same network again."""
+        return asdict(self.config) | {name: asdict(part) for name, part in self.parts.items()}
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> Model:
+        """The inverse of `spec`; unknown names and keys are errors that list the known ones."""
+        shape = {key: value for key, value in spec.items() if key not in ("scaler", "backbone", "head")}
+        known = list(ModelConfig.__dataclass_fields__)
+        for key in shape:
+            if key not in known:
+                raise ValueError(f"model.{key} is not a setting of this version of tsfm; {closest(key, known)}")
+        missing = [name for name in ("scaler", "backbone", "head") if name not in spec]
+        if missing:
+            raise ValueError(f"the model config has no {', '.join(missing)}; found {sorted(spec)}")
+        return cls(
+            ModelConfig(**shape),
+            scaler=SCALERS.config(spec["scaler"]),
+            backbone=BACKBONES.config(spec["backbone"]),
+            head=HEADS.config(spec["head"]),
+        )
+
+    def example(self, *, batch: int = 1, channels: int | None = None) -> Problem:
+        """A random forecasting problem of this model's shape, for counting FLOPs and tests."""
+        shape = (batch, channels or self.config.channels or 1, self.config.context + self.config.horizon)
+        values = torch.randn(shape)
+        visible = torch.ones(shape, dtype=torch.bool)
+        visible[..., self.config.context :] = False
+        return Problem(values=values, visible=visible, wanted=~visible)
+
+    def num_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+
+def flops_per_window(model: Model, *, channels: int) -> int:
+    """Multiply-adds times two of one forward pass over one window, as counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    training = model.training
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(model.example(channels=channels))
+    model.train(training)
+    return int(counter.get_total_flops())

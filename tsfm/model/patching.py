@@ -1,0 +1,71 @@
+"""Cut windows into patches and embed them as tokens. B batch, C channels, T steps, S patch, P patches, D width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tsfm.nn.mlp import ResidualMLP
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+EMBEDS = ("linear", "residual", "values", "values_visible")
+
+
+def num_patches(steps: int, *, patch: int, stride: int, pad_end: bool) -> int:
+    return -(-max(steps - patch, 0) // stride) + 1 + pad_end
+
+
+def raw_width(embed: str, patch: int) -> int | None:
+    """The token width that an embedding without parameters imposes; None where the width is free."""
+    return {"values": patch, "values_visible": 2 * patch}.get(embed)
+
+
+class Patching(nn.Module):
+    """Patches of `patch` steps, `stride` apart. What does not fit is padded on the left with hidden steps, so that the
+    newest step always ends a patch; `pad_end` repeats the last step once more, as PatchTST does
+    (arXiv:2211.14730, section 3.1)."""
+
+    def __init__(self, *, patch: int, stride: int, pad_end: bool, embed: str, width: int):
+        super().__init__()
+        self.patch, self.stride, self.pad_end, self.embed = patch, stride, pad_end, embed
+        if embed == "linear":
+            self.project = nn.Linear(patch, width)
+        elif embed == "residual":
+            self.project = ResidualMLP(3 * patch, hidden=2 * width, outputs=width)
+
+    def forward(
+        self, scaled: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]
+    ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
+        """Tokens, and whether a token stands at or after the first visible step of its channel."""
+        known = self._cut(visible)
+        return self._embed(self._cut(torch.where(visible, scaled, 0.0)), known), begun(known.any(dim=-1))
+
+    def _cut(self, x: Tensor) -> Tensor:
+        steps = x.shape[-1]
+        fit = (num_patches(steps, patch=self.patch, stride=self.stride, pad_end=False) - 1) * self.stride + self.patch
+        x = F.pad(x, (fit - steps, 0))
+        if self.pad_end:
+            x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], self.stride)], dim=-1)
+        return x.unfold(-1, self.patch, self.stride)
+
+    def _embed(self, patches: Float[Tensor, "B C P S"], known: Bool[Tensor, "B C P S"]) -> Float[Tensor, "B C P D"]:
+        if self.embed == "linear":
+            return self.project(patches)
+        if self.embed == "values":
+            return patches
+        flags = known.to(patches.dtype)
+        if self.embed == "values_visible":
+            return torch.cat([patches, flags], dim=-1)
+        ramp = torch.linspace(-1.0, 1.0, self.patch, dtype=patches.dtype, device=patches.device).expand_as(patches)
+        return self.project(torch.cat([patches, flags, ramp], dim=-1))
+
+
+def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:
+    """True from the first token with a visible step on; True throughout for a channel that shows nothing."""
+    started = known.cummax(dim=-1).values
+    return started | ~started[..., -1:]

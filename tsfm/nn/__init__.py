@@ -1,0 +1,1 @@
+"""Pure layers: tensors in, tensors out; they know nothing of windows, tasks or data."""

@@ -1,0 +1,60 @@
+"""Multi-head attention over tokens. N rows, P tokens, D width, h heads, K head width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tsfm.nn.rope import rotate
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+
+def key_mask(seen: Bool[Tensor, "N P"], *, causal: bool) -> Tensor | None:
+    """What each query may look at, [N, 1, P, P]; None when that is everything (or the causal triangle alone).
+
+    A token always sees itself, so a row without a seen key stays finite.
+    """
+    if not torch.compiler.is_compiling() and bool(seen.all()):
+        return None  # the mask costs more than the look at it
+    tokens = seen.shape[-1]
+    allowed = seen[:, None, None, :] | torch.eye(tokens, dtype=torch.bool, device=seen.device)
+    return allowed.tril() if causal else allowed.expand(-1, 1, tokens, tokens)
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention (arXiv:1706.03762, eq. 1), with rotary positions and QK-norm when asked."""
+
+    def __init__(
+        self, width: int, *, heads: int, rotary: bool, qk_norm: bool, causal: bool, dropout: float, bias: bool = True
+    ):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}; use heads that divide it")
+        if rotary and (width // heads) % 2:
+            raise ValueError(f"rotary positions need an even head width; {width} / {heads} = {width // heads}")
+        self.heads, self.rotary, self.causal, self.dropout = heads, rotary, causal, dropout
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        self.out = nn.Linear(width, width, bias=bias)
+        self.norm_q = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
+        self.norm_k = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None) -> Float[Tensor, "N P D"]:
+        q, k, v = rearrange(self.qkv(x), "n p (three h k) -> three n h p k", three=3, h=self.heads)
+        q, k = self.norm_q(q), self.norm_k(k)
+        if self.rotary:
+            q, k = rotate(q), rotate(k)
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal and mask is None,
+        )
+        return self.out(rearrange(y, "n h p k -> n p (h k)"))
