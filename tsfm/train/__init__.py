@@ -1,0 +1,1 @@
+"""One learner for every task, and the run around it."""

@@ -1,0 +1,78 @@
+"""The one learner: pose, answer, loss. Lightning runs it; it knows neither backbone nor task by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from tsfm.model.model import Model
+from tsfm.tasks.base import Ratio, Task
+from tsfm.train.optim import OptimConfig, make_optimizer, rate
+from tsfm.types import Batch
+
+
+class Learner(pl.LightningModule):
+    """Trains `model` on the problems that `task` poses. All randomness of a step follows from (seed, step, rank), so a
+    resumed run repeats the uninterrupted one bit by bit without storing any generator."""
+
+    def __init__(self, model: Model, task: Task, optim: OptimConfig, *, seed: int, compiled: bool = False):
+        super().__init__()
+        task.check(levels=model.levels)
+        self.model, self.task, self.optim, self.seed = model, task, optim, seed
+        # not a submodule: the state dict keeps the plain names
+        object.__setattr__(self, "answer", torch.compile(model, dynamic=False) if compiled else model)
+        self.reports: dict[str, Ratio] = {}
+        self.windows_seen = 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        problem = self.task.pose(batch, self._generator())
+        loss = self.task.loss(self.answer(problem), problem)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "
+                "set trainer.grad_clip, or look for extreme values in the data"
+            )
+        self.windows_seen += len(batch.values)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        torch.manual_seed(self._step_seed())  # dropout
+
+    def _step_seed(self) -> int:
+        epoch_batch = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        return hash((self.seed, epoch_batch, self.global_rank)) & 0x7FFF_FFFF_FFFF_FFFF
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator(device=self.device).manual_seed(self._step_seed() ^ 0x5DEECE66D)
+
+    def on_validation_epoch_start(self) -> None:
+        self.reports = {}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        # the same problems at every validation, whatever was trained before
+        generator = torch.Generator(device=self.device).manual_seed(self.seed * 1_000_003 + batch_idx)
+        problem = self.task.pose(batch, generator)
+        for name, (total, count) in self.task.report(self.model(problem), problem).items():
+            old = self.reports.get(name)
+            self.reports[name] = Ratio(total, count) if old is None else Ratio(old.total + total, old.count + count)
+
+    def on_validation_epoch_end(self) -> None:
+        for name, ratio in self.reports.items():
+            total, count = (self.trainer.strategy.reduce(part, reduce_op="sum") for part in ratio)
+            self.log(f"val/{name}", (total / count).float(), prog_bar=name == self.task.monitor, rank_zero_only=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = make_optimizer(self.optim, self.model.named_parameters())
+        steps = int(self.trainer.estimated_stepping_batches)
+        epoch_steps = max(1, steps // max(self.trainer.max_epochs or 1, 1))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate(self.optim, step=step, steps=steps, epoch_steps=epoch_steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device, non_blocking=True)

@@ -1,0 +1,103 @@
+"""How long, how precisely, on what, and what is written down: the trainer's config and Lightning's Trainer from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from tsfm.registry import closest, schema
+from tsfm.train.callbacks import Progress, Throughput
+
+PRECISIONS = ("32", "bf16", "16")
+LOGGERS = ("csv", "tensorboard")
+
+
+# Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
+@schema("trainer", "trainer")
+@dataclass
+class TrainerConfig:
+    max_epochs: int = 20
+    max_steps: int = -1  # optimiser steps; -1: as many as the epochs have
+    max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss
+    patience: Optional[int] = 5  # noqa: UP045  validations without a better score before stopping; null: never stop
+    val_every: Optional[int] = None  # noqa: UP045  training batches between validations; null: once per epoch
+    checkpoint_every: int = 200  # steps between checkpoints that a killed run resumes from
+    grad_clip: float = 1.0  # largest norm of the gradient; 0: no clipping
+    accumulate: int = 1  # batches per optimiser step
+    ema: Optional[float] = None  # noqa: UP045  decay of the averaged weights that are validated and saved
+    precision: str = "32"  # 32 | bf16 | 16
+    compile: bool = False
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    loggers: list[str] = field(default_factory=lambda: ["csv"])  # csv, tensorboard
+    progress: bool = True
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"trainer.precision is {self.precision!r}; {closest(self.precision, list(PRECISIONS))}")
+        for logger in self.loggers:
+            if logger not in LOGGERS:
+                raise ValueError(f"trainer.loggers has {logger!r}; {closest(logger, list(LOGGERS))}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"trainer.ema is {self.ema}; a decay lies between 0 and 1, for instance 0.999")
+        if self.max_epochs < 1 and self.max_steps < 1 and self.max_time is None:
+            raise ValueError("trainer has no end; set max_epochs, max_steps or max_time")
+
+
+def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Trainer:
+    """A Lightning Trainer that writes below run_dir: metrics.csv, checkpoints/best.ckpt and last.ckpt."""
+    loggers: list[Any] = []
+    if "csv" in config.loggers:
+        loggers.append(CSVLogger(str(run_dir), name="", version="", flush_logs_every_n_steps=50))
+    if "tensorboard" in config.loggers:
+        loggers.append(TensorBoardLogger(str(run_dir), name="", version="tensorboard"))
+    return pl.Trainer(
+        default_root_dir=str(run_dir),
+        max_epochs=config.max_epochs,
+        max_steps=config.max_steps,
+        max_time=config.max_time,
+        val_check_interval=config.val_every,
+        check_val_every_n_epoch=None if config.val_every else 1,
+        gradient_clip_val=config.grad_clip or None,
+        accumulate_grad_batches=config.accumulate,
+        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],  # type: ignore[arg-type]
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        logger=loggers or False,
+        callbacks=_callbacks(config, run_dir, monitor=monitor, logs=bool(loggers)),
+        use_distributed_sampler=False,  # the loader knows its rank
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        enable_progress_bar=config.progress,
+        enable_model_summary=False,
+    )
+
+
+def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool) -> list[Callback]:
+    folder = run_dir / "checkpoints"
+    best = ModelCheckpoint(folder, filename="best", monitor=monitor, save_top_k=1, enable_version_counter=False)
+    last = ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_train_steps=config.checkpoint_every,
+        save_top_k=1,
+        monitor=None,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [Throughput()]
+    if config.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=config.ema))
+    if config.patience is not None:
+        callbacks.append(EarlyStopping(monitor, patience=config.patience))
+    if logs:
+        callbacks.append(LearningRateMonitor("step"))
+    if config.progress:
+        callbacks.append(Progress())
+    return [*callbacks, best, last]
