@@ -1,0 +1,1 @@
+"""Forecasters that need no training, behind the same Predictor as a trained model. They stand in every table."""

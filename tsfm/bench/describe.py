@@ -1,0 +1,102 @@
+"""What a config would do, in text, before a minute is spent on it: `tsfm show` and `tsfm models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from tsfm.config import RunConfig, compose, conf_dir, options, plain, typed
+from tsfm.infer.load import bundled, load, weights_dir
+from tsfm.model.checkpoint import CONFIG, read_config
+from tsfm.model.model import Model, flops_per_window
+from tsfm.train.run import make_data, make_model, make_task
+from tsfm.types import Problem
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def run(overrides: list[str]) -> str:
+    """The resolved config of a run, its model, its data, and its first problem."""
+    config: RunConfig = typed(compose("train", overrides))
+    data = make_data(config)
+    model, task = make_model(config), make_task(config)
+    task.check(levels=model.levels)
+    splits = {split: data.windows(split) for split in ("train", "val", "test")}
+    problem = task.pose(splits["train"].gather(torch.arange(1).numpy()))
+    lines = [
+        yaml.safe_dump(plain(config), sort_keys=False),
+        network(model, channels=data.num_channels),
+        "windows     " + ", ".join(f"{split} {len(windows):,}" for split, windows in splits.items()),
+        *(f"left out    {len(w.skipped)} series of {split}: {w.skipped[0]}" for split, w in splits.items() if w.skipped),
+        f"channels    {data.num_channels}, frequency {data.freq}, season {data.season}",
+        "",
+        "the first training problem",
+        picture(problem),
+    ]
+    return "\n".join(lines)
+
+
+def model(path: str) -> str:
+    """A checkpoint directory: its config, size and where it comes from."""
+    predictor = load(path)
+    about = {key: value for key, value in vars(predictor.about).items() if value}
+    about.get("trained_on", {}).pop("fingerprints", None)
+    spec = yaml.safe_dump({"model": predictor.model.spec(), "about": about}, sort_keys=False)
+    return spec + "\n" + network(predictor.model, channels=predictor.model.config.channels or 1)
+
+
+def network(model: Model, *, channels: int) -> str:
+    patches = model.grid.patches
+    flags = [name for name in ("causal", "mixes_channels", "fixed_length", "streaming") if getattr(model.backbone, name)]
+    return "\n".join(
+        [
+            f"parameters  {model.num_parameters():,}",
+            f"tokens      {patches} per channel, {patches * channels if patches else '?'} per window",
+            f"FLOPs       {flops_per_window(model, channels=channels):,} per window of {channels} channels, forward",
+            f"backbone    {model.parts['backbone'].name}: {', '.join(flags) or 'no special property'}",
+        ]
+    )
+
+
+def picture(problem: Problem, *, columns: int = 72, channels: int = 3) -> str:
+    """The first window as text: bars where visible, `?` where wanted, `·` where hidden, blank where nobody observed."""
+    values, visible, wanted = problem.values[0], problem.visible[0], problem.wanted[0]
+    steps = values.shape[-1]
+    edges = torch.linspace(0, steps, min(columns, steps) + 1).long().tolist()
+    lines = []
+    for c in range(min(channels, len(values))):
+        shown = values[c][visible[c]]
+        low, high = (shown.min(), shown.max()) if len(shown) else (torch.tensor(0.0), torch.tensor(1.0))
+        cells = []
+        for first, stop in zip(edges, edges[1:], strict=False):
+            if wanted[c, first:stop].any():
+                cells.append("?")
+            elif visible[c, first:stop].any():
+                mean = values[c, first:stop][visible[c, first:stop]].mean()
+                cells.append(BARS[min(7, int(8 * (mean - low) / (high - low).clamp_min(1e-12)))])
+            else:
+                cells.append(" ")
+        lines.append(f"channel {c}   {''.join(cells)}   {low:.3g} .. {high:.3g}")
+    asked, seen = int(wanted[0].sum()), int(visible[0].sum())
+    left = f", {len(values) - channels} more channels" if len(values) > channels else ""
+    return "\n".join([*lines, f"{steps} steps: {seen} visible (bars), {asked} wanted (?){left}"])
+
+
+def groups() -> str:
+    """Every config group with its choices."""
+    root = conf_dir()
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != "hydra")
+    return "\n".join(f"{name:12s}{', '.join(options(name)) or '-'}" for name in names)
+
+
+def models() -> str:
+    """Bundled models and the checkpoints below runs/, one line each."""
+    places = [(name, weights_dir() / name) for name in bundled()]
+    places += [(str(file.parent), file.parent) for file in sorted(Path("runs").glob(f"**/model/{CONFIG}"))]
+    lines = []
+    for name, place in places:
+        spec = read_config(place)["model"]
+        lines.append(f"{name}  {spec['backbone']['name']}, context {spec['context']}, horizon {spec['horizon']}")
+    return "\n".join(lines) or "no model is bundled with this version, and there is none below runs/; train one first"

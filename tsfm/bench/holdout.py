@@ -1,0 +1,117 @@
+"""Forecast the series of a file, and judge a forecast on steps that were held out: `tsfm forecast`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from tsfm.bench.runner import find_predictor
+from tsfm.data.freq import season_length, stamps
+from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.plot import plot as draw
+from tsfm.infer.predictor import DECILES, Predictor
+from tsfm.metrics.forecast import ForecastScore
+
+READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".gz": pd.read_csv}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV or Parquet file as a DataFrame."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at {path}")
+    if path.suffix not in READERS:
+        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}; expected {', '.join(READERS)}")
+    try:
+        return READERS[path.suffix](path)
+    except Exception as error:  # pandas and pyarrow raise many kinds
+        raise ValueError(f"{path} can't be read as {path.suffix[1:]}: {error}") from error
+
+
+def forecast_file(
+    source: Path,
+    *,
+    predictor: str,
+    horizon: int,
+    target: Sequence[str] | None,
+    future: str | None,
+    levels: Sequence[float] | None,
+    out: str | None,
+    plot: str | None,
+    holdout: bool,
+    freq: str | None,
+    id_column: str,
+    timestamp_column: str,
+) -> str:
+    """What `tsfm forecast` prints; writes the forecast and the picture where asked."""
+    model = find_predictor(predictor)
+    df = read_table(source)
+    name = (target[0] if len(target) == 1 else list(target)) if target else "target"
+    columns = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
+    given, lines = df, []
+    if holdout:
+        frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)
+        lines += judge(frame, [model, find_predictor("seasonal_naive")], horizon=horizon)
+        given, columns = without_tail(frame, horizon=horizon), {"target": frame.targets}
+    future_df = read_table(Path(future)) if future else None
+    forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
+    lines = [f"note: {note}" for note in forecast.attrs.get("announcements", [])] + lines
+    if out is not None:
+        write_table(forecast, Path(out))
+        lines.append(f"wrote {len(forecast):,} rows to {out}")
+    if plot is not None:
+        draw(df, forecast, path=plot)
+        lines.append(f"drew {plot}")
+    if out is None:
+        lines.append(forecast.head(12).to_string(index=False))
+    return "\n".join(lines)
+
+
+def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
+    """The targets of all items without their last `horizon` steps, as a long frame."""
+    parts = []
+    for i, series in enumerate(frame):
+        steps = series.values.shape[1] - horizon
+        if steps < 1:
+            raise ValueError(f"item {series.item_id} has {steps + horizon} steps; holding out {horizon} leaves none")
+        part = {"item_id": frame.ids[i], "timestamp": stamps(series.start, series.freq, steps)}
+        part |= {name: series.values[c, :steps] for c, name in enumerate(frame.targets)}
+        parts.append(pd.DataFrame(part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def judge(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> list[str]:
+    """One line per predictor: its scores on the last `horizon` steps of every item, forecast from what stands before."""
+    lines = []
+    for predictor in predictors:
+        levels = predictor.levels or DECILES
+        scores: dict[int, ForecastScore] = {}
+        for series in frame:
+            season = season_length(series.freq)
+            past, truth = series.values[:, :-horizon], series.values[:, -horizon:]
+            said = predictor.predict([past], prediction_length=horizon, levels=levels, season=season)
+            score = scores.setdefault(season, ForecastScore(levels, season))
+            score.update(truth[None], said.quantiles, past[None])
+        for season, score in scores.items():
+            found = score.result()
+            lines.append(
+                f"{predictor.name:20s} MASE {found['mase']:.3f}  MAE {found['mae']:.4g}  WQL {found['wql']:.4f}  "
+                f"({int(found['windows'])} series, last {horizon} steps held out, season {season})"
+            )
+    return lines
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """CSV or Parquet by the ending, written whole."""
+    writers = {".csv": lambda draft: table.to_csv(draft, index=False), ".parquet": table.to_parquet}
+    if path.suffix not in writers:
+        raise ValueError(f"--out {path} ends in {path.suffix or 'nothing'}; expected .csv or .parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        writers[path.suffix](draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+"""What `tsfm train` and `tsfm eval` do: train, score, compare with what was expected, and say it in one record."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from tsfm.bench.protocols import WindowsConfig, score_windows
+from tsfm.config import EvalConfig, Expect, RunConfig
+from tsfm.data.module import WindowData
+from tsfm.infer.load import ModelPredictor, bundled, load
+from tsfm.infer.predictor import Predictor
+from tsfm.registry import BASELINES, closest
+from tsfm.train.run import train
+from tsfm.train.rundir import RESULT, environment, write_whole
+
+log = logging.getLogger("tsfm")
+
+
+def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
+    """Train, score the chosen weights once on the test split, write result.json; returns what it holds."""
+    if (done := finished(config)) is not None:
+        log.info("this run is finished; its result stands in %s", done["run_dir"])
+        return done
+    trained = train(config, command=command)
+    predictor = ModelPredictor(trained.model, name=config.name)
+    scores = score(predictor, trained.data, config.bench, horizon=config.model.horizon)
+    result = record(config.name, config.data.dataset, scores, config.expect)
+    result |= {
+        "seed": config.seed,
+        "parameters": trained.model.num_parameters(),
+        "epochs": trained.epochs,
+        **trained.validation,
+        "seconds": round(trained.seconds, 1),
+        "run_dir": str(trained.run_dir),
+        "model": str(trained.model_dir),
+    }
+    write_whole(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def finished(config: RunConfig) -> dict[str, Any] | None:
+    """The result of a run directory that is asked to resume though nothing is left to do."""
+    if config.resume != "auto" or config.run_dir is None:
+        return None
+    file = Path(config.run_dir) / RESULT
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
+    """Score a trained model or a baseline by the protocol."""
+    begun = time.perf_counter()
+    predictor = find_predictor(config.predictor)
+    shape = predictor.model.config if isinstance(predictor, ModelPredictor) else None
+    context, horizon = config.context or (shape and shape.context), config.horizon or (shape and shape.horizon)
+    if context is None or horizon is None:
+        raise ValueError(f"{config.predictor} has no context and horizon of its own; give context=336 horizon=96, say")
+    data = WindowData(config.data, context=context, horizon=horizon)
+    data.setup()
+    scores = score(predictor, data, config.bench, horizon=horizon)
+    result = record(config.name, config.data.dataset, scores, config.expect)
+    result |= {
+        "predictor": config.predictor,
+        "context": context,
+        "horizon": horizon,
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+    if config.out is not None:
+        folder = Path(config.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = result | {"command": command, "environment": environment()}
+        write_whole(folder / RESULT, json.dumps(kept, indent=2) + "\n")
+    return result
+
+
+def find_predictor(name: str) -> Predictor:
+    """A baseline by its name, else a model by its name or directory."""
+    if name in BASELINES.names():
+        return BASELINES.build(BASELINES.config({"name": name}))
+    if name in bundled() or Path(name).exists():
+        return load(name)
+    raise ValueError(f"no predictor {name!r}: no model directory, and {closest(name, BASELINES.names() + bundled())}")
+
+
+def score(predictor: Predictor, data: WindowData, bench: WindowsConfig, *, horizon: int) -> dict[str, Any]:
+    own = predictor.levels
+    levels = tuple(bench.levels) if own is None else own
+    windows = data.windows(bench.split, stride=bench.stride)
+    return score_windows(
+        predictor,
+        windows,
+        horizon=horizon,
+        season=bench.season or data.season,
+        levels=levels,
+        batch_size=bench.batch_size,
+    ) | {"skipped_series": len(windows.skipped), "fingerprint": data.fingerprint}
+
+
+def record(name: str, dataset: str, scores: dict[str, Any], expect: list[Expect]) -> dict[str, Any]:
+    """The result as plain values; published numbers stand beside those found."""
+    result: dict[str, Any] = {"experiment": name, "data": dataset, **scores}
+    claims = []
+    for claim in expect:
+        if claim.metric not in scores:
+            raise ValueError(f"expect.metric {claim.metric!r} was not measured; {closest(claim.metric, list(scores))}")
+        found = scores[claim.metric]
+        met = found <= claim.value * (1 + claim.tolerance)
+        claims.append({"metric": claim.metric, "expected": claim.value, "found": round(found, 6), "met": met})
+        word = "within" if met else "NOT within"
+        log.info(
+            "%s: found %.4f, expected %.4f; %s %.0f %% (%s)",
+            claim.metric, found, claim.value, word, 100 * claim.tolerance, claim.source,
+        )  # fmt: skip
+    if claims:
+        result["expect"] = claims
+    return result
+
+
