@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
 import hydra
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -102,7 +103,11 @@ def compose(config_name: str, overrides: list[str] | None = None, *, config_dir:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             return hydra_compose(config_name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error)) from None
+        raise ConfigError(explain(error, groups=_groups(config_name))) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"a config file is not YAML: {_one_line(error)}") from None
+    except (ValueError, TypeError) as error:  # Hydra's own checks of a group override
+        raise ConfigError(f"{_one_line(error)}; found {' '.join(overrides)}") from None
 
 
 def sweep(
@@ -129,6 +134,8 @@ def _search(config_dir: str | None) -> list[str]:
 def typed(config: DictConfig) -> Any:
     """The dataclasses a composed config describes; their own checks run here."""
     try:
+        for key, known in _strangers(config):  # Hydra lets +key=value by
+            raise ConfigError(f"{key} is not a setting; {closest(key.rpartition('.')[2], known)}")
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise ConfigError(f"no value for {', '.join(missing)}; give one, for instance {missing[0]}=...")
@@ -142,27 +149,59 @@ def plain(config: Any) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.structured(config), resolve=True)  # type: ignore[return-value]
 
 
-def explain(error: BaseException) -> str:
-    """Hydra's and OmegaConf's messages, chained and over several lines, as one sentence with the key and a hint."""
-    texts = []
-    seen: BaseException | None = error
-    while seen is not None:
-        texts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
-    text = "\n".join(texts)
-    key = re.search(r"full_key: (\S+)", text)
-    unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct)", text)
-    if unknown and key:
-        return f"{key[1]} is not a setting; {closest(unknown[1], _siblings(error, unknown[1]))}"
-    option = re.search(r"Could not find '([^']+)/([^'/]+)'", text) or re.search(r"Could not load '([^']+)/(.+)'", text)
-    if option:
-        group, name = option[1], option[2]
-        return f"unknown {group} {name!r}; {closest(name, options(group))}"
-    value = re.search(r"Value '(.*)' of type '(\w+)' (?:could not be converted|is not .*?) to (\w+)", text, re.DOTALL)
-    if value and key:
-        return f"{key[1]} is {value[1]!r}; expected a value of type {value[3].lower()}"
-    first = texts[0].strip().splitlines()
-    return " ".join(line.strip() for line in first if line.strip())
+def explain(error: BaseException, *, groups: Sequence[str] = ()) -> str:
+    """Hydra's and OmegaConf's messages, chained and over several lines, as one sentence with the key and a hint.
+    `groups` are known at the top beside the settings."""
+    chain = list(_chain(error))
+    text = "\n".join(str(part) for part in chain)
+    option = re.search(r"Could not (?:find|load) '([^'/]+)/([^']*)'", text)
+    if option and (conf_dir() / option[1]).is_dir():
+        listed = re.search(rf"Available options in '{option[1]}':((?:\n\t\S+)*)", text)  # a folder of one's own too
+        known = {*options(option[1]), *(name for name in (listed[1] if listed else "").split() if name[0] != "_")}
+        return f"unknown {option[1]} {option[2]!r}; {closest(option[2], sorted(known))}"
+    if group := re.search(r"Could not override '([\w/]+)'\.\s+No match in the defaults list", text):
+        return f"{group[1]} is not chosen here; {closest(group[1], list(groups))}" + _place(text)
+    full = re.search(r"full_key: (\S+)", text)
+    if not full:
+        return _one_line(error)
+    key, override = full[1], re.search(r"(?:merging override |not override ')([\w.]+)", text)
+    if override and not key.startswith(override[1]) and not override[1].startswith(key):
+        key = f"{override[1]}.{key}"  # OmegaConf counts from the item of a list
+    return f"{key} {_fault(chain, full[1], groups)}{_place(text)}"
+
+
+def _place(text: str) -> str:
+    """The file a message is about, where it names one that is not the main config."""
+    file = re.search(r"In '(.+/.+)': ", text)
+    return f" (in {file[1]}.yaml)" if file else ""
+
+
+def _fault(chain: list[BaseException], key: str, groups: Sequence[str]) -> str:
+    """What is wrong with a key, as the end of a sentence that begins with it."""
+    text = "\n".join(str(part) for part in chain)
+    if re.search(r"Key '.+' (?:not in|is not in struct)", text):
+        if re.search(rf"In '{key}/.*raised", text):  # a file of a group was taken for a setting of that name
+            return "is not a setting; begin the file with `# @package _global_`"
+        return f"is not a setting; {closest(key.rpartition('.')[2], _siblings(chain, key, groups))}"
+    value = r"Value '(.*?)' (?:of type '\w+' )?(?:could not be converted to|is not a valid) (\w+)"
+    if wrong := re.search(value, text, re.DOTALL):
+        return f"is {wrong[1]!r}; expected a value of type {wrong[2].lower()}"
+    if wrong := re.search(r"(\w+) is not a ListConfig", text):
+        return f"has type {wrong[1]}; expected a list, as in {key}=[...]"
+    if re.search(r"is not Optional|NoneType is not", text):
+        return "is null; it needs a value"
+    said = next(str(part).splitlines()[0] for part in chain if "full_key:" in str(part))
+    return f"can't be set: {said}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def options(group: str) -> list[str]:
@@ -171,12 +210,28 @@ def options(group: str) -> list[str]:
     return sorted(str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml"))
 
 
-def _siblings(error: BaseException, key: str) -> list[str]:
+def _groups(config_name: str) -> list[str]:
+    """The groups that a config chooses from, as its defaults list names them."""
+    file = conf_dir() / f"{config_name}.yaml"
+    items = yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", []) if file.is_file() else []
+    return [key for item in items if isinstance(item, dict) for key in item if not key.startswith("override ")]
+
+
+def _siblings(chain: list[BaseException], key: str, groups: Sequence[str]) -> list[str]:
     """The settings that stand beside an unknown key, read off the config node the error happened at."""
-    seen: BaseException | None = error
-    while seen is not None:
-        node = getattr(seen, "parent_node", None)
+    for error in chain:
+        node = getattr(error, "parent_node", None)
         if node is not None and hasattr(node, "keys"):
-            return [str(name) for name in node.keys() if name != key]  # noqa: SIM118  a DictConfig node
-        seen = seen.__cause__ or seen.__context__
+            found = {str(name) for name in node.keys()} - {key, "hydra"}  # noqa: SIM118  a DictConfig
+            return sorted(found.union(groups) if found.intersection(groups) else found)
     return []
+
+
+def _strangers(config: DictConfig, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Full keys that no dataclass has, each with the known ones beside it."""
+    known = list(getattr(OmegaConf.get_type(config), "__dataclass_fields__", config))
+    for key in config:
+        if key not in known:
+            yield f"{path}{key}", known
+        elif not OmegaConf.is_missing(config, key) and isinstance(config[key], DictConfig):
+            yield from _strangers(config[key], f"{path}{key}.")

@@ -1,6 +1,7 @@
 """Names to classes. A part registers itself once, with a typed Config beside it, and is known to Hydra by that name.
 
-A name is resolved here and nowhere else: no YAML and no checkpoint holds a dotted path, so loading never runs foreign code.
+A name is resolved here and nowhere else: no YAML and no checkpoint holds a dotted path, so loading never runs
+foreign code.
 """
 
 from __future__ import annotations
@@ -42,6 +43,25 @@ def schema(group: str, name: str):
     return store
 
 
+def _place(part: type) -> tuple[str, str]:
+    return part.__module__, part.__qualname__
+
+
+def _named(name: str, *, group: str):
+    """A __post_init__ that keeps the name of a part and its other settings together, then runs the part's checks."""
+
+    def post_init(self: Any) -> None:
+        if self.name != name:
+            raise ValueError(
+                f"{group}.name is {self.name!r} on the settings of {name!r}; choose it by {group}={self.name}"
+            )
+        checks = getattr(super(type(self), self), "__post_init__", None)
+        if checks is not None:
+            checks()
+
+    return post_init
+
+
 class Registry(Generic[Part]):
     """All parts of one kind. `group` is the Hydra group and the folder of their YAML files."""
 
@@ -58,9 +78,12 @@ class Registry(Generic[Part]):
             if not (inspect.isclass(config) and is_dataclass(config)):
                 raise TypeError(f"{part.__name__} needs a nested dataclass Config to be registered as {name!r}")
             known = self._entries.get(name)
-            if known is not None and known.part.__qualname__ != part.__qualname__:
+            if known is not None and _place(known.part) != _place(part):  # the same place: a reload
                 raise ValueError(f"{self.group} {name!r} is taken by {known.part.__module__}; choose another name")
-            typed = make_dataclass(config.__name__, [("name", str, field(default=name))], bases=(config,))
+            check = {"__post_init__": _named(name, group=self.group)}
+            typed = make_dataclass(
+                config.__name__, [("name", str, field(default=name))], bases=(config,), namespace=check
+            )
             typed.__module__, typed.__qualname__ = part.__module__, f"{part.__qualname__}.Config"
             self._entries[name] = Entry(name, part, typed)
             schema(self.group, name)(typed)
@@ -85,12 +108,13 @@ class Registry(Generic[Part]):
 
     def build(self, config: Any, **grid: Any) -> Part:
         """The part that a typed config names, built from it."""
-        return self.entry(config.name).part(config, **grid)
+        part: Any = self.entry(config.name).part
+        return part(config, **grid)
 
     def config(self, values: dict[str, Any]) -> Any:
         """A typed config from plain values, as read from a checkpoint; a wrong key names itself."""
         values = dict(values)
-        if "name" not in values:
+        if not isinstance(values.get("name"), str):
             raise ValueError(f"a {self.group} config needs a name; found the keys {sorted(values)}")
         typed = self.entry(values["name"]).config
         fields = list(typed.__dataclass_fields__)
@@ -111,7 +135,7 @@ BACKBONES: Registry[Any] = Registry("backbone", package="tsfm.model.backbones")
 HEADS: Registry[Any] = Registry("head", package="tsfm.model")
 SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
 TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
-BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench")
+BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench.baselines")
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
 
 # Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.

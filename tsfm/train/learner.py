@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,12 +12,14 @@ from torch import Tensor
 from tsfm.model.model import Model
 from tsfm.tasks.base import Ratio, Task
 from tsfm.train.optim import OptimConfig, make_optimizer, rate
-from tsfm.types import Batch
+from tsfm.types import Answer, Batch, Problem
 
 
 class Learner(pl.LightningModule):
     """Trains `model` on the problems that `task` poses. All randomness of a step follows from (seed, step, rank), so a
     resumed run repeats the uninterrupted one bit by bit without storing any generator."""
+
+    answer: Callable[[Problem], Answer]
 
     def __init__(self, model: Model, task: Task, optim: OptimConfig, *, seed: int, compiled: bool = False):
         super().__init__()
@@ -67,12 +70,21 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.optim, self.model.named_parameters())
-        steps = int(self.trainer.estimated_stepping_batches)
-        epoch_steps = max(1, steps // max(self.trainer.max_epochs or 1, 1))
+        steps, epoch_steps = self._steps()
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(self.optim, step=step, steps=steps, epoch_steps=epoch_steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _steps(self) -> tuple[int, int]:
+        """Optimiser steps of the whole run and of one epoch. Not by trainer.estimated_stepping_batches: it makes the
+        loader before a checkpoint is read, and Lightning then never tells the loader where it was."""
+        trainer: Any = self.trainer
+        epoch_steps = -(-len(trainer.datamodule.train_dataloader()) // trainer.accumulate_grad_batches)
+        limits = [trainer.max_epochs * epoch_steps if trainer.max_epochs and trainer.max_epochs > 0 else None]
+        limits += [trainer.max_steps if trainer.max_steps > 0 else None]
+        known = [limit for limit in limits if limit is not None]
+        return (min(known) if known else epoch_steps), epoch_steps
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device, non_blocking=True)

@@ -36,12 +36,16 @@ class OptimConfig:
             raise ValueError(f"optim.name is {self.name!r}; {closest(self.name, list(OPTIMISERS))}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"optim.schedule is {self.schedule!r}; {closest(self.schedule, list(SCHEDULES))}")
-        if self.lr <= 0:
+        if not self.lr > 0:
             raise ValueError(f"optim.lr is {self.lr}; a learning rate is above 0")
         if not 0 <= self.warmup < 1 or not 0 <= self.decay <= 1 or not 0 <= self.floor <= 1:
             raise ValueError(
                 f"optim.warmup {self.warmup}, decay {self.decay} and floor {self.floor} are parts of a whole, in [0, 1]"
             )
+        if self.schedule == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError(f"optim.warmup {self.warmup} and decay {self.decay} overlap; together they are at most 1")
+        if not self.gamma > 0 or self.hold < 0:
+            raise ValueError(f"optim.gamma is {self.gamma}, hold {self.hold}; expected above 0, and at least 0")
 
 
 def make_optimizer(config: OptimConfig, named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
@@ -70,14 +74,14 @@ def rate(config: OptimConfig, *, step: int, steps: int, epoch_steps: int) -> flo
             return _cosine((done - top) / (1 - top), config.floor)
         return 1 - 0.96 * _cosine(done / top, 0.0)
     if done < config.warmup:
-        return (step + 1) / (config.warmup * steps)
+        return min(1.0, (step + 1) / (config.warmup * steps))
     part = (done - config.warmup) / (1 - config.warmup)
     if config.schedule == "linear":
         return 1 - (1 - config.floor) * part
     if config.schedule == "cosine":
         return _cosine(part, config.floor)
     if config.schedule == "wsd":  # warm-up, stable, decay by 1 - sqrt (arXiv:2405.18392, section 4)
-        late = max(0.0, (done - (1 - config.decay)) / config.decay) if config.decay else 0.0
+        late = min(max(0.0, (done - (1 - config.decay)) / config.decay), 1.0) if config.decay else 0.0
         return 1 - (1 - config.floor) * math.sqrt(late)
     if config.schedule == "exponential":
         return config.gamma ** max(0, step // max(epoch_steps, 1) - config.hold)

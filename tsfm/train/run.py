@@ -96,5 +96,6 @@ def load_best(learner: Learner, trainer: pl.Trainer) -> dict[str, float]:
 def quiet() -> None:
     """Lightning's advertisements and hints that don't apply here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for text in (".*does not have many workers.*", ".*LeafSpec.*", ".*checkpoint directory.*exists and is not empty.*"):
-        warnings.filterwarnings("ignore", text)
+    hints = ("does not have many workers", "LeafSpec", "exists and is not empty", "transfer_batch_to", "logging interval")
+    for text in hints:
+        warnings.filterwarnings("ignore", f".*{text}.*")

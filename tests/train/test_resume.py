@@ -1,0 +1,83 @@
+"""A run that was killed goes on where it was, bit by bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tsfm.data.store import StoreWriter
+
+SETTINGS = [
+    "data=store", "data.batch_size=8", "model.context=32", "model.horizon=8", "model.width=16", "model.patch=8",
+    "model.stride=8", "backbone.heads=2", "backbone.depth=1", "backbone.hidden=16", "optim.schedule=onecycle",
+    "trainer.max_epochs=3", "trainer.patience=null", "trainer.ema=0.9", "trainer.checkpoint_every=5",
+    "trainer.progress=false", "trainer.accelerator=cpu",
+]  # fmt: skip
+
+BATCHES = 61  # of an epoch: two series with 280 train rows each, (280 - 40 + 1) windows, 8 at a time
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "store"
+    generator = np.random.default_rng(0)
+    with StoreWriter(path, channels=["target"]) as writer:
+        for i in range(2):
+            values = np.sin(np.arange(400) / (3 + i)) + 0.1 * generator.normal(size=400)
+            writer.add(f"s{i}", values[None].astype(np.float32), np.datetime64("2024-01-01", "us"), "h")
+    return path
+
+
+def command(store: Path, run_dir: Path, *extra: str) -> list[str]:
+    return [
+        sys.executable, "-m", "tsfm.cli", "train", *SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", *extra,
+    ]  # fmt: skip
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    return load_file(run_dir / "model" / "model.safetensors")
+
+
+def test_killed_in_mid_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(store, whole), check=True, capture_output=True)
+
+    process = subprocess.Popen(command(store, broken), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = broken / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 60
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert last.exists()
+    assert not (broken / "result.json").exists(), "the run ended before it could be killed"
+    state = torch.load(last, weights_only=False)
+    batches = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    assert 0 < batches["current"]["ready"] < BATCHES, "the last checkpoint is not in mid-epoch"
+    assert batches["total"]["ready"] < 3 * BATCHES
+
+    done = subprocess.run(command(store, broken, "resume=auto"), check=True, capture_output=True, text=True)
+    assert "going on from last.ckpt" in done.stderr
+    expected, found = weights(whole), weights(broken)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_finished_run_is_not_run_again(store: Path, tmp_path: Path) -> None:
+    first = subprocess.run(command(store, tmp_path / "r"), check=True, capture_output=True, text=True)
+    begun = time.monotonic()
+    again = subprocess.run(command(store, tmp_path / "r", "resume=auto"), check=True, capture_output=True, text=True)
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    assert time.monotonic() - begun < 30
+    refused = subprocess.run(command(store, tmp_path / "r"), capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "resume=auto" in refused.stderr
