@@ -1,0 +1,61 @@
+"""All or nothing on disk: what may be replaced, how a finished folder takes its name, what a failing disk means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tsfm.data.manifest import MANIFEST
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a store without `overwrite`, and anything that is not a store at all."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / MANIFEST).is_file():
+        raise FileExistsError(f"{path} exists and is not a store; choose another name, it will not be replaced")
+    if not overwrite:
+        raise FileExistsError(f"store {path} exists; use overwrite=True (--overwrite) to replace it, or another name")
+
+
+def beside(path: Path, role: str) -> Path:
+    """A hidden name of its own in the same folder, so that a rename stays on one file system."""
+    return path.parent / f".{path.name}.{role}-{uuid.uuid4().hex[:8]}"
+
+
+def put_in_place(temp: Path, path: Path, *, overwrite: bool) -> None:
+    """Rename the finished folder `temp` to `path`; an old store there is removed only after the new one stands."""
+    check_target(path, overwrite=overwrite)
+    if not path.exists():
+        os.rename(temp, path)
+        return
+    old = beside(path, "old")
+    os.rename(path, old)
+    try:
+        os.rename(temp, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Say what a full disk or a forbidden folder means for the store at `path`."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except PermissionError as error:
+        raise PermissionError(f"no permission to write store {path} ({error}); choose another folder") from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC or "No space left" in str(error):
+            message = f"the disk is full: store {path} was not written and nothing of it was kept; free some space"
+            raise OSError(errno.ENOSPC, f"{message}, or choose another folder") from None
+        message = f"store {path} was not written and nothing of it was kept ({error})"
+        raise OSError(error.errno or errno.EIO, message) from None

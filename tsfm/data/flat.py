@@ -1,0 +1,208 @@
+"""All values of a store as one flat float32 array, in memory or memory-mapped: what windows are cut from.
+
+N series, C channels, L steps of a series, V values in all.
+Series i lies channel-major at values[offsets[i] : offsets[i] + C * L_i].
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import shutil
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+    from tsfm.data.store import SeriesStore
+
+LIMIT_BYTES = 256 * 2**20  # a store up to this size is held in memory
+PIECE_VALUES = 2**20  # values read and written at once
+FILE = "values.f32"  # little-endian float32, nothing else: its size tells whether it is whole
+DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class FlatSeries:
+    """N series of the same C channels. NaN is a step nobody observed; no value is infinite."""
+
+    values: Float[np.ndarray, " V"]
+    offsets: Int[np.ndarray, " N"]
+    lengths: Int[np.ndarray, " N"]
+    channels: tuple[str, ...]
+    has_missing: Bool[np.ndarray, " N"]
+    ids: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def num_channels(self) -> int:
+        return len(self.channels)
+
+    def series(self, i: int) -> Float[np.ndarray, "C L"]:
+        """One series, a view."""
+        first, size = int(self.offsets[i]), self.num_channels * int(self.lengths[i])
+        return self.values[first : first + size].reshape(self.num_channels, -1)
+
+    def tensor(self) -> torch.Tensor:
+        """The values as a tensor that shares their memory; it is only ever read."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*not writable.*")  # a read-only map, as intended
+            return torch.from_numpy(self.values)
+
+    @classmethod
+    def of(
+        cls,
+        arrays: Sequence[Float[np.ndarray, "C L"]],
+        *,
+        channels: Sequence[str] | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> FlatSeries:
+        """From arrays in memory, [C, L] or [L]."""
+        rows = [np.atleast_2d(np.asarray(array, dtype=np.float32)) for array in arrays]
+        if not rows or len({len(row) for row in rows}) > 1:
+            raise ValueError(f"{len(rows)} series with {sorted({len(r) for r in rows})} channels; give some, all alike")
+        names = tuple(channels) if channels is not None else tuple(f"c{c}" for c in range(len(rows[0])))
+        items = list(ids) if ids is not None else [str(i) for i in range(len(rows))]
+        lengths = np.array([row.shape[1] for row in rows], dtype=np.int64)
+        if len(names) != len(rows[0]) or len(items) != len(rows):
+            raise ValueError(
+                f"{len(names)} channel names and {len(items)} ids for {len(rows)} of {len(rows[0])} channels"
+            )
+        for row, item in zip(rows, items, strict=True):
+            _check_finite(row, item=item, first=0, channels=names)
+        missing = np.array([bool(np.isnan(row).any()) for row in rows])
+        values = np.concatenate([row.ravel() for row in rows])
+        return cls(values, _offsets(lengths, len(names)), lengths, names, missing, items)
+
+
+def cache_dir() -> Path:
+    """Where flat files are kept: TSFM_CACHE, else ~/.cache/tsfm."""
+    return Path(os.environ.get("TSFM_CACHE") or "~/.cache/tsfm").expanduser()
+
+
+def flatten(store: SeriesStore, cache_dir: str | Path | None = None, limit_bytes: int = LIMIT_BYTES) -> FlatSeries:
+    """A store in memory if it is at most `limit_bytes`, else memory-mapped from a flat file that is written once."""
+    lengths = np.asarray(store.lengths, dtype=np.int64)
+    channels = tuple(store.channels)
+    size = 4 * len(channels) * int(lengths.sum())
+    if size <= limit_bytes:
+        values = np.empty(size // 4, dtype=np.float32)
+        for first, row in _rows(store):
+            values[first : first + row.size] = row
+    else:
+        values = _mapped(_flat_file(store, _root(cache_dir), size), size)
+    return FlatSeries(values, _offsets(lengths, len(channels)), lengths, channels, store.has_missing, store.ids)
+
+
+def _root(given: str | Path | None) -> Path:
+    return (Path(given) if given is not None else cache_dir()) / "flat"
+
+
+def _offsets(lengths: Int[np.ndarray, " N"], num_channels: int) -> Int[np.ndarray, " N"]:
+    return np.concatenate([[0], np.cumsum(lengths * num_channels)[:-1]]).astype(np.int64)
+
+
+def _rows(store: SeriesStore) -> Iterator[tuple[int, Float[np.ndarray, " L"]]]:
+    """(place in the flat array, values) of every channel of every series, long series in pieces."""
+    num_channels = len(store.channels)
+    step = max(1, PIECE_VALUES // num_channels)
+    offset = 0
+    for i, length in enumerate(np.asarray(store.lengths).tolist()):
+        for first in range(0, length, step):
+            piece = store.read(i, first, min(first + step, length))
+            _check_finite(piece, item=store.ids[i], first=first, channels=store.channels)
+            for channel, row in enumerate(piece):
+                yield offset + channel * length + first, row
+        offset += num_channels * length
+
+
+def _check_finite(piece: Float[np.ndarray, "C L"], *, item: str, first: int, channels: Sequence[str]) -> None:
+    if np.isinf(piece).any():
+        channel, step = np.argwhere(np.isinf(piece))[0]
+        raise ValueError(
+            f"item {item!r}, channel {channels[channel]!r}, step {first + step} is infinite; ingest the data again "
+            "with a number there, or NaN for a value nobody observed"
+        )
+
+
+def _mapped(file: Path, size: int) -> np.ndarray:
+    values = np.memmap(file, dtype="<f4", mode="r")
+    if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2:
+        # windows are drawn at random: reading ahead would push out what other windows need
+        values._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
+    return values.view(np.ndarray)
+
+
+def _flat_file(store: SeriesStore, root: Path, size: int) -> Path:
+    """The flat file of a store; written beside its place and renamed, so several processes may ask for it at once."""
+    folder = root / store.fingerprint
+    if (folder / FILE).is_file() and (folder / FILE).stat().st_size == size:
+        return folder / FILE
+    temp = root / f"{store.fingerprint}.tmp-{uuid.uuid4().hex[:8]}"
+    try:
+        temp.mkdir(parents=True)
+        _sweep(root)
+        _write(store, temp / FILE, size)
+        _publish(temp, folder, size)
+    except OSError as error:
+        raise _clear(error, root, size) from None
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+    return folder / FILE
+
+
+def _write(store: SeriesStore, file: Path, size: int) -> None:
+    free = shutil.disk_usage(file.parent).free
+    if free < size:
+        raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
+    with open(file, "wb") as out:
+        for first, row in _rows(store):
+            out.seek(4 * first)
+            out.write(np.ascontiguousarray(row, dtype="<f4").data)
+        out.truncate(size)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _publish(temp: Path, folder: Path, size: int) -> None:
+    """Rename into place; where another process was first, its file is as good."""
+    try:
+        os.rename(temp, folder)
+    except OSError:
+        if not (folder / FILE).is_file():
+            raise
+        if (folder / FILE).stat().st_size != size:  # damaged from outside: replace the file alone
+            os.replace(temp / FILE, folder / FILE)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed processes left more than a day ago."""
+    for left in root.glob("*.tmp-*"):
+        try:
+            if time.time() - left.stat().st_mtime > DAY:
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _clear(error: OSError, root: Path, size: int) -> OSError:
+    """What a full disk or a forbidden folder means here."""
+    need = f"a flat copy of {size / 2**20:,.0f} MiB"
+    advice = "set TSFM_CACHE to a folder with room; nothing half-written was kept"
+    if error.errno == errno.ENOSPC:
+        return OSError(errno.ENOSPC, f"no space for {need} in {root} ({error.strerror}); {advice}")
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return PermissionError(error.errno, f"{need} cannot be written to {root} ({error.strerror}); {advice}")
+    return OSError(error.errno or errno.EIO, f"{need} cannot be written to {root} ({error}); {advice}")

@@ -1,0 +1,56 @@
+"""The settings of the data group: which store, how it is split, how windows are drawn. Free of torch and Lightning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from tsfm.data.splits import FIELD, check_rule
+from tsfm.registry import closest, schema
+
+SAMPLINGS = ("epoch", "random")
+
+
+# Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
+@schema("data", "data")
+@dataclass
+class DataConfig:
+    """`dataset` is a name of the catalog or the path of a store."""
+
+    dataset: str
+    split: str = "ratio"  # ett_hour | ett_minute | ratio | last_horizon | all
+    ratios: list[float] = field(default_factory=lambda: list(FIELD))  # of train, val, test, for ratio
+    windows: int = 1  # horizons in the test part, for last_horizon
+    channels: Optional[list[str]] = None  # noqa: UP045  null: all
+    standardize: bool = True  # per channel, fitted on the train rows; the protocol of the long-horizon field
+    sampling: str = "epoch"  # epoch: each window once; random: with replacement, batches_per_epoch times
+    temperature: float = 0.5  # random: a series has the weight (its number of windows) ** temperature
+    batches_per_epoch: Optional[int] = None  # noqa: UP045  random; null: as many as hold all windows
+    batch_size: int = 128
+    eval_batch_size: int = 512
+    stride: int = 1  # steps from one training window to the next; evaluation has every window
+    min_context: Optional[int] = None  # noqa: UP045  least observed steps of context; null: the whole context
+    fraction: float = 1.0  # of the train windows, the most recent of each series: few-shot training
+    season: Optional[int] = None  # noqa: UP045  steps; null: from the frequency
+
+    def __post_init__(self):
+        check_rule(self.split, self.ratios, horizon=1, windows=self.windows)
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(f"data.sampling is {self.sampling!r}; {closest(self.sampling, list(SAMPLINGS))}")
+        if self.sampling == "epoch" and self.batches_per_epoch is not None:
+            raise ValueError(
+                f"data.batches_per_epoch is {self.batches_per_epoch}, but sampling=epoch draws every window once; use "
+                "sampling=random, or leave batches_per_epoch out"
+            )
+        least = {"batch_size": 1, "eval_batch_size": 1, "stride": 1, "windows": 1, "season": 1, "batches_per_epoch": 1}
+        for name, low in (least | {"min_context": 0}).items():
+            if (value := getattr(self, name)) is not None and value < low:
+                raise ValueError(f"data.{name} is {value}; it must be at least {low}")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(
+                f"data.fraction is {self.fraction}; expected a share of the train windows, 0 < fraction <= 1"
+            )
+        if not 0 <= self.temperature <= 1:
+            raise ValueError(
+                f"data.temperature is {self.temperature}; 0 draws every series alike, 1 every window alike"
+            )

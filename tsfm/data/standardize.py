@@ -1,0 +1,78 @@
+"""One location and scale per channel, fitted on train rows: the units in which the long-horizon field scores.
+
+C channels, n rows. Not a scaler of the model: a scaler looks at one window, this at the whole train part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tsfm.data.flat import FlatSeries
+from tsfm.data.splits import Spans
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+PIECE = 2**22  # rows turned into float64 at once
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Standardised = (value - loc) / scale, channel by channel."""
+
+    channels: tuple[str, ...]
+    loc: Float[np.ndarray, " C"]
+    scale: Float[np.ndarray, " C"]
+    constant: tuple[str, ...] = ()  # channels that do not vary in the train rows: their scale is 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"channels": list(self.channels), "loc": self.loc.tolist(), "scale": self.scale.tolist()}
+
+
+def fit(flat: FlatSeries, spans: Spans, channels: tuple[str, ...]) -> Standardizer:
+    """Mean and biased standard deviation (as sklearn's StandardScaler) in float64 over the observed rows of `spans`.
+
+    A channel that does not vary has scale 1; one with nothing observed is an error.
+    """
+    picked = [flat.channels.index(channel) for channel in channels]
+    moments = [_Moments() for _ in picked]
+    for i, span in enumerate(spans):
+        rows = flat.series(i)[:, span.first : span.stop]
+        for moment, channel in zip(moments, picked, strict=True):
+            for first in range(0, rows.shape[1], PIECE):
+                moment.update(rows[channel, first : first + PIECE])
+    empty = [channel for channel, moment in zip(channels, moments, strict=True) if not moment.count]
+    if empty:
+        raise ValueError(
+            f"channel {', '.join(map(repr, empty))} has no observed value in the train rows, so it cannot be "
+            "standardised; leave it out with channels=[...], or set standardize=false"
+        )
+    constant = tuple(channel for channel, moment in zip(channels, moments, strict=True) if moment.low == moment.high)
+    loc = np.array([moment.low if moment.low == moment.high else moment.mean for moment in moments])
+    scale = np.array([1.0 if m.low == m.high else np.sqrt(m.squares / m.count) or 1.0 for m in moments])
+    return Standardizer(channels, loc, scale, constant)
+
+
+@dataclass
+class _Moments:
+    """Count, mean and sum of squared deviations, joined piece by piece (Chan, Golub & LeVeque 1983, eq. 2.1)."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    low: float = np.inf
+    high: float = -np.inf
+
+    def update(self, piece: np.ndarray) -> None:
+        values = piece[~np.isnan(piece)].astype(np.float64)
+        if not len(values):
+            return
+        mean = float(values.mean())
+        total, apart = self.count + len(values), mean - self.mean
+        self.squares += float(np.square(values - mean).sum()) + apart**2 * self.count * len(values) / total
+        self.mean += apart * len(values) / total
+        self.count = total
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))

@@ -1,0 +1,153 @@
+"""What a step of time is: aliases, stamps, seasons. T steps.
+
+A frequency is a pandas offset alias ("15min", "h", "D", "W-SUN", "MS", "QS-OCT", "YS"); old ones ("H", "15T", "A") too.
+Stamps are datetime64[us]: nanoseconds end in 2262, and yearly series do not. A calendar step (month, quarter, year)
+keeps the day and the hour of the series' first stamp, so a yearly series stamped on 28 December stays there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+DAY = 86400 * 10**6  # microseconds
+MICROS = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "D": DAY, "W": 7 * DAY}
+MONTHS = {"M": 1, "Q": 3, "Y": 12}
+MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+DAY_NAMES = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+SPELLINGS = {  # alias -> unit and edge (S start, E end of the month, quarter or year)
+    **{name: (name, "") for name in (*MICROS, "B")},
+    **{
+        "US": ("us", ""),
+        "L": ("ms", ""),
+        "S": ("s", ""),
+        "T": ("min", ""),
+        "H": ("h", ""),
+        "d": ("D", ""),
+        "w": ("W", ""),
+    },
+    **{"MS": ("M", "S"), "ME": ("M", "E"), "M": ("M", "E"), "QS": ("Q", "S"), "QE": ("Q", "E"), "Q": ("Q", "E")},
+    **{"YS": ("Y", "S"), "YE": ("Y", "E"), "Y": ("Y", "E"), "AS": ("Y", "S"), "A": ("Y", "E")},
+}
+SEASONS = {"h": 24, "M": 12, "Q": 4, "Y": 1, "B": 5, "D": 7, "W": 52, "min": 1440, "s": 3600, "ms": 1000, "us": 1}
+
+
+@dataclass(frozen=True)
+class Step:
+    """`count` units; `edge` is S (start) or E (end) for calendar units, `anchor` the name of a day or month."""
+
+    count: int
+    unit: str
+    edge: str = ""
+    anchor: str = ""
+
+    @property
+    def micros(self) -> int:
+        """Length in microseconds; 0 for calendar steps and business days, whose length varies."""
+        return self.count * MICROS.get(self.unit, 0)
+
+    @property
+    def months(self) -> int:
+        return self.count * MONTHS.get(self.unit, 0)
+
+    def __str__(self) -> str:
+        count = "" if self.count == 1 else str(self.count)
+        return f"{count}{self.unit}{self.edge}" + (f"-{self.anchor}" if self.anchor else "")
+
+
+@lru_cache(maxsize=256)
+def parse(freq: str) -> Step:
+    """The typed step of an alias."""
+    match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z]{3}))?", str(freq).strip())
+    count, name, anchor = match.groups() if match else ("", "", None)
+    unit, edge = SPELLINGS.get(name, ("", ""))
+    names = {"W": DAY_NAMES, "Q": MONTH_NAMES, "Y": MONTH_NAMES}.get(unit, ())
+    if not unit or (count and int(count) == 0) or (anchor and anchor.upper() not in names):
+        raise ValueError(f"frequency {freq!r} is not known; use an alias such as 15min, h, D, W-SUN, MS, QS-OCT or YS")
+    return Step(int(count or 1), unit, edge, (anchor or "").upper())
+
+
+def base(freq: str) -> str:
+    """The alias without anchor and edge, by which series of one set are compared: W-SUN is W, QS-OCT is Q, B is D."""
+    step = parse(freq)
+    return str(Step(step.count, "D" if step.unit == "B" else step.unit))
+
+
+def clock(stamp: Any) -> str:
+    """A stamp as people write it: 2020-01-31, or 2020-01-31 14:30:00 where the hour matters."""
+    text = str(stamp.astype("M8[us]")).replace("T", " ")
+    return text.removesuffix(".000000").removesuffix(" 00:00:00")
+
+
+def of_day(stamps: np.ndarray | np.datetime64) -> np.ndarray:
+    """Microseconds since midnight."""
+    return (stamps - stamps.astype("M8[D]").astype("M8[us]")).astype(np.int64)
+
+
+def day_of_month(stamps: np.ndarray | np.datetime64) -> np.ndarray:
+    """1 to 31."""
+    return (stamps.astype("M8[D]") - stamps.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1
+
+
+def month_length(stamps: np.ndarray | np.datetime64) -> np.ndarray:
+    """Days in the month of each stamp."""
+    months = stamps.astype("M8[M]")
+    return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
+
+
+def calendar(start: np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
+    """Stamps `index` calendar steps after start: its day of the month (cut to the month's length) and its hour."""
+    months = start.astype("M8[M]") + index * step.months
+    last, day = month_length(months), int(day_of_month(start))
+    at_end = step.edge == "E" and day == int(month_length(start))
+    days = last if at_end else np.minimum(day, last)
+    return months.astype("M8[D]").astype("M8[us]") + ((days - 1) * DAY + of_day(start)).astype("m8[us]")
+
+
+def stamp_at(start: np.datetime64, freq: str, index: Any) -> Any:
+    """The stamps `index` steps (int64, one or an array) after start, datetime64[us]."""
+    step, first = parse(freq), np.datetime64(start).astype("M8[us]")
+    if step.months:
+        return calendar(first, step, index)
+    if step.unit == "B":
+        days = np.busday_offset(first.astype("M8[D]"), index * step.count, roll="forward")
+        return days.astype("M8[us]") + of_day(first).astype("m8[us]")
+    return first + (index * step.micros).astype("m8[us]")
+
+
+def stamps(start: np.datetime64, freq: str, count: int) -> np.ndarray:
+    """`count` stamps from `start` on, datetime64[us]: the first is `start` itself."""
+    return stamp_at(start, freq, np.arange(count, dtype=np.int64))
+
+
+def numbered_start(freq: str) -> np.datetime64:
+    """The stamp given to the first step of a series without stamps: the first that fits `freq` in 1970."""
+    step, month = parse(freq), np.datetime64("1970-01", "M")
+    if step.unit == "W" and step.anchor:
+        days = (DAY_NAMES.index(step.anchor) - 3) % 7  # 1970-01-01 was a Thursday
+        return np.datetime64("1970-01-01").astype("M8[us]") + np.timedelta64(days * DAY, "us")
+    if step.unit in ("Q", "Y"):
+        anchor = MONTH_NAMES.index(step.anchor) if step.anchor else (11 if step.edge == "E" else 0)
+        month = month + (anchor if step.unit == "Y" else anchor % 3)
+    last = int(month_length(month)) if step.edge == "E" else 1
+    return (month.astype("M8[D]") + (last - 1)).astype("M8[us]")
+
+
+def season_length(freq: str) -> int:
+    """Steps in the natural season: the day for hours and minutes, the week for days, the year for weeks and longer."""
+    return _season(freq, SEASONS)
+
+
+def gift_season(freq: str) -> int:
+    """Steps in the season of GIFT-Eval's MASE (arXiv:2410.10393, GluonTS get_seasonality): days and weeks have 1."""
+    return _season(freq, {**SEASONS, "D": 1, "W": 1})
+
+
+def _season(freq: str, table: dict[str, int]) -> int:
+    step = parse(freq)
+    season, rest = divmod(table[step.unit], step.count)
+    return season if not rest and season else 1
