@@ -67,7 +67,18 @@ def test_the_whole_road(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert again["mse"] == pytest.approx(result["mse"], rel=1e-6)
 
     out, picture = tmp_path / "forecast.csv", tmp_path / "forecast.png"
-    asked = ["forecast", str(csv), "--model", str(run_dir), "--horizon", "12", "--out", str(out), "--plot", str(picture)]
+    asked = [
+        "forecast",
+        str(csv),
+        "--model",
+        str(run_dir),
+        "--horizon",
+        "12",
+        "--out",
+        str(out),
+        "--plot",
+        str(picture),
+    ]
     assert main([*asked, "--holdout"]) == 0
     assert "seasonal_naive" in capsys.readouterr().out
     said = pd.read_csv(out)
@@ -76,7 +87,9 @@ def test_the_whole_road(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_score_does_not_depend_on_the_batch_size(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_score_does_not_depend_on_the_batch_size(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["ingest", str(csv), "--out", str(tmp_path / "store")])
     data = ["data=store", f"data.dataset={tmp_path / 'store'}"]
     main(["train", *data, *SMALL, f"run_dir={tmp_path / 'run'}"])
@@ -98,13 +111,17 @@ def test_a_sweep_runs_every_combination(csv: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     seeds = [json.loads(line[7:])["seed"] for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert seeds == [0, 1]
-    failing = subprocess.run([*command[:-1], "seed=0", "optim.lr=0.001,-1"], capture_output=True, text=True, cwd=tmp_path)
+    failing = subprocess.run(
+        [*command[:-1], "seed=0", "optim.lr=0.001,-1"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert failing.returncode != 0
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])
 def test_help_answers_without_torch(words: list[str]) -> None:
-    code = f"import sys; sys.argv = ['tsfm', *{words}]; import tsfm.cli\ntry: tsfm.cli.main()\nexcept SystemExit: pass\n"
+    code = (
+        f"import sys; sys.argv = ['tsfm', *{words}]; import tsfm.cli\ntry: tsfm.cli.main()\nexcept SystemExit: pass\n"
+    )
     code += "assert not {'torch', 'hydra', 'pandas', 'pytorch_lightning'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

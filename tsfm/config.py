@@ -5,6 +5,7 @@ A part's own settings stand beside the part; here is only what a whole run says.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,11 @@ class EvalConfig:
     out: Optional[str] = None  # noqa: UP045  folder for result.json
     expect: list[Expect] = field(default_factory=list)
 
+    def __post_init__(self):
+        for name in ("context", "horizon"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it is a number of steps, at least 1")
+
 
 ConfigStore.instance().store(name="_train", node=RunConfig)
 ConfigStore.instance().store(name="_eval", node=EvalConfig)
@@ -117,8 +123,11 @@ def sweep(
     discover_all()
     GlobalHydra.instance().clear()
     argv, sys.argv = sys.argv, ["tsfm", "--multirun", *overrides, *_search(config_dir)]
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors through, instead of printing them and leaving
     try:
         hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(work)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, groups=_groups(config_name))) from None
     finally:
         sys.argv = argv
 
@@ -161,6 +170,8 @@ def explain(error: BaseException, *, groups: Sequence[str] = ()) -> str:
         return f"unknown {option[1]} {option[2]!r}; {closest(option[2], sorted(known))}"
     if group := re.search(r"Could not override '([\w/]+)'\.\s+No match in the defaults list", text):
         return f"{group[1]} is not chosen here; {closest(group[1], list(groups))}" + _place(text)
+    if wrong := re.match(r"Error parsing override '(.*)'\s+([^\n]*)", text):
+        return f"{wrong[1]!r} can't be read ({wrong[2]}); write settings as key=value, for instance seed=1"
     full = re.search(r"full_key: (\S+)", text)
     if not full:
         return _one_line(error)

@@ -29,7 +29,11 @@ def run(overrides: list[str]) -> str:
         yaml.safe_dump(plain(config), sort_keys=False),
         network(model, channels=data.num_channels),
         "windows     " + ", ".join(f"{split} {len(windows):,}" for split, windows in splits.items()),
-        *(f"left out    {len(w.skipped)} series of {split}: {w.skipped[0]}" for split, w in splits.items() if w.skipped),
+        *(
+            f"left out    {len(w.skipped)} series of {split}: {w.skipped[0]}"
+            for split, w in splits.items()
+            if w.skipped
+        ),
         f"channels    {data.num_channels}, frequency {data.freq}, season {data.season}",
         "",
         "the first training problem",
@@ -49,7 +53,9 @@ def model(path: str) -> str:
 
 def network(model: Model, *, channels: int) -> str:
     patches = model.grid.patches
-    flags = [name for name in ("causal", "mixes_channels", "fixed_length", "streaming") if getattr(model.backbone, name)]
+    flags = [
+        name for name in ("causal", "mixes_channels", "fixed_length", "streaming") if getattr(model.backbone, name)
+    ]
     return "\n".join(
         [
             f"parameters  {model.num_parameters():,}",
@@ -97,6 +103,9 @@ def models() -> str:
     places += [(str(file.parent), file.parent) for file in sorted(Path("runs").glob(f"**/model/{CONFIG}"))]
     lines = []
     for name, place in places:
-        spec = read_config(place)["model"]
-        lines.append(f"{name}  {spec['backbone']['name']}, context {spec['context']}, horizon {spec['horizon']}")
+        try:
+            spec = read_config(place)["model"]
+            lines.append(f"{name}  {spec['backbone']['name']}, context {spec['context']}, horizon {spec['horizon']}")
+        except (ValueError, KeyError, TypeError) as error:  # the others are still worth listing
+            lines.append(f"{name}  can't be read: {error}")
     return "\n".join(lines) or "no model is bundled with this version, and there is none below runs/; train one first"

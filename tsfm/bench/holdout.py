@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tsfm.bench.runner import find_predictor
 from tsfm.data.freq import season_length, stamps
+from tsfm.infer.columns import check_horizon
 from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.plot import check_picture
 from tsfm.infer.plot import plot as draw
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
+from tsfm.train.rundir import draft_of
 
 READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".gz": pd.read_csv}
 
@@ -21,13 +24,14 @@ READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".gz": pd.read_csv}
 def read_table(path: Path) -> pd.DataFrame:
     """A CSV or Parquet file as a DataFrame."""
     if not path.is_file():
-        raise FileNotFoundError(f"no file at {path}")
+        raise FileNotFoundError(f"there is no file {path}; check the path")
     if path.suffix not in READERS:
         raise ValueError(f"{path} ends in {path.suffix or 'nothing'}; expected {', '.join(READERS)}")
     try:
         return READERS[path.suffix](path)
     except Exception as error:  # pandas and pyarrow raise many kinds
-        raise ValueError(f"{path} can't be read as {path.suffix[1:]}: {error}") from error
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path} can't be read as {path.suffix[1:]} ({why}); is it damaged or cut short?") from None
 
 
 def forecast_file(
@@ -46,15 +50,20 @@ def forecast_file(
     timestamp_column: str,
 ) -> str:
     """What `tsfm forecast` prints; writes the forecast and the picture where asked."""
+    check_horizon(horizon)
+    for path, check in ((out, check_ending), (plot, check_picture)):  # before any work
+        if path is not None:
+            check(Path(path))
     model = find_predictor(predictor)
     df = read_table(source)
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
     columns = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
-    given, lines = df, []
+    given, truth, lines = df, None, []
     if holdout:
         frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)
+        given, truth = without_tail(frame, horizon=horizon), without_tail(frame, horizon=0)
         lines += judge(frame, [model, find_predictor("seasonal_naive")], horizon=horizon)
-        given, columns = without_tail(frame, horizon=horizon), {"target": frame.targets}
+        columns = {"target": frame.targets}
     future_df = read_table(Path(future)) if future else None
     forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
     lines = [f"note: {note}" for note in forecast.attrs.get("announcements", [])] + lines
@@ -62,7 +71,8 @@ def forecast_file(
         write_table(forecast, Path(out))
         lines.append(f"wrote {len(forecast):,} rows to {out}")
     if plot is not None:
-        draw(df, forecast, path=plot)
+        shown = {key: column for key, column in columns.items() if key != "target"}
+        draw(given, forecast, truth=truth, path=plot, title=source.stem, **shown)
         lines.append(f"drew {plot}")
     if out is None:
         lines.append(forecast.head(12).to_string(index=False))
@@ -70,12 +80,15 @@ def forecast_file(
 
 
 def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
-    """The targets of all items without their last `horizon` steps, as a long frame."""
+    """The targets of all items but for their last `horizon` steps, on their grid, as a long frame."""
     parts = []
     for i, series in enumerate(frame):
         steps = series.values.shape[1] - horizon
-        if steps < 1:
-            raise ValueError(f"item {series.item_id} has {steps + horizon} steps; holding out {horizon} leaves none")
+        if steps < 1 or np.isnan(series.values[:, :steps]).all(1).any():
+            raise ValueError(
+                f"item {series.item_id!r} has {steps + horizon} steps; holding out {horizon} leaves no observed value "
+                "to forecast from: choose a shorter horizon, or leave the item out"
+            )
         part = {"item_id": frame.ids[i], "timestamp": stamps(series.start, series.freq, steps)}
         part |= {name: series.values[c, :steps] for c, name in enumerate(frame.targets)}
         parts.append(pd.DataFrame(part))
@@ -96,22 +109,27 @@ def judge(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> lis
             score.update(truth[None], said.quantiles, past[None])
         for season, score in scores.items():
             found = score.result()
+            figures = "  ".join(
+                f"{name.upper()} {found[name]:{form}}" if name in found else f"{name.upper()} undefined"
+                for name, form in (("mase", ".3f"), ("mae", ".4g"), ("wql", ".4f"))
+            )
             lines.append(
-                f"{predictor.name:20s} MASE {found['mase']:.3f}  MAE {found['mae']:.4g}  WQL {found['wql']:.4f}  "
+                f"{predictor.name:20s} {figures}  "
                 f"({int(found['windows'])} series, last {horizon} steps held out, season {season})"
             )
     return lines
 
 
+def check_ending(path: Path) -> None:
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"--out {path} ends in {path.suffix or 'nothing'}; expected .csv or .parquet")
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """CSV or Parquet by the ending, written whole."""
-    writers = {".csv": lambda draft: table.to_csv(draft, index=False), ".parquet": table.to_parquet}
-    if path.suffix not in writers:
-        raise ValueError(f"--out {path} ends in {path.suffix or 'nothing'}; expected .csv or .parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        writers[path.suffix](draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    check_ending(path)
+    with draft_of(path) as draft:
+        if path.suffix == ".csv":
+            table.to_csv(draft, index=False)
+        else:
+            table.to_parquet(draft)

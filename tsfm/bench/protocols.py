@@ -13,10 +13,11 @@ import numpy as np
 
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.predictor import Predictor
-from tsfm.metrics.forecast import ForecastScore
+from tsfm.metrics.forecast import ForecastScore, check_levels
 from tsfm.registry import closest, schema
 
 SPLITS = ("train", "val", "test")
+METRICS = ("mse", "mae", "smape", "mase", "wql", "coverage", "width")  # what an experiment can make claims about
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -38,6 +39,9 @@ class WindowsConfig:
             raise ValueError(f"bench.split is {self.split!r}; {closest(self.split, list(SPLITS))}")
         if (self.stride is not None and self.stride < 1) or self.batch_size < 1:
             raise ValueError(f"bench.stride {self.stride} and bench.batch_size {self.batch_size} must be at least 1")
+        if self.season is not None and self.season < 1:
+            raise ValueError(f"bench.season is {self.season}; it is a number of steps, at least 1")
+        check_levels(self.levels)
 
 
 def score_windows(

@@ -8,20 +8,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tsfm.bench.protocols import WindowsConfig, score_windows
+from tsfm.bench.protocols import METRICS, WindowsConfig, score_windows
 from tsfm.config import EvalConfig, Expect, RunConfig
 from tsfm.data.module import WindowData
 from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.infer.predictor import Predictor
 from tsfm.registry import BASELINES, closest
 from tsfm.train.run import train
-from tsfm.train.rundir import RESULT, environment, write_whole
+from tsfm.train.rundir import RESULT, check_folder, check_same, environment, write_whole
 
 log = logging.getLogger("tsfm")
 
 
 def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     """Train, score the chosen weights once on the test split, write result.json; returns what it holds."""
+    check_claims(config.expect)
     if (done := finished(config)) is not None:
         log.info("this run is finished; its result stands in %s", done["run_dir"])
         return done
@@ -47,12 +48,18 @@ def finished(config: RunConfig) -> dict[str, Any] | None:
     if config.resume != "auto" or config.run_dir is None:
         return None
     file = Path(config.run_dir) / RESULT
-    return json.loads(file.read_text()) if file.is_file() else None
+    if not file.is_file():
+        return None
+    check_same(file.parent, config)
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     """Score a trained model or a baseline by the protocol."""
     begun = time.perf_counter()
+    check_claims(config.expect)
+    if config.out is not None:
+        check_folder(Path(config.out))
     predictor = find_predictor(config.predictor)
     shape = predictor.model.config if isinstance(predictor, ModelPredictor) else None
     context, horizon = config.context or (shape and shape.context), config.horizon or (shape and shape.horizon)
@@ -69,11 +76,16 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
         "seconds": round(time.perf_counter() - begun, 1),
     }
     if config.out is not None:
-        folder = Path(config.out)
-        folder.mkdir(parents=True, exist_ok=True)
         kept = result | {"command": command, "environment": environment()}
-        write_whole(folder / RESULT, json.dumps(kept, indent=2) + "\n")
+        write_whole(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
     return result
+
+
+def check_claims(expect: list[Expect]) -> None:
+    """Refuse an unknown metric before an hour is spent on it."""
+    for claim in expect:
+        if claim.metric not in METRICS:
+            raise ValueError(f"expect.metric is {claim.metric!r}; {closest(claim.metric, list(METRICS))}")
 
 
 def find_predictor(name: str) -> Predictor:
@@ -117,5 +129,3 @@ def record(name: str, dataset: str, scores: dict[str, Any], expect: list[Expect]
     if claims:
         result["expect"] = claims
     return result
-
-

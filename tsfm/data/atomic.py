@@ -15,6 +15,9 @@ from tsfm.data.manifest import MANIFEST
 
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse to replace a store without `overwrite`, and anything that is not a store at all."""
+    above = next((folder for folder in path.parents if folder.exists()), None)
+    if above is not None and not above.is_dir():
+        raise NotADirectoryError(f"store {path} would lie below {above}, which is a file; choose another folder")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not (path / MANIFEST).is_file():
@@ -49,7 +52,7 @@ def clear_errors(path: Path) -> Iterator[None]:
     """Say what a full disk or a forbidden folder means for the store at `path`."""
     try:
         yield
-    except FileExistsError:
+    except (FileExistsError, NotADirectoryError):
         raise
     except PermissionError as error:
         raise PermissionError(f"no permission to write store {path} ({error}); choose another folder") from None

@@ -153,9 +153,14 @@ def _readable(table: Table) -> Iterator[None]:
         raise ValueError(f"{table.file} is empty; a table needs a header and rows") from None
     except PermissionError:
         raise PermissionError(f"no permission to read {table.data}") from None
+    except UnicodeError as error:
+        raise ValueError(
+            f"{table.file} is not text in UTF-8 ({error}); save it as UTF-8, or is it no table at all?"
+        ) from None
     except UNREADABLE as error:
         message = str(error).replace("\n", " ").removeprefix("Error tokenizing data. C error: ")
-        raise ValueError(f"{table.file} cannot be read: {message[:200]}; is it damaged or cut short?") from None
+        message = message[:200].strip().rstrip(".")
+        raise ValueError(f"{table.file} cannot be read: {message}; is it damaged or cut short?") from None
 
 
 def _separator(path: Path) -> str:

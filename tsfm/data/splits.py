@@ -62,7 +62,9 @@ def check_rule(rule: str, ratios: Sequence[float], *, horizon: int | None, windo
     if rule not in RULES:
         raise ValueError(f"unknown split rule {rule!r}; {closest(rule, list(RULES))}")
     if len(ratios) != 3 or min(ratios) < 0 or ratios[0] == 0 or abs(sum(ratios) - 1) > 1e-6:
-        raise ValueError(f"ratios are {list(ratios)}; expected shares of train, val and test that sum to 1, train > 0")
+        raise ValueError(
+            f"data.ratios are {list(ratios)}; expected shares of train, val and test that sum to 1, train > 0"
+        )
     if rule == "last_horizon" and (horizon is None or horizon < 1 or windows < 1):
         raise ValueError(f"last_horizon cuts off {windows} horizons of {horizon} steps; both must be at least 1")
 

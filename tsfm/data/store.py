@@ -68,9 +68,15 @@ class SeriesStore:
             if not (path / file).is_file():
                 raise FileNotFoundError(f"store {path} lacks {file}; copy the whole folder, or ingest the data again")
         try:
-            return cls(path, manifest, pq.read_table(path / SERIES).to_pandas())
+            store = cls(path, manifest, pq.read_table(path / SERIES).to_pandas())
         except (pa.ArrowException, OSError, KeyError) as error:
             raise ValueError(f"{path / SERIES} cannot be read ({error}); ingest the data again") from None
+        if len(store) != manifest.num_series or store._first_row[-1] <= store._rows.max(initial=-1):
+            raise ValueError(
+                f"{path / SERIES} lists {len(store)} series that {MANIFEST} does not describe; copy the whole folder, "
+                "or ingest the data again"
+            )
+        return store
 
     @property
     def channels(self) -> list[str]:
@@ -134,6 +140,12 @@ class SeriesStore:
         rows = table.column("values").combine_chunks()
         rows = rows.chunk(0) if isinstance(rows, pa.ChunkedArray) else rows
         steps = rows.values
+        found = np.unique(np.diff(rows.offsets.to_numpy()))
+        if found.tolist() != [len(self.channels)]:
+            raise ValueError(
+                f"{self.path / file} has rows of {found.tolist()} channels, its {MANIFEST} names {len(self.channels)}; "
+                "copy the whole folder, or ingest the data again"
+            )
         bounds = steps.offsets.to_numpy()[rows.offsets.to_numpy()]
         return _Group(steps.values.to_numpy(zero_copy_only=False), bounds)
 

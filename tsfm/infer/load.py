@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsfm.infer.columns import is_number
 from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
 from tsfm.model.checkpoint import CONFIG, About
@@ -54,9 +55,11 @@ class ModelPredictor(Predictor):
         window knows the units of its training channels only."""
         if self.model.scaler.equivariant or not self.about.standardize:
             return super().predict_df(df, prediction_length, *args, **kwargs)
-        target = kwargs.get("target", "target")
+        target = kwargs.get("target", args[3] if len(args) > 3 else "target")
         names = [target] if isinstance(target, str) else list(target)
         units = self.about.standardize
+        if any(name not in df.columns or not is_number(df[name]) for name in names):
+            return super().predict_df(df, prediction_length, *args, **kwargs)  # says what is wrong
         unknown = [name for name in names if name not in units]
         if unknown:
             raise ValueError(
@@ -66,11 +69,8 @@ class ModelPredictor(Predictor):
             )
         scaled = df.assign(**{name: (df[name] - units[name][0]) / units[name][1] for name in names})
         answer = super().predict_df(scaled, prediction_length, *args, **kwargs)
-        said = [
-            column for column in answer.columns if column not in (answer.columns[0], answer.columns[1], "target_name")
-        ]
-        loc = answer["target_name"].map({name: units[name][0] for name in names}).to_numpy(float)
-        scale = answer["target_name"].map({name: units[name][1] for name in names}).to_numpy(float)
+        loc, scale = np.array([units[name] for name in answer["target_name"]]).T
+        said = [column for column in answer.columns if column not in ("item_id", "timestamp", "target_name")]
         return answer.assign(**{column: answer[column] * scale + loc for column in said})
 
 
@@ -98,6 +98,5 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> ModelPredictor:
             f"({closest(str(name_or_path), bundled())})"
         )
     model, about = load_checkpoint(path)
-    return ModelPredictor(
-        model, name=path.parent.name if path.name == "model" else path.name, about=about, device=device
-    )
+    name = path.parent.name if path.name == "model" and path.parent.name else path.name
+    return ModelPredictor(model, name=name or path.resolve().name, about=about, device=device)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FORMATS = ("png", "svg", "pdf")
 PAST, AHEAD, TRUTH = "#3b4a59", "#c8501e", "#1a8a5a"
 
 
@@ -137,14 +137,22 @@ def plot(
     return figure
 
 
-def save(figure: Figure, path: str | Path, *, formats: Sequence[str] = ("png", "svg", "pdf")) -> None:
-    """Write the picture beside its place and move it there: no reader ever sees half of it."""
-    path = Path(path)
+def check_picture(path: Path) -> str:
+    """The kind of picture that the ending asks for, after checking that it has a place."""
     kind = path.suffix.lstrip(".").lower()
-    if kind not in formats:
-        raise ValueError(f"a picture is asked for as {path.name!r}; name it with one of .{', .'.join(formats)}")
+    if kind not in FORMATS:
+        raise ValueError(f"a picture is asked for as {path.name!r}; name it with one of .{', .'.join(FORMATS)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to hold {path.name!r}; make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file for the picture")
+    return kind
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the picture beside its place and move it there: no reader ever sees half of it."""
+    path = Path(path)
+    kind = check_picture(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     try:

@@ -149,7 +149,10 @@ class Predictor(ABC):
             raise ValueError(f"{self.name} answered with shape {reads.shape}; expected {shape}, [B, C, H, Q]")
         if not np.isfinite(reads).all():
             lost = int((~np.isfinite(reads)).any((1, 2, 3)).sum())
-            raise ValueError(f"{self.name} gave values that are not finite for {lost} of {len(reads)} series; not used")
+            raise ValueError(
+                f"{self.name} gave values that are not finite for {lost} of {len(reads)} series, so none is used; "
+                "rescale the series if their values are extreme"
+            )
         return np.sort(reads, axis=-1)
 
     def at_levels(self, reads: Float[np.ndarray, "... Q"], levels: Sequence[float]) -> Float[np.ndarray, "... Q"]:

@@ -47,24 +47,39 @@ def save(model: Model, path: str | Path, *, about: About) -> Path:
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (draft / CARD).write_text(card(model, about), encoding="utf-8")
         draft.chmod(0o755)  # mkdtemp makes it private
-        if path.exists():
-            old = draft.with_name(draft.name + "-old")
-            os.rename(path, old)
-            os.rename(draft, path)
-            shutil.rmtree(old)
-        else:
-            os.rename(draft, path)
-    except BaseException:
+        _put_in_place(draft, path)
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, SafetensorError):  # its name for a full disk
+            raise OSError(f"can't write the checkpoint {path} ({error}); free space there, or choose another") from None
         raise
     return path
+
+
+def _put_in_place(draft: Path, path: Path) -> None:
+    """Move `draft` to `path`; what stood there stays, or comes back, unless the move succeeds."""
+    old = draft.with_name(draft.name + "-old")
+    replaces = path.exists()
+    if replaces:
+        os.rename(path, old)
+    try:
+        os.rename(draft, path)
+    except BaseException:
+        if replaces:
+            os.rename(old, path)
+        raise
+    if replaces:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def load(path: str | Path) -> tuple[Model, About]:
     """Read a checkpoint directory; the model is in evaluation mode. Runs no code but ours."""
     path = Path(path)
     config = read_config(path)
-    model = Model.from_spec(config["model"])
+    try:
+        model = Model.from_spec(config["model"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path / CONFIG} describes no model that this tsfm can build: {error}") from None
     try:
         tensors = load_file(path / WEIGHTS)
     except FileNotFoundError:
@@ -76,13 +91,13 @@ def load(path: str | Path) -> tuple[Model, About]:
     if missing or extra:
         raise ValueError(
             f"{path / WEIGHTS} does not belong to its {CONFIG}: missing {missing[:3] or 'none'}, "
-            f"unexpected {extra[:3] or 'none'}"
+            f"unexpected {extra[:3] or 'none'}; copy both files from the same model"
         )
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise ValueError(
                 f"{path / WEIGHTS}: {name} has shape {tuple(tensor.shape)}; "
-                f"{CONFIG} describes {tuple(expected[name].shape)}"
+                f"{CONFIG} describes {tuple(expected[name].shape)}; copy both files from the same model"
             )
     model.load_state_dict(tensors)
     known = About.__dataclass_fields__
@@ -95,13 +110,20 @@ def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise FileNotFoundError(f"no checkpoint directory at {path}; expected a folder with {CONFIG} and {WEIGHTS}")
     if not file.is_file():
-        raise FileNotFoundError(f"{path} has no {CONFIG}; found {sorted(p.name for p in path.iterdir())[:8]}")
+        raise FileNotFoundError(
+            f"{path} has no {CONFIG}; found {sorted(p.name for p in path.iterdir())[:8]}: name the folder of a "
+            "model, such as <run directory>/model"
+        )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         number = config["format"]
-        config["model"]
+        if not isinstance(config["model"], dict) or not isinstance(config.get("about", {}), dict):
+            raise TypeError("`model` and `about` hold settings by name")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is not a tsfm model config ({type(error).__name__}: {error})") from None
+        why = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{file} is not a tsfm model config ({why}); name a folder that tsfm wrote, or copy it again"
+        ) from None
     if number != FORMAT:
         raise ValueError(
             f"{file} has checkpoint format {number}, written by tsfm {config.get('tsfm', '?')}; this tsfm "
@@ -115,13 +137,15 @@ def card(model: Model, about: About) -> str:
     config, trained = model.config, about.trained_on
     shape = f"context {config.context}, horizon {config.horizon}, patches of {config.patch} every {config.stride} steps"
     parts = ", ".join(f"{kind} `{part.name}`" for kind, part in model.parts.items())
+    name = model.parts["backbone"].name
     lines = [
-        f"# {parts.split('backbone ')[1].split(',')[0].strip('`')} for {about.task.get('name', 'time series')}",
+        f"# {name} for {about.task.get('name', 'time series')}",
         "",
         f"A tsfm {__version__} checkpoint with {model.num_parameters():,} parameters. Load it with",
         "",
         "```python",
         "import tsfm",
+        "",
         'model = tsfm.load("this/folder")',
         f"model.predict_df(df, prediction_length={config.horizon})",
         "```",

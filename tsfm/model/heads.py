@@ -1,5 +1,6 @@
 """Read the answer off the tokens. B batch, C channels, P patches, D width, H horizon, S patch, Q quantile levels.
 
+R is the number of steps, at the end of the window, that a head speaks of.
 A head says which steps it needs as tokens: the context alone, or the whole window with its hidden part.
 """
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 def check_levels(levels: list[float]) -> None:
     if not levels or sorted(set(levels)) != list(levels) or not all(0 < level < 1 for level in levels):
         raise ValueError(f"head.levels is {list(levels)}; expected increasing quantile levels between 0 and 1")
+    if levels[len(levels) // 2] != 0.5:  # the point forecast, everywhere
+        raise ValueError(f"head.levels is {list(levels)}; expected the median 0.5 in the middle, as in [0.1, 0.5, 0.9]")
 
 
 class Head(nn.Module):
@@ -37,7 +40,7 @@ class Head(nn.Module):
 
 @HEADS("flatten")
 class FlattenHead(Head):
-    """All tokens of a channel in one vector, one linear map to the horizon (PatchTST, arXiv:2211.14730, section 3.1)."""
+    """All tokens of a channel in one vector, one linear map to the horizon (arXiv:2211.14730, section 3.1)."""
 
     @dataclass
     class Config:

@@ -33,7 +33,9 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
         if self.stride > self.patch:
-            raise ValueError(f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that")
+            raise ValueError(
+                f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that"
+            )
         if self.patch > self.context:
             raise ValueError(f"model.patch {self.patch} is longer than model.context {self.context}")
         if self.embed not in EMBEDS:

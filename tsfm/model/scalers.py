@@ -64,6 +64,12 @@ class Scaler(nn.Module):
         return scaled * state.scale[..., None] + state.loc[..., None]
 
 
+def spread(deviation: Float[Tensor, "B C T"], count: Tensor) -> Float[Tensor, "B C 1"]:
+    """Root of the mean square over `count` steps; the squares of values beyond 1e19 would leave float32."""
+    peak = deviation.abs().amax(dim=-1, keepdim=True).clamp_min(torch.finfo(deviation.dtype).tiny)
+    return ((deviation / peak).square().sum(dim=-1, keepdim=True) / count).sqrt() * peak
+
+
 @SCALERS("standard")
 class StandardScaler(Scaler):
     """Mean and standard deviation (biased). With `affine`, RevIN's learned gain and shift per channel
@@ -78,30 +84,34 @@ class StandardScaler(Scaler):
         if config.affine:
             if grid.channels is None:
                 raise ValueError("scaler.affine learns one gain per channel; set model.channels to their number")
-            self.gain = nn.Parameter(torch.ones(grid.channels, 1))
-            self.shift = nn.Parameter(torch.zeros(grid.channels, 1))
+            # one axis: parameters with two are weights to the optimiser, which would decay the gain to 0
+            self.gain = nn.Parameter(torch.ones(grid.channels))
+            self.shift = nn.Parameter(torch.zeros(grid.channels))
         else:
             self.gain = self.shift = None
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         loc = values.sum(dim=-1, keepdim=True) / count
-        spread = torch.where(visible, values - loc, 0.0).square().sum(dim=-1, keepdim=True) / count
-        return loc, spread.sqrt()
+        return loc, spread(torch.where(visible, values - loc, 0.0), count)
 
     def apply(self, values: Tensor, state: State) -> Tensor:
         scaled = super().apply(values, state)
-        return scaled if self.gain is None else scaled * self.gain + self.shift
+        if self.gain is None or self.shift is None:
+            return scaled
+        return scaled * self.gain[:, None] + self.shift[:, None]
 
     def undo(self, scaled: Tensor, state: State) -> Tensor:
         if self.gain is not None and self.shift is not None:
             gain = torch.where(self.gain.abs() > 1e-4, self.gain, 1e-4)
-            scaled = (scaled - self.shift[..., None]) / gain[..., None]
+            scaled = (scaled - self.shift[:, None, None]) / gain[:, None, None]
         return super().undo(scaled, state)
 
 
 @SCALERS("mean")
 class MeanScaler(Scaler):
     """Divide by the mean absolute value and keep zero at zero (DeepAR, arXiv:1704.04110, eq. 3)."""
+
+    equivariant = False  # stretched yes, shifted no
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         scale = values.abs().sum(dim=-1, keepdim=True) / count
@@ -116,8 +126,8 @@ class RobustScaler(Scaler):
         known = torch.where(visible, values, torch.nan)
         levels = torch.tensor([0.25, 0.5, 0.75], dtype=values.dtype, device=values.device)
         low, loc, high = torch.nanquantile(known, levels, dim=-1, keepdim=True).nan_to_num()
-        spread = torch.where(visible, values - loc, 0.0).square().sum(dim=-1, keepdim=True) / count
-        return loc, torch.where(high > low, high - low, spread.sqrt())
+        fallback = spread(torch.where(visible, values - loc, 0.0), count)
+        return loc, torch.where(high > low, high - low, fallback)
 
 
 @SCALERS("last")

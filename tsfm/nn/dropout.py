@@ -17,8 +17,10 @@ class Dropout(nn.Dropout):
             return input
         if input.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(input)
+        dropped = round(self.p * 2**BITS)
+        if dropped == 2**BITS:
+            return torch.zeros_like(input)
         words = torch.empty(-(-input.numel() * BITS // 64), dtype=torch.int64).random_(-(2**63), None)
         draws = words.view(torch.int16)[: input.numel()].view(input.shape)
-        dropped = round(self.p * 2**BITS)
         keep = (draws >= dropped - 2 ** (BITS - 1)).to(input.dtype)
         return input * keep.mul_(2**BITS / (2**BITS - dropped))

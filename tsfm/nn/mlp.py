@@ -1,4 +1,4 @@
-"""Feed-forward layers over the last axis. D width."""
+"""Feed-forward layers over the last axis. D width, I inputs, O outputs."""
 
 from __future__ import annotations
 

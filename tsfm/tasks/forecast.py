@@ -70,7 +70,8 @@ class Forecast(Task):
         return metrics
 
     def _per_step(self, answer: Answer, problem: Problem) -> Tensor:
-        read, target = answer.read, problem.values
+        # cut off where nothing is wanted: a NaN target there would come back through the gradient as 0 * NaN
+        read, target = torch.where(problem.wanted[..., None], answer.read, 0.0), problem.values
         if self.config.units == "scaled":
             read = (read - answer.loc[..., None]) / answer.scale[..., None]
             target = (target - answer.loc) / answer.scale

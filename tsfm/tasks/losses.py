@@ -43,5 +43,6 @@ POINT_LOSSES = ("mse", "mae", "huber")
 
 
 def masked_mean(per_step: Float[Tensor, "B C T"], wanted: Bool[Tensor, "B C T"]) -> Tensor:
-    """Mean over wanted steps; 0 when none is. A NaN beside the wanted steps touches neither value nor gradient."""
+    """Mean over wanted steps; 0 when none is. A NaN beside the wanted steps does not touch the value; to keep it out
+    of the gradient too, the reads there must be cut off before `per_step` is computed: 0 * NaN is NaN."""
     return torch.where(wanted, per_step, 0.0).sum() / wanted.sum().clamp_min(1)

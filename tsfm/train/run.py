@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ import torch
 
 from tsfm.config import RunConfig, plain
 from tsfm.data.module import WindowData
+from tsfm.data.standardize import Standardizer
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.registry import TASKS
 from tsfm.tasks.base import Task
 from tsfm.train.learner import Learner
-from tsfm.train.rundir import open_run
+from tsfm.train.rundir import begin_run, cannot_write, find_run
 from tsfm.train.trainer import make_trainer
 
 log = logging.getLogger("tsfm")
@@ -59,43 +61,82 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
     begun = time.perf_counter()
     quiet()
     data, model, task = make_data(config), make_model(config), make_task(config)
+    check_fit(config, data)
     learner = Learner(model, task, config.optim, seed=config.seed, compiled=config.trainer.compile)
-    run_dir, checkpoint = open_run(config, command=command)
-    log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
+    run_dir, checkpoint = find_run(config)
     trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}")
-    trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt(f"training was interrupted; go on with resume=auto run_dir={run_dir}")
-    validation = load_best(learner, trainer)
-    about = About(
-        task=plain(config.task),
-        trained_on={"dataset": config.data.dataset, "split": config.data.split, "fingerprints": data.fingerprints},
-        standardize=data.standardizer.as_dict() if data.standardizer else {},
-        metrics=validation,
-        command=command,
-    )
-    model_dir = save(model, run_dir / "model", about=about)
+    begin_run(run_dir, config, command=command)  # last of all: what is refused leaves no directory
+    log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
+    try:
+        trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt(f"training was interrupted; go on with resume=auto run_dir={run_dir}")
+        validation = load_best(learner, trainer, data)
+        about = About(
+            task=plain(config.task),
+            trained_on={"dataset": config.data.dataset, "split": config.data.split, "fingerprints": data.fingerprints},
+            standardize=_by_channel(data.standardizer),
+            metrics=validation,
+            command=command,
+        )
+        model_dir = save(model, run_dir / "model", about=about)
+    except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
+        raise cannot_write(run_dir, error, f"then go on with resume=auto run_dir={run_dir}") from None
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError(
+            f"the accelerator's memory is full with data.batch_size={config.data.batch_size}; lower it and raise "
+            f"trainer.accumulate as much ({str(error).splitlines()[0]})"
+        ) from None
     seconds = time.perf_counter() - begun
     return Trained(model.eval(), model_dir, run_dir, data, seconds, trainer.current_epoch, validation)
 
 
-def load_best(learner: Learner, trainer: pl.Trainer) -> dict[str, float]:
-    """Put the weights with the best validation score into the learner's model; returns the scores logged then."""
-    best = trainer.checkpoint_callbacks[0]
-    path = getattr(best, "best_model_path", "")
-    if not path:
-        raise RuntimeError(
-            "no validation ran, so no weights were chosen; train at least one epoch, or set trainer.val_every"
+def check_fit(config: RunConfig, data: WindowData) -> None:
+    """Refuse, before anything is written, a run whose parts do not fit: channels, or a split without windows."""
+    name, channels = config.data.dataset, config.model.channels
+    if channels not in (None, data.num_channels):
+        raise ValueError(
+            f"model.channels is {channels}, and data set {name!r} has {data.num_channels}; set model.channels to that, "
+            "or to null for any number"
         )
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
-    learner.load_state_dict(state["state_dict"])
-    score = getattr(best, "best_model_score", None)
-    return {f"val_{learner.task.monitor}": float(score)} if score is not None else {}
+    for split, stride in (("train", None), ("val", None), (config.bench.split, config.bench.stride)):
+        if not len(data.windows(split, stride=stride)):
+            raise ValueError(
+                f"data set {name!r}: data.split={config.data.split} makes no {split} part; a run needs train, val and "
+                f"{config.bench.split}: choose another data.split or data.ratios"
+            )
+
+
+def _by_channel(units: Standardizer | None) -> dict[str, tuple[float, float]]:
+    """Location and scale of each channel, as a checkpoint keeps them."""
+    if units is None:
+        return {}
+    pairs = zip(units.loc.tolist(), units.scale.tolist(), strict=True)
+    return dict(zip(units.channels, pairs, strict=True))
+
+
+def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData) -> dict[str, float]:
+    """Put the weights with the best validation score into the learner's model; returns that score. A run that ended
+    before its first validation keeps its last weights, and they are validated now."""
+    best, monitor = trainer.checkpoint_callbacks[0], learner.task.monitor
+    path, score = getattr(best, "best_model_path", ""), getattr(best, "best_model_score", None)
+    if not path:
+        log.info("training ended before its first validation: the last weights are kept")
+        score = trainer.validate(learner, datamodule=data, verbose=False)[0][f"val/{monitor}"]
+    if score is not None and not math.isfinite(score):
+        raise FloatingPointError(
+            f"the validation {monitor} is {float(score)} at its best, so no weights were kept; lower "
+            f"optim.lr (now {learner.optim.lr:g}), or look for extreme values in the data"
+        )
+    if path:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
+        learner.load_state_dict(state["state_dict"])
+    return {f"val_{monitor}": float(score)} if score is not None else {}
 
 
 def quiet() -> None:
     """Lightning's advertisements and hints that don't apply here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    hints = ("does not have many workers", "LeafSpec", "exists and is not empty", "transfer_batch_to", "logging interval")
-    for text in hints:
+    hints = "does not have many workers|LeafSpec|exists and is not empty|transfer_batch_to|logging interval"
+    for text in hints.split("|"):
         warnings.filterwarnings("ignore", f".*{text}.*")

@@ -5,11 +5,16 @@ Files are written whole (temp + rename). `resume=auto` finds the newest unfinish
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,47 +26,83 @@ import yaml
 from tsfm import __version__
 from tsfm.config import RunConfig, plain
 
-RESULT = "result.json"
+CONFIG, RESULT = "config.yaml", "result.json"
 # what may differ between a run and its continuation
 LOOSE = ("resume", "run_dir", "run_root", "expect", "bench")
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
 
 
 def write_whole(path: Path, text: str) -> None:
+    with draft_of(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its name once it is written; on an error neither is left, and it says why."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        os.replace(draft, path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that can't be made, before any work is done for it."""
+    place = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f"{path} can't be a folder: {place.name} is a file; choose another place")
+
+
+def cannot_write(path: Path, error: OSError, then: str = "or choose another place") -> OSError:
+    """The same error in words for a person: what could not be written, why, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    why = "the disk is full" if full else error.strerror or str(error)
+    step = "free some space there" if full else "make it writable"
+    return OSError(error.errno or errno.EIO, f"can't write {path} ({why}); {step}, {then}")
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a config that decides the weights."""
     kept = {key: value for key, value in config.items() if key not in LOOSE}
-    kept["trainer"] = {key: value for key, value in kept["trainer"].items() if key not in ("progress", "loggers")}
+    if isinstance(trainer := kept.get("trainer"), dict):
+        kept["trainer"] = {key: value for key, value in trainer.items() if key not in ("progress", "loggers")}
     return kept
 
 
-def open_run(config: RunConfig, *, command: str) -> tuple[Path, Path | None]:
-    """The run's directory, made if new, and the checkpoint to go on from, if any."""
-    values = plain(config)
+def find_run(config: RunConfig) -> tuple[Path, Path | None]:
+    """The run's directory, which may not exist yet, and the checkpoint to go on from, if any."""
     if config.run_dir is not None:
         run_dir = Path(config.run_dir)
-        if (run_dir / "config.yaml").exists():
-            return run_dir, _resumable(run_dir, values, resume=config.resume)
-    else:
-        root = Path(config.run_root) / config.name
-        if config.resume == "auto":
-            for old in sorted(root.glob("*/config.yaml"), reverse=True):
-                if identity(yaml.safe_load(old.read_text())) == identity(values):
-                    return old.parent, _resumable(old.parent, values, resume="auto")
-        run_dir = _fresh(root, seed=config.seed)
+        return run_dir, _resumable(run_dir, config) if (run_dir / CONFIG).exists() else None
+    root = Path(config.run_root) / config.name
+    if config.resume == "auto":
+        values = identity(plain(config))
+        for old in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
+            if not (old.parent / RESULT).exists() and identity(_read(old)) == values:
+                return old.parent, _resumable(old.parent, config)
+    return _fresh(root, seed=config.seed), None
+
+
+def begin_run(run_dir: Path, config: RunConfig, *, command: str) -> None:
+    """Make the directory of a new run; a half-made one is taken away again."""
+    if (run_dir / CONFIG).exists():
+        return
+    new = not run_dir.exists()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_whole(run_dir / "command.txt", command + "\n")
         write_whole(run_dir / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_whole(run_dir / "config.yaml", yaml.safe_dump(values, sort_keys=False))
-    except PermissionError as error:
-        raise PermissionError(f"can't write the run directory {run_dir} ({error.strerror}); set run_root=...") from None
-    return run_dir, None
+        write_whole(run_dir / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
+    except OSError as error:
+        if new:
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise cannot_write(run_dir, error, "or set run_dir=... or run_root=...") from None
 
 
 def _fresh(root: Path, *, seed: int) -> Path:
@@ -69,15 +110,33 @@ def _fresh(root: Path, *, seed: int) -> Path:
     return next(path for n in range(1000) if not (path := root / (stamp + (f"-{n}" if n else ""))).exists())
 
 
-def _resumable(run_dir: Path, values: dict[str, Any], *, resume: str) -> Path | None:
-    if resume != "auto":
+def _resumable(run_dir: Path, config: RunConfig) -> Path | None:
+    if config.resume != "auto":
         raise FileExistsError(f"{run_dir} holds a run already; use resume=auto to go on with it, or another run_dir")
-    old, new = identity(yaml.safe_load((run_dir / "config.yaml").read_text())), identity(values)
+    check_same(run_dir, config)
+    checkpoint = run_dir / "checkpoints" / "last.ckpt"
+    if not checkpoint.is_file():
+        return None
+    if not zipfile.is_zipfile(checkpoint):
+        raise ValueError(f"{checkpoint} is damaged or cut short; remove it and the run begins anew")
+    return checkpoint
+
+
+def check_same(run_dir: Path, config: RunConfig) -> None:
+    """Refuse to go on with a run of another config."""
+    old, new = identity(_read(run_dir / CONFIG)), identity(plain(config))
     if old != new:
         changed = ", ".join(sorted(key for key in new if old.get(key) != new[key]))
         raise ValueError(f"{run_dir} was run with another config (differs in: {changed}); use another run_dir")
-    checkpoint = run_dir / "checkpoints" / "last.ckpt"
-    return checkpoint if checkpoint.is_file() else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The config of an earlier run; empty where nobody can tell what it was."""
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def environment() -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -15,12 +18,15 @@ from pytorch_lightning.callbacks import (
     ModelCheckpoint,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsfm.registry import closest, schema
 from tsfm.train.callbacks import Progress, Throughput
 
 PRECISIONS = ("32", "bf16", "16")
 LOGGERS = ("csv", "tensorboard")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+LEAST = {"patience": 1, "val_every": 1, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -52,12 +58,34 @@ class TrainerConfig:
                 raise ValueError(f"trainer.loggers has {logger!r}; {closest(logger, list(LOGGERS))}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"trainer.ema is {self.ema}; a decay lies between 0 and 1, for instance 0.999")
+        for name, low in LEAST.items():
+            if (value := getattr(self, name)) is not None and value < low:
+                raise ValueError(f"trainer.{name} is {value}; it must be at least {low}")
+        if self.accelerator not in ACCELERATORS:
+            raise ValueError(
+                f"trainer.accelerator is {self.accelerator!r}; {closest(self.accelerator, list(ACCELERATORS))}"
+            )
+        if self.max_time is not None and not re.fullmatch(r"\d+(:\d\d){3}", self.max_time):
+            raise ValueError(f"trainer.max_time is {self.max_time!r}; write dd:hh:mm:ss, as in 00:01:30:00")
         if self.max_epochs < 1 and self.max_steps < 1 and self.max_time is None:
             raise ValueError("trainer has no end; set max_epochs, max_steps or max_time")
 
 
 def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Trainer:
     """A Lightning Trainer that writes below run_dir: metrics.csv, checkpoints/best.ckpt and last.ckpt."""
+    most = max(os.cpu_count() or 1, torch.cuda.device_count())
+    if config.devices > most:
+        raise ValueError(f"trainer.devices is {config.devices}; this machine has at most {most}: ask for fewer")
+    try:
+        return _trainer(config, run_dir, monitor=monitor)
+    except (MisconfigurationException, ValueError) as error:  # Lightning's own words about devices and strategies
+        raise ValueError(
+            f"trainer.accelerator={config.accelerator} devices={config.devices} strategy={config.strategy} "
+            f"precision={config.precision} can't be had here: {error} Try trainer.accelerator=auto"
+        ) from None
+
+
+def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Trainer:
     loggers: list[Any] = []
     if "csv" in config.loggers:
         loggers.append(CSVLogger(str(run_dir), name="", version="", flush_logs_every_n_steps=50))

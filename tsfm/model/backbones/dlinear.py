@@ -38,8 +38,11 @@ class DLinear(Backbone):
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()
-        if grid.width != 2 * grid.patch:
-            raise ValueError("dlinear reads values and visible flags of a patch; set model.embed=values_visible")
+        if grid.patches != 1 or grid.width != 2 * grid.patch:
+            raise ValueError(
+                "dlinear reads the values and visible flags of the whole context as one patch; set model.patch and "
+                f"model.stride to model.context and model.embed=values_visible (found {grid.patches} patches)"
+            )
         self.kernel = config.kernel
 
     def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:

@@ -30,6 +30,11 @@ class NLinear(Backbone):
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()
+        if grid.patches != 1 or grid.width != grid.patch:
+            raise ValueError(
+                "nlinear reads the values of the whole context as one patch; set model.patch and model.stride to "
+                f"model.context and model.embed=values (found {grid.patches} patches)"
+            )
 
     def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         return x

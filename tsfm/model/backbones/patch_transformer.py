@@ -1,4 +1,7 @@
-"""Transformer over the patches of each channel (PatchTST, arXiv:2211.14730). B batch, C channels, P patches, D width."""
+"""Transformer over the patches of each channel (PatchTST, arXiv:2211.14730).
+
+B batch, C channels, P patches, D width.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +49,16 @@ class PatchTransformer(Backbone):
         attention_dropout: float = 0.0
 
         def __post_init__(self):
-            if self.depth < 1:
-                raise ValueError(f"backbone.depth is {self.depth}; a transformer needs at least 1 block")
+            for name in ("depth", "heads", "hidden"):
+                if getattr(self, name) < 1:
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; a transformer needs at least 1")
             if self.norm not in NORMS:
                 raise ValueError(f"backbone.norm is {self.norm!r}; known: {', '.join(NORMS)}")
             if self.positions not in POSITIONS:
                 raise ValueError(f"backbone.positions is {self.positions!r}; known: {', '.join(POSITIONS)}")
-            if not 0 <= self.dropout < 1:
-                raise ValueError(f"backbone.dropout is {self.dropout}; it is a probability in [0, 1)")
+            for name in ("dropout", "attention_dropout"):
+                if not 0 <= getattr(self, name) < 1:
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; it is a probability in [0, 1)")
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()

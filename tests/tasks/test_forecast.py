@@ -1,0 +1,214 @@
+"""Laws of the forecasting task: what is hidden, what is wanted, and what an answer is worth, against numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mean_pinball_loss
+from torch import Tensor
+
+from tests.tiny import forecast_problem, tiny
+from tsfm.registry import TASKS
+from tsfm.tasks.forecast import Forecast
+from tsfm.tasks.losses import LOSSES, POINT_LOSSES, masked_mean
+from tsfm.types import Answer, Batch, Problem
+
+NINE = tuple(round(0.1 * i, 1) for i in range(1, 10))
+HORIZON = 6
+
+
+def task(**config: Any) -> Forecast:
+    return TASKS.build(TASKS.config({"name": "forecast", **config}), horizon=HORIZON)
+
+
+def batches(size: int = 5, *, steps: int = 20, rate: float = 0.8, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    values = 3 * torch.randn(size, 2, steps, generator=generator) + 10
+    observed = torch.rand(values.shape, generator=generator) < rate
+    return Batch(torch.where(observed, values, 0.0), observed)
+
+
+def answers(problem: Problem, levels: tuple[float, ...], *, seed: int = 1) -> Answer:
+    """Random reads where the task asks; NaN elsewhere, as heads that speak of the horizon alone leave it."""
+    generator = torch.Generator().manual_seed(seed)
+    read = 3 * torch.randn(*problem.values.shape, len(levels), generator=generator) + 10
+    read[..., :-HORIZON, :] = torch.nan
+    loc, scale = torch.randn(2, *problem.values.shape[:2], 1, generator=generator).exp()
+    return Answer(hidden=read[..., :1], read=read.sort(dim=-1).values, loc=loc, scale=scale, levels=levels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=st.integers(1, 30), rate=st.sampled_from([0.0, 0.5, 1.0]), seed=st.integers(0, 1000))
+def test_posing_hides_exactly_the_tail_and_wants_what_was_observed_of_it(steps: int, rate: float, seed: int) -> None:
+    batch = batches(steps=steps, rate=rate, seed=seed)
+    problem = task().pose(batch)
+    tail = torch.arange(steps) >= steps - HORIZON
+    assert torch.equal(problem.visible, batch.observed & ~tail)
+    assert torch.equal(problem.wanted, batch.observed & tail)
+    assert torch.equal(problem.values, batch.values)
+    assert torch.equal(problem.visible | problem.wanted, batch.observed)
+    assert not (problem.visible & problem.wanted).any()
+    assert torch.equal(problem.given(), torch.where(problem.visible, batch.values, 0.0))
+
+
+def by_hand(loss: str, read: np.ndarray, target: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    error = read[..., len(levels) // 2] - target
+    if loss == "pinball":
+        above = target[..., None] - read
+        return np.where(above > 0, np.array(levels) * above, (np.array(levels) - 1) * above).mean(-1)
+    if loss == "huber":
+        return np.where(np.abs(error) < 1, error**2 / 2, np.abs(error) - 0.5)
+    return {"mse": error**2, "mae": np.abs(error)}[loss]
+
+
+@pytest.mark.parametrize("units", ["data", "scaled"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_is_the_mean_over_wanted_steps(loss: str, units: str) -> None:
+    levels = (0.5,) if loss in POINT_LOSSES else NINE
+    problem = task().pose(batches())
+    answer = answers(problem, levels)
+    read, target, wanted = (x.double().numpy() for x in (answer.read, problem.values, problem.wanted))
+    if units == "scaled":
+        loc, scale = answer.loc.double().numpy(), answer.scale.double().numpy()
+        read, target = (read - loc[..., None]) / scale[..., None], (target - loc) / scale
+    expected = by_hand(loss, read, target, levels)[wanted > 0].mean()
+    assert task(loss=loss, units=units).loss(answer, problem).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("levels", [(0.5,), (0.1, 0.5, 0.9), NINE])
+def test_pinball_is_that_of_sklearn(levels: tuple[float, ...]) -> None:
+    problem = task().pose(batches())
+    answer, wanted = answers(problem, levels), problem.wanted
+    truth = problem.values[wanted].numpy()
+    expected = [mean_pinball_loss(truth, answer.read[wanted][:, q].numpy(), alpha=a) for q, a in enumerate(levels)]
+    assert task(loss="pinball").loss(answer, problem).item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("units", ["data", "scaled"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30])
+def test_what_is_not_wanted_touches_neither_loss_nor_gradient(loss: str, units: str, poison: float) -> None:
+    """A target nobody observed may be anything, NaN too: 0 * NaN must not come back through the gradient."""
+    problem = task().pose(batches())
+    found = []
+    for values in (problem.values, torch.where(problem.wanted | problem.visible, problem.values, poison)):
+        answer = answers(problem, (0.5,) if loss in POINT_LOSSES else NINE)
+        read = answer.read.requires_grad_()
+        result = task(loss=loss, units=units).loss(answer, replace(problem, values=values))
+        result.backward()
+        assert read.grad is not None
+        found.append((result.detach(), read.grad))
+    assert torch.isfinite(found[0][1]).all()
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    assert (found[0][1][~problem.wanted] == 0).all()
+    assert (found[0][1][problem.wanted] != 0).any()
+
+
+def test_nan_targets_leave_the_gradients_of_a_model_alone() -> None:
+    batch = batches(steps=64)
+    problem = forecast_problem(batch)
+    poisoned = replace(problem, values=torch.where(batch.observed, batch.values, torch.nan))
+    grads: list[list[Tensor]] = []
+    for given_problem in (problem, poisoned):
+        model = tiny("patch_transformer", dropout=0.0).train()
+        task().loss(model(given_problem), given_problem).backward()
+        grads.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) and torch.isfinite(a).all() for a, b in zip(*grads, strict=True))
+
+
+def test_nothing_wanted_is_a_loss_of_0_and_a_count_of_0() -> None:
+    problem = task().pose(batches(rate=0.0))
+    answer = answers(problem, (0.5,))
+    read = answer.read.requires_grad_()
+    result = task().loss(answer, problem)
+    result.backward()
+    assert result.item() == 0.0
+    assert (read.grad == 0).all()  # type: ignore[union-attr]
+    assert all(ratio.total == 0 and ratio.count == 0 for ratio in task().report(answer, problem).values())
+    assert masked_mean(torch.full((1, 1, 3), torch.nan), torch.zeros(1, 1, 3, dtype=torch.bool)) == 0
+
+
+@pytest.mark.parametrize(("loss", "levels"), [("mse", (0.5,)), ("mae", (0.5,)), ("pinball", NINE)])
+@pytest.mark.parametrize("units", ["data", "scaled"])
+def test_report_sums_to_the_same_over_any_split_into_batches(loss: str, levels: tuple[float, ...], units: str) -> None:
+    judge, problem = task(loss=loss, units=units), task().pose(batches(13))
+    answer = answers(problem, levels)
+
+    def metrics(size: int) -> dict[str, float]:
+        sums: dict[str, list[float]] = {}
+        for first in range(0, 13, size):
+            rows = slice(first, first + size)
+            part = Problem(problem.values[rows], problem.visible[rows], problem.wanted[rows])
+            said = Answer(answer.hidden[rows], answer.read[rows], answer.loc[rows], answer.scale[rows], levels)
+            for name, (total, count) in judge.report(said, part).items():
+                old = sums.setdefault(name, [0.0, 0.0])
+                old[0], old[1] = old[0] + total.item(), old[1] + count.item()
+        return {name: total / count for name, (total, count) in sums.items()}
+
+    whole = metrics(13)
+    for size in (1, 2, 5, 12):
+        assert metrics(size) == pytest.approx(whole, rel=1e-12)
+    assert whole["loss"] == pytest.approx(judge.loss(answer, problem).item(), rel=1e-5)
+
+
+def test_report_against_numpy_and_sklearn() -> None:
+    problem = task().pose(batches(13))
+    answer = answers(problem, NINE)
+    wanted = problem.wanted
+    truth, read = problem.values[wanted].double().numpy(), answer.read[wanted].double().numpy()
+    found = {
+        name: (total / count).item() for name, (total, count) in task(loss="pinball").report(answer, problem).items()
+    }
+    quantile = [len(truth) * mean_pinball_loss(truth, read[:, q], alpha=a) for q, a in enumerate(NINE)]
+    expected = {
+        "loss": np.mean(quantile) / len(truth),
+        "mse": np.square(read[:, 4] - truth).mean(),
+        "mae": np.abs(read[:, 4] - truth).mean(),
+        "wql": 2 * np.mean(quantile) / np.abs(truth).sum(),
+    }
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert "wql" not in task().report(answers(problem, (0.5,)), problem)
+
+
+def test_report_metrics_are_in_data_units_whatever_the_loss_is_in() -> None:
+    problem = task().pose(batches())
+    answer = answers(problem, (0.5,))
+    data, scaled = (task(units=units).report(answer, problem) for units in ("data", "scaled"))
+    assert data["mse"] == scaled["mse"]
+    assert data["mae"] == scaled["mae"]
+    assert data["loss"] != scaled["loss"]
+
+
+@pytest.mark.parametrize("loss", POINT_LOSSES)
+def test_a_point_loss_refuses_a_quantile_head_before_training(loss: str) -> None:
+    with pytest.raises(ValueError, match=rf"task\.loss={loss} .* 9 quantiles; use task\.loss=pinball or head\.levels"):
+        task(loss=loss).check(levels=NINE)
+    task(loss=loss).check(levels=(0.5,))
+    task(loss="pinball").check(levels=NINE)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"loss": "hubber"}, r"task\.loss is 'hubber'; did you mean 'huber'\? known: huber, mae, mse, pinball"),
+        ({"units": "scale"}, r"task\.units is 'scale'; did you mean 'scaled'\? known: data, scaled"),
+        ({"los": "mse"}, r"task\.los is not a setting of 'forecast'; did you mean 'loss'"),
+    ],
+)
+def test_a_wrong_setting_names_the_near_one(config: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        task(**config)
+
+
+def test_the_monitored_metric_is_reported() -> None:
+    for entry in TASKS:
+        problem = forecast_problem(batches(steps=64))
+        judge = TASKS.build(entry.config(), horizon=16)
+        assert judge.monitor in judge.report(tiny("nlinear")(problem), problem)

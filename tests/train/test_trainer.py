@@ -1,0 +1,91 @@
+"""The trainer's switches do what they say: precision, compile, averaging, loggers, limits, stopping."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.train.test_resume import SETTINGS
+from tsfm.bench.runner import train_and_score
+from tsfm.config import compose, typed
+from tsfm.data.store import StoreWriter
+from tsfm.infer.load import load
+from tsfm.train.run import make_model
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "store"
+    values = np.sin(np.arange(300) / 4) + 0.1 * np.random.default_rng(0).normal(size=300)
+    with StoreWriter(path, channels=["target"]) as writer:
+        writer.add("s", values[None].astype(np.float32), np.datetime64("2024-01-01", "us"), "h")
+    return path
+
+
+def run(store: Path, run_dir: Path, *settings: str) -> dict:
+    words = [*SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", "trainer.max_epochs=2", *settings]
+    return train_and_score(typed(compose("train", [word for word in words if not word.startswith("optim.schedule")])))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["trainer.precision=bf16"],
+        ["trainer.loggers=[csv,tensorboard]"],
+        ["trainer.accumulate=3"],
+        ["trainer.val_every=4"],
+        ["trainer.max_steps=5", "trainer.ema=null"],
+        ["optim.schedule=wsd", "optim.warmup=0.1"],
+        ["optim=sgd"],
+        ["data.sampling=random", "data.batches_per_epoch=4"],
+        ["data.fraction=0.2", "data.min_context=8"],
+        pytest.param(["trainer.compile=true"], marks=pytest.mark.slow),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_run_with(settings: list[str], store: Path, tmp_path: Path) -> None:
+    result = run(store, tmp_path / "r", *settings)
+    assert np.isfinite(result["mse"])
+    assert load(tmp_path / "r").predict(np.sin(np.arange(40) / 4), prediction_length=8).predictions.shape == (1, 1, 8)
+    if "tensorboard" in settings[0]:
+        assert list((tmp_path / "r" / "tensorboard").glob("events.*"))
+    if "max_steps" in settings[0]:  # it ends before the first validation
+        last = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=False)
+        assert last["global_step"] == 5
+        assert np.isfinite(result["val_loss"])
+
+
+def test_early_stopping_keeps_the_best_weights(store: Path, tmp_path: Path) -> None:
+    """A rate so high that later epochs are worse: training stops early, and the saved weights are the best ones."""
+    result = run(
+        store, tmp_path / "r", "trainer.max_epochs=30", "trainer.patience=2", "optim.lr=0.1", "trainer.ema=null"
+    )
+    with (tmp_path / "r" / "metrics.csv").open() as file:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row.get("val/loss")]
+    assert len(losses) < 30
+    assert result["val_loss"] == pytest.approx(min(losses), rel=1e-6)
+    assert losses.index(min(losses)) == len(losses) - 3
+
+
+def test_averaged_weights_are_what_is_saved(store: Path, tmp_path: Path) -> None:
+    """With a decay near 1 the averaged weights hardly leave the first ones."""
+    run(store, tmp_path / "slow", "trainer.ema=0.9999")
+    run(store, tmp_path / "none", "trainer.ema=null")
+    first = load(tmp_path / "slow").model.head.linear.weight
+    moved = load(tmp_path / "none").model.head.linear.weight
+    words = [*SETTINGS, f"data.dataset={store}"]
+    start = make_model(typed(compose("train", words))).head.linear.weight
+    assert (first - start).abs().max() < 0.05 * (moved - start).abs().max()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(store: Path, tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(store, tmp_path / name, f"seed={seed}", "trainer.max_epochs=1")
+        weights.append(load(tmp_path / name).model.head.linear.weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
