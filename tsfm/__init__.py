@@ -1,8 +1,13 @@
 """tsfm: pre-train, fine-tune, evaluate and use time-series foundation models."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# torch's CPU threads wait by spinning unless told otherwise before its import; where another process wants the same
+# cores, a training step then takes five to ten times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from tsfm.infer.load import load as load

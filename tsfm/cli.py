@@ -89,8 +89,6 @@ def _columns(sub: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Entry point. 0: all that was asked for was done; 2: the request can't be met, and why; 130: interrupted."""
     args = parser().parse_args(argv)
-    # before torch is imported: spinning threads make a step five times slower where another process shares the cores
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tsfm").setLevel(logging.INFO)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -76,7 +77,7 @@ def picture(problem: Problem, *, columns: int = 72, channels: int = 3) -> str:
         shown = values[c][visible[c]]
         low, high = (shown.min(), shown.max()) if len(shown) else (torch.tensor(0.0), torch.tensor(1.0))
         cells = []
-        for first, stop in zip(edges, edges[1:], strict=False):
+        for first, stop in pairwise(edges):
             if wanted[c, first:stop].any():
                 cells.append("?")
             elif visible[c, first:stop].any():

@@ -13,7 +13,6 @@ from tsfm.data.freq import season_length, stamps
 from tsfm.infer.columns import check_horizon
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.plot import check_picture
-from tsfm.infer.plot import plot as draw
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
 from tsfm.train.rundir import draft_of
@@ -64,6 +63,8 @@ def forecast_file(
         given, truth = without_tail(frame, horizon=horizon), without_tail(frame, horizon=0)
         lines += judge(frame, [model, find_predictor("seasonal_naive")], horizon=horizon)
         columns = {"target": frame.targets}
+        if len(known := {series.freq for series in frame}) == 1:
+            freq = known.pop()  # what is left may be too short to tell
     future_df = read_table(Path(future)) if future else None
     forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
     lines = [f"note: {note}" for note in forecast.attrs.get("announcements", [])] + lines
@@ -72,6 +73,8 @@ def forecast_file(
         lines.append(f"wrote {len(forecast):,} rows to {out}")
     if plot is not None:
         shown = {key: column for key, column in columns.items() if key != "target"}
+        from tsfm.infer.plot import plot as draw
+
         draw(given, forecast, truth=truth, path=plot, title=source.stem, **shown)
         lines.append(f"drew {plot}")
     if out is None:
@@ -96,7 +99,7 @@ def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
 
 
 def judge(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> list[str]:
-    """One line per predictor: its scores on the last `horizon` steps of every item, forecast from what stands before."""
+    """One line per predictor: its scores on the last `horizon` steps of all items, forecast from what stands before."""
     lines = []
     for predictor in predictors:
         levels = predictor.levels or DECILES

@@ -41,7 +41,10 @@ class WindowsConfig:
             raise ValueError(f"bench.stride {self.stride} and bench.batch_size {self.batch_size} must be at least 1")
         if self.season is not None and self.season < 1:
             raise ValueError(f"bench.season is {self.season}; it is a number of steps, at least 1")
-        check_levels(self.levels)
+        try:
+            check_levels(self.levels)
+        except ValueError as error:
+            raise ValueError(f"bench.levels: {error}") from None
 
 
 def score_windows(

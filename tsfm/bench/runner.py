@@ -94,13 +94,21 @@ def find_predictor(name: str) -> Predictor:
         return BASELINES.build(BASELINES.config({"name": name}))
     if name in bundled() or Path(name).exists():
         return load(name)
-    raise ValueError(f"no predictor {name!r}: no model directory, and {closest(name, BASELINES.names() + bundled())}")
+    raise ValueError(
+        f"no predictor {name!r}: no folder of a trained model, no bundled model, no baseline; "
+        f"{closest(name, BASELINES.names() + bundled())}"
+    )
 
 
 def score(predictor: Predictor, data: WindowData, bench: WindowsConfig, *, horizon: int) -> dict[str, Any]:
     own = predictor.levels
     levels = tuple(bench.levels) if own is None else own
     windows = data.windows(bench.split, stride=bench.stride)
+    if not len(windows):
+        raise ValueError(
+            f"data set {data.config.dataset!r}: data.split={data.config.split} makes no {bench.split} part to score; "
+            "choose another data.split or bench.split"
+        )
     return score_windows(
         predictor,
         windows,

@@ -55,7 +55,8 @@ def clear_errors(path: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError):
         raise
     except PermissionError as error:
-        raise PermissionError(f"no permission to write store {path} ({error}); choose another folder") from None
+        why = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
+        raise PermissionError(f"no permission to write store {path} ({why}); choose another folder") from None
     except OSError as error:
         if error.errno == errno.ENOSPC or "No space left" in str(error):
             message = f"the disk is full: store {path} was not written and nothing of it was kept; free some space"

@@ -5,6 +5,7 @@ The figure is built without pyplot, so nothing global changes and no display is 
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
 
 from tsfm.infer.clock import say
 from tsfm.infer.columns import Columns, read_numbers, read_stamps, settle
@@ -19,10 +23,18 @@ from tsfm.metrics.forecast import central_pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
 PAST, AHEAD, TRUTH = "#3b4a59", "#c8501e", "#1a8a5a"
+
+
+class Picture(Figure):
+    """A figure that a notebook shows, though pyplot does not know of it."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", dpi=100)
+        return drawn.getvalue()
 
 
 def _line(columns: Columns, item: Any, target: str, *, label: str) -> tuple[np.ndarray, np.ndarray]:
@@ -104,16 +116,12 @@ def plot(
 
     `history` is the number of past steps shown (four horizons, at least 48); `path` saves a picture, whole or not.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
-
     pairs, count = _panels(forecast, item, target_name, max_panels)
     names = list(dict.fromkeys(target for _, target in pairs))
     where = {"id_column": id_column, "timestamp_column": timestamp_column}
     columns = settle(df, **where, target=names, label="df", notes=[])
     later = None if truth is None else settle(truth, **where, target=names, label="truth", notes=[])
-    figure = Figure(figsize=(9, 0.6 + 2.6 * len(pairs)), layout="constrained")
+    figure = Picture(figsize=(9, 0.6 + 2.6 * len(pairs)), layout="constrained")
     FigureCanvasAgg(figure)
     for place, (one, target) in enumerate(pairs):
         axes = figure.add_subplot(len(pairs), 1, place + 1)

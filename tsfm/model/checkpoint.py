@@ -79,7 +79,10 @@ def load(path: str | Path) -> tuple[Model, About]:
     try:
         model = Model.from_spec(config["model"])
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path / CONFIG} describes no model that this tsfm can build: {error}") from None
+        raise ValueError(
+            f"{path / CONFIG}, written by tsfm {config.get('tsfm', '?')}, describes no model that this tsfm can "
+            f"build ({__version__}): {error}"
+        ) from None
     try:
         tensors = load_file(path / WEIGHTS)
     except FileNotFoundError:

@@ -37,7 +37,7 @@ class ModelConfig:
                 f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that"
             )
         if self.patch > self.context:
-            raise ValueError(f"model.patch {self.patch} is longer than model.context {self.context}")
+            raise ValueError(f"model.patch {self.patch} is longer than model.context {self.context}; use at most that")
         if self.embed not in EMBEDS:
             raise ValueError(f"model.embed is {self.embed!r}; {closest(self.embed, list(EMBEDS))}")
         self.width = raw_width(self.embed, self.patch) or self.width
@@ -97,7 +97,10 @@ class Model(nn.Module):
                 f"{self.config.horizon}); found {steps}; pad shorter series on the left with unobserved steps"
             )
         if self.config.channels is not None and channels != self.config.channels:
-            raise ValueError(f"this model was built for {self.config.channels} channels; found {channels}")
+            raise ValueError(
+                f"this model was built for {self.config.channels} channels; found {channels}: choose as many by data.channels "
+                "or target"
+            )
 
     def spec(self) -> dict[str, Any]:
         """The resolved config as plain values, enough to build the same network again."""

@@ -61,9 +61,11 @@ def check_folder(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError, then: str = "or choose another place") -> OSError:
     """The same error in words for a person: what could not be written, why, and what to do."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-    why = "the disk is full" if full else error.strerror or str(error)
-    step = "free some space there" if full else "make it writable"
+    why, step = error.strerror or str(error), "make it writable"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in why:
+        why, step = "the disk is full", "free some space there"
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        why, step = "a file stands where a folder is needed", "move it"
     return OSError(error.errno or errno.EIO, f"can't write {path} ({why}); {step}, {then}")
 
 
@@ -125,6 +127,8 @@ def _resumable(run_dir: Path, config: RunConfig) -> Path | None:
 def check_same(run_dir: Path, config: RunConfig) -> None:
     """Refuse to go on with a run of another config."""
     old, new = identity(_read(run_dir / CONFIG)), identity(plain(config))
+    if not old:
+        raise ValueError(f"{run_dir / CONFIG} can't be read, so nobody can tell how to go on; use another run_dir")
     if old != new:
         changed = ", ".join(sorted(key for key in new if old.get(key) != new[key]))
         raise ValueError(f"{run_dir} was run with another config (differs in: {changed}); use another run_dir")

@@ -78,10 +78,10 @@ def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Tr
         raise ValueError(f"trainer.devices is {config.devices}; this machine has at most {most}: ask for fewer")
     try:
         return _trainer(config, run_dir, monitor=monitor)
-    except (MisconfigurationException, ValueError) as error:  # Lightning's own words about devices and strategies
+    except (MisconfigurationException, ValueError, ImportError) as error:  # Lightning's words on devices, strategies
         raise ValueError(
             f"trainer.accelerator={config.accelerator} devices={config.devices} strategy={config.strategy} "
-            f"precision={config.precision} can't be had here: {error} Try trainer.accelerator=auto"
+            f"precision={config.precision} can't be had here: {str(error).strip()} Try trainer.accelerator=auto devices=1 strategy=auto"
         ) from None
 
 

@@ -1,0 +1,177 @@
+"""Files that cannot become a store, and places where a store cannot be."""
+
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from tests.bad_inputs.desk import Case
+from tests.bad_inputs.spoils import breaks, cell, forbidden, parquet, table, text
+
+BAD, GOOD = "tsfm ingest bad.csv --out new", "tsfm ingest sales.csv --out new"
+
+
+def other_frequency(rows: pd.DataFrame) -> None:
+    rows.loc[120:, "timestamp"] = pd.date_range("2024-01-01", periods=120, freq="D").astype(str)
+
+
+def zones(rows: pd.DataFrame) -> None:
+    rows["timestamp"] = rows["timestamp"].astype(str) + "+01:00"
+    rows.loc[7, "timestamp"] = "2024-01-01 07:00:00+02:00"
+
+
+def swapped(rows: pd.DataFrame) -> None:
+    rows.loc[[5, 6], "timestamp"] = rows.loc[[6, 5], "timestamp"].to_numpy()
+
+
+def silent(rows: pd.DataFrame) -> None:
+    rows.loc[120:, "target"] = np.nan
+
+
+CASES = [
+    Case("no such file", "tsfm ingest nothing.csv --out new", ("file nothing.csv does not exist; check the path",)),
+    Case("no such files", "tsfm ingest 'raw/*.csv' --out new", ("no file matches 'raw/*.csv'; check the folder",)),
+    Case(
+        "a folder as a file",
+        "tsfm ingest store --out new",
+        ("store is a folder; say which files with a glob", "store/*.csv"),
+    ),
+    Case(
+        "an unknown ending",
+        "tsfm ingest run/config.yaml --out new",
+        ("config.yaml has an ending tsfm does not read; known: .csv",),
+    ),
+    Case("an empty file", BAD, ("bad.csv is empty; a table needs a header and rows",), text("bad.csv", "")),
+    Case(
+        "a header without rows",
+        BAD,
+        ("bad.csv has a header but no rows; leave the file out",),
+        text("bad.csv", "item_id,timestamp,target\n"),
+    ),
+    Case(
+        "a binary file under the name of a CSV",
+        BAD,
+        ("bad.csv is not text in UTF-8", "save it as UTF-8"),
+        text("bad.csv", bytes(range(256)) * 9),
+    ),
+    Case(
+        "a row with too many cells",
+        BAD,
+        ("bad.csv cannot be read: Expected 3 fields in line 3, saw 4; is it damaged",),
+        text("bad.csv", "item_id,timestamp,target\na,2024-01-01,1\na,2024-01-02,1,5\n"),
+    ),
+    Case(
+        "a Parquet file cut short",
+        "tsfm ingest bad.parquet --out new",
+        ("bad.parquet cannot be read", "is it damaged or cut short?"),
+        parquet(900),
+    ),
+    Case(
+        "no timestamp column",
+        BAD,
+        ("bad.csv has no column 'timestamp'; found: item_id, when, target", "give timestamp_column=..."),
+        table(lambda rows: rows.rename(columns={"timestamp": "when"})),
+    ),
+    Case(
+        "a typo in the target", f"{GOOD} --target taget", ("sales.csv has no column 'taget'; did you mean 'target'?",)
+    ),
+    Case(
+        "an unknown frequency",
+        f"{GOOD} --freq fortnight",
+        ("frequency 'fortnight' is not known; use an alias such as 15min, h, D",),
+    ),
+    Case(
+        "the same stamp twice",
+        BAD,
+        ("bad.csv, item 'a', row 7", "04:00:00 is there twice (before in row 6)", "drop or average"),
+        cell(5, "timestamp", "2024-01-01 04:00:00"),
+    ),
+    Case("rows out of order", BAD, ("bad.csv, item 'a', row 8", "05:00:00 follows", "sort the rows"), table(swapped)),
+    Case(
+        "a stamp that is none",
+        BAD,
+        ("bad.csv, item 'a', row 9", "'next tuesday' cannot be read; write dates as"),
+        cell(7, "timestamp", "next tuesday"),
+    ),
+    Case(
+        "a row without a stamp",
+        BAD,
+        ("bad.csv, item 'a', row 9", "the timestamp is missing; every row needs one"),
+        cell(7, "timestamp", None),
+    ),
+    Case(
+        "mixed frequencies",
+        BAD,
+        ("bad.csv, item 'b' has a step every D, item 'a' every h", "allow_mixed_freq=True"),
+        table(other_frequency),
+    ),
+    Case(
+        "mixed time zones", BAD, ("bad.csv, item 'a', row 9", "zone +02:00", "+01:00; convert all to UTC"), table(zones)
+    ),
+    Case(
+        "a decimal comma",
+        BAD,
+        ("bad.csv, item 'a', row 9", "'12,5', which is not a number; correct it"),
+        cell(7, "target", "12,5"),
+    ),
+    Case(
+        "an infinity",
+        BAD,
+        ("bad.csv, item 'a', row 9", "'target' is infinite; correct the cell"),
+        cell(7, "target", np.inf),
+    ),
+    Case(
+        "a number beyond float32",
+        BAD,
+        ("bad.csv, item 'a', row 9", "1e+300, too large for float32; correct"),
+        cell(7, "target", 1e300),
+    ),
+    Case(
+        "a series without a value",
+        BAD,
+        ("bad.csv, item 'b': all 120 values are missing; leave the item out",),
+        table(silent),
+    ),
+    Case(
+        "a series of one point",
+        BAD,
+        ("bad.csv, item 'a' has 1 different timestamp(s)", "give freq"),
+        table(lambda rows: rows[:1]),
+    ),
+    Case(
+        "a store that exists",
+        "tsfm ingest sales.csv --out store",
+        ("store store exists; use overwrite=True (--overwrite)",),
+    ),
+    Case(
+        "a folder that is no store",
+        "tsfm ingest sales.csv --out conf",
+        ("conf exists and is not a store; choose another name",),
+    ),
+    Case(
+        "a store below a file",
+        "tsfm ingest sales.csv --out sales.csv/new",
+        ("store sales.csv/new would lie below sales.csv, which is a file; choose",),
+    ),
+    Case(
+        "no permission to write",
+        "tsfm ingest sales.csv --out locked/new",
+        ("no permission to write store locked/new", "choose another folder"),
+        forbidden("locked", errno.EACCES),
+    ),
+    Case(
+        "a disk that fills up",
+        GOOD,
+        ("the disk is full: store new was not written and nothing of it was kept; free some space",),
+        breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
+    ),
+    Case(
+        "a disk that fills up, for a caller of Python",
+        "ingest(sales, 'new', progress=False)",
+        ("the disk is full: store new was not written",),
+        breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
+    ),
+]

@@ -1,0 +1,222 @@
+"""What can be wrong when a model is used or scored."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.bad_inputs.desk import Case
+from tests.bad_inputs.in_files import silent, zones
+from tests.bad_inputs.spoils import both, cell, forbidden, table, text
+
+GOOD = "tsfm forecast sales.csv --model run --horizon 3"
+BAD = "tsfm forecast bad.csv --model run --horizon 3"
+EVAL = "tsfm eval data=store data.dataset=store"
+
+
+def near_the_constant() -> bool:
+    said = pd.read_csv("f.csv")["predictions"].to_numpy()
+    return len(said) == 6 and bool((np.abs(said - 7) < 0.1).all())
+
+
+def price(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(price=1.0)
+
+
+def future(rows: pd.DataFrame) -> pd.DataFrame:
+    stamps = pd.date_range("2024-01-06", periods=2, freq="h")
+    return pd.DataFrame({"item_id": ["a", "a"], "timestamp": stamps, "price": 1.0})
+
+
+CASES = [
+    Case(
+        "no such file to forecast",
+        "tsfm forecast nothing.csv --model run --horizon 3",
+        ("there is no file nothing.csv; check the path",),
+    ),
+    Case(
+        "an empty file to forecast",
+        BAD,
+        ("bad.csv can't be read as csv (No columns to parse from file); is it damaged",),
+        text("bad.csv", ""),
+    ),
+    Case(
+        "a horizon of 0",
+        "tsfm forecast sales.csv --model run --horizon 0",
+        ("prediction_length is 0; expected at least 1 step",),
+    ),
+    Case(
+        "a negative horizon",
+        "tsfm.load('run').predict_df(sales, -3)",
+        ("prediction_length is -3; expected at least 1 step",),
+    ),
+    Case(
+        "half a step",
+        "tsfm.load('run').predict_df(sales, 2.5)",
+        ("prediction_length is 2.5 (float); expected a whole number",),
+    ),
+    Case(
+        "a horizon in words",
+        "tsfm forecast sales.csv --model run --horizon day",
+        ("argument --horizon: invalid int value: 'day'",),
+    ),
+    Case(
+        "a typo in the target",
+        "tsfm.load('run').predict_df(sales, 3, target='taget')",
+        ("df has no target column 'taget'; did you mean 'target'?",),
+    ),
+    Case(
+        "a typo in the id column",
+        f"{GOOD} --id-column item_di",
+        ("df has no id column 'item_di'; did you mean 'item_id'?",),
+    ),
+    Case(
+        "a level that the model has not",
+        f"{GOOD} --levels 0.9",
+        ("quantile levels [0.9] were asked of run; it can give only 0.5",),
+    ),
+    Case(
+        "a level above 1", f"{GOOD} --levels 1.5", ("quantile levels are [1.5]; expected at least one, each in (0, 1)",)
+    ),
+    Case(
+        "an infinity to forecast",
+        BAD,
+        ("'target' holds inf in row 7 (1 such rows)", "set such steps to NaN"),
+        cell(7, "target", np.inf),
+    ),
+    Case(
+        "a decimal comma to forecast",
+        BAD,
+        ("'target' is", "row 7 holds '12,5'; expected numbers"),
+        cell(7, "target", "12,5"),
+    ),
+    Case(
+        "a stamp that is none to forecast",
+        BAD,
+        ("'timestamp' in row 7 is 'next tuesday', not a stamp; expected dates",),
+        cell(7, "timestamp", "next tuesday"),
+    ),
+    Case(
+        "mixed time zones to forecast",
+        BAD,
+        ("'timestamp' mixes time zones (UTC+01:00, UTC+02:00); bring it to one",),
+        table(zones),
+    ),
+    Case(
+        "an item without a value",
+        BAD,
+        ("item 'b' has no observed value in 'target'; drop the item or fill it",),
+        table(silent),
+    ),
+    Case(
+        "one point without a frequency",
+        BAD,
+        ("item 'a' has 1 different timestamp(s): its frequency cannot be inferred; pass freq=",),
+        table(lambda rows: rows[:1]),
+    ),
+    Case(
+        "values too large for the model",
+        BAD,
+        ("run gave values that are not finite for 2 of 2 series, so none is used; rescale the series",),
+        table(lambda rows: rows.assign(target=3e38)),
+    ),
+    Case(
+        "a constant series",
+        f"{BAD} --out f.csv",
+        ("wrote 6 rows to f.csv",),
+        table(lambda rows: rows.assign(target=7.0)),
+        leaves=("f.csv",),
+        works=near_the_constant,
+    ),
+    Case(
+        "a constant series held out",
+        f"{BAD} --holdout --out f.csv",
+        ("MASE undefined", "seasonal_naive"),
+        table(lambda rows: rows.assign(target=7.0)),
+        leaves=("f.csv",),
+        works=near_the_constant,
+    ),
+    Case(
+        "a future that lacks rows",
+        "tsfm forecast bad.csv --model run --horizon 3 --future future.csv",
+        (
+            "future_df does not continue item 'a': it lacks 1 of 3 steps, the first is 2024-01-06 02:00:00",
+            "give it the steps",
+        ),
+        both(table(price), table(future, file="future.csv")),
+    ),
+    Case(
+        "a holdout longer than the series",
+        "tsfm forecast sales.csv --model run --horizon 200 --holdout",
+        ("item 'a' has 120 steps; holding out 200 leaves no observed value", "choose a shorter horizon"),
+    ),
+    Case(
+        "an unknown ending of the forecast",
+        f"{GOOD} --out f.xlsx",
+        ("--out f.xlsx ends in .xlsx; expected .csv or .parquet",),
+    ),
+    Case(
+        "a forecast below a file",
+        f"{GOOD} --out sales.csv/f.csv",
+        ("can't write sales.csv/f.csv (a file stands where a folder is needed)", "choose another place"),
+    ),
+    Case(
+        "a disk that is full when the forecast is written",
+        f"{GOOD} --out f.csv",
+        ("can't write f.csv (the disk is full); free some space there",),
+        forbidden("f.csv", errno.ENOSPC),
+    ),
+    Case(
+        "a picture in a folder that does not exist",
+        f"{GOOD} --out f.csv --plot none/f.png",
+        ("there is no folder 'none' to hold 'f.png'; make it first",),
+    ),
+    Case(
+        "a picture below a file",
+        f"{GOOD} --plot sales.csv/f.png",
+        ("there is no folder 'sales.csv' to hold 'f.png'; make it first",),
+    ),
+    Case("a picture of an unknown kind", f"{GOOD} --plot f.gif", ("'f.gif'; name it with one of .png",)),
+    Case(
+        "an unknown baseline",
+        f"{EVAL} predictor=seasonal_naiv",
+        ("no predictor 'seasonal_naiv'", "did you mean 'seasonal_naive'?"),
+    ),
+    Case(
+        "a baseline without context",
+        f"{EVAL} predictor=drift",
+        ("drift has no context and horizon of its own; give context=336 horizon=96",),
+    ),
+    Case(
+        "a horizon of 0 to score",
+        f"{EVAL} predictor=run horizon=0",
+        ("horizon is 0; it is a number of steps, at least 1",),
+    ),
+    Case(
+        "a horizon longer than the test part",
+        f"{EVAL} predictor=drift context=32 horizon=50",
+        ("split 'test': no window of context 32 and horizon 50 fits", "use a shorter horizon"),
+    ),
+    Case(
+        "a level above 1 to score",
+        f"{EVAL} predictor=drift context=32 horizon=8 bench.levels=[2]",
+        ("bench.levels: quantile levels are [2.0]; expected",),
+    ),
+    Case(
+        "a score where no test part is",
+        f"{EVAL} predictor=drift context=32 horizon=8 data.split=all",
+        ("data.split=all makes no test part to score; choose another data.split",),
+    ),
+    Case(
+        "a result in a file's place",
+        f"{EVAL} predictor=drift context=32 horizon=8 out=sales.csv",
+        ("sales.csv can't be a folder", "choose another place"),
+    ),
+]
+
+
+def untouched() -> bool:
+    return Path("sales.csv").is_file()
