@@ -28,7 +28,8 @@ def message(case: Case, template: Path, desk: Path) -> str:
         sys.exit(f"{case.name}: not as expected, {seen}")
     text = seen.message.replace(f"{desk}{os.sep}", "").replace(f"{desk.resolve()}{os.sep}", "")
     if case.works is not None:  # of all that was said, the lines that the case is about
-        text = " / ".join(line for line in text.splitlines() if any(word in line for word in case.words))
+        lines = [line for line in text.splitlines() if any(word in line for word in case.words)]
+        text = " / ".join([line for line in lines if not line.startswith("RESULT")] or lines)
     return " ".join(text.split())[:400]
 
 

@@ -91,7 +91,7 @@ CASES = [
         "a bad value in a sweep",
         "tsfm train -m ... optim.lr=0,0.1",
         ("optim.lr is 0.0; a learning rate is above 0",),
-        leaves=("multirun",),
+        leaves=("multirun", "runs"),  # the good combination is run
     ),
     Case(
         "a validation that never comes",
@@ -108,7 +108,7 @@ CASES = [
     Case(
         "an accelerator that this machine has not",
         "tsfm train ... trainer.accelerator=tpu",
-        ("trainer.accelerator=tpu", "can't be had here", "Try trainer.accelerator=auto"),
+        ("trainer.accelerator=tpu", "can't be had here", "try accelerator=auto"),
     ),
     Case(
         "a strategy that does not exist",

@@ -169,6 +169,12 @@ CASES = [
         breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
     Case(
+        "a disk that fills up while a store is replaced",
+        "tsfm ingest sales.csv --out store --overwrite",
+        ("the disk is full: store store was not written",),
+        breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
+    ),
+    Case(
         "a disk that fills up, for a caller of Python",
         "ingest(sales, 'new', progress=False)",
         ("the disk is full: store new was not written",),

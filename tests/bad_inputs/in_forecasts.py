@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,10 @@ def price(rows: pd.DataFrame) -> pd.DataFrame:
 def future(rows: pd.DataFrame) -> pd.DataFrame:
     stamps = pd.date_range("2024-01-06", periods=2, freq="h")
     return pd.DataFrame({"item_id": ["a", "a"], "timestamp": stamps, "price": 1.0})
+
+
+def folder(desk: Path, patch: Any) -> None:
+    (desk / "store.png").mkdir()
 
 
 CASES = [
@@ -57,6 +62,16 @@ CASES = [
         "half a step",
         "tsfm.load('run').predict_df(sales, 2.5)",
         ("prediction_length is 2.5 (float); expected a whole number",),
+    ),
+    Case(
+        "no series at all",
+        "tsfm.load('run').predict([], prediction_length=3)",
+        ("there are no series to forecast; give",),
+    ),
+    Case(
+        "an infinity in an array",
+        "tsfm.load('run').predict(np.array([1.0, np.inf, 2.0]), prediction_length=3)",
+        ("series 0 holds inf in channel 0, step 1", "set such steps to NaN"),
     ),
     Case(
         "a horizon in words",
@@ -179,6 +194,9 @@ CASES = [
         f"{GOOD} --plot sales.csv/f.png",
         ("there is no folder 'sales.csv' to hold 'f.png'; make it first",),
     ),
+    Case(
+        "a picture in a folder's place", f"{GOOD} --plot store.png", ("'store.png' is a folder; name a file",), folder
+    ),
     Case("a picture of an unknown kind", f"{GOOD} --plot f.gif", ("'f.gif'; name it with one of .png",)),
     Case(
         "an unknown baseline",
@@ -216,7 +234,3 @@ CASES = [
         ("sales.csv can't be a folder", "choose another place"),
     ),
 ]
-
-
-def untouched() -> bool:
-    return Path("sales.csv").is_file()

@@ -115,6 +115,12 @@ CASES = [
         ("data set 'store': split 'ett_hour' needs a series of 14400 steps, found 120; choose",),
     ),
     Case(
+        "a series too short for any split",
+        "tsfm train ... data.dataset=./odd",
+        ("data set './odd': split 'ratio' needs a series of 5 steps, found 4; choose another split rule",),
+        store(lambda rows: rows[:4]),
+    ),
+    Case(
         "a split without validation",
         "tsfm train ... data.split=all",
         ("data set 'store': data.split=all makes no val part", "choose another data.split"),

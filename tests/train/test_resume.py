@@ -81,3 +81,16 @@ def test_a_finished_run_is_not_run_again(store: Path, tmp_path: Path) -> None:
     refused = subprocess.run(command(store, tmp_path / "r"), capture_output=True, text=True)
     assert refused.returncode == 2
     assert "resume=auto" in refused.stderr
+
+
+def test_two_processes_train_one_model(store: Path, tmp_path: Path) -> None:
+    """DDP over gloo: one run directory, one result, and the ranks' shares make the same epochs."""
+    words = ["trainer.devices=2", "trainer.max_epochs=1", f"run_root={tmp_path / 'runs'}", "data.batch_size=4"]
+    asked = [word for word in command(store, tmp_path) if not word.startswith("run_dir=")]
+    done = subprocess.run([*asked, *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert len(results) == 1
+    assert len(list((tmp_path / "runs").glob("*/*/model/config.json"))) == 1
+    best = torch.load(next((tmp_path / "runs").glob("*/*/checkpoints/best.ckpt")), weights_only=False)
+    assert best["global_step"] == BATCHES  # two ranks of 4 windows make the same steps as one of 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def forecast_file(
     model = find_predictor(predictor)
     df = read_table(source)
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
-    columns = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
+    columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
     given, truth, lines = df, None, []
     if holdout:
         frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)

@@ -55,9 +55,10 @@ class Manifest:
         path = folder / MANIFEST
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            version = int(found["schema_version"])
+            version = int(dict(found)["schema_version"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a store's manifest ({error}); ingest the data again") from None
+            why = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} is not a store's manifest ({why}); ingest the data again") from None
         if version > SCHEMA_VERSION:
             raise ValueError(
                 f"{path} has schema version {version}, and this tsfm reads up to {SCHEMA_VERSION}; upgrade tsfm, or "

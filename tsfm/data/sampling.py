@@ -90,9 +90,10 @@ def _feistel(
 class Plan(Protocol):
     """The batches of an epoch, for one rank."""
 
-    batch_size: int
-    seed: int
-
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
     def __len__(self) -> int: ...
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " b"]]:

@@ -178,8 +178,8 @@ def read_numbers(column: pd.Series, *, what: str, label: str) -> np.ndarray:
         with contextlib.suppress(ValueError, TypeError):  # said below, with the row
             column = pd.Series(pd.to_numeric(column), name=column.name)
     if not is_number(column):
-        strange = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
-        other = int(strange.to_numpy().argmax())  # the first cell that is no number, else the first
+        strange = pd.isna(pd.to_numeric(column.astype(object), errors="coerce")) & pd.notna(column)
+        other = int(np.argmax(strange))  # the first cell that is no number, else the first
         raise ValueError(
             f"{label}: {what} column {column.name!r} is {column.dtype}, row {other} holds {column.iloc[other]!r}; "
             "expected numbers, convert it with pd.to_numeric(column, errors='coerce')"

@@ -58,7 +58,7 @@ class ModelPredictor(Predictor):
         target = kwargs.get("target", args[3] if len(args) > 3 else "target")
         names = [target] if isinstance(target, str) else list(target)
         units = self.about.standardize
-        if any(name not in df.columns or not is_number(df[name]) for name in names):
+        if any(list(df.columns).count(name) != 1 or not is_number(pd.Series(df[name])) for name in names):
             return super().predict_df(df, prediction_length, *args, **kwargs)  # says what is wrong
         unknown = [name for name in names if name not in units]
         if unknown:

@@ -86,7 +86,7 @@ def load(path: str | Path) -> tuple[Model, About]:
     try:
         tensors = load_file(path / WEIGHTS)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} has no {WEIGHTS}; a checkpoint directory needs it beside {CONFIG}") from None
+        raise FileNotFoundError(f"{path} has no {WEIGHTS}; copy it there, beside its {CONFIG}") from None
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path / WEIGHTS} can't be read ({error}); it may be cut short: copy it again") from None
     expected = model.state_dict()

@@ -98,8 +98,8 @@ class Model(nn.Module):
             )
         if self.config.channels is not None and channels != self.config.channels:
             raise ValueError(
-                f"this model was built for {self.config.channels} channels; found {channels}: choose as many by data.channels "
-                "or target"
+                f"this model was built for {self.config.channels} channels; found {channels}: choose as many "
+                "by data.channels or target"
             )
 
     def spec(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tsfm.model.model import Model
 from tsfm.registry import TASKS
 from tsfm.tasks.base import Task
 from tsfm.train.learner import Learner
-from tsfm.train.rundir import begin_run, cannot_write, find_run
+from tsfm.train.rundir import begin_run, cannot_write, find_run, shared_with_ranks
 from tsfm.train.trainer import make_trainer
 
 log = logging.getLogger("tsfm")
@@ -68,10 +68,13 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
     begin_run(run_dir, config, command=command)  # last of all: what is refused leaves no directory
     log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
     try:
-        trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+        with shared_with_ranks(run_dir):
+            trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
         if trainer.interrupted:
             raise KeyboardInterrupt(f"training was interrupted; go on with resume=auto run_dir={run_dir}")
         validation = load_best(learner, trainer, data)
+        if not trainer.is_global_zero:
+            raise SystemExit(0)  # one process scores, saves and reports
         about = About(
             task=plain(config.task),
             trained_on={"dataset": config.data.dataset, "split": config.data.split, "fingerprints": data.fingerprints},

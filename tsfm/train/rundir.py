@@ -27,6 +27,7 @@ from tsfm import __version__
 from tsfm.config import RunConfig, plain
 
 CONFIG, RESULT = "config.yaml", "result.json"
+SHARED = "TSFM_RUN_DIR"  # set for the other processes of a run
 # what may differ between a run and its continuation
 LOOSE = ("resume", "run_dir", "run_root", "expect", "bench")
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
@@ -77,8 +78,29 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def rank() -> int:
+    """This process among those that train together, as torchrun or Lightning tell it before training begins."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+@contextmanager
+def shared_with_ranks(run_dir: Path) -> Iterator[None]:
+    """Tell the processes that Lightning starts from this one where the run is."""
+    os.environ[SHARED] = str(run_dir)
+    try:
+        yield
+    finally:
+        del os.environ[SHARED]
+
+
 def find_run(config: RunConfig) -> tuple[Path, Path | None]:
     """The run's directory, which may not exist yet, and the checkpoint to go on from, if any."""
+    if rank() > 0:  # the first process decides; where they were started from outside, only run_dir can tell the others
+        told = os.environ.get(SHARED) or config.run_dir
+        if told is None:
+            raise ValueError("several processes started from outside need one run directory; give run_dir=...")
+        checkpoint = Path(told) / "checkpoints" / "last.ckpt"
+        return Path(told), checkpoint if config.resume == "auto" and checkpoint.is_file() else None
     if config.run_dir is not None:
         run_dir = Path(config.run_dir)
         return run_dir, _resumable(run_dir, config) if (run_dir / CONFIG).exists() else None
@@ -93,7 +115,7 @@ def find_run(config: RunConfig) -> tuple[Path, Path | None]:
 
 def begin_run(run_dir: Path, config: RunConfig, *, command: str) -> None:
     """Make the directory of a new run; a half-made one is taken away again."""
-    if (run_dir / CONFIG).exists():
+    if rank() > 0 or (run_dir / CONFIG).exists():
         return
     new = not run_dir.exists()
     try:

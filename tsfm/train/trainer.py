@@ -79,9 +79,11 @@ def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Tr
     try:
         return _trainer(config, run_dir, monitor=monitor)
     except (MisconfigurationException, ValueError, ImportError) as error:  # Lightning's words on devices, strategies
+        why = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(
             f"trainer.accelerator={config.accelerator} devices={config.devices} strategy={config.strategy} "
-            f"precision={config.precision} can't be had here: {str(error).strip()} Try trainer.accelerator=auto devices=1 strategy=auto"
+            f"precision={config.precision} can't be had here ({why}); "
+            "try accelerator=auto devices=1 strategy=auto"
         ) from None
 
 
