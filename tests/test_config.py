@@ -120,7 +120,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("+model.widht=3", ["model.widht is not a setting; did you mean 'width'?"]),
     ("+sede=3", ["sede is not a setting; did you mean 'seed'?"]),
     ("eval predictor=naive dat=etth1", ["dat is not a setting; did you mean 'data'?"]),
-    ("eval predictor=naive backbone=dlinear", ["backbone is not chosen here; known: bench, data, experiment"]),
+    ("eval predictor=naive backbone=dlinear", ["backbone is not chosen here; known: bench, data"]),
     # a wrong type
     ("model.width=wide", ["model.width is 'wide'; expected a value of type integer"]),
     ("model.width=1.5", ["model.width is '1.5'; expected a value of type integer"]),

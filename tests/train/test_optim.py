@@ -113,7 +113,7 @@ def split(model: nn.Module, **config: Any) -> tuple[set[str], set[str]]:
 
 def test_a_learned_gain_of_the_scaler_is_not_pulled_to_0() -> None:
     model = Model(
-        ModelConfig(context=32, horizon=8, channels=3, patch=8, stride=8, width=8),
+        ModelConfig(context=32, horizon=8, channels=3, patch=32, stride=32, embed="values"),
         scaler=SCALERS.config({"name": "standard", "affine": True}),
         backbone=BACKBONES.config({"name": "nlinear"}),
         head=HEADS.config({"name": "flatten"}),

@@ -1,4 +1,4 @@
-"""All or nothing on disk: what may be replaced, how a finished folder takes its name, what a failing disk means."""
+"""All or nothing on disk: where the cache is, what may be replaced, how a folder takes its name, what errors mean."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tsfm.data.manifest import MANIFEST
+
+
+def cache_folder() -> Path:
+    """Where stores and flat files made from other files are kept: TSFM_CACHE, else ~/.cache/tsfm."""
+    return Path(os.environ.get("TSFM_CACHE") or "~/.cache/tsfm").expanduser()
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tsfm.data.atomic import beside
+from tsfm.data.atomic import beside, cache_folder
 from tsfm.data.ingest import ingest
 from tsfm.data.manifest import MANIFEST, SCHEMA_VERSION
 from tsfm.data.store import SeriesStore
@@ -83,12 +83,6 @@ def data_roots() -> list[Path]:
     """Where raw files are looked for: TSFM_DATA, then ./data."""
     named = os.environ.get("TSFM_DATA")
     return [*([Path(named).expanduser()] if named else []), Path("data")]
-
-
-def cache_folder() -> Path:
-    """TSFM_CACHE, else ~/.cache/tsfm."""
-    named = os.environ.get("TSFM_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "tsfm"
 
 
 def _raw_files() -> dict[str, Path]:

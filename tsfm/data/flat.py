@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from tsfm.data.atomic import cache_folder
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
@@ -87,11 +89,6 @@ class FlatSeries:
         return cls(values, _offsets(lengths, len(names)), lengths, names, missing, items)
 
 
-def cache_dir() -> Path:
-    """Where flat files are kept: TSFM_CACHE, else ~/.cache/tsfm."""
-    return Path(os.environ.get("TSFM_CACHE") or "~/.cache/tsfm").expanduser()
-
-
 def flatten(store: SeriesStore, cache_dir: str | Path | None = None, limit_bytes: int = LIMIT_BYTES) -> FlatSeries:
     """A store in memory if it is at most `limit_bytes`, else memory-mapped from a flat file that is written once."""
     lengths = np.asarray(store.lengths, dtype=np.int64)
@@ -107,7 +104,7 @@ def flatten(store: SeriesStore, cache_dir: str | Path | None = None, limit_bytes
 
 
 def _root(given: str | Path | None) -> Path:
-    return (Path(given) if given is not None else cache_dir()) / "flat"
+    return (Path(given) if given is not None else cache_folder()) / "flat"
 
 
 def _offsets(lengths: Int[np.ndarray, " N"], num_channels: int) -> Int[np.ndarray, " N"]:

@@ -6,7 +6,7 @@ C channels, n rows. Not a scaler of the model: a scaler looks at one window, thi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,8 +28,10 @@ class Standardizer:
     scale: Float[np.ndarray, " C"]
     constant: tuple[str, ...] = ()  # channels that do not vary in the train rows: their scale is 1
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"channels": list(self.channels), "loc": self.loc.tolist(), "scale": self.scale.tolist()}
+    def as_dict(self) -> dict[str, tuple[float, float]]:
+        """channel -> (loc, scale), as a checkpoint keeps them."""
+        pairs = zip(self.loc.tolist(), self.scale.tolist(), strict=True)
+        return dict(zip(self.channels, pairs, strict=True))
 
 
 def fit(flat: FlatSeries, spans: Spans, channels: tuple[str, ...]) -> Standardizer:

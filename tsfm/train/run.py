@@ -15,7 +15,6 @@ import torch
 
 from tsfm.config import RunConfig, plain
 from tsfm.data.module import WindowData
-from tsfm.data.standardize import Standardizer
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.registry import TASKS
@@ -78,7 +77,7 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
         about = About(
             task=plain(config.task),
             trained_on={"dataset": config.data.dataset, "split": config.data.split, "fingerprints": data.fingerprints},
-            standardize=_by_channel(data.standardizer),
+            standardize=data.standardizer.as_dict() if data.standardizer else {},
             metrics=validation,
             command=command,
         )
@@ -108,14 +107,6 @@ def check_fit(config: RunConfig, data: WindowData) -> None:
                 f"data set {name!r}: data.split={config.data.split} makes no {split} part; a run needs train, val and "
                 f"{config.bench.split}: choose another data.split or data.ratios"
             )
-
-
-def _by_channel(units: Standardizer | None) -> dict[str, tuple[float, float]]:
-    """Location and scale of each channel, as a checkpoint keeps them."""
-    if units is None:
-        return {}
-    pairs = zip(units.loc.tolist(), units.scale.tolist(), strict=True)
-    return dict(zip(units.channels, pairs, strict=True))
 
 
 def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData) -> dict[str, float]:
