@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.bench.runner import find_predictor
+from tsfm.bench.find import find_predictor
 from tsfm.data.freq import season_length, stamps
 from tsfm.infer.columns import check_horizon
 from tsfm.infer.frames import Frame, read_frame
-from tsfm.infer.plot import check_picture
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
 from tsfm.train.rundir import draft_of
@@ -50,6 +49,9 @@ def forecast_file(
     timestamp_column: str,
 ) -> str:
     """What `tsfm forecast` prints; writes the forecast and the picture where asked."""
+    from tsfm.infer.plot import check_picture
+    from tsfm.infer.plot import plot as draw
+
     check_horizon(horizon)
     for path, check in ((out, check_ending), (plot, check_picture)):  # before any work
         if path is not None:
@@ -68,14 +70,11 @@ def forecast_file(
             freq = known.pop()  # what is left may be too short to tell
     future_df = read_table(Path(future)) if future else None
     forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
-    lines = [f"note: {note}" for note in forecast.attrs.get("announcements", [])] + lines
     if out is not None:
         write_table(forecast, Path(out))
         lines.append(f"wrote {len(forecast):,} rows to {out}")
     if plot is not None:
         shown = {key: column for key, column in columns.items() if key != "target"}
-        from tsfm.infer.plot import plot as draw
-
         draw(given, forecast, truth=truth, path=plot, title=source.stem, **shown)
         lines.append(f"drew {plot}")
     if out is None:

@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tsfm.bench.find import find_predictor
 from tsfm.bench.protocols import METRICS, WindowsConfig, score_windows
 from tsfm.config import EvalConfig, Expect, RunConfig
 from tsfm.data.module import WindowData
-from tsfm.infer.load import ModelPredictor, bundled, load
+from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
-from tsfm.registry import BASELINES, closest
+from tsfm.registry import closest
 from tsfm.train.run import train
 from tsfm.train.rundir import RESULT, check_folder, check_same, environment, write_whole
 
@@ -86,18 +87,6 @@ def check_claims(expect: list[Expect]) -> None:
     for claim in expect:
         if claim.metric not in METRICS:
             raise ValueError(f"expect.metric is {claim.metric!r}; {closest(claim.metric, list(METRICS))}")
-
-
-def find_predictor(name: str) -> Predictor:
-    """A baseline by its name, else a model by its name or directory."""
-    if name in BASELINES.names():
-        return BASELINES.build(BASELINES.config({"name": name}))
-    if name in bundled() or Path(name).exists():
-        return load(name)
-    raise ValueError(
-        f"no predictor {name!r}: no folder of a trained model, no bundled model, no baseline; "
-        f"{closest(name, BASELINES.names() + bundled())}"
-    )
 
 
 def score(predictor: Predictor, data: WindowData, bench: WindowsConfig, *, horizon: int) -> dict[str, Any]:

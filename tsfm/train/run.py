@@ -132,5 +132,6 @@ def quiet() -> None:
     """Lightning's advertisements and hints that don't apply here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     hints = "does not have many workers|LeafSpec|exists and is not empty|transfer_batch_to|logging interval"
+    hints += "|could not find the monitored key|Mismatch dtype between input and weight"
     for text in hints.split("|"):
         warnings.filterwarnings("ignore", f".*{text}.*")
