@@ -1,4 +1,4 @@
-"""Any predictor by name: a baseline, a bundled model, a directory. Free of Lightning, so that a forecast starts fast."""
+"""Any predictor by name: a baseline, a bundled model, a directory. Free of Lightning: a forecast starts fast."""
 
 from __future__ import annotations
 
