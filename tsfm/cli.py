@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--config-dir", help="a folder of your own configs, searched beside the built-in ones")
     sub = verb("show", "print what a config or a model directory holds", run_show)
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE | MODEL_DIR")
+    sub.add_argument("--config-dir", help="a folder of your own configs, searched beside the built-in ones")
     sub.add_argument("--groups", action="store_true", help="list the config groups and their choices")
     verb("models", "list the models at hand: bundled ones, and those below runs/", run_models)
 
@@ -93,13 +94,16 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("tsfm").setLevel(logging.INFO)
     try:
         return args.run(args)
+    except BrokenPipeError:  # the reader of our output has gone, as in `tsfm models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
         if os.environ.get("TSFM_DEBUG"):
             raise
         print(f"error: {said(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print(f"interrupted {error}", file=sys.stderr)
+        print(f"interrupted; {error}" if str(error) else "interrupted", file=sys.stderr)
         return 130
 
 
@@ -120,14 +124,14 @@ def run_eval(args: argparse.Namespace) -> int:
 
 def _configured(verb: str, args: argparse.Namespace) -> int:
     from tsfm.bench import runner
-    from tsfm.config import compose, sweep, typed
+    from tsfm.config import compose, job_overrides, sweep, typed
 
-    words = [*args.overrides, *(["-m"] if args.multirun else [])]
-    command = f"tsfm {verb} {shlex.join(words)}"
+    asked = ["--config-dir", args.config_dir] if args.config_dir else []
     work = runner.train_and_score if verb == "train" else runner.evaluate
 
     def one(config: Any) -> None:
-        announce(work(typed(config), command=command))
+        words = [*asked, *(job_overrides() if args.multirun else args.overrides)]
+        announce(work(typed(config), command=f"tsfm {verb} {shlex.join(words)}"))
 
     if args.multirun:
         sweep(verb, args.overrides, one, config_dir=args.config_dir)
@@ -150,7 +154,7 @@ def run_show(args: argparse.Namespace) -> int:
     elif len(args.overrides) == 1 and "=" not in args.overrides[0]:
         print(describe.model(args.overrides[0]))
     else:
-        print(describe.run(args.overrides))
+        print(describe.run(args.overrides, config_dir=args.config_dir))
     return 0
 
 

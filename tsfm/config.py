@@ -19,6 +19,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,7 +39,8 @@ class Expect:
 
     metric: str = "???"
     value: float = 0.0
-    tolerance: float = 0.03  # relative; better than the value is always within
+    tolerance: float = 0.03  # relative; lower than the value is within too, where lower is better
+    data: Optional[str] = None  # noqa: UP045  the data set it speaks of; on another the claim is not made
     source: str = ""
 
 
@@ -77,6 +79,7 @@ class EvalConfig:
     bench: Any = "???"
     context: Optional[int] = None  # noqa: UP045  default: the model's own; a baseline needs it told
     horizon: Optional[int] = None  # noqa: UP045
+    device: str = "auto"  # of a trained model: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     name: str = "eval"
     out: Optional[str] = None  # noqa: UP045  folder for result.json
     expect: list[Expect] = field(default_factory=list)
@@ -130,6 +133,11 @@ def sweep(
         raise ConfigError(explain(error, groups=_groups(config_name))) from None
     finally:
         sys.argv = argv
+
+
+def job_overrides() -> list[str]:
+    """The settings of the one combination that a sweep runs at the moment."""
+    return [str(word) for word in HydraConfig.get().overrides.task]
 
 
 def _search(config_dir: str | None) -> list[str]:

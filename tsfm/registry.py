@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, is_dataclass, make_dataclass
@@ -17,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from hydra.core.config_store import ConfigStore
 
+log = logging.getLogger("tsfm")
 Part = TypeVar("Part")
 
 
@@ -97,7 +99,13 @@ class Registry(Generic[Part]):
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=f"tsfm.{self.group}s"):
-            point.load()
+            try:
+                point.load()
+            except Exception as error:  # foreign code; one broken package must not take everything else with it
+                whose = point.dist.name if point.dist else "an unnamed package"
+                log.warning(
+                    "the %s %r of %s can't be imported and is left out (%s)", self.group, point.name, whose, error
+                )
 
     def entry(self, name: str) -> Entry[Part]:
         if name not in self._entries:

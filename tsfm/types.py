@@ -18,6 +18,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+SCALE_FLOOR, SCALE_LEAST = 1e-5, 1e-8  # smallest scale of a window, relative to |loc| and absolute
+
 Self = TypeVar("Self", bound="_Travels")
 
 
@@ -90,6 +92,10 @@ class Answer(_Travels):
     loc: Float[Tensor, "B C 1"]
     scale: Float[Tensor, "B C 1"]
     levels: tuple[float, ...] = (0.5,)  # the quantile level of each of the Q reads; a point forecast is (0.5,)
+
+    def varies(self) -> Bool[Tensor, "B C 1"]:
+        """Whether what is visible varies; where it does not, the scale is its floor and no unit for errors."""
+        return self.scale > 1.01 * (SCALE_FLOOR * self.loc.abs()).clamp_min(SCALE_LEAST)
 
 
 @dataclass(frozen=True)

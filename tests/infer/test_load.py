@@ -74,7 +74,8 @@ def test_rollout_feeds_the_median_back() -> None:
         blocks = rollout(model, values, torch.ones_like(values, dtype=torch.bool))
         first = next(blocks)
         second = next(blocks)
-        longer = torch.cat([values, first[..., 4]], dim=-1)[..., -CONTEXT:]
+        assert (first.diff(dim=-1) < 0).any()  # the reads of random weights cross; what is answered is sorted
+        longer = torch.cat([values, first.sort(dim=-1).values[..., 4]], dim=-1)[..., -CONTEXT:]
         again = next(rollout(model, longer, torch.ones_like(longer, dtype=torch.bool)))
     torch.testing.assert_close(second, again)
 
@@ -90,6 +91,32 @@ def test_a_model_without_window_scaling_knows_its_training_channels_only() -> No
     np.testing.assert_allclose(said["predictions"], expected, rtol=1e-5)
     with pytest.raises(ValueError, match="knows only the units of OT; found target target"):
         model.predict_df(sales(1), 8)
+    objects = model.predict_df(df.assign(OT=df["OT"].astype(object)), 8, target=["OT"])
+    pd.testing.assert_frame_equal(objects, said)
+
+
+def test_units_are_those_of_the_target_that_was_found() -> None:
+    units = {"y": (50.0, 10.0), "x": (0.0, 2.0)}
+    model = ModelPredictor(tiny("dlinear", scaler="last"), name="linear", about=About(standardize=units))
+    short = sales(1).rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})
+    short["x"] = 7 * short["y"]
+    context = ((short[["x", "y"]].to_numpy().T - [[0], [50]]) / [[2], [10]])[None, :, -CONTEXT:]
+    expected = model.forecast(context.astype(np.float32), horizon=8, levels=(0.5,))[0, :, :, 0]
+    said = model.predict_df(short, 8)  # the default target is found under its other name
+    np.testing.assert_allclose(said["predictions"], expected[1] * 10 + 50, rtol=1e-5)
+    both = model.predict_df(short, 8, target=pd.Index(["x", "y"]), quantile_levels=[0.5])
+    np.testing.assert_allclose(both["predictions"], [*expected[0] * 2, *expected[1] * 10 + 50], rtol=1e-4)
+    np.testing.assert_array_equal(both["predictions"], both["0.5"])
+    with pytest.raises(ValueError, match="knows only the units of OT; found target y"):
+        ModelPredictor(model.model, name="m", about=About(standardize={"OT": (0.0, 1.0)})).predict_df(short, 8)
+
+
+def test_beyond_the_trained_horizon_is_announced(predictor: ModelPredictor) -> None:
+    told = "beyond the trained horizon of 16 steps the median is fed back"
+    point = len(predictor.levels) == 1
+    said = predictor.predict_df(sales(1), HORIZON + 1).attrs["announcements"]
+    assert said == [told if point else f"{told}; intervals there are too narrow"]
+    assert not predictor.predict_df(sales(1), HORIZON).attrs["announcements"]
 
 
 def test_missing_models_say_what_was_looked_for(tmp_path) -> None:

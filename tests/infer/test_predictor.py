@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsfm.infer.predictor import DECILES, Predictor, _batches
+from tsfm.infer.batches import batches as in_batches
+from tsfm.infer.predictor import DECILES, Predictor
 
 
 class Recorder(Predictor):
@@ -72,7 +73,7 @@ class TestPredict:
     @given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=60), size=st.integers(1, 16))
     def test_batches_hold_every_series_once_and_padding_is_bounded(self, lengths, size):
         lengths = np.array(lengths)
-        batches = list(_batches(lengths, batch_size=size, cells=3))
+        batches = list(in_batches(lengths, batch_size=size, cells=3))
         assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
         for places in batches:
             longest, shortest = lengths[places].max(), lengths[places].min()
@@ -102,6 +103,15 @@ class TestPredict:
         assert np.array_equal(spy.seen[0]["context"][0], series[1][:, -7:])
         assert spy.seen[0]["known"][0, 0].tolist() == list(range(13, 22))
         assert np.isnan(spy.seen[0]["known"][1, 0, :2]).all()
+
+    def test_a_past_without_an_observed_value_within_the_limit_is_refused(self):
+        series = ragged([20, 20])
+        series[1][1, -7:] = np.nan
+        text = "series 1 has no observed value in channel 1 over its last 7 steps"
+        with pytest.raises(ValueError, match=text):
+            Recorder(limit=7).predict(series, prediction_length=2)
+        assert Recorder(limit=8).predict(series, prediction_length=2).predictions[1, 1, 0] == series[1][1, -8] + 0.5
+        assert np.isfinite(Recorder().predict(series, prediction_length=2).predictions).all()
 
     def test_quantiles_rise_with_the_level(self):
         crossed = Broken(lambda shape: np.random.default_rng(0).normal(size=shape))
@@ -156,6 +166,29 @@ class TestFrames:
         out = Recorder().predict_df(frame(), 3, quantile_levels=[0.25, 0.75])
         assert list(out.columns[3:]) == ["predictions", "0.25", "0.75"]
         assert out["predictions"].iloc[0] == 29.5
+
+    def test_an_item_that_fell_silent_is_named(self):
+        df = frame(second=1.0)
+        df.loc[50:, "second"] = np.nan
+        asked = {"target": ["target", "second"], "prediction_length": 3}
+        with pytest.raises(ValueError, match="item 'a' has no observed value in 'second' over its last 10 steps"):
+            Recorder(limit=10).predict_df(df, **asked)
+        assert len(Recorder(limit=11).predict_df(df, **asked)) == 12
+
+    def test_targets_may_come_as_an_index(self):
+        df = frame(second=5.0)
+        got = Recorder().predict_df(df, 2, target=df.columns[2:])
+        assert got["target_name"].unique().tolist() == ["target", "second"]
+        with pytest.raises(ValueError, match="target is 5; expected the name of a column or a list of names"):
+            Recorder().predict_df(df, 2, target=5)
+
+    @pytest.mark.parametrize("levels", ["0.5", 0.5, np.float64(0.5), ["half"], [None]])
+    def test_levels_that_are_no_list_of_numbers(self, levels):
+        with pytest.raises(ValueError, match=r"quantile levels are .*; expected"):
+            Recorder().predict_df(frame(), 2, quantile_levels=levels)
+
+    def test_levels_may_come_as_an_array(self):
+        assert "0.25" in Recorder().predict_df(frame(), 2, quantile_levels=np.array([0.25, 0.5]))
 
     def test_many_targets(self):
         out = Recorder().predict_df(frame(second=5.0), 2, target=["second", "target"])

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tsfm.model.scalers import FLOOR, LIMIT, Scaler
+from tsfm.model.scalers import LIMIT, Scaler
 from tsfm.registry import SCALERS
-from tsfm.types import Grid
+from tsfm.types import SCALE_FLOOR, Grid
 
 NAMES = SCALERS.names()
 EQUIVARIANT = [entry.name for entry in SCALERS if entry.part.equivariant]
@@ -147,7 +147,7 @@ def test_a_huge_offset_in_float32_stays_within_what_float32_holds(name: str) -> 
     scaler = build(name)
     state = scaler.fit(values, visible)
     scaled = scaler.apply(values, state)
-    assert (state.scale >= FLOOR * 0.99e7).all()  # not the noise of rounding
+    assert (state.scale >= SCALE_FLOOR * 0.99e7).all()  # not the noise of rounding
     assert scaled.abs().max() < 1
     torch.testing.assert_close(scaler.undo(scaled[..., None], state)[..., 0], values, rtol=0, atol=4.0)
 

@@ -50,9 +50,10 @@ def test_posing_hides_exactly_the_tail_and_wants_what_was_observed_of_it(steps: 
     problem = task().pose(batch)
     tail = torch.arange(steps) >= steps - HORIZON
     assert torch.equal(problem.visible, batch.observed & ~tail)
-    assert torch.equal(problem.wanted, batch.observed & tail)
+    shown = problem.visible.any(dim=-1, keepdim=True)  # a context that shows nothing is asked nothing
+    assert torch.equal(problem.wanted, batch.observed & tail & shown)
     assert torch.equal(problem.values, batch.values)
-    assert torch.equal(problem.visible | problem.wanted, batch.observed)
+    assert torch.equal(problem.visible | problem.wanted, batch.observed & shown)
     assert not (problem.visible & problem.wanted).any()
     assert torch.equal(problem.given(), torch.where(problem.visible, batch.values, 0.0))
 

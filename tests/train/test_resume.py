@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -47,6 +48,12 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
     return load_file(run_dir / "model" / "model.safetensors")
 
 
+def steps(run_dir: Path) -> list[str]:
+    """The steps at which the training loss was logged."""
+    with (run_dir / "metrics.csv").open() as file:
+        return [row["step"] for row in csv.DictReader(file) if row["train/loss"]]
+
+
 def test_killed_in_mid_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(store, whole), check=True, capture_output=True)
@@ -67,6 +74,7 @@ def test_killed_in_mid_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: P
 
     done = subprocess.run(command(store, broken, "resume=auto"), check=True, capture_output=True, text=True)
     assert "going on from last.ckpt" in done.stderr
+    assert steps(broken) == steps(whole), "the metrics of the first part are lost or doubled"
     expected, found = weights(whole), weights(broken)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -94,3 +102,23 @@ def test_two_processes_train_one_model(store: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs").glob("*/*/model/config.json"))) == 1
     best = torch.load(next((tmp_path / "runs").glob("*/*/checkpoints/best.ckpt")), weights_only=False)
     assert best["global_step"] == BATCHES  # two ranks of 4 windows make the same steps as one of 8
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_does_not_look_finished(number: signal.Signals, store: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(store, tmp_path / "r", "trainer.max_epochs=500"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = tmp_path / "r" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 60
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "RESULT" not in out
+    assert f"go on with resume=auto run_dir={tmp_path / 'r'}" in err
+    assert "Traceback" not in err

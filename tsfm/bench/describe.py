@@ -12,15 +12,16 @@ from tsfm.config import RunConfig, compose, conf_dir, options, plain, typed
 from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
 from tsfm.model.model import Model, flops_per_window
+from tsfm.registry import BASELINES
 from tsfm.train.run import make_data, make_model, make_task
 from tsfm.types import Problem
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def run(overrides: list[str]) -> str:
+def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     """The resolved config of a run, its model, its data, and its first problem."""
-    config: RunConfig = typed(compose("train", overrides))
+    config: RunConfig = typed(compose("train", overrides, config_dir=config_dir))
     data = make_data(config)
     model, task = make_model(config), make_task(config)
     task.check(levels=model.levels)
@@ -95,7 +96,8 @@ def groups() -> str:
     """Every config group with its choices."""
     root = conf_dir()
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != "hydra")
-    return "\n".join(f"{name:12s}{', '.join(options(name)) or '-'}" for name in names)
+    lines = [f"{name:12s}{', '.join(options(name)) or '-'}" for name in names]
+    return "\n".join([*lines, f"{'predictor':12s}{', '.join(BASELINES.names())}, or a model directory (tsfm eval)"])
 
 
 def models() -> str:

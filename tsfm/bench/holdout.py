@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +13,26 @@ import pandas as pd
 
 from tsfm.bench.find import find_predictor
 from tsfm.data.freq import season_length, stamps
-from tsfm.infer.columns import check_horizon
+from tsfm.infer.columns import ALSO_KNOWN_AS, check_horizon, is_number
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
 from tsfm.train.rundir import draft_of
 
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".gz": pd.read_csv}
+ENDINGS = (".csv", ".parquet", ".gz")
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as a DataFrame."""
+def read_table(path: Path, *, id_column: str = "item_id") -> pd.DataFrame:
+    """A CSV or Parquet file as a DataFrame; in CSV the ids are text, so that "001" stays itself."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the path")
-    if path.suffix not in READERS:
-        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}; expected {', '.join(READERS)}")
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}; expected {', '.join(ENDINGS)}")
     try:
-        return READERS[path.suffix](path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        names = {id_column, ALSO_KNOWN_AS["item_id"]} if id_column == "item_id" else {id_column}
+        return pd.read_csv(path, dtype=dict.fromkeys(names, str))  # pandas passes over names the file has not
     except Exception as error:  # pandas and pyarrow raise many kinds
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path} can't be read as {path.suffix[1:]} ({why}); is it damaged or cut short?") from None
@@ -57,7 +62,7 @@ def forecast_file(
         if path is not None:
             check(Path(path))
     model = find_predictor(predictor)
-    df = read_table(source)
+    df = read_table(source, id_column=id_column)
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
     given, truth, lines = df, None, []
@@ -68,7 +73,7 @@ def forecast_file(
         columns = {"target": frame.targets}
         if len(known := {series.freq for series in frame}) == 1:
             freq = known.pop()  # what is left may be too short to tell
-    future_df = read_table(Path(future)) if future else None
+    future_df = _like(read_table(Path(future), id_column=id_column), df, id_column) if future else None
     forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
     if out is not None:
         write_table(forecast, Path(out))
@@ -80,6 +85,16 @@ def forecast_file(
     if out is None:
         lines.append(forecast.head(12).to_string(index=False))
     return "\n".join(lines)
+
+
+def _like(future: pd.DataFrame, df: pd.DataFrame, id_column: str) -> pd.DataFrame:
+    """The future with ids of the kind that df has, where one file is CSV (ids are text) and the other is not."""
+    for name in {id_column, ALSO_KNOWN_AS["item_id"]} & set(df.columns) & set(future.columns):
+        if is_number(df[name]) != is_number(future[name]) and future[name].notna().all():
+            with contextlib.suppress(ValueError, TypeError):  # ids that differ are named when both are read
+                kind = df[name].dtype if is_number(df[name]) else str
+                future = future.assign(**{name: future[name].astype(kind)})
+    return future
 
 
 def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
@@ -100,16 +115,19 @@ def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
 
 def judge(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> list[str]:
     """One line per predictor: its scores on the last `horizon` steps of all items, forecast from what stands before."""
-    lines = []
+    lines, groups = [], {}
+    for i, series in enumerate(frame):  # what is scored together has one season and one length
+        groups.setdefault((season_length(series.freq), series.values.shape[1]), []).append(i)
+    past = [replace(series, values=series.values[:, :-horizon]) for series in frame]
+    before = replace(frame, series=past, past_names=[], known_names=[], horizon=horizon)
     for predictor in predictors:
         levels = predictor.levels or DECILES
+        said = predictor.predict_frame(before, levels=levels)
         scores: dict[int, ForecastScore] = {}
-        for series in frame:
-            season = season_length(series.freq)
-            past, truth = series.values[:, :-horizon], series.values[:, -horizon:]
-            said = predictor.predict([past], prediction_length=horizon, levels=levels, season=season)
+        for (season, _), places in groups.items():
+            whole = np.stack([frame.series[i].values for i in places])
             score = scores.setdefault(season, ForecastScore(levels, season))
-            score.update(truth[None], said.quantiles, past[None])
+            score.update(whole[..., -horizon:], said.quantiles[places], whole[..., :-horizon])
         for season, score in scores.items():
             found = score.result()
             figures = "  ".join(

@@ -8,15 +8,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
+
 from tsfm.bench.find import find_predictor
 from tsfm.bench.protocols import METRICS, WindowsConfig, score_windows
-from tsfm.config import EvalConfig, Expect, RunConfig
+from tsfm.config import EvalConfig, Expect, RunConfig, plain
 from tsfm.data.module import WindowData
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.registry import closest
 from tsfm.train.run import train
-from tsfm.train.rundir import RESULT, check_folder, check_same, environment, write_whole
+from tsfm.train.rundir import CONFIG, RESULT, check_folder, check_same, environment, write_whole
 
 log = logging.getLogger("tsfm")
 
@@ -28,8 +31,8 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         log.info("this run is finished; its result stands in %s", done["run_dir"])
         return done
     trained = train(config, command=command)
-    predictor = ModelPredictor(trained.model, name=config.name)
-    scores = score(predictor, trained.data, config.bench, horizon=config.model.horizon)
+    predictor = ModelPredictor(trained.model, name=config.name, device=str(pick_device("auto", config)))
+    scores = score(predictor, trained.data, config.bench, context=config.model.context, horizon=config.model.horizon)
     result = record(config.name, config.data.dataset, scores, config.expect)
     result |= {
         "seed": config.seed,
@@ -52,7 +55,27 @@ def finished(config: RunConfig) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     check_same(file.parent, config)
+    old = yaml.safe_load((file.parent / CONFIG).read_text(encoding="utf-8"))
+    if any(old[key] != plain(config)[key] for key in ("bench", "expect")):
+        raise ValueError(
+            f"{config.run_dir} is finished and was scored by another bench or expect; score its model again by "
+            f"tsfm eval predictor={config.run_dir} ..."
+        )
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def pick_device(asked: str, config: RunConfig | None = None) -> torch.device:
+    """Where a trained model is scored: as asked; auto takes a GPU if there is one and the run did not avoid it."""
+    if asked == "auto":
+        gpu = torch.cuda.is_available() and (config is None or config.trainer.accelerator in ("auto", "gpu", "cuda"))
+        return torch.device("cuda" if gpu else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"device is {asked!r}, which is not here ({why}); use device=cpu or device=auto") from None
+    return device
 
 
 def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
@@ -68,14 +91,17 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
         raise ValueError(f"{config.predictor} has no context and horizon of its own; give context=336 horizon=96, say")
     data = WindowData(config.data, context=context, horizon=horizon)
     data.setup()
-    scores = score(predictor, data, config.bench, horizon=horizon)
+    if isinstance(predictor, ModelPredictor):
+        predictor.model.to(pick_device(config.device))
+    scores = score(predictor, data, config.bench, context=context, horizon=horizon)
     result = record(config.name, config.data.dataset, scores, config.expect)
     result |= {
         "predictor": config.predictor,
-        "context": context,
-        "horizon": horizon,
         "seconds": round(time.perf_counter() - begun, 1),
+        "run_dir": config.out,
     }
+    if fallbacks := getattr(predictor, "fallbacks", None):
+        result["fallbacks"] = dict(fallbacks)
     if config.out is not None:
         kept = result | {"command": command, "environment": environment()}
         write_whole(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
@@ -89,7 +115,10 @@ def check_claims(expect: list[Expect]) -> None:
             raise ValueError(f"expect.metric is {claim.metric!r}; {closest(claim.metric, list(METRICS))}")
 
 
-def score(predictor: Predictor, data: WindowData, bench: WindowsConfig, *, horizon: int) -> dict[str, Any]:
+def score(
+    predictor: Predictor, data: WindowData, bench: WindowsConfig, *, context: int, horizon: int
+) -> dict[str, Any]:
+    """The metrics by the protocol, and everything that decides them."""
     own = predictor.levels
     levels = tuple(bench.levels) if own is None else own
     windows = data.windows(bench.split, stride=bench.stride)
@@ -98,14 +127,24 @@ def score(predictor: Predictor, data: WindowData, bench: WindowsConfig, *, horiz
             f"data set {data.config.dataset!r}: data.split={data.config.split} makes no {bench.split} part to score; "
             "choose another data.split or bench.split"
         )
-    return score_windows(
-        predictor,
-        windows,
-        horizon=horizon,
-        season=bench.season or data.season,
-        levels=levels,
-        batch_size=bench.batch_size,
-    ) | {"skipped_series": len(windows.skipped), "fingerprint": data.fingerprint}
+    if windows.skipped:
+        item, why = windows.skipped[0]
+        log.info("left out of %s: %d series, such as %s (%s)", bench.split, len(windows.skipped), item, why)
+    season = bench.season or data.season
+    found = score_windows(
+        predictor, windows, horizon=horizon, season=season, levels=levels, batch_size=bench.batch_size
+    )
+    return found | {
+        "split": bench.split,
+        "context": context,
+        "horizon": horizon,
+        "season": season,
+        "standardized": data.standardizer is not None,
+        "levels": list(levels),
+        "skipped_series": len(windows.skipped),
+        "skipped": [item for item, _ in windows.skipped[:5]],
+        "fingerprint": data.fingerprint,
+    }
 
 
 def record(name: str, dataset: str, scores: dict[str, Any], expect: list[Expect]) -> dict[str, Any]:
@@ -113,10 +152,13 @@ def record(name: str, dataset: str, scores: dict[str, Any], expect: list[Expect]
     result: dict[str, Any] = {"experiment": name, "data": dataset, **scores}
     claims = []
     for claim in expect:
+        if claim.data not in (None, dataset):
+            continue
         if claim.metric not in scores:
             raise ValueError(f"expect.metric {claim.metric!r} was not measured; {closest(claim.metric, list(scores))}")
         found = scores[claim.metric]
-        met = found <= claim.value * (1 + claim.tolerance)
+        off = found - claim.value
+        met = (abs(off) if claim.metric in ("coverage", "width") else off) <= claim.tolerance * abs(claim.value)
         claims.append({"metric": claim.metric, "expected": claim.value, "found": round(found, 6), "met": met})
         word = "within" if met else "NOT within"
         log.info(

@@ -100,8 +100,10 @@ def settle(
     item = _find(frame, id_column, what="item id", default="item_id", label=label, notes=notes)
     if item is None and id_column != "item_id":
         raise _missing("id", id_column, frame, label=label)
+    if not (target is None or isinstance(target, str) or np.iterable(target)):
+        raise ValueError(f"target is {target!r}; expected the name of a column or a list of names")
     targets = []
-    for name in [target] if isinstance(target, str) else list(target or []):
+    for name in [target] if isinstance(target, str) else [] if target is None else list(target):
         found = _find(frame, name, what="target", default="target", label=label, notes=notes)
         if found is None:
             raise _missing("target", name, frame, label=label)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from tsfm.infer.columns import is_number
 from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
 from tsfm.model.checkpoint import CONFIG, About
@@ -24,7 +22,7 @@ class ModelPredictor(Predictor):
     def __init__(self, model: Model, *, name: str, about: About | None = None, device: str = "cpu"):
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
         self.levels = model.levels
-        self.context_limit = model.config.context
+        self.context_limit, self.horizon_limit = model.config.context, model.config.horizon
 
     @torch.no_grad()
     def quantiles(
@@ -50,28 +48,20 @@ class ModelPredictor(Predictor):
         read = torch.cat(blocks, dim=-2)[..., :horizon, :].cpu().numpy()
         return self.at_levels(read, levels)
 
-    def predict_df(self, df: pd.DataFrame, prediction_length: int, *args: Any, **kwargs: Any) -> pd.DataFrame:
-        """See Predictor.predict_df. A model that was trained on standardised data without standardising each
-        window knows the units of its training channels only."""
-        if self.model.scaler.equivariant or not self.about.standardize:
-            return super().predict_df(df, prediction_length, *args, **kwargs)
-        target = kwargs.get("target", args[3] if len(args) > 3 else "target")
-        names = [target] if isinstance(target, str) else list(target)
-        units = self.about.standardize
-        if any(list(df.columns).count(name) != 1 or not is_number(pd.Series(df[name])) for name in names):
-            return super().predict_df(df, prediction_length, *args, **kwargs)  # says what is wrong
-        unknown = [name for name in names if name not in units]
+    def units(self, targets: Sequence[str]) -> np.ndarray | None:
+        """See Predictor.units. A model that was trained on standardised data without standardising each window knows
+        the units of its training channels only."""
+        known = self.about.standardize
+        if self.model.scaler.equivariant or not known:
+            return None
+        unknown = [name for name in targets if name not in known]
         if unknown:
             raise ValueError(
                 f"{self.name} was trained with scaler={self.model.parts['scaler'].name} and knows only the units of "
-                f"{', '.join(units) or 'no channel'}; found target {', '.join(unknown)}. "
+                f"{', '.join(known)}; found target {', '.join(unknown)}. "
                 "Name the target as in training, or train with scaler=standard"
             )
-        scaled = df.assign(**{name: (df[name] - units[name][0]) / units[name][1] for name in names})
-        answer = super().predict_df(scaled, prediction_length, *args, **kwargs)
-        loc, scale = np.array([units[name] for name in answer["target_name"]]).T
-        said = [column for column in answer.columns if column not in ("item_id", "timestamp", "target_name")]
-        return answer.assign(**{column: answer[column] * scale + loc for column in said})
+        return np.array([known[name] for name in targets], np.float64).T
 
 
 def weights_dir() -> Path:

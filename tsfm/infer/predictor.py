@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsfm.data.freq import season_length
-from tsfm.infer.columns import FLOAT32_MAX, check_horizon
-from tsfm.infer.frames import read_frame, write_frame
+from tsfm.infer.batches import as_series, batches, check_recent, stack
+from tsfm.infer.clock import say
+from tsfm.infer.columns import check_horizon
+from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.metrics.forecast import check_levels
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tsfm")
 DECILES = tuple(k / 10 for k in range(1, 10))  # asked of a predictor that can give any level
 POINT = (0.5,)
-STRETCH = 1.5  # a batch's longest series is at most this many times its shortest (and 64 steps)
-CELLS = 2**22  # values in a padded batch, 16 MiB in float32
 
 
 @dataclass(frozen=True)
@@ -39,59 +39,6 @@ class Forecast:
     predictions: Float[np.ndarray, "N C H"]
     quantiles: Float[np.ndarray, "N C H Q"]
     levels: tuple[float, ...]
-
-
-def _as_series(series: Any) -> list[np.ndarray]:
-    """A list of [C, L] float32 arrays from one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays."""
-    if isinstance(series, (list, tuple)):
-        parts = list(series)
-    else:
-        array = np.asarray(series)
-        parts = list(array) if array.ndim == 3 else [array]
-    if not parts:
-        raise ValueError("there are no series to forecast; give at least one array")
-    return [_checked(np.asarray(part), place=i) for i, part in enumerate(parts)]
-
-
-def _checked(array: np.ndarray, *, place: int) -> np.ndarray:
-    if array.ndim not in (1, 2) or not array.size:
-        raise ValueError(f"series {place} has shape {array.shape}; expected [steps] or [channels, steps], not empty")
-    try:
-        wide = np.atleast_2d(array).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"series {place} is {array.dtype}; expected numbers, NaN where missing") from error
-    bad = np.argwhere(np.abs(wide) > FLOAT32_MAX)
-    if len(bad):
-        channel, step = map(int, bad[0])
-        raise ValueError(
-            f"series {place} holds {wide[channel, step]} in channel {channel}, step {step}, infinite or beyond "
-            "float32; set such steps to NaN or rescale the series"
-        )
-    silent = np.isnan(wide).all(1)
-    if silent.any():
-        raise ValueError(f"series {place} has no observed value in channel {int(silent.argmax())}; drop or fill it")
-    return wide.astype(np.float32)
-
-
-def _batches(lengths: np.ndarray, *, batch_size: int, cells: int) -> Iterator[np.ndarray]:
-    """Places of series in batches of similar length, so that padding stays bounded; each place comes once."""
-    order = np.argsort(lengths, kind="stable")[::-1]  # the longest first: what does not fit in memory fails at once
-    begin = 0
-    while begin < len(order):
-        longest = lengths[order[begin]]
-        near = np.searchsorted(-lengths[order], -min(longest / STRETCH, longest - 64), side="right")
-        room = max(1, min(batch_size, CELLS // max(1, int(longest) * cells)))
-        stop = min(begin + room, max(int(near), begin + 1))
-        yield order[begin:stop]
-        begin = stop
-
-
-def _stack(parts: list[np.ndarray], length: int) -> np.ndarray:
-    """[B, rows, length] with NaN on the left of shorter series."""
-    out = np.full((len(parts), parts[0].shape[0], length), np.nan, np.float32)
-    for row, part in zip(out, parts, strict=True):
-        row[:, length - part.shape[1] :] = part
-    return out
 
 
 def _between(reads: np.ndarray, have: Sequence[float], want: Sequence[float]) -> np.ndarray:
@@ -105,12 +52,20 @@ def _between(reads: np.ndarray, have: Sequence[float], want: Sequence[float]) ->
 
 
 class Predictor(ABC):
-    """A forecaster. `levels` are those it reads (None: any); `context_limit` the longest past it uses (None: all)."""
+    """A forecaster. `levels` are those it reads (None: any); `context_limit` the longest past it uses (None: all);
+    `horizon_limit` the steps it was trained for (None: any), beyond which it goes on from its own median."""
 
     name: str
     levels: tuple[float, ...] | None = None
     context_limit: int | None = None
+    horizon_limit: int | None = None
     uses_covariates: bool = False
+
+    def units(self, targets: Sequence[str]) -> Float[np.ndarray, "2 C"] | None:
+        """Location and scale that bring these targets to the units `predict` reads and answers in; None: as they are.
+
+        Frames are asked and answered in data units: see `predict_frame`."""
+        return None
 
     @abstractmethod
     def quantiles(
@@ -162,7 +117,13 @@ class Predictor(ABC):
 
     def check_levels(self, levels: Sequence[float]) -> tuple[float, ...]:
         """The asked levels, or an error that says which this predictor can give."""
-        asked = check_levels(levels)
+        if isinstance(levels, (str, bytes)) or np.ndim(levels) != 1:
+            raise ValueError(f"quantile levels are {levels!r}; expected a list of numbers, such as [0.1, 0.5, 0.9]")
+        try:
+            asked = tuple(float(level) for level in levels)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"quantile levels are {list(levels)}; expected numbers, each in (0, 1)") from error
+        asked = check_levels(asked)
         if self.levels is not None and (asked[0] < self.levels[0] - 1e-9 or asked[-1] > self.levels[-1] + 1e-9):
             can = "only 0.5, as a point model" if self.levels == POINT else f"{self.levels[0]:g} to {self.levels[-1]:g}"
             raise ValueError(f"quantile levels {list(asked)} were asked of {self.name}; it can give {can}")
@@ -180,7 +141,8 @@ class Predictor(ABC):
     ) -> Forecast:
         """Forecast one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays of any lengths; NaN is missing.
 
-        `levels` None takes those of the predictor. `known` holds one [K, L+H] array per series.
+        `levels` None takes those of the predictor. `known` holds one [K, L+H] array per series. A predictor with
+        `units` is asked and answers in those.
         """
         horizon = check_horizon(prediction_length)
         if batch_size < 1:
@@ -190,22 +152,24 @@ class Predictor(ABC):
         asked = self.check_levels(self.levels or DECILES if levels is None else levels)
         wanted = tuple(sorted({*asked, 0.5}))  # the median is always told
         self.check_levels(wanted)
-        parts = _as_series(series)
+        parts = as_series(series)
         channels = {part.shape[0] for part in parts}
         if len(channels) > 1:
             raise ValueError(f"series have different channel counts {sorted(channels)}; forecast each count by itself")
         if known is not None:
             self._check_known(known, parts, horizon)
         limit = self.context_limit
+        numbers = [f"channel {i}" for i in range(parts[0].shape[0])]
+        check_recent(parts, limit, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
         lengths = np.array([part.shape[1] if limit is None else min(part.shape[1], limit) for part in parts])
         rows = parts[0].shape[0] + (known[0].shape[0] if known else 0)
         out = np.empty((len(parts), parts[0].shape[0], horizon, len(wanted)), np.float32)
-        for places in _batches(lengths, batch_size=batch_size, cells=rows):
+        for places in batches(lengths, batch_size=batch_size, cells=rows):
             length = int(lengths[places].max())
-            context = _stack([parts[i][:, -length:] for i in places], length)
+            context = stack([parts[i][:, -length:] for i in places], length)
             extra = None
             if known is not None:
-                extra = _stack([known[i][:, -(length + horizon) :] for i in places], length + horizon)
+                extra = stack([known[i][:, -(length + horizon) :] for i in places], length + horizon)
             out[places] = self.forecast(context, horizon=horizon, levels=wanted, season=season, known=extra)
         keep = [wanted.index(level) for level in asked]
         return Forecast(out[..., wanted.index(0.5)], out[..., keep], asked)
@@ -238,8 +202,8 @@ class Predictor(ABC):
         `quantile_levels` None gives the predictor's own; a point model then gives `predictions` alone. What was assumed
         when reading is logged and kept in `result.attrs["announcements"]`.
         """
-        levels = self.levels or DECILES if quantile_levels is None else quantile_levels
-        shown = () if quantile_levels is None and tuple(levels) == POINT else self.check_levels(levels)
+        levels = self.check_levels(self.levels or DECILES if quantile_levels is None else quantile_levels)
+        shown = () if quantile_levels is None and levels == POINT else levels
         frame = read_frame(
             df,
             prediction_length=prediction_length,
@@ -249,22 +213,39 @@ class Predictor(ABC):
             freq=freq,
             future_df=future_df,
         )
-        notes = list(frame.announcements)
+        own = []
         covariates = [*frame.past_names, *frame.known_names]
         if covariates and not self.uses_covariates:
-            notes.append(f"{self.name} does not use the covariates {', '.join(covariates)}")
-            logger.info(notes[-1])
+            own.append(f"{self.name} does not use the covariates {', '.join(covariates)}")
+        if self.horizon_limit is not None and frame.horizon > self.horizon_limit:
+            narrow = "" if self.levels == POINT else "; intervals there are too narrow"
+            own.append(f"beyond the trained horizon of {self.horizon_limit} steps the median is fed back{narrow}")
+        for note in own:
+            logger.info(note)
+        result = self.predict_frame(frame, levels=levels, batch_size=batch_size)
+        out = write_frame(frame, result.predictions, result.quantiles, shown)
+        out.attrs["announcements"] = [*frame.announcements, *own]
+        return out
+
+    def predict_frame(self, frame: Frame, *, levels: Sequence[float] | None = None, batch_size: int = 256) -> Forecast:
+        """Forecast the items of a frame that was read, [N, C, H]; asked and answered in data units.
+
+        One `predict` for each season, so that items of one frequency share batches.
+        """
+        levels = self.check_levels(self.levels or DECILES if levels is None else levels)
+        units = self.units(frame.targets)
+        items, channels = [f"item {say(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
+        check_recent([one.values for one in frame], self.context_limit, names=items, channels=channels)
+        covariates = self.uses_covariates and bool(frame.past_names or frame.known_names)
         seasons = np.array([season_length(one.freq) for one in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)
         predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(levels)), np.float32)
         for season in np.unique(seasons):
             places = np.flatnonzero(seasons == season)
             picked = [frame.series[i] for i in places]
-            known = None
-            if covariates and self.uses_covariates:
-                known = [_with_past(one.past, one.known) for one in picked]
+            known = [_with_past(one.past, one.known) for one in picked] if covariates else None
             result = self.predict(
-                [one.values for one in picked],
+                [_scaled(one.values, units) for one in picked],
                 prediction_length=frame.horizon,
                 levels=levels,
                 season=int(season),
@@ -272,15 +253,22 @@ class Predictor(ABC):
                 known=known,
             )
             predictions[places], quantiles[places] = result.predictions, result.quantiles
-        out = write_frame(frame, predictions, quantiles, shown)
-        out.attrs["announcements"] = notes
-        return out
+        if units is not None:
+            loc, scale = units[:, :, None]
+            predictions = (predictions * scale + loc).astype(np.float32)
+            quantiles = (quantiles * scale[..., None] + loc[..., None]).astype(np.float32)
+        return Forecast(predictions, quantiles, levels)
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
         """A picture of a frame and its forecast; see `tsfm.infer.plot.plot`."""
         from tsfm.infer.plot import plot
 
         return plot(df, forecast, **options)
+
+
+def _scaled(values: np.ndarray, units: np.ndarray | None) -> np.ndarray:
+    """[C, L] in the units of the predictor."""
+    return values if units is None else (values - units[0][:, None]) / units[1][:, None]
 
 
 def _with_past(past: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def rollout(
     model: Model, values: Float[Tensor, "B C L"], observed: Bool[Tensor, "B C L"]
 ) -> Iterator[Float[Tensor, "B C H Q"]]:
-    """Forecasts of `model.config.horizon` steps each, without end. The middle quantile of one is the newest context of
-    the next; widths therefore tell the uncertainty of each block alone and come out narrow far ahead."""
+    """Forecasts of `model.config.horizon` steps each, without end. The median of one (its reads sorted) is the newest
+    context of the next; widths therefore tell the uncertainty of each block alone and come out narrow far ahead."""
     context, horizon = model.config.context, model.config.horizon
     while True:
         values, observed = left_pad(values[..., -context:], context), left_pad(observed[..., -context:], context)
@@ -32,7 +32,8 @@ def rollout(
         )
         block = model(problem).read[..., -horizon:, :]
         yield block
-        values = torch.cat([values, block[..., block.shape[-1] // 2].to(values.dtype)], dim=-1)
+        median = block.sort(dim=-1).values[..., block.shape[-1] // 2]  # reads may cross; the answer is sorted too
+        values = torch.cat([values, median.to(values.dtype)], dim=-1)
         observed = torch.cat([observed, ~hidden], dim=-1)
 
 

@@ -203,16 +203,21 @@ class ForecastScore:
         target: Float[np.ndarray, "B C H"],
         quantiles: Float[np.ndarray, "B C H Q"],
         context: Float[np.ndarray, "B C L"] | None = None,
+        *,
+        scale: Float[np.ndarray, "B C"] | None = None,
     ) -> None:
-        """Add a batch; `context` is the past that scales MASE (left-padded with NaN), None to go without MASE."""
-        if self.with_context not in (None, context is not None):
+        """Add a batch; MASE is scaled by `scale`, else by the seasonal error of `context` (left-padded with NaN), and
+        left out without either."""
+        if scale is None and context is not None:
+            scale = seasonal_error(context, self.season)
+        if self.with_context not in (None, scale is not None):
             raise ValueError("some batches came with a context and some without; give it for all windows or for none")
         if np.ndim(target) != 3:
             raise ValueError(f"target has shape {np.shape(target)}; expected [windows, channels, horizon]")
         truth, reads, mask = _scored(target, quantiles, levels=len(self.levels))
         squared, absolute, percent = _squared(truth, reads[..., self.middle], mask)
-        if context is not None:
-            total, count, undefined = _scaled(absolute, mask, seasonal_error(context, self.season))
+        if scale is not None:
+            total, count, undefined = _scaled(absolute, mask, scale)
             self._add(ase=total, scaled=count, undefined=undefined)
         if self.pair is not None:
             low, high = reads[..., self.pair[0]], reads[..., self.pair[1]]
@@ -220,7 +225,7 @@ class ForecastScore:
         self._add(windows=len(truth), scored=mask.sum(), masked=(~mask).sum(), size=np.abs(truth).sum())
         self._add(se=squared.sum(), ae=absolute.sum(), ape=percent.sum())
         self.pinball += _pinball(truth, reads, self.levels)
-        self.with_context = context is not None
+        self.with_context = scale is not None
 
     def result(self) -> dict[str, float]:
         """Every metric that is defined, and the counts; one that is not defined here is absent and named in the log.

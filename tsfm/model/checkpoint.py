@@ -158,7 +158,11 @@ def card(model: Model, about: About) -> str:
         f"| shape | {shape} |",
         f"| parts | {parts} |",
         f"| quantile levels | {', '.join(f'{level:g}' for level in model.levels)} |",
-        *(f"| {key.replace('_', ' ')} | {value} |" for key, value in trained.items() if key != "fingerprints"),
+        *(
+            f"| {key.replace('_', ' ')} | {value} |"
+            for key, value in trained.items()
+            if key not in ("fingerprints", "data")
+        ),
         *(f"| {key} | {value:.4f} |" for key, value in about.metrics.items() if isinstance(value, float)),
     ]
     if about.command:

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from tsfm.registry import SCALERS
-from tsfm.types import Grid
+from tsfm.types import SCALE_FLOOR, SCALE_LEAST, Grid
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-FLOOR = 1e-5  # smallest scale, relative to |loc|: float32 holds no finer variation
 LIMIT = 15.0  # largest arcsinh value undone: sinh(15) is 1.6e6 scales away
 
 
@@ -46,8 +45,8 @@ class Scaler(nn.Module):
         values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
         count = visible.sum(dim=-1, keepdim=True)
         loc, scale = self.measure(torch.where(visible, values, 0.0), visible, count.clamp_min(1))
-        floor = FLOOR * loc.abs().clamp_min(torch.finfo(loc.dtype).tiny / FLOOR)
-        scale = torch.where(scale > floor, scale, floor.clamp_min(1e-8))
+        floor = SCALE_FLOOR * loc.abs().clamp_min(torch.finfo(loc.dtype).tiny / SCALE_FLOOR)
+        scale = torch.where(scale > floor, scale, floor.clamp_min(SCALE_LEAST))
         nothing = count == 0
         return State(torch.where(nothing, 0.0, loc), torch.where(nothing, 1.0, scale))
 

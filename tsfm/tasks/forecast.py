@@ -45,21 +45,22 @@ class Forecast(Task):
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
         steps = torch.arange(batch.values.shape[-1], device=batch.values.device)
         tail = steps >= batch.values.shape[-1] - self.horizon
-        return Problem(values=batch.values, visible=batch.observed & ~tail, wanted=batch.observed & tail)
+        visible = batch.observed & ~tail
+        shown = visible.any(dim=-1, keepdim=True)  # nobody can answer from a context that shows nothing
+        return Problem(values=batch.values, visible=visible, wanted=batch.observed & tail & shown)
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
-        per_step = self._per_step(answer, problem)
-        return masked_mean(per_step, problem.wanted)
+        return masked_mean(self._per_step(answer, problem), self._judged(answer, problem))
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
         """The loss, and MSE and MAE of the middle quantile in data units; for quantile heads also the weighted
         quantile loss (sum of pinball times two over sum of |target|)."""
-        wanted = problem.wanted
+        wanted, judged = problem.wanted, self._judged(answer, problem)
         count = wanted.sum()
         middle = answer.read[..., len(answer.levels) // 2]
         error = torch.where(wanted, middle - problem.values, 0.0).double()
         metrics = {
-            "loss": Ratio(torch.where(wanted, self._per_step(answer, problem), 0.0).double().sum(), count),
+            "loss": Ratio(torch.where(judged, self._per_step(answer, problem), 0.0).double().sum(), judged.sum()),
             "mse": Ratio(error.square().sum(), count),
             "mae": Ratio(error.abs().sum(), count),
         }
@@ -68,6 +69,11 @@ class Forecast(Task):
             size = torch.where(wanted, problem.values, 0.0).double().abs()
             metrics["wql"] = Ratio(2 * quantile.sum(), size.sum())
         return metrics
+
+    def _judged(self, answer: Answer, problem: Problem) -> Tensor:
+        """The wanted steps that the loss counts: in scaled units, those of windows that have a scale. One window with a
+        constant context, measured in its floor, would outweigh all others."""
+        return problem.wanted & answer.varies() if self.config.units == "scaled" else problem.wanted
 
     def _per_step(self, answer: Answer, problem: Problem) -> Tensor:
         # cut off where nothing is wanted: a NaN target there would come back through the gradient as 0 * NaN

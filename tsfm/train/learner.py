@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tsfm.model.model import Model
 from tsfm.tasks.base import Ratio, Task
-from tsfm.train.optim import OptimConfig, make_optimizer, rate
+from tsfm.train.optim import TO_AN_END, OptimConfig, make_optimizer, rate
 from tsfm.types import Answer, Batch, Problem
 
 
@@ -84,6 +84,11 @@ class Learner(pl.LightningModule):
         limits = [trainer.max_epochs * epoch_steps if trainer.max_epochs and trainer.max_epochs > 0 else None]
         limits += [trainer.max_steps if trainer.max_steps > 0 else None]
         known = [limit for limit in limits if limit is not None]
+        if not known and self.optim.schedule in TO_AN_END:
+            raise ValueError(
+                f"optim.schedule={self.optim.schedule} needs to know its last step, and this run has none; set "
+                "trainer.max_steps or trainer.max_epochs, or use optim.schedule=constant or exponential"
+            )
         return (min(known) if known else epoch_steps), epoch_steps
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

@@ -14,6 +14,7 @@ from tsfm.registry import closest, schema
 
 OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 SCHEDULES = ("constant", "linear", "cosine", "onecycle", "wsd", "exponential")
+TO_AN_END = ("linear", "cosine", "onecycle", "wsd")  # follow the part of the run that is done
 
 
 @schema("optim", "optim")

@@ -21,7 +21,7 @@ from tsfm.registry import TASKS
 from tsfm.tasks.base import Task
 from tsfm.train.learner import Learner
 from tsfm.train.rundir import begin_run, cannot_write, find_run, shared_with_ranks
-from tsfm.train.trainer import make_trainer
+from tsfm.train.trainer import keep_history, make_trainer
 
 log = logging.getLogger("tsfm")
 
@@ -68,15 +68,19 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
     log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
     try:
         with shared_with_ranks(run_dir):
-            trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt(f"training was interrupted; go on with resume=auto run_dir={run_dir}")
+            fit(trainer, learner, data, checkpoint)
         validation = load_best(learner, trainer, data)
         if not trainer.is_global_zero:
             raise SystemExit(0)  # one process scores, saves and reports
         about = About(
             task=plain(config.task),
-            trained_on={"dataset": config.data.dataset, "split": config.data.split, "fingerprints": data.fingerprints},
+            trained_on={
+                "dataset": config.data.dataset,
+                "split": config.data.split,
+                "seed": config.seed,
+                "data": plain(config.data),
+                "fingerprints": data.fingerprints,
+            },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
             metrics=validation,
             command=command,
@@ -91,6 +95,18 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
         ) from None
     seconds = time.perf_counter() - begun
     return Trained(model.eval(), model_dir, run_dir, data, seconds, trainer.current_epoch, validation)
+
+
+def fit(trainer: pl.Trainer, learner: Learner, data: WindowData, checkpoint: Path | None) -> None:
+    """Lightning's fit. It ends the process itself on Ctrl-C and on SIGTERM (as 0 in the second case): here both are
+    interruptions, which the caller can tell from success."""
+    if checkpoint is not None and trainer.is_global_zero:
+        step = torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
+        keep_history(trainer, checkpoint.parents[1] / "metrics.csv", before=step)
+    try:
+        trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+    except SystemExit:
+        raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
 
 
 def check_fit(config: RunConfig, data: WindowData) -> None:

@@ -191,5 +191,8 @@ def _commit() -> str | None:
     if not (here / ".git").exists():
         return None
     ask = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
-    answer = subprocess.run(ask, capture_output=True, text=True)
+    try:
+        answer = subprocess.run(ask, capture_output=True, text=True)
+    except OSError:  # no git on this machine
+        return None
     return answer.stdout.strip() or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ class TrainerConfig:
             )
         if self.max_time is not None and not re.fullmatch(r"\d+(:\d\d){3}", self.max_time):
             raise ValueError(f"trainer.max_time is {self.max_time!r}; write dd:hh:mm:ss, as in 00:01:30:00")
+        if self.max_epochs < 1 and self.max_epochs != -1:
+            raise ValueError(f"trainer.max_epochs is {self.max_epochs}; expected at least 1, or -1 for no limit")
         if self.max_epochs < 1 and self.max_steps < 1 and self.max_time is None:
             raise ValueError("trainer has no end; set max_epochs, max_steps or max_time")
 
@@ -114,6 +117,17 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         enable_progress_bar=config.progress,
         enable_model_summary=False,
     )
+
+
+def keep_history(trainer: pl.Trainer, file: Path, *, before: int) -> None:
+    """Hand the rows of an earlier part of this run (steps below `before`) to the logger, which empties the file."""
+    if not file.is_file():
+        return
+    with file.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get("step", "").isdigit() and int(row["step"]) < before]
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            logger.experiment.metrics = [{key: value for key, value in row.items() if value} for row in rows]
 
 
 def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool) -> list[Callback]:
