@@ -70,7 +70,7 @@ CASES = [
         "tsfm train ... model.channels=3",
         ("model.channels is 3, and data set 'store' has 1; set model.channels", "null"),
     ),
-    Case("no end to the training", "tsfm train ... trainer.max_epochs=0", ("trainer has no end; set max_epochs",)),
+    Case("no end to the training", "tsfm train ... trainer.max_epochs=-1", ("trainer has no end; set max_epochs",)),
     Case(
         "a duration in words",
         "tsfm train ... trainer.max_time=soon",
