@@ -90,10 +90,10 @@ def forecast_file(
 def _like(future: pd.DataFrame, df: pd.DataFrame, id_column: str) -> pd.DataFrame:
     """The future with ids of the kind that df has, where one file is CSV (ids are text) and the other is not."""
     for name in {id_column, ALSO_KNOWN_AS["item_id"]} & set(df.columns) & set(future.columns):
-        if is_number(df[name]) != is_number(future[name]) and future[name].notna().all():
+        ours, theirs = pd.Series(df[name]), pd.Series(future[name])
+        if is_number(ours) != is_number(theirs) and bool(theirs.notna().all()):
             with contextlib.suppress(ValueError, TypeError):  # ids that differ are named when both are read
-                kind = df[name].dtype if is_number(df[name]) else str
-                future = future.assign(**{name: future[name].astype(kind)})
+                future = future.assign(**{name: theirs.astype(ours.dtype if is_number(ours) else str)})
     return future
 
 
