@@ -56,13 +56,12 @@ def test_the_wheel_shows_and_trains_outside_the_checkout(wheel: Path, tmp_path: 
         "experiment=demo",
         "data.dataset=store",
         "run_dir=run",
-        "trainer.max_epochs=8",
         "trainer.progress=false",
     ]
     assert "parameters" in run("show", *settings)
     result = json.loads(run("train", *settings).splitlines()[-1].removeprefix("RESULT "))
     assert result["windows"] == 1
-    assert result["mase"] < 1.0
+    assert result["mase"] < 0.9  # seasonal naive has 1.1
     ask = [str(python), "-c", "import tsfm; print(tsfm.__file__)"]
     where = subprocess.run(ask, capture_output=True, text=True, cwd=tmp_path)
     assert str(tmp_path) in where.stdout
