@@ -153,7 +153,7 @@ def test_an_outside_package_adds_a_backbone_by_its_entry_point(plugin: EntryPoin
 def test_a_known_name_needs_no_look_at_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     BACKBONES.discover()
     monkeypatch.setattr(registry, "entry_points", lambda **_: pytest.fail("looked"))
-    BACKBONES.entry("patch_transformer")
+    assert BACKBONES.entry("patch_transformer").name == "patch_transformer"
 
 
 def test_every_built_in_part_says_what_it_is() -> None:
