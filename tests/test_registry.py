@@ -134,6 +134,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EntryPoint:
     """The entry point of an installed package with a backbone; forgotten after the test."""
     (tmp_path / "outside_plugin.py").write_text(textwrap.dedent(PLUGIN))
     monkeypatch.syspath_prepend(tmp_path)
+    BACKBONES.discover()  # the built-in ones register once, when they are imported: not into the copy
     monkeypatch.setattr(BACKBONES, "_entries", dict(BACKBONES._entries))
     monkeypatch.delitem(sys.modules, "outside_plugin", raising=False)
     point = EntryPoint(name="from_outside", value="outside_plugin", group="tsfm.backbones")
