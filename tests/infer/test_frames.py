@@ -135,7 +135,8 @@ class TestAnnounced:
     def test_a_datetime_index(self, caplog):
         df = panel(("a",)).drop(columns="item_id").set_index("timestamp")
         df.index.name = None
-        self.announced(df, "the DatetimeIndex is read as the timestamp", caplog)
+        frame = self.announced(df, "the DatetimeIndex is read as the timestamp", caplog)
+        assert np.array_equal(frame.series[0].values, read(panel(("a",))).series[0].values)
 
     def test_index_levels_of_the_right_names(self, caplog):
         df = panel().set_index(["item_id", "timestamp"])
@@ -158,7 +159,8 @@ class TestAnnounced:
         assert self.announced(df, "are read by their start", caplog).series[0].freq == "MS"
 
     def test_columns_that_are_no_numbers(self, caplog):
-        self.announced(panel().assign(colour="red"), "not used, because not numeric: colour", caplog)
+        frame = self.announced(panel().assign(colour="red"), "not used, because not numeric: colour", caplog)
+        assert (frame.targets, frame.past_names, frame.known_names) == (["target"], [], [])
 
     def test_a_short_item_takes_the_frequency_of_the_others(self, caplog):
         frame = self.announced(panel().drop(index=range(21, 40)), "1 items are too short to show a frequency", caplog)
