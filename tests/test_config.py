@@ -99,7 +99,7 @@ def test_every_experiment_describes_a_model_and_a_task_that_fit(name: str) -> No
 
 
 def test_plain_goes_back_to_the_same_config() -> None:
-    config = run("experiment=ltsf/patchtst_etth1_96", "seed=3")
+    config = run("experiment=ltsf/patch_transformer_etth1_96", "seed=3")
     values = plain(config)
     assert values["backbone"]["heads"] == 4
     assert OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config), values)) == config
@@ -138,7 +138,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("backbone=dlinera", ["unknown backbone 'dlinera'; did you mean 'dlinear'?", "nlinear", "patch_transformer"]),
     ("data=eth1", ["unknown data 'eth1'; did you mean 'etth1'?", "exchange"]),
     ("optim=lion", ["unknown optim 'lion'; known: adam, adamw, sgd"]),
-    ("experiment=ltsf/patchtst_eth1_96", ["unknown experiment", "did you mean 'ltsf/patchtst_etth1_96'?", "demo"]),
+    ("experiment=ltsf/patch_transformer_eth1_96", ["unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?", "demo"]),
     ("experiment=ltsf", ["unknown experiment 'ltsf'", "ltsf/dlinear_etth1_96"]),
     ("backbone=", ["unknown backbone ''; known: dlinear"]),
     ("debug=slow", ["unknown debug 'slow'; known: fast"]),

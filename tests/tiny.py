@@ -15,23 +15,50 @@ CONTEXT, HORIZON, CHANNELS = 48, 16, 3
 # settings that make a backbone small; one that is not named here is built with its defaults
 SMALL: dict[str, dict[str, Any]] = {
     "patch_transformer": {"depth": 2, "heads": 2, "hidden": 32, "dropout": 0.1},
+    "inverted": {"depth": 2, "heads": 2, "hidden": 32},
+    "mamba": {"depth": 2, "head": 8, "state": 8, "chunk": 4, "hidden": 32},
+    "mixer": {"depth": 2, "dropout": 0.1},
 }
-# backbones that read the whole context as one patch
-RAW = {"dlinear": "values_visible", "nlinear": "values"}
+# backbones for which the window is one patch: the embedding with the flatten head, and with one that reads the window
+ONE_PATCH: dict[str, dict[str, str]] = {
+    "dlinear": {"flatten": "values_visible"},
+    "nlinear": {"flatten": "values"},
+    "inverted": {"flatten": "linear", "quantiles": "residual"},
+}
 
-ARRANGEMENTS: dict[str, dict[str, Any]] = {
-    "flatten": {"head": "flatten", "model": {"stride": 4, "pad_end": True}},
-    "quantiles": {
-        "head": "patch_quantiles",
-        "model": {"embed": "residual"},
-        "backbone": {"norm": "rms", "positions": "rotary", "pre_norm": True, "gated": True, "qk_norm": True},
+QUANTILES: dict[str, Any] = {
+    "head": "patch_quantiles",
+    "model": {"embed": "residual"},
+    # those of these settings that a backbone has: its pre-training arrangement, of any length
+    "backbone": {
+        "norm": "rms",
+        "positions": "rotary",
+        "pre_norm": True,
+        "gated": True,
+        "qk_norm": True,
+        "max_patches": (CONTEXT + HORIZON) // 8,
     },
 }
+ARRANGEMENTS: dict[str, dict[str, Any]] = {
+    "flatten": {"head": "flatten", "model": {"stride": 4, "pad_end": True}},
+    "quantiles": QUANTILES,
+    "group": QUANTILES | {"needs": {"mix_every": 1, "mix_heads": 2}},
+    "bidirectional": QUANTILES | {"needs": {"bidirectional": True}},
+    "variates": {"head": "flatten", "model": {"patch": CONTEXT, "stride": CONTEXT}, "needs": {"over": "variates"}},
+    "channel_mlp": {"head": "flatten", "model": {"channels": CHANNELS}, "needs": {"channel_mlp": True}},
+}
+
+
+def suits(backbone: str, kind: str) -> bool:
+    if backbone in ONE_PATCH:
+        return kind in ONE_PATCH[backbone]
+    known = BACKBONES.entry(backbone).config.__dataclass_fields__
+    return all(key in known for key in ARRANGEMENTS[kind].get("needs", {}))
 
 
 def cases() -> list[tuple[str, str]]:
     """(backbone, arrangement) over the registry."""
-    return [(name, kind) for name in BACKBONES.names() for kind in ARRANGEMENTS if name not in RAW or kind == "flatten"]
+    return [(name, kind) for name in BACKBONES.names() for kind in ARRANGEMENTS if suits(name, kind)]
 
 
 def tiny(backbone: str, kind: str = "flatten", *, scaler: str = "standard", seed: int = 0, **settings: Any) -> Model:
@@ -39,10 +66,11 @@ def tiny(backbone: str, kind: str = "flatten", *, scaler: str = "standard", seed
     plan = ARRANGEMENTS[kind]
     shape: dict[str, Any] = {"context": CONTEXT, "horizon": HORIZON, "width": 16, "patch": 8, "stride": 8}
     shape |= plan["model"]
-    if backbone in RAW:
-        shape |= {"patch": CONTEXT, "stride": CONTEXT, "pad_end": False, "embed": RAW[backbone]}
+    if backbone in ONE_PATCH:
+        window = CONTEXT + (HORIZON if kind == "quantiles" else 0)
+        shape |= {"patch": window, "stride": window, "pad_end": False, "embed": ONE_PATCH[backbone][kind]}
     known = BACKBONES.entry(backbone).config.__dataclass_fields__
-    wanted = {key: value for key, value in plan.get("backbone", {}).items() if key in known}
+    wanted = {key: value for key, value in plan.get("backbone", {}).items() if key in known} | plan.get("needs", {})
     return Model(
         ModelConfig(**shape),
         scaler=SCALERS.config({"name": scaler}),

@@ -17,10 +17,10 @@ from tsfm import __version__
 
 HYDRA_HELP = """Settings are given as key=value, for instance
 
-  tsfm train experiment=ltsf/patchtst_etth1_96 seed=1
+  tsfm train experiment=ltsf/patch_transformer_etth1_96 seed=1
   tsfm train data=exchange model.horizon=192 backbone.depth=2
-  tsfm train -m experiment=ltsf/patchtst_etth1_96 seed=0,1,2      (a sweep)
-  tsfm show experiment=ltsf/patchtst_etth1_96                     (what it would do)
+  tsfm train -m experiment=ltsf/patch_transformer_etth1_96 seed=0,1,2      (a sweep)
+  tsfm show experiment=ltsf/patch_transformer_etth1_96                     (what it would do)
   tsfm eval predictor=seasonal_naive data=etth1 context=336 horizon=96
 
 The choices of each group (data, backbone, experiment, ...) are listed by `tsfm show --groups`."""

@@ -30,8 +30,8 @@ CASES = [
     ),
     Case(
         "an unknown experiment",
-        "tsfm train experiment=ltsf/patchtst_eth1_96",
-        ("unknown experiment", "did you mean 'ltsf/patchtst_etth1_96'?"),
+        "tsfm train experiment=ltsf/patch_transformer_eth1_96",
+        ("unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?"),
     ),
     Case("a setting without =", "tsfm train ... seed", ("'seed' can't be read", "missing EQUAL", "key=value")),
     Case(

@@ -101,13 +101,18 @@ def test_causal_where_declared(name: str, kind: str) -> None:
 
 
 @CASES
-def test_channels_are_independent_unless_declared(name: str, kind: str) -> None:
+def test_channels_are_independent_exactly_unless_declared(name: str, kind: str) -> None:
     model, batch = tiny(name, kind), waves()
-    if model.backbone.mixes_channels:
-        pytest.skip(f"{name} mixes channels")
     whole = read(model, forecast_problem(batch))
-    single = read(model, forecast_problem(Batch(batch.values[:, 1:2], batch.observed[:, 1:2])))
-    torch.testing.assert_close(single, whole[:, 1:2], rtol=1e-5, atol=1e-5)
+    moved = batch.values.clone()
+    moved[:, 0] = moved[:, 0].flip(-1)
+    other = read(model, forecast_problem(replace(batch, values=moved)))[:, 1]
+    if model.mixes_channels:
+        assert not torch.equal(other, whole[:, 1])
+    else:
+        single = read(model, forecast_problem(Batch(batch.values[:, 1:2], batch.observed[:, 1:2])))
+        torch.testing.assert_close(single, whole[:, 1:2], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(other, whole[:, 1], rtol=1e-5, atol=1e-5)
 
 
 @CASES
@@ -116,7 +121,41 @@ def test_channel_permutation_equivariance(name: str, kind: str) -> None:
     order = torch.tensor([2, 0, 1])
     whole = read(model, forecast_problem(batch))
     mixed = read(model, forecast_problem(Batch(batch.values[:, order], batch.observed[:, order])))
-    torch.testing.assert_close(mixed, whole[:, order], rtol=1e-4, atol=1e-4)
+    if model.backbone.ordered_channels:
+        assert not torch.allclose(mixed, whole[:, order], rtol=1e-4, atol=1e-4)
+    else:
+        torch.testing.assert_close(mixed, whole[:, order], rtol=1e-4, atol=1e-4)
+
+
+@CASES
+def test_any_number_of_channels_unless_declared(name: str, kind: str) -> None:
+    model = tiny(name, kind)
+    if model.config.channels is None:
+        problem = forecast_problem(waves(channels=CHANNELS + 2))
+        assert torch.isfinite(read(model, problem)).all()
+    else:
+        with pytest.raises(ValueError, match=f"built for {CHANNELS} channels; found {CHANNELS + 2}"):
+            model(forecast_problem(waves(channels=CHANNELS + 2)))
+
+
+@CASES
+def test_streams_where_declared(name: str, kind: str) -> None:
+    """Token by token with constant memory equals the full pass."""
+    model = tiny(name, kind).eval()
+    backbone, (patches, width) = model.backbone, (model.grid.patches, model.grid.width)
+    tokens = torch.randn(2, CHANNELS, patches, width)
+    if not backbone.streaming:
+        with pytest.raises(NotImplementedError, match="does not stream"):
+            backbone.start(batch=2, channels=CHANNELS)
+        return
+    assert backbone.causal
+    with torch.no_grad():
+        whole = backbone(tokens, torch.ones(tokens.shape[:3], dtype=torch.bool))
+        state, found = backbone.start(batch=2, channels=CHANNELS), []
+        for place in range(patches):
+            token, state = backbone.step(tokens[:, :, place], state)
+            found.append(token)
+    torch.testing.assert_close(torch.stack(found, dim=2), whole, rtol=1e-5, atol=1e-5)
 
 
 @CASES

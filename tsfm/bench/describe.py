@@ -16,6 +16,7 @@ from tsfm.registry import BASELINES
 from tsfm.train.run import make_data, make_model, make_task
 from tsfm.types import Problem
 
+FLAGS = ("causal", "mixes_channels", "ordered_channels", "fixed_length", "streaming")
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -55,15 +56,14 @@ def model(path: str) -> str:
 
 def network(model: Model, *, channels: int) -> str:
     patches = model.grid.patches
-    flags = [
-        name for name in ("causal", "mixes_channels", "fixed_length", "streaming") if getattr(model.backbone, name)
-    ]
+    flags = [name for name in FLAGS if getattr(model.backbone, name)]
     return "\n".join(
         [
             f"parameters  {model.num_parameters():,}",
             f"tokens      {patches} per channel, {patches * channels if patches else '?'} per window",
             f"FLOPs       {flops_per_window(model, channels=channels):,} per window of {channels} channels, forward",
             f"backbone    {model.parts['backbone'].name}: {', '.join(flags) or 'no special property'}",
+            *([f"            {notes}"] if (notes := model.backbone.notes()) else []),
         ]
     )
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -18,8 +18,21 @@ class Backbone(nn.Module):
 
     causal: bool = False  # a token depends on itself and earlier tokens only
     mixes_channels: bool = False  # a channel's tokens depend on other channels
+    ordered_channels: bool = False  # the order of the channels matters; else permuting them permutes the answer
     fixed_length: bool = False  # works for the number of patches it was built with only
-    streaming: bool = False  # has step(): one token in, one out, constant memory
+    streaming: bool = False  # has start() and step(): one token in, one out, constant memory
 
     def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         raise NotImplementedError
+
+    def start(self, *, batch: int, channels: int) -> Any:
+        """The state before the first token, a value: `step` returns the next one and changes nothing."""
+        raise NotImplementedError(f"{type(self).__name__} does not stream")
+
+    def step(self, x: Float[Tensor, "B C D"], state: Any) -> tuple[Float[Tensor, "B C D"], Any]:
+        """The next token of every channel; equal to the last token of forward over all tokens so far."""
+        raise NotImplementedError(f"{type(self).__name__} does not stream")
+
+    def notes(self) -> str:
+        """A line for `tsfm show`: which of several paths will run on this machine."""
+        return ""

@@ -1,0 +1,59 @@
+"""Attention over variates: one token for the whole window of a channel (iTransformer, arXiv:2310.06625).
+
+B batch, C channels (variates), P patches, D width. The window is one patch: `model.patch` = `model.context` with the
+flatten head, or the whole window with a head that reads it. Nothing here depends on the number of channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from tsfm.model.backbone import Backbone
+from tsfm.nn.attention import key_mask
+from tsfm.nn.dropout import Dropout
+from tsfm.nn.encoder import EncoderBlock, EncoderConfig
+from tsfm.nn.norms import make_norm
+from tsfm.registry import BACKBONES
+from tsfm.types import Grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+
+@BACKBONES("inverted")
+class Inverted(Backbone):
+    """Encoder over variate tokens without positions, norms after the residuals and one at the end
+    (arXiv:2310.06625, section 3.2 and algorithm 1). The feed-forward layer works on each variate alone."""
+
+    @dataclass
+    class Config(EncoderConfig):
+        depth: int = 2
+        heads: int = 8
+        norm: str = "layer"
+        dropout: float = 0.1
+
+    mixes_channels = True
+    fixed_length = True
+
+    def __init__(self, config: Config, *, grid: Grid):
+        super().__init__()
+        if grid.patches != 1:
+            raise ValueError(
+                "inverted reads the window of a channel as one token; set model.patch and model.stride to "
+                f"model.context (plus model.horizon for a head that reads the whole window); found {grid.patches} "
+                f"patches of {grid.patch}"
+            )
+        self.dropout = Dropout(config.dropout)
+        self.blocks = nn.ModuleList(EncoderBlock(config, width=grid.width) for _ in range(config.depth))
+        self.norm = make_norm(config.norm, grid.width)
+
+    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        mask = key_mask(rearrange(seen, "b c p -> (b p) c"), causal=False)
+        y = self.dropout(rearrange(x, "b c p d -> (b p) c d"))
+        for block in self.blocks:
+            y = block(y, mask)
+        return rearrange(self.norm(y), "(b p) c d -> b c p d", b=x.shape[0])
