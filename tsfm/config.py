@@ -24,7 +24,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tsfm.registry import closest, discover_all
+from tsfm.registry import REGISTRIES, closest, discover_all
 
 RESUME = ("never", "auto")
 
@@ -224,9 +224,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def options(group: str) -> list[str]:
-    """The choices of a config group: its YAML files, in folders too."""
+    """The choices of a config group: its YAML files, in folders too, and the parts that outside packages add."""
     root = conf_dir() / group
-    return sorted(str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml"))
+    files = {str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml")}
+    return sorted(files.union(*(registry.names() for registry in REGISTRIES if registry.group == group)))
 
 
 def _groups(config_name: str) -> list[str]:

@@ -89,6 +89,8 @@ class Registry(Generic[Part]):
             typed.__module__, typed.__qualname__ = part.__module__, f"{part.__qualname__}.Config"
             self._entries[name] = Entry(name, part, typed)
             schema(self.group, name)(typed)
+            if part.__module__.split(".")[0] != "tsfm":  # no YAML file of ours chooses it: its schema is the choice
+                ConfigStore.instance().store(group=self.group, name=name, node=typed, package=self.group)
             return part
 
         return register

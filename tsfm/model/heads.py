@@ -32,6 +32,7 @@ class Head(nn.Module):
     """Base class: [B, C, P, D] -> [B, C, R, Q], quantiles in scaled units of the last R steps of the window."""
 
     reads_window: ClassVar[bool]  # tokens cover the whole window; else the context alone
+    mixes_channels: ClassVar[bool] = False  # what is read of a channel depends on others; on their order too
     levels: tuple[float, ...]
 
     def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C R Q"]:

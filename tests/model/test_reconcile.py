@@ -1,0 +1,151 @@
+"""Laws of the heads that reconcile a forecast: what they learn beyond the flattened one, and what always adds up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tests.tiny import CHANNELS, CONTEXT, HORIZON, forecast_problem, waves
+from tsfm.model.checkpoint import About, load, save
+from tsfm.model.heads import Head
+from tsfm.model.model import Model, ModelConfig
+from tsfm.registry import BACKBONES, HEADS, SCALERS
+from tsfm.types import Grid
+
+HEAD = pytest.mark.parametrize("name", ["cross_channel", "hierarchy"])
+LEVELS = [0.1, 0.5, 0.9]
+
+
+def head(name: str, *, horizon: int = 8, channels: int | None = 2, patch: int = 4, **settings: Any) -> Head:
+    torch.manual_seed(5)
+    grid = Grid(channels=channels, patches=3, patch=patch, width=4)
+    return HEADS.build(HEADS.config({"name": name, **settings}), grid=grid, horizon=horizon)
+
+
+def hidden(batch: int = 6, *, channels: int = 2) -> Tensor:
+    return torch.randn(batch, channels, 3, 4, generator=torch.Generator().manual_seed(6))
+
+
+def whole(name: str) -> Model:
+    torch.manual_seed(8)
+    return Model(
+        ModelConfig(context=CONTEXT, horizon=HORIZON, channels=CHANNELS, width=16, patch=8, stride=8),
+        scaler=SCALERS.config({"name": "standard"}),
+        backbone=BACKBONES.config({"name": "mixer", "depth": 1}),
+        head=HEADS.config({"name": name, "levels": LEVELS}),
+    ).eval()
+
+
+@HEAD
+@pytest.mark.parametrize("levels", [[0.5], LEVELS])
+def test_every_step_level_and_parameter_takes_part(name: str, levels: list[float]) -> None:
+    built = head(name, levels=levels)
+    read = built(hidden())
+    assert read.shape == (6, 2, 8, len(levels))
+    assert built.levels == tuple(levels)
+    (read * torch.randn(read.shape)).sum().backward()
+    assert [key for key, p in built.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def fitted(built: Head, x: Tensor, target: Tensor, *, steps: int = 150) -> float:
+    """The squared error on the second channel after training on both."""
+    optimizer = torch.optim.Adam(built.parameters(), lr=5e-2)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.mse_loss(built(x)[..., 0], target).backward()
+        optimizer.step()
+    return F.mse_loss(built(x)[:, 1, :, 0], target[:, 1]).item()
+
+
+def test_a_channel_that_follows_another_is_forecast_from_it() -> None:
+    """Channel 1 repeats channel 0 one step later, and its own tokens are noise: the flattened head can't know it, nor
+    can reconciliation that does not look at the steps around."""
+    x = hidden(128)
+    first = x[:, 0].flatten(1) @ torch.randn(12, 8, generator=torch.Generator().manual_seed(9)) / 12**0.5
+    target = torch.stack([first, F.pad(first[:, :-1], (1, 0))], dim=1)
+    spread = target[:, 1].var().item()
+    assert fitted(head("flatten"), x, target) > 0.8 * spread
+    assert fitted(head("cross_channel", around=0), x, target) > 0.3 * spread
+    assert fitted(head("cross_channel", around=1), x, target) < 0.05 * spread
+
+
+@pytest.mark.parametrize("levels", [[0.5], LEVELS])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_two_levels_of_the_hierarchy_agree(levels: list[float], training: bool) -> None:
+    """So one squared error is the error of the means and that of the deviations from them."""
+    built = head("hierarchy", levels=levels, span=4).train(training)
+    read, means = built(hidden()), built.means(hidden())
+    torch.testing.assert_close(read.unflatten(2, (2, 4)).mean(dim=3), means, rtol=1e-5, atol=1e-6)
+    target = torch.randn(read.shape).unflatten(2, (2, 4))
+    level = target.mean(dim=3, keepdim=True)
+    shape = read.unflatten(2, (2, 4)) - means.unsqueeze(3)
+    apart = F.mse_loss(means, level.squeeze(3)) + F.mse_loss(shape, target - level)
+    torch.testing.assert_close(F.mse_loss(read, target.flatten(2, 3)), apart, rtol=1e-4, atol=1e-6)
+
+
+def test_the_hierarchy_learns_level_and_shape() -> None:
+    x = hidden(128)
+    flat = x.flatten(2)
+    maps = torch.randn(2, 12, 8, generator=torch.Generator().manual_seed(10)) / 12**0.5
+    target = flat @ maps[0] + 0.5 * (flat @ maps[1]).tanh()
+    assert fitted(head("hierarchy"), x, target) < 0.1 * target.var().item()
+
+
+@pytest.mark.parametrize(
+    ("horizon", "patch", "span"), [(96, 16, 16), (24, 16, 12), (720, 16, 16), (13, 8, 13), (2, 16, 2)]
+)
+def test_the_span_fits_the_horizon(horizon: int, patch: int, span: int) -> None:
+    built = head("hierarchy", horizon=horizon, patch=patch)
+    assert built.span == span
+    assert built(hidden()).shape == (6, 2, horizon, 1)
+
+
+@HEAD
+def test_channels_reach_each_other_where_the_head_says_so(name: str) -> None:
+    built, x = head(name), hidden()
+    other = x.clone()
+    other[:, 1] += 1.0
+    assert torch.equal(built(x)[:, 0], built(other)[:, 0]) != built.mixes_channels
+
+
+@HEAD
+def test_a_model_with_it_is_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    model, problem = whole(name), forecast_problem(waves())
+    again, _ = load(save(model, tmp_path / "model", about=About()))
+    assert again.spec() == model.spec()
+    with torch.no_grad():
+        read, same = model(problem).read, again(problem).read
+    assert torch.isfinite(read[..., -HORIZON:, :]).all()
+    assert torch.equal(read[..., -HORIZON:, :], same[..., -HORIZON:, :])
+
+
+@HEAD
+def test_it_keeps_the_equivariance_of_the_scaler(name: str) -> None:
+    model, batch = whole(name), waves()
+    problem = forecast_problem(batch)
+    moved = forecast_problem(type(batch)(3.5 * batch.values - 40.0, batch.observed))
+    with torch.no_grad():
+        plain, read = model(problem).read[..., -HORIZON:, :], model(moved).read[..., -HORIZON:, :]
+    torch.testing.assert_close(read, 3.5 * plain - 40.0, rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("cross_channel", {"channels": None}, "set model.channels"),
+        ("cross_channel", {"around": -1}, "head.around is -1"),
+        ("cross_channel", {"levels": [0.9, 0.5]}, "head.levels"),
+        ("hierarchy", {"span": 1}, "head.span is 1"),
+        ("hierarchy", {"span": 3}, r"head.span 3 does not divide the horizon 8; use one of \[2, 4, 8\]"),
+        ("hierarchy", {"hidden": 0}, "head.hidden is 0"),
+        ("hierarchy", {"horizon": 1}, "use head=flatten"),
+    ],
+)
+def test_settings_that_cannot_be_are_errors(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        head(name, **settings)

@@ -1,0 +1,111 @@
+"""Heads that correct a flattened forecast by what it says elsewhere: in the other channels, or of whole patches.
+
+They are the online reconciliation heads of PatchTSMixer (arXiv:2306.09364, section 3) and stand on any backbone.
+B batch, C channels, P patches, D width, H horizon, Q quantile levels, S steps and G patches of the horizon. Each level
+is reconciled like the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tsfm.model.heads import FlattenHead, Head
+from tsfm.registry import HEADS
+from tsfm.types import Grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@HEADS("cross_channel")
+class CrossChannelHead(Head):
+    """To each step is added a gated linear map of what the forecast says of all channels in the steps around it.
+
+    The paper's gate: a softmax over (channel, step) pairs of a linear map of them. Beyond the ends stand zeros, the
+    level of the window in scaled units. The number and the order of the channels are fixed.
+    """
+
+    @dataclass
+    class Config(FlattenHead.Config):
+        around: int = 1  # steps before and after each step that are looked at
+
+        def __post_init__(self):
+            super().__post_init__()
+            if self.around < 0:
+                raise ValueError(
+                    f"head.around is {self.around}; it counts steps on either side, and 0 is the step alone"
+                )
+
+    reads_window = False
+    mixes_channels = True
+
+    def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        super().__init__()
+        if grid.channels is None:
+            raise ValueError("the cross_channel head needs a fixed number of channels; set model.channels")
+        self.levels = tuple(config.levels)
+        self.around = config.around
+        self.flatten = FlattenHead(config, grid=grid, horizon=horizon)
+        inputs = grid.channels * (2 * config.around + 1)
+        self.gate = nn.Linear(inputs, inputs)
+        self.mix = nn.Linear(inputs, grid.channels)
+
+    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C H Q"]:
+        read = self.flatten(hidden)
+        padded = F.pad(read, (0, 0, self.around, self.around))
+        near = rearrange(padded.unfold(2, 2 * self.around + 1, 1), "b c h q around -> b h q (c around)")
+        near = near * self.gate(near).softmax(dim=-1)
+        return read + rearrange(self.mix(near), "b h q c -> b c h q")
+
+
+@HEADS("hierarchy")
+class HierarchyHead(Head):
+    """Forecasts the mean of each patch of the horizon too, and corrects the steps of the patch by a residual MLP that
+    sees both; then moves them so that their mean is the forecast mean.
+
+    The paper ties the two levels by two more terms of the loss. Here they agree exactly, and a squared error is the
+    squared error of the means plus that of the deviations from them, so the one loss of a task trains both levels.
+    """
+
+    @dataclass
+    class Config(FlattenHead.Config):
+        span: int = 0  # steps of a patch of the horizon; 0: the longest up to model.patch that divides the horizon
+        hidden: int = 64  # units of the MLP
+
+        def __post_init__(self):
+            super().__post_init__()
+            if self.span < 0 or self.span == 1:
+                raise ValueError(
+                    f"head.span is {self.span}; a mean is taken over at least 2 steps, and 0 chooses their number"
+                )
+            if self.hidden < 1:
+                raise ValueError(f"head.hidden is {self.hidden}; an MLP needs at least 1 unit")
+
+    reads_window = False
+
+    def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        super().__init__()
+        if horizon < 2:
+            raise ValueError("the hierarchy head takes means over the horizon, which has 1 step; use head=flatten")
+        spans = [steps for steps in range(2, horizon + 1) if horizon % steps == 0]
+        if config.span and config.span not in spans:
+            raise ValueError(f"head.span {config.span} does not divide the horizon {horizon}; use one of {spans}")
+        self.levels = tuple(config.levels)
+        self.span = config.span or max((steps for steps in spans if steps <= grid.patch), default=horizon)
+        self.steps = FlattenHead(config, grid=grid, horizon=horizon)
+        self.means = FlattenHead(config, grid=grid, horizon=horizon // self.span)
+        self.up = nn.Linear(self.span + 1, config.hidden)
+        self.down = nn.Linear(config.hidden, self.span)
+
+    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C H Q"]:
+        steps = rearrange(self.steps(hidden), "b c (g s) q -> b c g q s", s=self.span)
+        means: Float[Tensor, "B C G Q 1"] = self.means(hidden).unsqueeze(-1)
+        steps = steps + self.down(F.gelu(self.up(torch.cat([steps, means], dim=-1))))
+        steps = steps - steps.mean(dim=-1, keepdim=True) + means
+        return rearrange(steps, "b c g q s -> b c (g s) q")
