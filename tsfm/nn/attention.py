@@ -45,8 +45,9 @@ class Attention(nn.Module):
         self.norm_k = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
 
     def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None) -> Float[Tensor, "N P D"]:
-        q, k, v = rearrange(self.qkv(x), "n p (three h k) -> three n h p k", three=3, h=self.heads)
-        q, k = self.norm_q(q), self.norm_k(k)
+        # heads are cut off the last axis before they move: the gradient of qkv is then one copy, not a stack and a copy
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
+        q, k, v = self.norm_q(q).transpose(1, 2), self.norm_k(k).transpose(1, 2), v.transpose(1, 2)
         if self.rotary:
             q, k = rotate(q), rotate(k)
         y = F.scaled_dot_product_attention(

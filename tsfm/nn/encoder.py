@@ -1,4 +1,7 @@
-"""The transformer's encoder block, whatever its tokens are: patches of time or whole variates. N rows, P tokens, D width."""
+"""The transformer's encoder block, whatever its tokens are: patches of time or whole variates.
+
+N rows, P tokens, D width.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class EncoderConfig:
-    """The settings of a stack of encoder blocks, which a backbone's Config inherits and whose defaults it may change."""
+    """The settings of a stack of encoder blocks, which a backbone's Config inherits and whose defaults it may
+    change."""
 
     depth: int = 3  # blocks
     heads: int = 16

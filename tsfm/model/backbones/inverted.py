@@ -35,6 +35,7 @@ class Inverted(Backbone):
         heads: int = 8
         norm: str = "layer"
         dropout: float = 0.1
+        attention_dropout: float = 0.1
 
     mixes_channels = True
     fixed_length = True
