@@ -138,7 +138,10 @@ WRONG: list[tuple[str, list[str]]] = [
     ("backbone=dlinera", ["unknown backbone 'dlinera'; did you mean 'dlinear'?", "nlinear", "patch_transformer"]),
     ("data=eth1", ["unknown data 'eth1'; did you mean 'etth1'?", "exchange"]),
     ("optim=lion", ["unknown optim 'lion'; known: adam, adamw, sgd"]),
-    ("experiment=ltsf/patch_transformer_eth1_96", ["unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?", "demo"]),
+    (
+        "experiment=ltsf/patch_transformer_eth1_96",
+        ["unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?", "demo"],
+    ),
     ("experiment=ltsf", ["unknown experiment 'ltsf'", "ltsf/dlinear_etth1_96"]),
     ("backbone=", ["unknown backbone ''; known: dlinear"]),
     ("debug=slow", ["unknown debug 'slow'; known: fast"]),
@@ -173,7 +176,10 @@ def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, words: 
         ("resume=sometimes", r"resume is 'sometimes'; known: auto, never"),
         ("model.patch=0", r"model\.patch is 0; it must be at least 1"),
         ("model.stride=32 model.patch=16", r"model\.stride 32 skips steps between patches of 16"),
-        ("model.context=8 model.horizon=4 model.patch=16", r"model\.patch 16 is longer than .* context \+ horizon = 12"),
+        (
+            "model.context=8 model.horizon=4 model.patch=16",
+            r"model\.patch 16 is longer than .* context \+ horizon = 12",
+        ),
         ("model.embed=linaer", r"model\.embed is 'linaer'; did you mean 'linear'"),
         ("backbone.norm=bach", r"backbone\.norm is 'bach'; known: batch"),
         ("backbone.positions=rope", r"backbone\.positions is 'rope'; known: learned, rotary, none"),

@@ -26,7 +26,18 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 FILES = sorted(HOUSE.rglob("*.py"))
 # what takes long to import, or does not come with a plain installation, is imported where it is used
-LATE = ("matplotlib", "statsforecast", "tensorboard", "aeon", "mamba_ssm", "huggingface_hub", "statsmodels", "duckdb")
+LATE = (
+    "transformers",
+    "neuralforecast",
+    "matplotlib",
+    "statsforecast",
+    "tensorboard",
+    "aeon",
+    "mamba_ssm",
+    "huggingface_hub",
+    "statsmodels",
+    "duckdb",
+)
 # the one file that is for drawing is itself imported late
 AT_HOME = {"matplotlib": "tsfm/infer/plot.py"}
 # what a room can't know of: models without a data set, data without modules

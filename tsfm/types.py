@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, Int8
 
+TARGET, KNOWN, PAST, MARK = range(4)  # the role of a channel, see Batch.role
 SCALE_FLOOR, SCALE_LEAST = 1e-5, 1e-8  # smallest scale of a window, relative to |loc| and absolute
 
 Self = TypeVar("Self", bound="_Travels")
@@ -45,14 +46,32 @@ def _need_mask(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name} has dtype {tensor.dtype}; expected torch.bool")
 
 
+def _need_roles(role: Tensor, *, like: Tensor) -> None:
+    if role.shape != like.shape[:2] or role.dtype != torch.int8:
+        raise ValueError(
+            f"role has shape {tuple(role.shape)} and dtype {role.dtype}; expected one torch.int8 for each window and "
+            f"channel, {tuple(like.shape[:2])}"
+        )
+    if role.device.type == "cpu" and role.numel():  # on an accelerator looking would wait for it
+        low, high = torch.aminmax(role)
+        if low < TARGET or high > MARK:
+            raise ValueError(f"role holds {int(low)} to {int(high)}; expected TARGET {TARGET} to MARK {MARK}")
+
+
 @dataclass(frozen=True)
 class Batch(_Travels):
-    """What the data is: windows of series. A step nobody observed has `observed` False and the value 0."""
+    """What the data is: windows of series. A step nobody observed has `observed` False and the value 0.
+
+    `role` says what a channel is for: TARGET is asked for, KNOWN is a covariate known through the horizon, PAST one
+    known only so far, MARK a known one in units of its own (the hour of the day, say), which no scaler touches. None:
+    all are targets. Tasks turn it into what is visible and what is wanted; a network sees nothing else of it.
+    """
 
     values: Float[Tensor, "B C T"]
     observed: Bool[Tensor, "B C T"]
     label: Tensor | None = None  # [B] class index or number for the whole window
     key: Int[Tensor, "B 2"] | None = None  # (series index in its store, first step of the window)
+    role: Int8[Tensor, "B C"] | None = None  # TARGET, KNOWN, PAST or MARK
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3:
@@ -61,6 +80,8 @@ class Batch(_Travels):
             raise ValueError(f"values has dtype {self.values.dtype}; expected a floating-point type")
         _same_shape("observed", self.observed, self.values)
         _need_mask("observed", self.observed)
+        if self.role is not None:
+            _need_roles(self.role, like=self.values)
 
 
 @dataclass(frozen=True)
@@ -71,12 +92,17 @@ class Problem(_Travels):
     visible: Bool[Tensor, "B C T"]
     wanted: Bool[Tensor, "B C T"]
     label: Tensor | None = None
+    marks: Bool[Tensor, "B C"] | None = None  # channels in units of their own, which no scaler touches
 
     def __post_init__(self) -> None:
         _same_shape("visible", self.visible, self.values)
         _same_shape("wanted", self.wanted, self.values)
         _need_mask("visible", self.visible)
         _need_mask("wanted", self.wanted)
+        if self.marks is not None:
+            _need_mask("marks", self.marks)
+            if self.marks.shape != self.values.shape[:2]:
+                raise ValueError(f"marks has shape {tuple(self.marks.shape)}; expected {tuple(self.values.shape[:2])}")
 
     def given(self) -> Float[Tensor, "B C T"]:
         """The visible values, 0 elsewhere: the only way to them, so nothing hidden reaches a network."""

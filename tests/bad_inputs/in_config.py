@@ -58,7 +58,7 @@ CASES = [
     Case(
         "a patch longer than the context",
         "tsfm train ... model.patch=64 model.stride=64",
-        ("model.patch 64 is longer than model.context 32",),
+        ("model.patch 64 is longer than the window, context + horizon = 40",),
     ),
     Case(
         "a point loss with a quantile head",
@@ -132,4 +132,36 @@ CASES = [
         text("conf/experiment/tiny.yaml", "a: [1\n"),
     ),
     Case("no data set to show", "tsfm show data=store", ("no value for data.dataset; give one",)),
+    Case(
+        "a covariate that the data has not",
+        "tsfm train ... data.known=[price]",
+        ("data set 'store': data.known: no channel 'price'; known: target",),
+    ),
+    Case(
+        "covariates and no target",
+        "tsfm train ... data.past=[target]",
+        ("data.known and data.past name all channels (target)", "leave a target out of them"),
+    ),
+    Case(
+        "a covariate that is named twice",
+        "tsfm train ... data.past=[target] data.known=[target]",
+        ("channel 'target' stands in data.past and data.known", "name it once"),
+    ),
+    Case(
+        "a field that the calendar has not",
+        "tsfm train ... data.calendar=[huor]",
+        ("data.calendar has 'huor'; did you mean 'hour'?",),
+    ),
+    Case(
+        "a calendar that is one word",
+        "tsfm train ... data.calendar=hour",
+        ("data.calendar is 'hour'; expected true, false or a list of fields: minute, hour",),
+    ),
+    Case(
+        "time marks for a backbone that keeps channels apart",
+        "tsfm train ... data.calendar=[hour] run_dir=new",
+        ("does not mix channels, so the covariates calendar_hour are left out; set backbone.mix_every", "RESULT {"),
+        leaves=("new",),
+        works=lambda: Path("new/model/model.safetensors").is_file(),
+    ),
 ]

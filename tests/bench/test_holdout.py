@@ -127,3 +127,25 @@ def test_a_saved_model_holds_out_and_forecasts_in_data_units(tmp_path: Path) -> 
     pieces = [rows["OT"].to_numpy()[-8:] for _, rows in sales(column="OT").groupby("item_id")]
     error = np.abs(np.concatenate(pieces) - said["predictions"]).mean()
     assert figures(told.splitlines()[0])["MAE"] == pytest.approx(error, rel=1e-3)  # both of the same held-out steps
+
+
+@pytest.mark.parametrize("given", ["future file", "training", "nothing"])
+def test_what_is_known_ahead_is_known_of_the_held_out_steps(given: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    df = sales().assign(price=rng.normal(size=177), rain=rng.normal(size=177))
+    about = About(trained_on={"data": {"known": ["price"]}} if given == "training" else {})
+    save(tiny("patch_transformer", "group"), tmp_path / "m", about=about)
+    model = find_predictor(str(tmp_path / "m"))
+    df.to_csv(tmp_path / "sales.csv", index=False)
+    times = pd.date_range("2024-02-01", periods=2, freq="h")  # only its columns count here
+    pd.DataFrame({"item_id": "001", "timestamp": times, "price": 0.0}).to_csv(tmp_path / "future.csv", index=False)
+    future, out = str(tmp_path / "future.csv") if given == "future file" else None, tmp_path / "out.csv"
+    kept = {"predictor": str(tmp_path / "m"), "horizon": 8, "out": str(out), "holdout": True}
+    told = asked(tmp_path / "sales.csv", future=future, **kept)
+    place = df.groupby("item_id").cumcount(ascending=False)  # by hand: each item without its last 8 steps
+    head, tail = df[place >= 8], df[place < 8].drop(columns=["target", "rain"])
+    expected = model.predict_df(head, 8, future_df=None if given == "nothing" else tail)
+    said = pd.read_csv(out, dtype={"item_id": str})
+    np.testing.assert_allclose(said["predictions"], expected["predictions"], rtol=1e-4)
+    error = np.abs(expected["predictions"].to_numpy() - df[place < 8]["target"].to_numpy()).mean()
+    assert figures(told.splitlines()[0])["MAE"] == pytest.approx(error, rel=1e-3)

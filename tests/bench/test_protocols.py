@@ -9,13 +9,15 @@ import torch
 from tests.tiny import forecast_problem, tiny, waves
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.protocols import insample_scale, score_windows
+from tsfm.data.calendar import Calendar
 from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import table
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.load import ModelPredictor
 from tsfm.metrics.forecast import seasonal_error
+from tsfm.model.checkpoint import About
 from tsfm.registry import TASKS
-from tsfm.types import Batch
+from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
 
 LEVELS, SEASON, HORIZON = (0.1, 0.5, 0.9), 6, 8
 
@@ -73,3 +75,50 @@ def test_a_context_that_does_not_vary_is_no_unit() -> None:
     rest = forecast_problem(Batch(values[1:], batch.observed[1:]))
     with torch.no_grad():
         torch.testing.assert_close(task.loss(model(flat), flat), task.loss(model(rest), rest))
+
+
+class Spy(SeasonalNaive):
+    """Seasonal naive that remembers the covariates it was handed."""
+
+    def __init__(self, *, uses: bool):
+        super().__init__(None)
+        self.uses_covariates, self.seen = uses, []
+
+    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+        self.seen.append((context, known))
+        return super().quantiles(context, horizon=horizon, levels=levels, season=season)
+
+
+def beside(*, marks: bool = False) -> WindowIndex:
+    """The windows of `windows`, y the target, with a past-only and a known covariate."""
+    plain = windows()
+    values = np.concatenate([plain.flat.series(0), np.arange(600).reshape(2, 300)])[[1, 0, 2, 3]]
+    flat = FlatSeries.of([values], channels=["y", "z", "past", "known"])
+    role = torch.tensor([[TARGET, PAST, KNOWN] + marks * [MARK]], dtype=torch.int8)
+    calendar = Calendar(["hour"], starts=np.array(["2024-01-01"], "M8[us]"), freqs=["h"], lengths=np.array([300]))
+    kept = {"context": 24, "horizon": HORIZON, "channels": ["y", "past", "known"], "role": role}
+    return WindowIndex(flat, plain.spans, **kept, calendar=calendar if marks else None)
+
+
+def test_targets_alone_are_scored_and_covariates_are_handed_over_as_far_as_they_are_known() -> None:
+    index, spy, other = beside(), Spy(uses=True), Spy(uses=False)
+    found = scored(index, predictor=spy)
+    assert scored(index, predictor=other) == found
+    assert insample_scale(index, SEASON).shape == (1, 1)
+    plain = windows()
+    alone = scored(WindowIndex(plain.flat, plain.spans, context=24, horizon=HORIZON, channels=["c1"]))
+    assert found == alone
+    (context, known), (_, nothing) = spy.seen[0], other.seen[0]
+    assert nothing is None
+    assert context.shape[1:] == (1, 24)
+    assert known.shape[1:] == (2, 24 + HORIZON)
+    assert np.isnan(known[:, 0, 24:]).all()
+    assert np.isfinite(known[:, 0, :24]).all()
+    steps = int(index.gather([0]).key[0, 1]) + np.arange(24 + HORIZON)
+    np.testing.assert_array_equal(known[0, 1], 300 + steps)
+
+
+def test_marks_must_be_those_of_the_training() -> None:
+    model = ModelPredictor(tiny("patch_transformer", "group"), name="m", about=About())
+    with pytest.raises(ValueError, match="m was trained with the time marks none; the windows have hour: leave data"):
+        scored(beside(marks=True), predictor=model)

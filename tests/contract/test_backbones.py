@@ -186,6 +186,31 @@ def test_compiles(name: str, kind: str) -> None:
     torch.testing.assert_close(read(model, problem), read(compiled, problem), rtol=1e-4, atol=1e-4)
 
 
+class Flat(torch.nn.Module):
+    """The model with tensors in place of a Problem."""
+
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, values: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+        return self.model(Problem(values=values, visible=visible, wanted=~visible)).read
+
+
+@CASES
+def test_exports_for_any_batch_size(name: str, kind: str) -> None:
+    """One graph of torch.export serves every batch size, and series that begin late."""
+    model, problem = tiny(name, kind).eval(), forecast_problem(waves(3))
+    batch = {0: torch.export.Dim("batch", min=1, max=64)}
+    graph = torch.export.export(Flat(model), (problem.values, problem.visible), dynamic_shapes=(batch, batch)).module()
+    large = waves(7)
+    observed = large.observed.clone()
+    observed[2:, :, :11] = False
+    other = forecast_problem(replace(large, observed=observed))
+    found = graph(other.values, other.visible)[..., TAIL, :]
+    torch.testing.assert_close(found, read(model, other), rtol=1e-4, atol=1e-4)
+
+
 @CASES
 def test_overfits_one_batch(name: str, kind: str) -> None:
     """Every task can be learnt through every backbone: the loss on one batch falls far below that of the mean."""

@@ -17,7 +17,7 @@ from tests.tiny import forecast_problem, tiny
 from tsfm.registry import TASKS
 from tsfm.tasks.forecast import Forecast
 from tsfm.tasks.losses import LOSSES, POINT_LOSSES, masked_mean
-from tsfm.types import Answer, Batch, Problem
+from tsfm.types import KNOWN, MARK, PAST, TARGET, Answer, Batch, Problem
 
 NINE = tuple(round(0.1 * i, 1) for i in range(1, 10))
 HORIZON = 6
@@ -56,6 +56,58 @@ def test_posing_hides_exactly_the_tail_and_wants_what_was_observed_of_it(steps: 
     assert torch.equal(problem.visible | problem.wanted, batch.observed & shown)
     assert not (problem.visible & problem.wanted).any()
     assert torch.equal(problem.given(), torch.where(problem.visible, batch.values, 0.0))
+
+
+def roled(batch: Batch) -> Batch:
+    """One channel of each role beside the two targets, in windows of two different orders."""
+    role = torch.tensor([[TARGET, KNOWN, PAST, MARK, TARGET], [PAST, TARGET, TARGET, KNOWN, MARK]], dtype=torch.int8)
+    values, observed = (torch.cat([x, x, x[:, :1]], dim=1) for x in (batch.values, batch.observed))
+    return Batch(values, observed, role=role[torch.arange(len(values)) % 2])
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=st.integers(1, 30), rate=st.sampled_from([0.0, 0.5, 1.0]), seed=st.integers(0, 1000))
+def test_covariates_are_visible_as_far_as_they_are_known_and_never_wanted(steps: int, rate: float, seed: int) -> None:
+    batch = roled(batches(steps=steps, rate=rate, seed=seed))
+    assert batch.role is not None
+    problem, plain = task().pose(batch), task().pose(replace(batch, role=None))
+    for role in (TARGET, KNOWN, PAST, MARK):
+        mine = batch.role == role
+        known = role in (KNOWN, MARK)
+        assert torch.equal(problem.visible[mine], (batch.observed if known else plain.visible)[mine])
+        assert torch.equal(problem.wanted[mine], plain.wanted[mine] & (role == TARGET))
+    assert problem.marks is not None
+    assert torch.equal(problem.marks, batch.role == MARK)
+    assert not (problem.visible & problem.wanted).any()
+
+
+@pytest.mark.parametrize("poison", [1e6, float("nan")])
+def test_the_hidden_tail_of_a_past_only_covariate_changes_no_bit(poison: float) -> None:
+    batch = roled(batches(4, steps=64))
+    model = tiny("patch_transformer", "group").eval()
+    judge = TASKS.build(TASKS.config({"name": "forecast"}), horizon=16)
+    past = (batch.role == PAST)[..., None]
+    tail = (torch.arange(64) >= 48) & past
+    known = (torch.arange(64) >= 48) & (batch.role == KNOWN)[..., None]
+    asked = (batch.role == TARGET)[..., None, None].expand(-1, -1, 16, 9)
+    with torch.no_grad():
+        base, poked, moved = (
+            model(judge.pose(replace(batch, values=torch.where(where, poison, batch.values)))).read[..., -16:, :]
+            for where in (tail & ~tail, tail, known if poison == 1e6 else tail)
+        )
+    assert torch.equal(base, poked)
+    assert torch.equal(base[asked], moved[asked]) == (poison != 1e6)  # that of a known one counts
+
+
+def test_no_scaler_touches_a_mark() -> None:
+    problem = task().pose(roled(batches(4, steps=64, rate=1.0)))
+    assert problem.marks is not None
+    answer = tiny("patch_transformer", "group")(
+        TASKS.build(TASKS.config({"name": "forecast"}), horizon=16).pose(roled(batches(4, steps=64, rate=1.0)))
+    )
+    assert (answer.loc[problem.marks] == 0).all()
+    assert (answer.scale[problem.marks] == 1).all()
+    assert (answer.loc[~problem.marks] != 0).all()
 
 
 def by_hand(loss: str, read: np.ndarray, target: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:

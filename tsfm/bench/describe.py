@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 import yaml
 
 from tsfm.config import RunConfig, compose, conf_dir, options, plain, typed
+from tsfm.data.covariates import WORDS
 from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
 from tsfm.model.model import Model, flops_per_window
@@ -23,11 +26,13 @@ BARS = "▁▂▃▄▅▆▇█"
 def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     """The resolved config of a run, its model, its data, and its first problem."""
     config: RunConfig = typed(compose("train", overrides, config_dir=config_dir))
-    data = make_data(config)
     model, task = make_model(config), make_task(config)
+    data = make_data(config, model)
     task.check(levels=model.levels)
     splits = {split: data.windows(split) for split in ("train", "val", "test")}
     problem = task.pose(splits["train"].gather(torch.arange(1).numpy()))
+    layout = data.layout
+    kinds = Counter(layout.roles)
     lines = [
         yaml.safe_dump(plain(config), sort_keys=False),
         network(model, channels=data.num_channels),
@@ -38,9 +43,10 @@ def run(overrides: list[str], *, config_dir: str | None = None) -> str:
             if w.skipped
         ),
         f"channels    {data.num_channels}, frequency {data.freq}, season {data.season}",
+        *(f"            {kinds[role]} {WORDS[role]}" for role in WORDS if layout.covariates and kinds[role]),
         "",
         "the first training problem",
-        picture(problem),
+        picture(problem, names=layout.names if layout.covariates else None, targets=len(layout.targets)),
     ]
     return "\n".join(lines)
 
@@ -68,27 +74,38 @@ def network(model: Model, *, channels: int) -> str:
     )
 
 
-def picture(problem: Problem, *, columns: int = 72, channels: int = 3) -> str:
-    """The first window as text: bars where visible, `?` where wanted, `·` where hidden, blank where nobody observed."""
+def picture(
+    problem: Problem,
+    *,
+    columns: int = 72,
+    channels: int = 3,
+    names: Sequence[str] | None = None,
+    targets: int | None = None,
+) -> str:
+    """The first window as text: bars where visible, `?` where wanted, blank where nobody observed or nothing is told.
+
+    At most `channels` of the targets and as many of the covariates, which come after them."""
     values, visible, wanted = problem.values[0], problem.visible[0], problem.wanted[0]
-    steps = values.shape[-1]
+    steps, first = values.shape[-1], len(values) if targets is None else targets
     edges = torch.linspace(0, steps, min(columns, steps) + 1).long().tolist()
-    lines = []
-    for c in range(min(channels, len(values))):
+    drawn = [c for c in range(len(values)) if c < min(channels, first) or first <= c < first + channels]
+    labels = [names[c] if names else f"channel {c}" for c in drawn]
+    width, lines = max(map(len, labels)), []
+    for c, label in zip(drawn, labels, strict=True):
         shown = values[c][visible[c]]
         low, high = (shown.min(), shown.max()) if len(shown) else (torch.tensor(0.0), torch.tensor(1.0))
         cells = []
-        for first, stop in pairwise(edges):
-            if wanted[c, first:stop].any():
+        for begin, stop in pairwise(edges):
+            if wanted[c, begin:stop].any():
                 cells.append("?")
-            elif visible[c, first:stop].any():
-                mean = values[c, first:stop][visible[c, first:stop]].mean()
+            elif visible[c, begin:stop].any():
+                mean = values[c, begin:stop][visible[c, begin:stop]].mean()
                 cells.append(BARS[min(7, int(8 * (mean - low) / (high - low).clamp_min(1e-12)))])
             else:
                 cells.append(" ")
-        lines.append(f"channel {c}   {''.join(cells)}   {low:.3g} .. {high:.3g}")
+        lines.append(f"{label:{width}s}   {''.join(cells)}   {low:.3g} .. {high:.3g}")
     asked, seen = int(wanted[0].sum()), int(visible[0].sum())
-    left = f", {len(values) - channels} more channels" if len(values) > channels else ""
+    left = f", {len(values) - len(drawn)} more channels" if len(values) > len(drawn) else ""
     return "\n".join([*lines, f"{steps} steps: {seen} visible (bars), {asked} wanted (?){left}"])
 
 

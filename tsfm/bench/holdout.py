@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,14 +66,16 @@ def forecast_file(
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
     given, truth, lines = df, None, []
+    future_df = _like(read_table(Path(future), id_column=id_column), df, id_column) if future else None
     if holdout:
         frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)
         given, truth = without_tail(frame, horizon=horizon), without_tail(frame, horizon=0)
+        frame = known_ahead(frame, getattr(model, "known", []) if future_df is None else future_df.columns)
+        future_df = tail(frame) if frame.known_names else None
         lines += judge(frame, [model, find_predictor("seasonal_naive")], horizon=horizon)
         columns = {"target": frame.targets}
         if len(known := {series.freq for series in frame}) == 1:
             freq = known.pop()  # what is left may be too short to tell
-    future_df = _like(read_table(Path(future), id_column=id_column), df, id_column) if future else None
     forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
     if out is not None:
         write_table(forecast, Path(out))
@@ -97,8 +99,33 @@ def _like(future: pd.DataFrame, df: pd.DataFrame, id_column: str) -> pd.DataFram
     return future
 
 
+def known_ahead(frame: Frame, names: Iterable[str]) -> Frame:
+    """A frame read without a future, its covariates of these names known through its last `horizon` steps, which are
+    held out. One that misses a step there is known only so far."""
+    horizon, asked = frame.horizon, set(map(str, names))
+    held = {name: place for place, name in enumerate(frame.past_names) if name in asked}
+    known = {
+        name: place
+        for name, place in held.items()
+        if all(np.isfinite(one.past[place, -horizon:]).all() for one in frame)
+    }
+    past = {name: place for place, name in enumerate(frame.past_names) if name not in known}
+    series = [replace(one, past=one.past[[*past.values()]], known=one.past[[*known.values()]]) for one in frame]
+    return replace(frame, series=series, past_names=[*past], known_names=[*known])
+
+
+def tail(frame: Frame) -> pd.DataFrame:
+    """The held-out steps of what is known ahead, as a frame of the future."""
+    parts = []
+    for i, one in enumerate(frame):
+        times = stamps(one.start, one.freq, one.known.shape[1])[-frame.horizon :]
+        rows = {name: one.known[c, -frame.horizon :] for c, name in enumerate(frame.known_names)}
+        parts.append(pd.DataFrame({"item_id": frame.ids[i], "timestamp": times, **rows}))
+    return pd.concat(parts, ignore_index=True)
+
+
 def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
-    """The targets of all items but for their last `horizon` steps, on their grid, as a long frame."""
+    """All items but for their last `horizon` steps, targets and covariates, on their grid, as a long frame."""
     parts = []
     for i, series in enumerate(frame):
         steps = series.values.shape[1] - horizon
@@ -109,17 +136,20 @@ def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
             )
         part = {"item_id": frame.ids[i], "timestamp": stamps(series.start, series.freq, steps)}
         part |= {name: series.values[c, :steps] for c, name in enumerate(frame.targets)}
+        part |= {name: series.past[c, :steps] for c, name in enumerate(frame.past_names) if name not in part}
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
 
 def judge(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> list[str]:
-    """One line per predictor: its scores on the last `horizon` steps of all items, forecast from what stands before."""
+    """One line per predictor: its scores on the last `horizon` steps of all items, forecast from what stands before
+    and from the frame's covariates that are known ahead."""
     lines, groups = [], {}
     for i, series in enumerate(frame):  # what is scored together has one season and one length
         groups.setdefault((season_length(series.freq), series.values.shape[1]), []).append(i)
-    past = [replace(series, values=series.values[:, :-horizon]) for series in frame]
-    before = replace(frame, series=past, past_names=[], known_names=[], horizon=horizon)
+    past = [replace(one, values=one.values[:, :-horizon], past=one.past[:, :-horizon]) for one in frame]
+    past = [replace(one, known=one.known[:, : one.past.shape[1] + horizon]) for one in past]
+    before = replace(frame, series=past, horizon=horizon)
     for predictor in predictors:
         levels = predictor.levels or DECILES
         said = predictor.predict_frame(before, levels=levels)

@@ -1,6 +1,6 @@
 """How a predictor is scored: windows in, forecasts out, every window once. B batch, C channels, L context, H horizon.
 
-The predictor is handed the context alone, so no protocol can show it the answer.
+The predictor is handed the context of the targets, and of covariates what is known: no protocol can show it the answer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tsfm.data.windows import WindowIndex
 from tsfm.infer.predictor import Predictor
 from tsfm.metrics.forecast import ForecastScore, check_levels, seasonal_error
 from tsfm.registry import closest, schema
+from tsfm.types import PAST
 
 SPLITS = ("train", "val", "test")
 METRICS = ("mse", "mae", "smape", "mase", "wql", "coverage", "width")  # what an experiment can make claims about
@@ -50,36 +51,51 @@ CELLS = 2**22  # numbers a predictor may answer at once: windows x channels x ho
 
 
 def insample_scale(windows: WindowIndex, season: int) -> np.ndarray:
-    """MASE's scale of every series and channel, [N, C]: the seasonal naive error over all rows before the first target
+    """MASE's scale of every series and target, [N, C]: the seasonal naive error over all rows before the first target
     of the split (Hyndman & Koehler 2006), so that it does not depend on a model's context."""
-    flat, picked = windows.flat, [windows.flat.channels.index(channel) for channel in windows.channels]
+    flat, picked = windows.flat, [windows.flat.channels.index(channel) for channel in windows.targets]
     scale = np.full((len(flat), len(picked)), np.nan)
     for i in np.flatnonzero(windows.count_by_series):
         stop = int(windows.spans.target[i]) or int(windows.spans.stop[i])
         scale[i] = seasonal_error(flat.series(int(i))[picked, :stop].astype(np.float64), season)
     unit = windows.standardizer
     if unit is not None:
-        scale /= unit.scale[[unit.channels.index(channel) for channel in windows.channels]]
+        scale /= unit.scale[[unit.channels.index(channel) for channel in windows.targets]]
     return scale
+
+
+def check_marks(predictor: Predictor, windows: WindowIndex) -> None:
+    """A predictor that uses covariates must get the time marks that it was trained with."""
+    found = windows.calendar.fields if windows.calendar is not None else ()
+    if predictor.uses_covariates and tuple(found) != predictor.calendar:
+        raise ValueError(
+            f"{predictor.name} was trained with the time marks {', '.join(predictor.calendar) or 'none'}; the windows "
+            f"have {', '.join(found) or 'none'}: leave data.calendar out, or set it as in training"
+        )
 
 
 def score_windows(
     predictor: Predictor, windows: WindowIndex, *, horizon: int, season: int, levels: tuple[float, ...], batch_size: int
 ) -> dict[str, Any]:
     """Metrics over all windows of the index and the number scored; refuses to report when a window was lost. Windows
-    whose context shows nothing in some channel can't be forecast by anybody: they are left out and counted."""
-    score = ForecastScore(levels, season)
+    whose context shows nothing in some target can't be forecast by anybody: they are left out and counted."""
+    score, targets = ForecastScore(levels, season), len(windows.targets)
+    check_marks(predictor, windows)
     scale, empty = insample_scale(windows, season), 0
-    batch_size = min(batch_size, max(1, CELLS // (len(windows.channels) * horizon * len(levels))))
+    batch_size = min(batch_size, max(1, CELLS // (targets * horizon * len(levels))))
     for first in range(0, len(windows), batch_size):
         batch = windows.gather(np.arange(first, min(first + batch_size, len(windows))))
         values = np.where(batch.observed.numpy(), batch.values.numpy(), np.nan)
-        context, target = values[..., :-horizon], values[..., -horizon:]
+        context, target = values[:, :targets, :-horizon], values[:, :targets, -horizon:]
         shown = np.isfinite(context).any(-1).all(-1)
         empty += int((~shown).sum())
         if not shown.any():
             continue
-        quantiles = predictor.forecast(context[shown], horizon=horizon, levels=levels, season=season)
+        known = None
+        if predictor.uses_covariates and batch.role is not None:
+            known = values[shown, targets:]
+            known[:, batch.role[0, targets:].numpy() == PAST, -horizon:] = np.nan
+        quantiles = predictor.forecast(context[shown], horizon=horizon, levels=levels, season=season, known=known)
         assert batch.key is not None
         score.update(target[shown], quantiles, scale=scale[batch.key[:, 0].numpy()[shown]])
     result = score.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import yaml
 from tsfm.bench.find import find_predictor
 from tsfm.bench.protocols import METRICS, WindowsConfig, score_windows
 from tsfm.config import EvalConfig, Expect, RunConfig, plain
-from tsfm.data.module import WindowData
+from tsfm.data.catalog import resolve
+from tsfm.data.module import DataConfig, WindowData
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.registry import closest
@@ -31,7 +33,8 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         log.info("this run is finished; its result stands in %s", done["run_dir"])
         return done
     trained = train(config, command=command)
-    predictor = ModelPredictor(trained.model, name=config.name, device=str(pick_device("auto", config)))
+    device = str(pick_device("auto", config))
+    predictor = ModelPredictor(trained.model, name=config.name, about=trained.about, device=device)
     scores = score(predictor, trained.data, config.bench, context=config.model.context, horizon=config.model.horizon)
     result = record(config.name, config.data.dataset, scores, config.expect)
     result |= {
@@ -89,7 +92,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     context, horizon = config.context or (shape and shape.context), config.horizon or (shape and shape.horizon)
     if context is None or horizon is None:
         raise ValueError(f"{config.predictor} has no context and horizon of its own; give context=336 horizon=96, say")
-    data = WindowData(config.data, context=context, horizon=horizon)
+    data = WindowData(as_trained(config.data, predictor), context=context, horizon=horizon)
     data.setup()
     if isinstance(predictor, ModelPredictor):
         predictor.model.to(pick_device(config.device))
@@ -106,6 +109,22 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
         kept = result | {"command": command, "environment": environment()}
         write_whole(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
     return result
+
+
+def as_trained(config: DataConfig, predictor: Predictor) -> DataConfig:
+    """The data settings with the covariates that the model was trained with, where they say nothing of covariates."""
+    if not isinstance(predictor, ModelPredictor) or not predictor.uses_covariates:
+        return config
+    changes: dict[str, Any] = {}
+    if predictor.calendar and not config.calendar:
+        changes["calendar"] = list(predictor.calendar)
+    free = set(resolve(config.dataset).channels) - set(config.channels or ())
+    if not (config.past or config.known) and free.issuperset(predictor.past + predictor.known):
+        trained = {"past": predictor.past, "known": predictor.known}
+        changes |= {key: names for key, names in trained.items() if names}
+    if changes:
+        log.info("as in training: %s", ", ".join(f"data.{key}=[{','.join(names)}]" for key, names in changes.items()))
+    return replace(config, **changes)
 
 
 def check_claims(expect: list[Expect]) -> None:
@@ -140,6 +159,7 @@ def score(
         "horizon": horizon,
         "season": season,
         "standardized": data.standardizer is not None,
+        **({"covariates": list(data.layout.covariates)} if data.layout.covariates else {}),
         "levels": list(levels),
         "skipped_series": len(windows.skipped),
         "skipped": [item for item, _ in windows.skipped[:5]],

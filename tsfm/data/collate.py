@@ -42,7 +42,7 @@ def pad_batch(arrays: Sequence[Float[np.ndarray, "C L"]], *, length: int | None 
     return as_batch(torch.from_numpy(values))
 
 
-def as_batch(values: torch.Tensor, key: torch.Tensor | None = None) -> Batch:
+def as_batch(values: torch.Tensor, key: torch.Tensor | None = None, role: torch.Tensor | None = None) -> Batch:
     """A batch of values [B, C, T] in which NaN is a step nobody observed; the tensor is used, not copied."""
     observed = ~torch.isnan(values)
-    return Batch(values.masked_fill_(~observed, 0.0), observed, key=key)
+    return Batch(values.masked_fill_(~observed, 0.0), observed, key=key, role=role)

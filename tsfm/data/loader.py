@@ -25,7 +25,7 @@ class WindowLoader:
         self.windows, self.plan = windows, plan
         self.epoch, self.position = 0, 0
         self._resumed = False
-        self._block = max(1, BLOCK // (plan.batch_size * len(windows.channels)))
+        self._block = max(1, BLOCK // (plan.batch_size * windows.num_channels))
 
     @property
     def sampler(self) -> WindowLoader:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytorch_lightning as pl
 
+from tsfm.data.calendar import Calendar, choose
 from tsfm.data.catalog import resolve
+from tsfm.data.covariates import Layout, lay_out
 from tsfm.data.flat import FlatSeries, flatten
 from tsfm.data.freq import season_length
 from tsfm.data.loader import WindowLoader
@@ -16,7 +19,7 @@ from tsfm.data.settings import DataConfig
 from tsfm.data.splits import EMPTY, SPLITS, Spans, table
 from tsfm.data.standardize import Standardizer, fit
 from tsfm.data.store import SeriesStore
-from tsfm.data.windows import WindowIndex, pick
+from tsfm.data.windows import WindowIndex
 from tsfm.registry import closest
 
 __all__ = ["DataConfig", "WindowData", "WindowLoader"]
@@ -25,14 +28,17 @@ log = logging.getLogger("tsfm")
 
 
 class WindowData(pl.LightningDataModule):
-    """Windows of `context` steps and the `horizon` after them, from the data set that the config names."""
+    """Windows of `context` steps and the `horizon` after them, from the data set that the config names; of targets
+    alone where `covariates` is False, for models that can't use others."""
 
-    def __init__(self, config: DataConfig, *, context: int, horizon: int, seed: int = 0):
+    def __init__(self, config: DataConfig, *, context: int, horizon: int, seed: int = 0, covariates: bool = True):
         super().__init__()
         self.config, self.context, self.horizon, self.seed = config, context, horizon, seed
+        self.covariates = covariates
         self.standardizer: Standardizer | None = None
         self._store: SeriesStore | None = None
         self._flat: FlatSeries | None = None
+        self._calendar: Calendar | None = None
         self._spans: dict[str, Spans] = {}
         self._windows: dict[tuple[str, int], WindowIndex] = {}
 
@@ -46,7 +52,10 @@ class WindowData(pl.LightningDataModule):
         config = self.config
         store = resolve(config.dataset)
         try:
-            self.channels = pick(store.channels, config.channels)
+            calendar = choose(config.calendar, store.freqs)
+            layout = lay_out(store.channels, config, calendar=calendar)
+            self.layout = layout if self.covariates else Layout(layout.targets)
+            self.left = () if self.covariates else layout.covariates
         except ValueError as error:
             raise ValueError(f"data set {config.dataset!r}: {error}") from None
         self._spans = table(
@@ -62,7 +71,7 @@ class WindowData(pl.LightningDataModule):
         flat = flatten(store)
         if config.standardize:
             try:
-                self.standardizer = fit(flat, self._spans["train"], self.channels)
+                self.standardizer = fit(flat, self._spans["train"], self.layout.stored)
             except ValueError as error:
                 raise ValueError(f"data set {config.dataset!r}: {error}") from None
             if constant := self.standardizer.constant:
@@ -71,6 +80,10 @@ class WindowData(pl.LightningDataModule):
                     config.dataset,
                     ", ".join(map(repr, constant)),
                 )
+        if self.layout.calendar:
+            self._calendar = Calendar(
+                self.layout.calendar, starts=store.starts, freqs=store.freqs, lengths=store.lengths
+            )
         self._store, self._flat = store, flat
 
     def windows(self, split: str, *, stride: int | None = None) -> WindowIndex:
@@ -101,8 +114,10 @@ class WindowData(pl.LightningDataModule):
             stride=stride,
             min_context=config.min_context,
             fraction=config.fraction if split == "train" else 1.0,
-            channels=self.channels,
+            channels=self.layout.stored,
             standardizer=self.standardizer,
+            role=self.layout.role(),
+            calendar=self._calendar,
         )
         if not len(index) and self._exists(split):
             longest = int(np.argmax(spans.stop - spans.first))
@@ -171,8 +186,18 @@ class WindowData(pl.LightningDataModule):
 
     @property
     def num_channels(self) -> int:
+        """Of a window: targets and covariates."""
         self.setup()
-        return len(self.channels)
+        return len(self.layout.names)
+
+    @property
+    def settled(self) -> DataConfig:
+        """The config with the channels named as they were found: what a model must know of the data it learnt from."""
+        self.setup()
+        if not (self.config.known or self.config.past or self.config.calendar):
+            return self.config
+        found = {key: list(getattr(self.layout, key)) for key in ("past", "known", "calendar")}
+        return replace(self.config, channels=list(self.layout.targets), **found)
 
     @property
     def freq(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
+from tsfm.data.calendar import check_fields
 from tsfm.data.splits import FIELD, check_rule
 from tsfm.registry import closest, schema
 
@@ -21,7 +22,10 @@ class DataConfig:
     split: str = "ratio"  # ett_hour | ett_minute | ratio | last_horizon | all
     ratios: list[float] = field(default_factory=lambda: list(FIELD))  # of train, val, test, for ratio
     windows: int = 1  # horizons in the test part, for last_horizon
-    channels: Optional[list[str]] = None  # noqa: UP045  null: all
+    channels: Optional[list[str]] = None  # noqa: UP045  the targets; null: all that are no covariates
+    past: Optional[list[str]] = None  # noqa: UP045  channels that are covariates known only so far
+    known: Optional[list[str]] = None  # noqa: UP045  channels that are covariates known through the horizon
+    calendar: Any = False  # time marks as known covariates: true, or a list such as [hour, day_of_week]
     standardize: bool = True  # per channel, fitted on the train rows; the protocol of the long-horizon field
     sampling: str = "epoch"  # epoch: each window once; random: with replacement, batches_per_epoch times
     temperature: float = 0.5  # random: a series has the weight (its number of windows) ** temperature
@@ -46,6 +50,7 @@ class DataConfig:
         for name, low in (least | {"min_context": 0}).items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"data.{name} is {value}; it must be at least {low}")
+        self._check_covariates()
         if not 0 < self.fraction <= 1:
             raise ValueError(
                 f"data.fraction is {self.fraction}; expected a share of the train windows, 0 < fraction <= 1"
@@ -54,3 +59,16 @@ class DataConfig:
             raise ValueError(
                 f"data.temperature is {self.temperature}; 0 draws every series alike, 1 every window alike"
             )
+
+    def _check_covariates(self) -> None:
+        check_fields(self.calendar)
+        named: dict[str, str] = {}
+        for key in ("channels", "past", "known"):
+            for name in getattr(self, key) or ():
+                if name in named:
+                    again = "twice in" if named[name] == key else f"in data.{named[name]} and"
+                    raise ValueError(
+                        f"channel {name!r} stands {again} data.{key}; a channel is a target, a past-only or a known "
+                        "covariate: name it once"
+                    )
+                named[name] = key

@@ -99,18 +99,19 @@ def month_length(stamps: np.ndarray | np.datetime64) -> np.ndarray:
     return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
 
 
-def calendar(start: np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
-    """Stamps `index` calendar steps after start: its day of the month (cut to the month's length) and its hour."""
+def calendar(start: np.ndarray | np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
+    """Stamps `index` calendar steps after start: its day of the month (cut to the month's length) and its hour. Start
+    and index broadcast."""
     months = start.astype("M8[M]") + index * step.months
-    last, day = month_length(months), int(day_of_month(start))
-    at_end = step.edge == "E" and day == int(month_length(start))
-    days = last if at_end else np.minimum(day, last)
+    last, day = month_length(months), day_of_month(start)
+    at_end = (day == month_length(start)) & (step.edge == "E")
+    days = np.where(at_end, last, np.minimum(day, last))
     return months.astype("M8[D]").astype("M8[us]") + ((days - 1) * DAY + of_day(start)).astype("m8[us]")
 
 
-def stamp_at(start: np.datetime64, freq: str, index: Any) -> Any:
-    """The stamps `index` steps (int64, one or an array) after start, datetime64[us]."""
-    step, first = parse(freq), np.datetime64(start).astype("M8[us]")
+def stamp_at(start: Any, freq: str, index: Any) -> Any:
+    """The stamps `index` steps (int64) after start, datetime64[us]; either may be an array, and they broadcast."""
+    step, first = parse(freq), np.asarray(start, dtype="M8[us]")[()]
     if step.months:
         return calendar(first, step, index)
     if step.unit == "B":

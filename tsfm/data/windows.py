@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsfm.data.calendar import Calendar
 from tsfm.data.collate import as_batch
 from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import Spans
 from tsfm.data.standardize import Standardizer
 from tsfm.registry import closest
-from tsfm.types import Batch
+from tsfm.types import TARGET, Batch
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, Int8
 
 MAX_BUCKETS = 2**18  # entries of the table that finds a window's series; beyond it a binary search does
 
@@ -42,6 +43,7 @@ class Located:
 class WindowIndex:
     """The windows of the series in `flat` that lie in `spans` (made with lookback=context).
 
+    `role` (Batch.role of one window) and `calendar` come with covariates: its marks follow the channels of the store.
     With `min_context` the context may begin up to `context - min_context` steps before the series does; those steps are
     unobserved. `fraction` keeps the most recent windows of each series: few-shot training as TinyTimeMixers' scripts do
     it (arXiv:2401.03955, fewshot_location="last"). GPT4TS (arXiv:2302.11939) keeps the first rows of train instead,
@@ -60,6 +62,8 @@ class WindowIndex:
         fraction: float = 1.0,
         channels: Sequence[str] | None = None,
         standardizer: Standardizer | None = None,
+        role: Int8[Tensor, "1 C"] | None = None,
+        calendar: Calendar | None = None,
     ):
         if context < 0 or horizon < 0 or context + horizon < 1 or stride < 1:
             raise ValueError(
@@ -70,8 +74,9 @@ class WindowIndex:
         self.flat, self.spans = flat, spans
         self.context, self.horizon, self.stride = context, horizon, stride
         self.least = context if min_context is None else min(min_context, context)
-        self.channels = pick(flat.channels, channels)
-        self._picked = np.array([flat.channels.index(channel) for channel in self.channels], dtype=np.int64)
+        self.stored = pick(flat.channels, channels)
+        self.calendar, self.role = calendar, role
+        self._picked = np.array([flat.channels.index(channel) for channel in self.stored], dtype=np.int64)
         self._starts, self.count_by_series = self._count(fraction)
         self._set_table()
         self._set_memory(standardizer)
@@ -105,15 +110,25 @@ class WindowIndex:
         self._view = values.as_strided((self._last + 1, 1, steps), (1, 1, 1)) if self._last >= 0 else None
         self._begins_early = bool((self._starts[self._series] < 0).any())
         self._missing = self.flat.has_missing if self.flat.has_missing[self._series].any() else None
-        self._all = torch.ones(1, dtype=torch.bool).expand(1, len(self.channels), steps)
+        self._all = torch.ones(1, dtype=torch.bool).expand(1, self.num_channels, steps)
         self.standardizer = standardizer
         if standardizer is not None:
-            place = [standardizer.channels.index(channel) for channel in self.channels]
+            place = [standardizer.channels.index(channel) for channel in self.stored]
             self._loc = torch.from_numpy(standardizer.loc[place]).float()[:, None]
             self._scale = torch.from_numpy(standardizer.scale[place]).float()[:, None]
 
     def __len__(self) -> int:
         return self._total
+
+    @property
+    def num_channels(self) -> int:
+        """Of a window: those of the store that are read, and the calendar's."""
+        return len(self.stored) + (len(self.calendar.fields) if self.calendar is not None else 0)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The channels that are asked for; they come first."""
+        return self.stored if self.role is None else self.stored[: int((self.role == TARGET).sum())]
 
     @cached_property
     def skipped(self) -> list[tuple[str, str]]:
@@ -180,15 +195,19 @@ class WindowIndex:
                 )
         if self.standardizer is not None:
             values.sub_(self._loc).div_(self._scale)
+        if self.calendar is not None:
+            marks = self.calendar.cut(located.series[first:stop], located.start[first:stop], steps=values.shape[-1])
+            values = torch.cat([values, torch.from_numpy(marks)], dim=1)
+        role = None if self.role is None else self.role.expand(num, -1)
         key = located.key[first:stop]
         if partial:
-            return as_batch(values, key)
+            return as_batch(values, key, role)
         if len(self._all) != num:  # one mask serves all batches of a size
             self._all = self._all[:1].expand(num, -1, -1)
-        return Batch(values, self._all, key=key)
+        return Batch(values, self._all, key=key, role=role)
 
     def plain(self, series: Int[np.ndarray, " B"], start: Int[np.ndarray, " B"]) -> Float[Tensor, "B C T"]:
-        """What a window is, step by step; NaN before its series begins. In the units of the store."""
+        """What a window is, step by step; NaN before its series begins. Stored channels, in the store's units."""
         steps = start[:, None] + np.arange(self.context + self.horizon)
         base = self.flat.offsets[series][:, None] + self.flat.lengths[series][:, None] * self._picked
         values = self.flat.values[base[:, :, None] + np.maximum(steps, 0)[:, None, :]]

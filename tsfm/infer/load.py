@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,18 @@ from tsfm.registry import closest
 
 
 class ModelPredictor(Predictor):
-    """Forecasts of a trained model. Horizons beyond the trained one are rolled out."""
+    """Forecasts of a trained model. Horizons beyond the trained one are rolled out. Covariates are used by models that
+    mix channels: what is visible of them, no more is told."""
 
     def __init__(self, model: Model, *, name: str, about: About | None = None, device: str = "cpu"):
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
         self.levels = model.levels
         self.context_limit, self.horizon_limit = model.config.context, model.config.horizon
+        self.uses_covariates = model.mixes_channels
+        data: dict[str, Any] = self.about.trained_on.get("data") or {}
+        self.past: list[str] = data.get("past") or []  # covariates as they were named in training
+        self.known: list[str] = data.get("known") or []
+        self.calendar = tuple(data.get("calendar") or ()) if self.uses_covariates else ()
 
     @torch.no_grad()
     def quantiles(
@@ -36,11 +43,20 @@ class ModelPredictor(Predictor):
     ) -> np.ndarray:
         """[B, C, L] with NaN where missing -> [B, C, H, Q] at the asked levels. A model whose scaler keeps units
         (`none`, `last`) reads and answers in the standardised units it was trained in."""
+        known = known if self.uses_covariates else None
+        self._check_channels(context.shape[1], 0 if known is None else known.shape[1])
         device = next(self.model.parameters()).device
-        values = torch.as_tensor(np.ascontiguousarray(context, dtype=np.float32), device=device)
+
+        def tensor(array: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=device)
+
+        values = tensor(context)
         observed = torch.isfinite(values)
+        beside = None if known is None else tensor(known)
         blocks, steps = [], 0
-        for block in rollout(self.model, torch.where(observed, values, 0.0), observed):
+        for block in rollout(
+            self.model, torch.where(observed, values, 0.0), observed, known=beside, marks=len(self.calendar)
+        ):
             blocks.append(block)
             steps += block.shape[-2]
             if steps >= horizon:
@@ -48,20 +64,59 @@ class ModelPredictor(Predictor):
         read = torch.cat(blocks, dim=-2)[..., :horizon, :].cpu().numpy()
         return self.at_levels(read, levels)
 
-    def units(self, targets: Sequence[str]) -> np.ndarray | None:
+    def _check_channels(self, targets: int, covariates: int) -> None:
+        """A model of a fixed number of channels must get that many; without covariates the model says it itself."""
+        count, marks = self.model.config.channels, len(self.calendar)
+        if count in (None, targets + covariates) or not (covariates or self.past or self.known):
+            return
+        wanted = ", ".join(self.past + self.known) or "none"
+        raise ValueError(
+            f"{self.name} was built for {count} channels; found {targets} targets, {covariates - marks} covariates and "
+            f"{marks} time marks: give the targets of its training and the covariates {wanted}"
+        )
+
+    def covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
+        """See Predictor.covariates. Where number or order of the channels is fixed, those of the training are taken."""
+        if not self.uses_covariates:
+            return super().covariates(past, known)
+        held, trained = [*past, *known], self.past + self.known
+        names, notes = held, []
+        lost = [name for name in trained if name not in held]
+        if self.model.config.channels is not None or self.model.backbone.ordered_channels:
+            if lost:
+                raise ValueError(
+                    f"{self.name} was built for the covariates {', '.join(trained)}; {', '.join(lost)} is missing "
+                    f"(found {', '.join(held) or 'none'}): give df such numeric columns"
+                )
+            names = trained
+            if left := [name for name in held if name not in trained]:
+                notes.append(f"{self.name} does not use the covariates {', '.join(left)}: it was not built for them")
+        elif lost:
+            notes.append(f"{self.name} was trained with the covariates {', '.join(lost)}, which df does not hold")
+        if short := [name for name in self.known if name in past]:
+            notes.append(f"future_df does not hold {', '.join(short)}, which {self.name} knew ahead in training")
+        ahead = set(known) if self.model.head.reads_window else set()
+        if names:
+            kinds = (f"{name} ({'known ahead' if name in ahead else 'up to now'})" for name in names)
+            notes.append(f"{self.name} uses the covariates {', '.join(kinds)}")
+        if known and not ahead:
+            notes.append(f"the head of {self.name} reads the context alone, so nothing that is known ahead is used")
+        return names, notes
+
+    def units(self, names: Sequence[str], *, what: str = "target") -> np.ndarray | None:
         """See Predictor.units. A model that was trained on standardised data without standardising each window knows
         the units of its training channels only."""
         known = self.about.standardize
         if self.model.scaler.equivariant or not known:
             return None
-        unknown = [name for name in targets if name not in known]
+        unknown = [name for name in names if name not in known]
         if unknown:
             raise ValueError(
                 f"{self.name} was trained with scaler={self.model.parts['scaler'].name} and knows only the units of "
-                f"{', '.join(known)}; found target {', '.join(unknown)}. "
-                "Name the target as in training, or train with scaler=standard"
+                f"{', '.join(known)}; found {what} {', '.join(unknown)}. "
+                f"Name the {what} as in training, or train with scaler=standard"
             )
-        return np.array([known[name] for name in targets], np.float64).T
+        return np.array([known[name] for name in names], np.float64).T
 
 
 def weights_dir() -> Path:

@@ -2,7 +2,7 @@
 
 A subclass writes `quantiles` for one batch. Everything around it is here and the same for all: checks, batches of
 similar length, levels between the trained ones, frames.
-B batch, C channels, K covariates, L past steps, H horizon, N series, Q quantile levels.
+B batch, C channels, K covariates, L past steps, H horizon, R >= H steps ahead, N series, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tsfm.data.freq import season_length
 from tsfm.infer.batches import as_series, batches, check_recent, stack
 from tsfm.infer.clock import say
 from tsfm.infer.columns import check_horizon
+from tsfm.infer.covariates import Rows, check_known, frame_rows, make_calendar
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.metrics.forecast import check_levels
 
@@ -60,9 +61,17 @@ class Predictor(ABC):
     context_limit: int | None = None
     horizon_limit: int | None = None
     uses_covariates: bool = False
+    calendar: tuple[str, ...] = ()  # fields of the time marks that it must be given beside its targets
 
-    def units(self, targets: Sequence[str]) -> Float[np.ndarray, "2 C"] | None:
-        """Location and scale that bring these targets to the units `predict` reads and answers in; None: as they are.
+    def covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those of the covariates at hand that are used, in the order in which they are taken, and what to announce."""
+        held = [*past, *known]
+        if self.uses_covariates or not held:
+            return held, []
+        return [], [f"{self.name} does not use the covariates {', '.join(held)}"]
+
+    def units(self, names: Sequence[str], *, what: str = "target") -> Float[np.ndarray, "2 C"] | None:
+        """Location and scale that bring these columns to the units `predict` reads and answers in; None: as they are.
 
         Frames are asked and answered in data units: see `predict_frame`."""
         return None
@@ -75,12 +84,13 @@ class Predictor(ABC):
         horizon: int,
         levels: tuple[float, ...],
         season: int = 1,
-        known: Float[np.ndarray, "B K L+H"] | None = None,
+        known: Float[np.ndarray, "B K L+R"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
         """Quantiles of the next `horizon` steps at the asked `levels`, in data units.
 
-        NaN is missing and a shorter series is padded with NaN on the left. `known` holds the covariates: NaN in its
-        last H steps is a covariate known only so far. A model with levels of its own ends with `at_levels`.
+        NaN is missing and a shorter series is padded with NaN on the left. `known` holds the covariates: NaN beyond L
+        is a covariate known only so far; the marks of `calendar` come last. A model with levels of its own ends with
+        `at_levels`.
         """
 
     def forecast(
@@ -90,13 +100,14 @@ class Predictor(ABC):
         horizon: int,
         levels: Sequence[float],
         season: int = 1,
-        known: Float[np.ndarray, "B K L+H"] | None = None,
+        known: Float[np.ndarray, "B K L+R"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
         """One batch, checked: the past cut to `context_limit`; finite quantiles that rise with the level."""
         asked = self.check_levels(levels)
-        if self.context_limit is not None:
-            context = context[..., -self.context_limit :]
-            known = None if known is None else known[..., -(context.shape[-1] + horizon) :]
+        if len(self.calendar) > (0 if known is None else known.shape[1]):
+            raise ValueError(f"{self.name} needs the time marks {', '.join(self.calendar)} as the last rows of known")
+        if self.context_limit is not None and (older := context.shape[-1] - self.context_limit) > 0:
+            context, known = context[..., older:], None if known is None else known[..., older:]
         reads = self.quantiles(context, horizon=horizon, levels=asked, season=season, known=known)
         reads = np.asarray(reads, np.float32)
         shape = (*context.shape[:2], horizon, len(asked))
@@ -137,12 +148,15 @@ class Predictor(ABC):
         levels: Sequence[float] | None = None,
         season: int = 1,
         batch_size: int = 256,
-        known: list[np.ndarray] | None = None,
+        known: Sequence[np.ndarray] | None = None,
+        starts: Any = None,
+        freq: str | Sequence[str] | None = None,
     ) -> Forecast:
         """Forecast one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays of any lengths; NaN is missing.
 
-        `levels` None takes those of the predictor. `known` holds one [K, L+H] array per series. A predictor with
-        `units` is asked and answers in those.
+        `levels` None takes those of the predictor. `known` holds the covariates, one [K, L+H] array per series, NaN
+        where nobody knows them: beyond L for one known only so far. A predictor with a `calendar` must be told the
+        stamp of each first step and the frequency. A predictor with `units` is asked and answers in those.
         """
         horizon = check_horizon(prediction_length)
         if batch_size < 1:
@@ -157,33 +171,26 @@ class Predictor(ABC):
         if len(channels) > 1:
             raise ValueError(f"series have different channel counts {sorted(channels)}; forecast each count by itself")
         if known is not None:
-            self._check_known(known, parts, horizon)
+            known = check_known(known, parts, horizon=horizon)
+            if not self.uses_covariates:
+                logger.info("%s does not use covariates; those given are left aside", self.name)
+                known = None
         limit = self.context_limit
         numbers = [f"channel {i}" for i in range(parts[0].shape[0])]
         check_recent(parts, limit, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
         lengths = np.array([part.shape[1] if limit is None else min(part.shape[1], limit) for part in parts])
-        rows = parts[0].shape[0] + (known[0].shape[0] if known else 0)
+        whole = np.array([part.shape[1] for part in parts])
+        reach = horizon if self.horizon_limit is None else -(-horizon // self.horizon_limit) * self.horizon_limit
+        calendar = make_calendar(self.calendar, whole, starts=starts, freq=freq, reach=reach, name=self.name)
+        beside = Rows(known, calendar, lengths=whole, horizon=horizon, reach=reach)
         out = np.empty((len(parts), parts[0].shape[0], horizon, len(wanted)), np.float32)
-        for places in batches(lengths, batch_size=batch_size, cells=rows):
+        for places in batches(lengths, batch_size=batch_size, cells=parts[0].shape[0] + len(beside)):
             length = int(lengths[places].max())
             context = stack([parts[i][:, -length:] for i in places], length)
-            extra = None
-            if known is not None:
-                extra = stack([known[i][:, -(length + horizon) :] for i in places], length + horizon)
+            extra = beside.batch(places, length=length)
             out[places] = self.forecast(context, horizon=horizon, levels=wanted, season=season, known=extra)
         keep = [wanted.index(level) for level in asked]
         return Forecast(out[..., wanted.index(0.5)], out[..., keep], asked)
-
-    @staticmethod
-    def _check_known(known: list[np.ndarray], parts: list[np.ndarray], horizon: int) -> None:
-        if len(known) != len(parts):
-            raise ValueError(
-                f"known covariates are given for {len(known)} of {len(parts)} series; give one array for each"
-            )
-        for i, (one, part) in enumerate(zip(known, parts, strict=True)):
-            steps = part.shape[1] + horizon
-            if np.ndim(one) != 2 or one.shape != (known[0].shape[0], steps):
-                raise ValueError(f"known covariates of series {i} have shape {np.shape(one)}; expected [K, {steps}]")
 
     def predict_df(
         self,
@@ -213,10 +220,7 @@ class Predictor(ABC):
             freq=freq,
             future_df=future_df,
         )
-        own = []
-        covariates = [*frame.past_names, *frame.known_names]
-        if covariates and not self.uses_covariates:
-            own.append(f"{self.name} does not use the covariates {', '.join(covariates)}")
+        _, own = self.covariates(frame.past_names, frame.known_names)
         if self.horizon_limit is not None and frame.horizon > self.horizon_limit:
             narrow = "" if self.levels == POINT else "; intervals there are too narrow"
             own.append(f"beyond the trained horizon of {self.horizon_limit} steps the median is fed back{narrow}")
@@ -236,14 +240,15 @@ class Predictor(ABC):
         units = self.units(frame.targets)
         items, channels = [f"item {say(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
         check_recent([one.values for one in frame], self.context_limit, names=items, channels=channels)
-        covariates = self.uses_covariates and bool(frame.past_names or frame.known_names)
+        names, _ = self.covariates(frame.past_names, frame.known_names)
+        beside = self.units(names, what="covariate") if names else None
         seasons = np.array([season_length(one.freq) for one in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)
         predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(levels)), np.float32)
         for season in np.unique(seasons):
             places = np.flatnonzero(seasons == season)
             picked = [frame.series[i] for i in places]
-            known = [_with_past(one.past, one.known) for one in picked] if covariates else None
+            known = [_scaled(frame_rows(frame, one, names), beside) for one in picked] if names else None
             result = self.predict(
                 [_scaled(one.values, units) for one in picked],
                 prediction_length=frame.horizon,
@@ -251,6 +256,8 @@ class Predictor(ABC):
                 season=int(season),
                 batch_size=batch_size,
                 known=known,
+                starts=[one.start for one in picked],
+                freq=[one.freq for one in picked],
             )
             predictions[places], quantiles[places] = result.predictions, result.quantiles
         if units is not None:
@@ -269,9 +276,3 @@ class Predictor(ABC):
 def _scaled(values: np.ndarray, units: np.ndarray | None) -> np.ndarray:
     """[C, L] in the units of the predictor."""
     return values if units is None else (values - units[0][:, None]) / units[1][:, None]
-
-
-def _with_past(past: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Past-only covariates (NaN from the forecast on) above the known ones, [K, L+H]."""
-    ahead = np.full((past.shape[0], known.shape[1] - past.shape[1]), np.nan, np.float32)
-    return np.concatenate([np.concatenate([past, ahead], 1), known])

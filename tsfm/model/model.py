@@ -36,8 +36,11 @@ class ModelConfig:
             raise ValueError(
                 f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that"
             )
-        if self.patch > self.context:
-            raise ValueError(f"model.patch {self.patch} is longer than model.context {self.context}; use at most that")
+        if self.patch > self.context + self.horizon:
+            raise ValueError(
+                f"model.patch {self.patch} is longer than the window, context + horizon = "
+                f"{self.context + self.horizon}; use at most that"
+            )
         if self.embed not in EMBEDS:
             raise ValueError(f"model.embed is {self.embed!r}; {closest(self.embed, list(EMBEDS))}")
         self.width = raw_width(self.embed, self.patch) or self.width
@@ -56,6 +59,8 @@ class Model(nn.Module):
                 f"and model.pad_end=false (found {config.stride}, {config.pad_end})"
             )
         tokenised = config.context + (config.horizon if reads_window else 0)
+        if config.patch > tokenised:
+            raise ValueError(f"model.patch {config.patch} is longer than model.context {tokenised}; use at most that")
         patches = num_patches(tokenised, patch=config.patch, stride=config.stride, pad_end=config.pad_end)
         grid = Grid(channels=config.channels, patches=patches, patch=config.patch, width=config.width)
         self.grid = grid
@@ -72,6 +77,11 @@ class Model(nn.Module):
         return self.backbone.fixed_length or not self.head.reads_window
 
     @property
+    def mixes_channels(self) -> bool:
+        """Whether what one channel shows can change the answer for another."""
+        return self.backbone.mixes_channels or self.head.mixes_channels
+
+    @property
     def levels(self) -> tuple[float, ...]:
         return self.head.levels
 
@@ -81,6 +91,8 @@ class Model(nn.Module):
         tokenised = steps if self.head.reads_window else steps - self.config.horizon
         given, visible = problem.given()[..., :tokenised], problem.visible[..., :tokenised]
         state = self.scaler.fit(given, visible)
+        if problem.marks is not None:
+            state = state.kept(problem.marks)
         tokens, seen = self.patching(self.scaler.apply(given, state), visible)
         hidden = self.backbone(tokens, seen)
         read = self.head(hidden).float()[..., -steps:, :]  # float32: undoing the scale in bf16 loses the digits

@@ -10,14 +10,15 @@ from torch import Tensor
 from tsfm.registry import TASKS, closest
 from tsfm.tasks.base import Ratio, Task
 from tsfm.tasks.losses import LOSSES, POINT_LOSSES, masked_mean, pinball
-from tsfm.types import Answer, Batch, Problem
+from tsfm.types import KNOWN, MARK, TARGET, Answer, Batch, Problem
 
 UNITS = ("data", "scaled")
 
 
 @TASKS("forecast")
 class Forecast(Task):
-    """The last `horizon` steps are hidden; those of them that were observed are wanted."""
+    """The last `horizon` steps of the targets are hidden; those of them that were observed are wanted. Of covariates
+    nothing is wanted: the tail of known ones stays visible, that of past-only ones is hidden."""
 
     @dataclass
     class Config:
@@ -47,7 +48,16 @@ class Forecast(Task):
         tail = steps >= batch.values.shape[-1] - self.horizon
         visible = batch.observed & ~tail
         shown = visible.any(dim=-1, keepdim=True)  # nobody can answer from a context that shows nothing
-        return Problem(values=batch.values, visible=visible, wanted=batch.observed & tail & shown)
+        wanted = batch.observed & tail & shown
+        if batch.role is None:
+            return Problem(values=batch.values, visible=visible, wanted=wanted)
+        role = batch.role[..., None]
+        return Problem(
+            values=batch.values,
+            visible=torch.where((role == KNOWN) | (role == MARK), batch.observed, visible),
+            wanted=wanted & (role == TARGET),
+            marks=batch.role == MARK,
+        )
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
         return masked_mean(self._per_step(answer, problem), self._judged(answer, problem))

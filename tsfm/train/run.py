@@ -37,11 +37,28 @@ class Trained:
     seconds: float
     epochs: int
     validation: dict[str, float]
+    about: About
 
 
-def make_data(config: RunConfig) -> WindowData:
-    data = WindowData(config.data, context=config.model.context, horizon=config.model.horizon, seed=config.seed)
+def make_data(config: RunConfig, model: Model) -> WindowData:
+    """The data set; its covariates are left out where the model could make nothing of them."""
+    mixes = model.mixes_channels
+    data = WindowData(
+        config.data, context=config.model.context, horizon=config.model.horizon, seed=config.seed, covariates=mixes
+    )
     data.setup()
+    if data.left:
+        log.warning(
+            "backbone %s does not mix channels, so the covariates %s are left out; set backbone.mix_every to use them",
+            config.backbone.name,
+            ", ".join(data.left),
+        )
+    if data.layout.known and not model.head.reads_window:
+        log.warning(
+            "head %s reads the context alone, so what is known ahead of %s is not used; use head=patch_quantiles",
+            config.head.name,
+            ", ".join(data.layout.known),
+        )
     return data
 
 
@@ -59,7 +76,8 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
     """Train as configured; returns the model with the weights that validation chose."""
     begun = time.perf_counter()
     quiet()
-    data, model, task = make_data(config), make_model(config), make_task(config)
+    model, task = make_model(config), make_task(config)
+    data = make_data(config, model)
     check_fit(config, data)
     learner = Learner(model, task, config.optim, seed=config.seed, compiled=config.trainer.compile)
     run_dir, checkpoint = find_run(config)
@@ -78,7 +96,7 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
                 "dataset": config.data.dataset,
                 "split": config.data.split,
                 "seed": config.seed,
-                "data": plain(config.data),
+                "data": plain(data.settled),
                 "fingerprints": data.fingerprints,
             },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
@@ -94,7 +112,7 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
             f"trainer.accumulate as much ({str(error).splitlines()[0]})"
         ) from None
     seconds = time.perf_counter() - begun
-    return Trained(model.eval(), model_dir, run_dir, data, seconds, trainer.current_epoch, validation)
+    return Trained(model.eval(), model_dir, run_dir, data, seconds, trainer.current_epoch, validation, about)
 
 
 def fit(trainer: pl.Trainer, learner: Learner, data: WindowData, checkpoint: Path | None) -> None:
@@ -113,9 +131,10 @@ def check_fit(config: RunConfig, data: WindowData) -> None:
     """Refuse, before anything is written, a run whose parts do not fit: channels, or a split without windows."""
     name, channels = config.data.dataset, config.model.channels
     if channels not in (None, data.num_channels):
+        beside = f" with its {len(data.layout.covariates)} covariates" if data.layout.covariates else ""
         raise ValueError(
-            f"model.channels is {channels}, and data set {name!r} has {data.num_channels}; set model.channels to that, "
-            "or to null for any number"
+            f"model.channels is {channels}, and data set {name!r} has {data.num_channels}{beside}; set model.channels "
+            "to that, or to null for any number"
         )
     for split, stride in (("train", None), ("val", None), (config.bench.split, config.bench.stride)):
         if not len(data.windows(split, stride=stride)):

@@ -73,4 +73,3 @@ class PatchTransformer(Backbone):
         for place, block in enumerate(self.blocks):
             y = self.mixing(block(y, mask), seen, after=place)
         return rearrange(self.norm(y), "(b c) p d -> b c p d", b=batch)
-

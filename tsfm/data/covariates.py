@@ -1,0 +1,75 @@
+"""What each channel of a window is for: targets, then past-only covariates, then known ones, then time marks.
+
+A covariate is a channel, and its role decides what is visible of it: see `Batch.role`. C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tsfm.data.calendar import PREFIX
+from tsfm.data.settings import DataConfig
+from tsfm.data.windows import pick
+from tsfm.registry import closest
+from tsfm.types import KNOWN, MARK, PAST, TARGET
+
+WORDS = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", MARK: "time mark"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The channels of a window, in this order. `calendar` holds fields, the others names of the store."""
+
+    targets: tuple[str, ...]
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    calendar: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The channels that are read from the store."""
+        return self.targets + self.past + self.known
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Names of the calendar's channels."""
+        return tuple(PREFIX + field for field in self.calendar)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        return self.past + self.known + self.marks
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.targets + self.covariates
+
+    @property
+    def roles(self) -> tuple[int, ...]:
+        parts = ((TARGET, self.targets), (PAST, self.past), (KNOWN, self.known), (MARK, self.calendar))
+        return tuple(role for role, names in parts for _ in names)
+
+    def role(self) -> Tensor | None:
+        """Batch.role of one window, [1, C]; None where all are targets."""
+        return torch.tensor([self.roles], dtype=torch.int8) if self.covariates else None
+
+
+def lay_out(stored: Sequence[str], config: DataConfig, *, calendar: tuple[str, ...] = ()) -> Layout:
+    """The layout that the config asks of a store with these channels."""
+    for key in ("known", "past"):
+        for name in getattr(config, key) or ():
+            if name not in stored:
+                raise ValueError(f"data.{key}: no channel {name!r}; {closest(name, list(stored))}")
+    past, known = tuple(config.past or ()), tuple(config.known or ())
+    targets = pick(stored, config.channels)
+    if config.channels is None:
+        targets = tuple(name for name in targets if name not in past + known)
+    if not targets:
+        raise ValueError(
+            f"data.known and data.past name all channels ({', '.join(stored)}), so nothing is left to forecast; "
+            "leave a target out of them"
+        )
+    return Layout(targets, past, known, calendar)
