@@ -1,0 +1,174 @@
+"""Selective state-space model (Mamba-2, arXiv:2405.21060) over the patches of each channel, or over the channels.
+
+B batch, C channels, P patches, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from tsfm.model.backbone import Backbone
+from tsfm.model.mixing import ChannelMixing, MixingConfig
+from tsfm.nn.dropout import Dropout
+from tsfm.nn.mlp import FeedForward
+from tsfm.nn.norms import NORMS, make_norm
+from tsfm.nn.scan import CHUNK, kernel
+from tsfm.nn.ssm import SSM, SSMState
+from tsfm.registry import BACKBONES, closest
+from tsfm.types import Grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+OVER = ("time", "variates")
+
+
+@BACKBONES("mamba")
+class Mamba(Backbone):
+    """Blocks of Mamba-2 over time, causal and streaming; bidirectional when asked. Over variates it is S-Mamba
+    (arXiv:2403.11144, section 4): a scan each way across the channels and a feed-forward layer for time.
+
+    Two departures from S-Mamba: its two scans are Mamba-1's, whose decay is free in each feature and state; and
+    dropout also acts on the output of the scan.
+    """
+
+    @dataclass
+    class Config(MixingConfig):
+        depth: int = 4  # blocks
+        over: str = "time"  # time | variates: what the scan runs along
+        bidirectional: Optional[bool] = None  # noqa: UP045  a second scan backwards; None: over variates alone
+        expand: int = 2  # inner width per width
+        head: int = 32  # features that share one decay; divides expand x width
+        state: int = 32  # numbers that a feature remembers
+        groups: int = 1  # of heads, each with its own b and c
+        conv: int = 4  # tokens of the causal convolution before the scan; 0 or 1: none
+        chunk: int = CHUNK  # tokens; speed alone depends on it
+        dt_min: float = 1e-3  # range of the step at the start (arXiv:2312.00752, section 3.6)
+        dt_max: float = 1e-1
+        hidden: int = 0  # units of a feed-forward layer after each scan; 0: none
+        norm: str = "rms"  # batch | layer | rms
+        pre_norm: bool = True  # normalise before each sub-layer instead of after it
+        dropout: float = 0.1
+
+        def __post_init__(self):
+            super().__post_init__()
+            for name in ("depth", "expand", "head", "state", "groups", "chunk"):
+                if getattr(self, name) < 1:
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; a mamba needs at least 1")
+            for name in ("conv", "hidden"):
+                if getattr(self, name) < 0:
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; use 0 for none")
+            if self.over not in OVER:
+                raise ValueError(f"backbone.over is {self.over!r}; {closest(self.over, list(OVER))}")
+            if self.norm not in NORMS:
+                raise ValueError(f"backbone.norm is {self.norm!r}; {closest(self.norm, list(NORMS))}")
+            if not 0 < self.dt_min <= self.dt_max:
+                raise ValueError(
+                    f"backbone.dt_min is {self.dt_min}, dt_max {self.dt_max}; expected 0 < dt_min <= dt_max"
+                )
+            if not 0 <= self.dropout < 1:
+                raise ValueError(f"backbone.dropout is {self.dropout}; it is a probability in [0, 1)")
+            if self.over == "variates" and self.mix_every:
+                raise ValueError("backbone.over=variates mixes the channels already; use backbone.mix_every=0")
+            if self.bidirectional is None:
+                self.bidirectional = self.over == "variates"
+
+    blocks: Any  # of Block; a ModuleList tells no type checker so
+
+    def __init__(self, config: Config, *, grid: Grid):
+        super().__init__()
+        self.over = config.over
+        self.mixing = ChannelMixing(config, depth=config.depth, width=grid.width)
+        self.mixes_channels = self.mixing.any or config.over == "variates"
+        self.ordered_channels = config.over == "variates"
+        self.causal = self.streaming = config.over == "time" and not config.bidirectional
+        self.blocks = nn.ModuleList(Block(config, width=grid.width) for _ in range(config.depth))
+        # S-Mamba ends on a norm though it has one after each block; a stack of norms before each needs it
+        self.norm = make_norm(config.norm, grid.width) if config.pre_norm or self.ordered_channels else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        tokens, back = ("b c p d -> (b c) p d", "(b c) p d -> b c p d")
+        if self.over == "variates":
+            tokens, back = ("b c p d -> (b p) c d", "(b p) c d -> b c p d")
+        y, mask = rearrange(x, tokens), rearrange(seen[..., None], tokens)[..., 0]
+        if not torch.compiler.is_compiling() and bool(seen.all()):
+            mask = None
+        for place, block in enumerate(self.blocks):
+            y = self.mixing(block(y, mask), seen, after=place)
+        y = self.norm(y)
+        return rearrange(y, back, c=x.shape[1], p=x.shape[2])
+
+    def start(self, *, batch: int, channels: int) -> list[SSMState]:
+        if not self.streaming:
+            return super().start(batch=batch, channels=channels)
+        return [block.forwards.start(batch * channels) for block in self.blocks]
+
+    def step(self, x: Float[Tensor, "B C D"], state: list[SSMState]) -> tuple[Float[Tensor, "B C D"], list[SSMState]]:
+        if not self.streaming:
+            return super().step(x, state)
+        batch, channels, _ = x.shape
+        seen = torch.ones(batch, channels, 1, dtype=torch.bool, device=x.device)
+        y, after = rearrange(x, "b c d -> (b c) 1 d"), []
+        for place, (block, past) in enumerate(zip(self.blocks, state, strict=True)):
+            y, now = block.step(y, past)
+            y = self.mixing(y, seen, after=place)
+            after.append(now)
+        return rearrange(self.norm(y), "(b c) 1 d -> b c d", b=batch), after
+
+    def notes(self) -> str:
+        return kernel()[1]
+
+
+class Block(nn.Module):
+    """A scan, or two that run against each other, then a feed-forward layer; each with a residual and a norm."""
+
+    def __init__(self, config: Mamba.Config, *, width: int):
+        super().__init__()
+        self.pre_norm = config.pre_norm
+        self.forwards = self._ssm(config, width=width)
+        self.backwards = self._ssm(config, width=width) if config.bidirectional else None
+        self.norm = make_norm(config.norm, width)
+        self.feed, self.norm_feed = None, None
+        if config.hidden:
+            self.feed = FeedForward(width, hidden=config.hidden, gated=False, dropout=config.dropout)
+            self.norm_feed = make_norm(config.norm, width)
+        self.dropout = Dropout(config.dropout)
+
+    @staticmethod
+    def _ssm(config: Mamba.Config, *, width: int) -> SSM:
+        return SSM(
+            width,
+            expand=config.expand,
+            head=config.head,
+            state=config.state,
+            groups=config.groups,
+            conv=config.conv,
+            chunk=config.chunk,
+            dt_range=(config.dt_min, config.dt_max),
+        )
+
+    def forward(self, x: Float[Tensor, "N P D"], seen: Bool[Tensor, "N P"] | None) -> Float[Tensor, "N P D"]:
+        y = self.norm(x) if self.pre_norm else x
+        mixed = self.forwards(y, seen)
+        if self.backwards is not None:
+            mixed = mixed + self.backwards(y.flip(1), None if seen is None else seen.flip(1)).flip(1)
+        return self._rest(x, mixed)
+
+    def step(self, x: Float[Tensor, "N 1 D"], past: SSMState) -> tuple[Float[Tensor, "N 1 D"], SSMState]:
+        y = self.norm(x) if self.pre_norm else x
+        mixed, past = self.forwards.step(y[:, 0], past)
+        return self._rest(x, mixed[:, None]), past
+
+    def _rest(self, x: Float[Tensor, "N P D"], mixed: Float[Tensor, "N P D"]) -> Float[Tensor, "N P D"]:
+        x = x + self.dropout(mixed)
+        if not self.pre_norm:
+            x = self.norm(x)
+        if self.feed is None or self.norm_feed is None:
+            return x
+        y = self.dropout(self.feed(self.norm_feed(x) if self.pre_norm else x))
+        return x + y if self.pre_norm else self.norm_feed(x + y)
