@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tsfm.nn import cells
 from tsfm.nn import scan as module
 from tsfm.nn.scan import kernel, scan, scan_chunked, scan_sequential, scan_step
 
@@ -78,6 +79,33 @@ def test_float32_stays_within_rounding() -> None:
 def exact_from(values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     y, last = recurrence(**{key: value.double() for key, value in values.items()})
     return y.float(), last.float()
+
+
+def test_blocks_of_cells_and_both_ways_to_pass_states_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU takes a few cells at a time and passes states in a loop; a compiler or a GPU all at once, by doubling."""
+    values = given(45)
+    whole = scan_chunked(**values, chunk=4)
+    wanted = gradients(whole, values)
+    monkeypatch.setitem(cells.BLOCK, "cpu", 3 * 4 * 4 * HEADS)
+    assert len(cells._blocks(torch.zeros(24, 4, HEADS // GROUPS))) > 3
+    few = scan_chunked(**values, chunk=4)
+    torch.testing.assert_close(few, whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(gradients(few, values), wanted, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    doubled = scan_chunked(**values, chunk=4)
+    torch.testing.assert_close(doubled, whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(gradients(doubled, values), wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_under_autocast_it_stays_near_and_its_states_are_float32() -> None:
+    values = given(130, dtype=torch.float32)
+    exact = scan_chunked(**values, chunk=32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = scan_chunked(**values, chunk=32)
+    assert rough[1].dtype == torch.float32
+    for a, b in zip([*rough, *gradients(rough, values)], [*exact, *gradients(exact, values)], strict=True):
+        assert torch.isfinite(a).all()
+        assert (a - b).abs().max() < 0.05 * b.abs().max()
 
 
 def test_without_a_state_it_begins_at_zero() -> None:
@@ -149,9 +177,9 @@ def test_the_kernel_is_chosen_where_it_imports_and_the_reason_is_told_where_not(
     assert "mamba_ssm's SSD kernel on CUDA" in why
     values = given(9, dtype=torch.float32)
     order = [values[key] for key in ("x", "dt", "a", "b", "c")]
-    found = module._scan_kernel(run, *order, chunk=4, state=values["state"])
+    found = module._scan_kernel(run, *order, state=values["state"])
     torch.testing.assert_close(found, scan_chunked(**values, chunk=4))
-    assert ran == [(torch.float32, torch.float32, 4, True)]
+    assert [(dt, a, last) for dt, a, _, last in ran] == [(torch.float32, torch.float32, True)]
     kernel.cache_clear()
     monkeypatch.setitem(sys.modules, "mamba_ssm.ops.triton.ssd_combined", None)
     assert kernel()[0] is None

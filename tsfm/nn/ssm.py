@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tsfm.nn.scan import scan, scan_step
+from tsfm.nn.scan import CHUNK, scan, scan_step
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -40,10 +40,9 @@ class CausalConv(nn.Module):
         """`window` holds the tokens before the first, of the same length that the filter looks back."""
         tokens, back = x.shape[1], self.weight.shape[1] - 1
         x = F.pad(x, (0, 0, back, 0)) if window is None else torch.cat([window, x], dim=1)
-        taps = self.weight.to(x.dtype).unbind(1)
-        y = self.bias.to(x.dtype) + x[:, back:] * taps[back]
-        for lag in range(1, back + 1):
-            y = y + x[:, back - lag : back - lag + tokens] * taps[back - lag]
+        y = self.bias.to(x.dtype)
+        for first, tap in enumerate(self.weight.to(x.dtype).unbind(1)):
+            y = torch.addcmul(y, x[:, first : first + tokens], tap)
         return y
 
 
@@ -59,7 +58,7 @@ class SSM(nn.Module):
         state: int,
         groups: int = 1,
         conv: int = 4,
-        chunk: int = 64,
+        chunk: int = CHUNK,
         dt_range: tuple[float, float] = (1e-3, 1e-1),
     ):
         super().__init__()

@@ -43,8 +43,8 @@ class Mamba(Backbone):
         over: str = "time"  # time | variates: what the scan runs along
         bidirectional: Optional[bool] = None  # noqa: UP045  a second scan backwards; None: over variates alone
         expand: int = 2  # inner width per width
-        head: int = 32  # features that share one decay; divides expand x width
-        state: int = 32  # numbers that a feature remembers
+        head: int = 64  # features that share one decay; divides expand x width
+        state: int = 128  # numbers that a feature remembers
         groups: int = 1  # of heads, each with its own b and c
         conv: int = 4  # tokens of the causal convolution before the scan; 0 or 1: none
         chunk: int = CHUNK  # tokens; speed alone depends on it
