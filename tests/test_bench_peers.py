@@ -82,8 +82,8 @@ def test_sides_take_turns_and_ratios_are_of_neighbours(bench: ModuleType) -> Non
 
 def test_scan_and_lengths_make_rows(bench: ModuleType) -> None:
     table, why = bench.against_the_loop(rows=2, tokens=16, width=32, clock=bench.Clock(), rounds=2)
-    assert [row["scan"] for row in table] == ["chunked"]
-    assert float(table[0]["loop / scan"]) > 0
+    assert [row["chunked"] for row in table] == ["chunked", "block, state 16"]
+    assert all(float(row["loop / chunked"]) > 0 for row in table)
     assert why.startswith("scan: ")
     rows = bench.growth(longest=128, width=32, clock=bench.Clock(), seconds=0.0)
     assert [row["tokens"] for row in rows] == ["64", "128"]

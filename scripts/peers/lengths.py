@@ -13,6 +13,7 @@ from torch import Tensor
 
 from peers.measure import Clock, Step, alternate, milliseconds, ratio, repeat
 from tsfm.nn.scan import kernel, scan, scan_chunked, scan_sequential
+from tsfm.nn.ssm import SSM
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
 
@@ -42,7 +43,8 @@ def scan_step(run: Scan, *, rows: int, tokens: int, width: int, device: str, dty
 def against_the_loop(
     *, rows: int, tokens: int, width: int, clock: Clock, rounds: int
 ) -> tuple[list[dict[str, Any]], str]:
-    """The chunked scan, and the kernel where there is one, beside the definition token by token."""
+    """The chunked scan, and the kernel where there is one, beside the definition token by token (our own loop, which
+    does the least per token); and a block beside transformers' Mamba, which without kernels loops over tokens too."""
     shape = {"rows": rows, "tokens": tokens, "width": width, "device": clock.device}
     dtypes = {"float32": torch.float32} | ({"bf16": torch.bfloat16} if clock.device == "cuda" else {})
     run, why = kernel()
@@ -57,14 +59,45 @@ def against_the_loop(
         for side in sides:
             table.append(
                 {
-                    "scan": side,
+                    "chunked": side,
+                    "loop": "scan_sequential",
                     "dtype": name,
                     "ms": milliseconds(taken[side]),
                     "loop ms": milliseconds(taken["loop"]),
-                    "loop / scan": f"{ratio(taken['loop'], taken[side]):.1f}",
+                    "loop / chunked": f"{ratio(taken['loop'], taken[side]):.1f}",
                 }
             )
+    if clock.device == "cpu":
+        table.append(_beside_transformers(rows=rows, tokens=tokens, width=width, clock=clock, rounds=min(rounds, 3)))
     return table, why
+
+
+def _beside_transformers(*, rows: int, tokens: int, width: int, clock: Clock, rounds: int) -> dict[str, Any]:
+    from transformers import MambaConfig
+    from transformers.models.mamba.modeling_mamba import MambaMixer
+
+    torch.manual_seed(0)
+    theirs = MambaMixer(MambaConfig(hidden_size=width, state_size=16, expand=2, conv_kernel=4), layer_idx=0)
+    ours = SSM(width, expand=2, head=min(64, 2 * width), state=16)
+    x = torch.randn(rows, tokens, width).requires_grad_()
+
+    def step(run: Callable[[Tensor], Tensor], weights: list[Tensor]) -> Step:
+        return lambda: torch.autograd.grad(run(x).square().mean(), [x, *weights])
+
+    taken = alternate(
+        {"ours": step(ours, list(ours.parameters())), "loop": step(theirs, list(theirs.parameters()))},
+        clock=clock,
+        rounds=rounds,
+        warm=1,
+    )
+    return {
+        "chunked": "block, state 16",
+        "loop": "transformers Mamba, state 16",
+        "dtype": "float32",
+        "ms": milliseconds(taken["ours"]),
+        "loop ms": milliseconds(taken["loop"]),
+        "loop / chunked": f"{ratio(taken['loop'], taken['ours']):.1f}",
+    }
 
 
 def block_step(name: str, settings: dict[str, Any], *, tokens: int, width: int, device: str, bf16: bool) -> Step:
