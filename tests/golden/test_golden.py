@@ -16,6 +16,11 @@ FOLDER = Path(__file__).parent
 CASES = {
     "patch_transformer_flatten": ("patch_transformer", "flatten", "standard"),
     "patch_transformer_quantiles": ("patch_transformer", "quantiles", "robust"),
+    "inverted": ("inverted", "flatten", "standard"),
+    "mamba_time": ("mamba", "quantiles", "standard"),
+    "mamba_variates": ("mamba", "variates", "standard"),
+    "mixer_flatten": ("mixer", "flatten", "standard"),
+    "mixer_quantiles": ("mixer", "quantiles", "robust"),
     "dlinear": ("dlinear", "flatten", "none"),
     "nlinear": ("nlinear", "flatten", "last"),
 }
