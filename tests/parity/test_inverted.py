@@ -24,7 +24,14 @@ Weights = dict[str, Tensor]
 
 def ours(*, channels: int | None = None, seed: int = 7) -> Model:
     torch.manual_seed(seed)
-    settings = {"name": "inverted", "depth": DEPTH, "heads": NUM_HEADS, "hidden": 20, "dropout": 0.0}
+    settings = {
+        "name": "inverted",
+        "depth": DEPTH,
+        "heads": NUM_HEADS,
+        "hidden": 20,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+    }
     model = Model(
         ModelConfig(
             context=CONTEXT,

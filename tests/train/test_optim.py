@@ -97,7 +97,7 @@ def test_weight_decay_is_on_matrices_alone() -> None:
         assert decayed | spared == {key for key, _ in model.named_parameters()}
         assert not decayed & spared
         for key in spared:
-            assert key.endswith(("bias", "positions")) or "norm" in key, key
+            assert key.endswith(("bias", "positions", "a_log", "skip")) or "norm" in key, key
         for key in decayed:
             assert key.endswith("weight"), key
             assert "norm" not in key, key
