@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.core.config_store import ConfigStore
 
 from tsfm import registry
@@ -155,6 +157,16 @@ def test_a_known_name_needs_no_look_at_other_packages(monkeypatch: pytest.Monkey
     BACKBONES.discover()
     monkeypatch.setattr(registry, "entry_points", lambda **_: pytest.fail("looked"))
     assert BACKBONES.entry("patch_transformer").name == "patch_transformer"
+
+
+def test_a_typed_config_and_a_model_can_be_pickled() -> None:
+    from tests.tiny import forecast_problem, tiny, waves
+
+    for entry in BACKBONES:
+        assert pickle.loads(pickle.dumps(entry.config())) == entry.config()
+    model, problem = tiny("mamba").eval(), forecast_problem(waves())
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again(problem).read[..., -1, :], model(problem).read[..., -1, :])
 
 
 def test_every_built_in_part_says_what_it_is() -> None:

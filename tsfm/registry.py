@@ -12,7 +12,7 @@ import inspect
 import logging
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field, is_dataclass, make_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -82,7 +82,11 @@ class Registry(Generic[Part]):
             known = self._entries.get(name)
             if known is not None and _place(known.part) != _place(part):  # the same place: a reload
                 raise ValueError(f"{self.group} {name!r} is taken by {known.part.__module__}; choose another name")
-            check = {"__post_init__": _named(name, group=self.group)}
+            check = {
+                "__post_init__": _named(name, group=self.group),
+                # by name: pickle would look for the class in its module, and finds the Config without a name there
+                "__reduce__": lambda config: (_again, (self.group, asdict(config))),
+            }
             typed = make_dataclass(
                 config.__name__, [("name", str, field(default=name))], bases=(config,), namespace=check
             )
@@ -147,6 +151,12 @@ SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
 TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
 BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench.baselines")
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
+
+
+def _again(group: str, values: dict[str, Any]) -> Any:
+    """A typed config that was pickled."""
+    return next(registry for registry in (*REGISTRIES, BASELINES) if registry.group == group).config(values)
+
 
 # Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.
 SCHEMAS = ("tsfm.model.model", "tsfm.data.module", "tsfm.train.optim", "tsfm.train.trainer", "tsfm.bench.protocols")

@@ -139,6 +139,18 @@ def test_any_number_of_channels_unless_declared(name: str, kind: str) -> None:
 
 
 @CASES
+def test_a_channel_that_shows_nothing_is_as_if_it_were_not_there(name: str, kind: str) -> None:
+    model, batch = tiny(name, kind), waves()
+    if model.config.channels is not None:
+        pytest.skip("the number of channels is fixed")
+    absent = torch.zeros(len(batch.values), 2, batch.values.shape[-1])
+    wide = Batch(torch.cat([batch.values, absent], 1), torch.cat([batch.observed, absent.bool()], 1))
+    found = read(model, forecast_problem(wide))
+    torch.testing.assert_close(found[:, :CHANNELS], read(model, forecast_problem(batch)), rtol=1e-5, atol=1e-5)
+    assert torch.isfinite(found).all()
+
+
+@CASES
 def test_streams_where_declared(name: str, kind: str) -> None:
     """Token by token with constant memory equals the full pass."""
     model = tiny(name, kind).eval()

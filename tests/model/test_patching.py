@@ -80,13 +80,13 @@ def test_begun_is_true_from_the_first_visible_step_on(cut: tuple[int, int, int],
     for b in range(2):
         for c in range(3):
             shown = [bool((tokens[b, c, p] != 0).any()) for p in range(tokens.shape[2])]
-            expected = [any(shown[: p + 1]) or not any(shown) for p in range(len(shown))]
+            expected = [any(shown[: p + 1]) for p in range(len(shown))]
             assert seen[b, c].tolist() == expected
 
 
 def test_begun_of_hidden_tails_and_empty_channels() -> None:
     known = torch.tensor([[False, True, False, True, False], [False] * 5])
-    assert begun(known).tolist() == [[False, True, True, True, True], [True] * 5]
+    assert begun(known).tolist() == [[False, True, True, True, True], [False] * 5]
 
 
 @pytest.mark.parametrize("embed", EMBEDS)

@@ -149,6 +149,15 @@ def test_extreme_steps_stay_finite_forward_and_backward(dt: float) -> None:
     assert all(torch.isfinite(g).all() for g in gradients(found, values))
 
 
+def test_one_large_step_does_not_take_the_digits_of_those_after_it() -> None:
+    values = {key: value.detach() for key, value in given(60, dtype=torch.float32).items()}
+    values["dt"][:, ::20] = 1e5
+    values["x"][:, ::20] /= 1e5
+    exact, _ = scan_sequential(**{key: value.double() for key, value in values.items()})
+    found, _ = scan_chunked(**values, chunk=32)
+    assert (found - exact).abs().max() < 1e-4 * exact.abs().max()
+
+
 def test_bf16_inputs_keep_float32_states() -> None:
     exact, _ = scan_chunked(**given(130, dtype=torch.float32), chunk=32)
     values = given(130, dtype=torch.float32)

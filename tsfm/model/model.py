@@ -101,7 +101,9 @@ class Model(nn.Module):
         return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
 
     def _check(self, problem: Problem) -> None:
-        _, channels, steps = problem.values.shape
+        windows, channels, steps = problem.values.shape
+        if not windows or not channels:
+            raise ValueError(f"found a batch of {windows} windows and {channels} channels; give at least one of each")
         wanted = self.config.context + self.config.horizon
         if self.fixed_length and steps != wanted:
             raise ValueError(

@@ -66,6 +66,5 @@ class Patching(nn.Module):
 
 
 def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:
-    """True from the first token with a visible step on; True throughout for a channel that shows nothing."""
-    started = known.cummax(dim=-1).values
-    return started | ~started[..., -1:]
+    """True from the first token with a visible step on; nowhere for a channel that shows nothing."""
+    return known.cummax(dim=-1).values

@@ -75,7 +75,7 @@ class HierarchyHead(Head):
 
     @dataclass
     class Config(FlattenHead.Config):
-        span: int = 0  # steps of a patch of the horizon; 0: the longest up to model.patch that divides the horizon
+        span: int = 0  # steps of a patch of the horizon; 0: the longest divisor of it up to model.patch, or all of it
         hidden: int = 64  # units of the MLP
 
         def __post_init__(self):

@@ -25,7 +25,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from tsfm.nn.cells import ReadCells, decay_of, pass_states
+from tsfm.nn.cells import FAINT, ReadCells, decay_of, pass_states
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -73,7 +73,9 @@ def scan_chunked(
         x, b, c = (F.pad(t, (0, 0, 0, 0, 0, rest)) for t in (x, b, c))
         dt = F.pad(dt, (0, 0, 0, rest))
     dt = dt.to(exact)
-    fall = rearrange(dt * a.to(exact), "n (u l) (g h) -> (n u g) l h", l=chunk, g=groups).cumsum(1)
+    # a decay below exp(FAINT) counts as 0 anyway, and a larger fall would take the digits of the sums after it
+    fall = (dt * a.to(exact)).clamp_min(2 * FAINT)
+    fall = rearrange(fall, "n (u l) (g h) -> (n u g) l h", l=chunk, g=groups).cumsum(1)
     dt = rearrange(dt, "n (u l) (g h) -> (n u g) l h", l=chunk, g=groups)
     x = rearrange(x, "n (u l) (g h) k -> (n u g) l h k", l=chunk, g=groups)
     b, c = (rearrange(t.to(x.dtype), "n (u l) g j -> (n u g) l j", l=chunk) for t in (b, c))

@@ -64,10 +64,15 @@ class SSM(nn.Module):
         super().__init__()
         inner = expand * width
         if inner % head:
-            raise ValueError(f"inner width {expand} x {width} = {inner} is not a multiple of the head width {head}")
+            raise ValueError(
+                f"inner width {expand} x {width} = {inner} is not a multiple of the head width {head}; use "
+                f"backbone.head={math.gcd(inner, head)}, or another model.width"
+            )
         self.heads, self.head, self.state, self.groups, self.chunk = inner // head, head, state, groups, chunk
         if self.heads % groups:
-            raise ValueError(f"{self.heads} heads do not divide into {groups} groups; use groups that divide them")
+            raise ValueError(
+                f"{self.heads} heads do not divide into {groups} groups; use backbone.groups that divides them"
+            )
         self.inner, self.mixed = inner, inner + 2 * groups * state
         self.project = nn.Linear(width, inner + self.mixed + self.heads, bias=False)
         self.conv = CausalConv(self.mixed, kernel=conv) if conv > 1 else None

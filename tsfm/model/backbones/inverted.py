@@ -45,8 +45,8 @@ class Inverted(Backbone):
         if grid.patches != 1:
             raise ValueError(
                 "inverted reads the window of a channel as one token; set model.patch and model.stride to "
-                f"model.context (plus model.horizon for a head that reads the whole window); found {grid.patches} "
-                f"patches of {grid.patch}"
+                "model.context (plus model.horizon for a head that reads the whole window) and model.pad_end=false; "
+                f"found {grid.patches} patches of {grid.patch}"
             )
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(EncoderBlock(config, width=grid.width) for _ in range(config.depth))
