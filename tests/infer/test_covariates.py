@@ -208,5 +208,6 @@ def test_covariates_of_a_model_without_window_scaling_are_brought_to_its_units()
     known = (np.concatenate([df["price"], future["price"]]) - 3) / 4
     got = model.predict(series, prediction_length=HORIZON, known=[known[None]]).predictions.ravel()
     np.testing.assert_allclose(said, got * 2 + 5, rtol=1e-4)
-    with pytest.raises(ValueError, match="knows only the units of target, price; found covariate rain"):
-        model.predict_df(frame(("a",)), HORIZON, future_df=future)
+    wider = model.predict_df(frame(("a",)), HORIZON, future_df=future)
+    np.testing.assert_array_equal(wider["predictions"].to_numpy(), said)
+    assert "m does not use rain: it does not know their units" in wider.attrs["announcements"]

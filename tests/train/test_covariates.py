@@ -148,13 +148,14 @@ def test_a_trained_model_follows_the_future_of_its_covariate(root: Path) -> None
     assert f"{model.name} uses the covariates x (known ahead)" in said.attrs["announcements"]
     assert any("future_df does not hold x" in note for note in blind.attrs["announcements"])
     again = rescored(result, "determined", root)
-    assert again["mse"] == pytest.approx(result["mse"], rel=1e-6)  # its covariates are taken as in training
+    assert again["mse"] == pytest.approx(result["mse"], rel=1e-6)  # its channels are taken as in training
+    assert (again["targets"], again["covariates"]) == (["y"], ["x"])
 
 
 def rescored(result: dict[str, Any], kind: str, root: Path, *more: str) -> dict[str, Any]:
-    """tsfm eval of a trained model, told nothing of covariates."""
+    """tsfm eval of a trained model, told nothing of targets and covariates."""
     settings = [f"predictor={result['run_dir']}", "data=store", f"data.dataset={store(root, kind)}", *more]
-    return evaluate(typed(compose("eval", [*settings, "data.channels=[y]", f"bench.stride={HORIZON}", "device=cpu"])))
+    return evaluate(typed(compose("eval", [*settings, f"bench.stride={HORIZON}", "device=cpu"])))
 
 
 def test_time_marks_tell_what_the_context_is_too_short_to_show(root: Path) -> None:

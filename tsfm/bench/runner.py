@@ -112,16 +112,26 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
 
 
 def as_trained(config: DataConfig, predictor: Predictor) -> DataConfig:
-    """The data settings with the covariates that the model was trained with, where they say nothing of covariates."""
-    if not isinstance(predictor, ModelPredictor) or not predictor.uses_covariates:
-        return config
-    changes: dict[str, Any] = {}
+    """The data settings with the targets and covariates that the model was trained with, where they name none."""
+    trained = predictor.about.trained_on.get("data") or {} if isinstance(predictor, ModelPredictor) else {}
+    if not trained.get("calendar") and trained.get("past") is None and trained.get("known") is None:
+        return config  # covariates were no part of its training
+    stored, changes = resolve(config.dataset).channels, {}
+    given = {name for key in ("channels", "past", "known") for name in getattr(config, key) or ()}
+    for key in ("past", "known") if predictor.uses_covariates else ():
+        if getattr(config, key) is None and (names := [name for name in trained.get(key) or () if name not in given]):
+            if lost := [name for name in names if name not in stored]:
+                raise ValueError(
+                    f"{predictor.name} was trained with the covariates {', '.join(lost)}, which data set "
+                    f"{config.dataset!r} does not hold; ingest them too, or give data.{key}=[] to score it without"
+                )
+            changes[key] = names
+    taken = given.union(*changes.values())
+    targets = [name for name in trained.get("channels") or () if name not in taken]
+    if config.channels is None and targets and set(targets) <= set(stored):
+        changes["channels"] = targets
     if predictor.calendar and not config.calendar:
         changes["calendar"] = list(predictor.calendar)
-    free = set(resolve(config.dataset).channels) - set(config.channels or ())
-    if not (config.past or config.known) and free.issuperset(predictor.past + predictor.known):
-        trained = {"past": predictor.past, "known": predictor.known}
-        changes |= {key: names for key, names in trained.items() if names}
     if changes:
         log.info("as in training: %s", ", ".join(f"data.{key}=[{','.join(names)}]" for key, names in changes.items()))
     return replace(config, **changes)
@@ -159,7 +169,10 @@ def score(
         "horizon": horizon,
         "season": season,
         "standardized": data.standardizer is not None,
-        **({"covariates": list(data.layout.covariates)} if data.layout.covariates else {}),
+        "targets": list(windows.targets),
+        **(
+            {"covariates": list(data.layout.covariates)} if data.layout.covariates and predictor.uses_covariates else {}
+        ),
         "levels": list(levels),
         "skipped_series": len(windows.skipped),
         "skipped": [item for item, _ in windows.skipped[:5]],

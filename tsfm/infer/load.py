@@ -79,8 +79,13 @@ class ModelPredictor(Predictor):
         """See Predictor.covariates. Where number or order of the channels is fixed, those of the training are taken."""
         if not self.uses_covariates:
             return super().covariates(past, known)
+        notes = []
+        if not self.model.scaler.equivariant and (units := self.about.standardize):
+            if strange := [name for name in (*past, *known) if name not in units]:
+                notes.append(f"{self.name} does not use {', '.join(strange)}: it does not know their units")
+            past, known = ([name for name in names if name in units] for names in (past, known))
         held, trained = [*past, *known], self.past + self.known
-        names, notes = held, []
+        names = held
         lost = [name for name in trained if name not in held]
         if self.model.config.channels is not None or self.model.backbone.ordered_channels:
             if lost:

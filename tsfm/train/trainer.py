@@ -145,7 +145,9 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
     if config.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if config.patience is not None:
-        callbacks.append(EarlyStopping(monitor, patience=config.patience, check_on_train_epoch_end=False))
+        # looked at where a validation ends, and a run may end before its first
+        stop = EarlyStopping(monitor, patience=config.patience, check_on_train_epoch_end=False, strict=False)
+        callbacks.append(stop)
     if logs:
         callbacks.append(LearningRateMonitor("step"))
     if config.progress:
