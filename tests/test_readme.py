@@ -86,7 +86,7 @@ def test_the_backbone_of_the_readme_trains_from_a_package_of_its_own(installed: 
     settings = [
         "data=store",
         "data.dataset=a",
-        "backbone=shifty",
+        "backbone=carry",
         "model.context=64",
         "model.horizon=16",
         "head=flatten",
@@ -96,9 +96,9 @@ def test_the_backbone_of_the_readme_trains_from_a_package_of_its_own(installed: 
     )
     assert run.returncode == 0, run.stderr
     assert '"mse"' in run.stdout
-    assert "name: shifty" in (tmp_path / "run" / "config.yaml").read_text()
+    assert "name: carry" in (tmp_path / "run" / "config.yaml").read_text()
     typo = tsfm("train", *settings, "backbone.hiden=32")
     assert typo.returncode == 2
     assert "backbone.hiden is not a setting; did you mean 'hidden'?" in typo.stderr
-    near = tsfm("train", *settings[:2], "backbone=shify")
-    assert "unknown backbone 'shify'; did you mean 'shifty'?" in near.stderr
+    near = tsfm("train", *settings[:2], "backbone=cary")
+    assert "unknown backbone 'cary'; did you mean 'carry'?" in near.stderr
