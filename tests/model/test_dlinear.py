@@ -63,7 +63,7 @@ def test_dlinear_is_the_two_linear_maps_of_the_paper(kernel: int) -> None:
     # the head's answer before `.float()`, which the model gives in float32 for the sake of bf16
     tokens, seen = model.patching(torch.from_numpy(x), torch.ones(x.shape, dtype=torch.bool))
     np.testing.assert_allclose(
-        model.head(model.backbone(tokens, seen))[..., 0].detach(), expected, rtol=1e-10, atol=1e-10
+        model.head(model.backbone(tokens, seen), seen)[..., 0].detach(), expected, rtol=1e-10, atol=1e-10
     )
     read = model(problem(x)).read[..., -HORIZON:, 0].detach()
     np.testing.assert_allclose(read, expected, rtol=1e-5, atol=1e-4)

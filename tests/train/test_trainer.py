@@ -14,7 +14,7 @@ from tsfm.bench.runner import train_and_score
 from tsfm.config import compose, typed
 from tsfm.data.store import StoreWriter
 from tsfm.infer.load import load
-from tsfm.train.run import make_model
+from tsfm.train.parts import make_model
 
 
 @pytest.fixture(scope="module")

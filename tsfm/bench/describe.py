@@ -11,12 +11,13 @@ import torch
 import yaml
 
 from tsfm.config import RunConfig, compose, conf_dir, options, plain, typed
+from tsfm.data.cases import CaseData
 from tsfm.data.covariates import WORDS
 from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
 from tsfm.model.model import Model, flops_per_window
 from tsfm.registry import BASELINES
-from tsfm.train.run import make_data, make_model, make_task
+from tsfm.train.parts import Parts, assemble
 from tsfm.types import Problem
 
 FLAGS = ("causal", "mixes_channels", "ordered_channels", "fixed_length", "streaming")
@@ -26,11 +27,13 @@ BARS = "▁▂▃▄▅▆▇█"
 def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     """The resolved config of a run, its model, its data, and its first problem."""
     config: RunConfig = typed(compose("train", overrides, config_dir=config_dir))
-    model, task = make_model(config), make_task(config)
-    data = make_data(config, model)
-    task.check(levels=model.levels)
+    parts = assemble(config)
+    model, task, data = parts.model, parts.task, parts.data
+    task.check(levels=model.levels, answers=model.head.answers)
+    if isinstance(data, CaseData):
+        return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_cases(parts, data)])
     splits = {split: data.windows(split) for split in ("train", "val", "test")}
-    problem = task.pose(splits["train"].gather(torch.arange(1).numpy()))
+    problem = task.pose(splits["train"].gather(torch.arange(1).numpy()), torch.Generator().manual_seed(config.seed))
     layout = data.layout
     kinds = Counter(layout.roles)
     lines = [
@@ -49,6 +52,21 @@ def run(overrides: list[str], *, config_dir: str | None = None) -> str:
         picture(problem, names=layout.names if layout.covariates else None, targets=len(layout.targets)),
     ]
     return "\n".join(lines)
+
+
+def of_cases(parts: Parts, data: CaseData) -> list[str]:
+    """The model of a run on labelled cases, the cases, and the first of them."""
+    splits = ", ".join(f"{split} {len(data.windows(split)):,}" for split in ("train", "val", "test"))
+    problem = parts.task.pose(data.windows("train").gather(torch.arange(1).numpy()))
+    classes = f"classes     {', '.join(data.classes)}" if data.classes else "labels      numbers"
+    return [
+        network(parts.model, channels=data.num_channels),
+        f"cases       {splits}, of at most {data.length} steps and {data.num_channels} channels",
+        classes,
+        "",
+        "the first training case",
+        picture(problem),
+    ]
 
 
 def model(path: str) -> str:

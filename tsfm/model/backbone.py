@@ -21,6 +21,8 @@ class Backbone(nn.Module):
     ordered_channels: bool = False  # the order of the channels matters; else permuting them permutes the answer
     fixed_length: bool = False  # works for the number of patches it was built with only
     streaming: bool = False  # has start() and step(): one token in, one out, constant memory
+    whole_window: bool = False  # takes the window of a channel as one token
+    layout: str = "(b c) p d"  # how the tokens lie in what its `blocks` give, for those who look at layers
 
     def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         raise NotImplementedError

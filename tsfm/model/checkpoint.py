@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tsfm import __version__
 from tsfm.model.model import Model
+from tsfm.registry import closest
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -31,6 +32,7 @@ class About:
     task: dict[str, Any] = field(default_factory=dict)
     trained_on: dict[str, Any] = field(default_factory=dict)  # dataset, split, windows, fingerprints
     standardize: dict[str, tuple[float, float]] = field(default_factory=dict)  # channel -> loc, scale of the data
+    labels: dict[str, Any] = field(default_factory=dict)  # {"classes": names} or {"loc":, "scale":} of the numbers
     metrics: dict[str, float] = field(default_factory=dict)
     command: str = ""
 
@@ -72,17 +74,49 @@ def _put_in_place(draft: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load(path: str | Path) -> tuple[Model, About]:
-    """Read a checkpoint directory; the model is in evaluation mode. Runs no code but ours."""
-    path = Path(path)
-    config = read_config(path)
+def weights_dir() -> Path:
+    """Where the models are that come with the package."""
+    return Path(__file__).resolve().parents[1] / "weights"
+
+
+def bundled() -> list[str]:
+    """Names of the models that come with the package."""
+    folder = weights_dir()
+    return sorted(p.parent.name for p in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The checkpoint directory that is meant: of a bundled model, of a run directory, or the directory itself."""
+    path = Path(name_or_path)
+    if str(name_or_path) in bundled():
+        return weights_dir() / str(name_or_path)
+    if (path / "model" / CONFIG).is_file():
+        return path / "model"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no model {str(name_or_path)!r}: neither a folder nor a bundled model "
+            f"({closest(str(name_or_path), bundled())})"
+        )
+    return path
+
+
+def described(path: Path, config: dict[str, Any] | None = None) -> Model:
+    """The network that a checkpoint directory describes, with random weights."""
+    config = read_config(path) if config is None else config
     try:
-        model = Model.from_spec(config["model"])
+        return Model.from_spec(config["model"])
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{path / CONFIG}, written by tsfm {config.get('tsfm', '?')}, describes no model that this tsfm can "
             f"build ({__version__}): {error}"
         ) from None
+
+
+def load(path: str | Path) -> tuple[Model, About]:
+    """Read a checkpoint directory; the model is in evaluation mode. Runs no code but ours."""
+    path = Path(path)
+    config = read_config(path)
+    model = described(path, config)
     try:
         tensors = load_file(path / WEIGHTS)
     except FileNotFoundError:
@@ -161,8 +195,9 @@ def card(model: Model, about: About) -> str:
         *(
             f"| {key.replace('_', ' ')} | {value} |"
             for key, value in trained.items()
-            if key not in ("fingerprints", "data")
+            if key not in ("fingerprints", "data", "init")
         ),
+        *([f"| begun from | {init['from']}: {init['method']} |"] if (init := trained.get("init")) else []),
         *(f"| {key} | {value:.4f} |" for key, value in about.metrics.items() if isinstance(value, float)),
     ]
     if about.command:

@@ -18,7 +18,7 @@ from tsfm.registry import HEADS
 from tsfm.types import Grid
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 
 def check_levels(levels: list[float]) -> None:
@@ -29,13 +29,15 @@ def check_levels(levels: list[float]) -> None:
 
 
 class Head(nn.Module):
-    """Base class: [B, C, P, D] -> [B, C, R, Q], quantiles in scaled units of the last R steps of the window."""
+    """Base class: [B, C, P, D] -> [B, C, R, Q], quantiles in scaled units of the last R steps of the window. A head that
+    answers for the window as a whole gives [B, M] instead and has no levels."""
 
     reads_window: ClassVar[bool]  # tokens cover the whole window; else the context alone
-    mixes_channels: ClassVar[bool] = False  # what is read of a channel depends on others; on their order too
-    levels: tuple[float, ...]
+    mixes_channels: bool = False  # what is read of a channel depends on others; on their order too
+    answers: ClassVar[str] = "steps"  # steps | window
+    levels: tuple[float, ...] = ()
 
-    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C R Q"]:
+    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Tensor:
         raise NotImplementedError
 
 
@@ -57,11 +59,13 @@ class FlattenHead(Head):
         super().__init__()
         if grid.patches is None:
             raise ValueError("the flatten head needs a fixed number of patches; use head=patch_quantiles")
+        if horizon < 1:
+            raise ValueError("the flatten head reads a horizon; set model.horizon, or use head=patch_quantiles")
         self.levels = tuple(config.levels)
         self.dropout = Dropout(config.dropout)
         self.linear = nn.Linear(grid.patches * grid.width, horizon * len(self.levels))
 
-    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C H Q"]:
+    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
         read = self.linear(self.dropout(rearrange(hidden, "b c p d -> b c (p d)")))
         return rearrange(read, "b c (h q) -> b c h q", q=len(self.levels))
 
@@ -88,5 +92,5 @@ class PatchQuantiles(Head):
             grid.width, hidden=config.hidden, outputs=grid.patch * len(self.levels), dropout=config.dropout
         )
 
-    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C T Q"]:
+    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C T Q"]:
         return rearrange(self.mlp(hidden), "b c p (s q) -> b c (p s) q", q=len(self.levels))

@@ -1,17 +1,25 @@
-"""The one model: Problem in, Answer out. B batch, C channels, T steps, P patches, D width, Q quantile levels."""
+"""The one model: Problem in, Answer out.
+
+B batch, C channels, T steps, P patches, D width, Q quantile levels.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from einops import rearrange
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
+from tsfm.model.scalers import State
 from tsfm.registry import BACKBONES, HEADS, SCALERS, closest, schema
 from tsfm.types import Answer, Grid, Problem
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
 
 
 @schema("model", "model")
@@ -19,19 +27,19 @@ from tsfm.types import Answer, Grid, Problem
 class ModelConfig:
     """The shape of a model. Which scaler, backbone and head fill it is told beside it."""
 
-    context: int = 512  # visible steps before the horizon
-    horizon: int = 96  # steps answered in one pass
+    context: int = 512  # visible steps before the horizon; the window where there is none
+    horizon: int = 96  # steps answered in one pass; 0 for tasks that have none
     channels: int | None = None  # None: any number
     width: int = 128  # features of a token; imposed by the embeddings `values` and `values_visible`
     patch: int = 16  # steps
     stride: int = 16  # steps from one patch to the next
     pad_end: bool = False  # one more patch that repeats the last step
-    embed: str = "linear"  # linear | residual | values | values_visible
+    embed: str = "linear"  # linear | residual | conv | values | values_visible
 
     def __post_init__(self):
         for name in ("context", "horizon", "width", "patch", "stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+            if getattr(self, name) < (least := int(name != "horizon")):
+                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least {least}")
         if self.stride > self.patch:
             raise ValueError(
                 f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that"
@@ -86,19 +94,48 @@ class Model(nn.Module):
         return self.head.levels
 
     def forward(self, problem: Problem) -> Answer:
+        tokens, seen, state = self._embed(problem)
+        hidden = self.backbone(tokens, seen)
+        read = self.head(hidden, seen).float()  # undoing the scale in bf16 would lose the digits
+        if self.head.answers == "steps":
+            steps = problem.values.shape[-1]
+            read = self.scaler.undo(read[..., -steps:, :], state)
+            read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
+        return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
+
+    def _embed(self, problem: Problem) -> tuple[Tensor, Tensor, State]:
+        """Tokens, which of them are seen, and the state of the scaler."""
         self._check(problem)
-        steps = problem.values.shape[-1]
-        tokenised = steps if self.head.reads_window else steps - self.config.horizon
+        tokenised = problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon)
         given, visible = problem.given()[..., :tokenised], problem.visible[..., :tokenised]
         state = self.scaler.fit(given, visible)
         if problem.marks is not None:
             state = state.kept(problem.marks)
         tokens, seen = self.patching(self.scaler.apply(given, state), visible)
-        hidden = self.backbone(tokens, seen)
-        read = self.head(hidden).float()[..., -steps:, :]  # float32: undoing the scale in bf16 loses the digits
-        read = self.scaler.undo(read, state)
-        read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
-        return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
+        return tokens, seen, state
+
+    @property
+    def num_layers(self) -> int:
+        """Places at which `layers` can look: after the embedding, after each block, at the end."""
+        return len(getattr(self.backbone, "blocks", ())) + 2
+
+    def layers(self, problem: Problem) -> tuple[list[Float[Tensor, "B C P D"]], Bool[Tensor, "B C P"]]:
+        """The tokens after the embedding, after each block and at the end of the backbone, and which are seen."""
+        tokens, seen, _ = self._embed(problem)
+        batch, channels, patches, _ = tokens.shape
+        found, hooks = [tokens], []
+
+        def keep(_: nn.Module, __: Any, out: Tensor) -> None:
+            sizes = {"b": batch, "c": channels, "p": patches}
+            found.append(rearrange(out, f"{self.backbone.layout} -> b c p d", **sizes))
+
+        try:
+            hooks += [block.register_forward_hook(keep) for block in getattr(self.backbone, "blocks", ())]
+            found.append(self.backbone(tokens, seen))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found, seen
 
     def _check(self, problem: Problem) -> None:
         windows, channels, steps = problem.values.shape

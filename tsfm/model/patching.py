@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tsfm.nn.mlp import ResidualMLP
+from tsfm.nn.stem import ConvStem
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-EMBEDS = ("linear", "residual", "values", "values_visible")
+EMBEDS = ("linear", "residual", "conv", "values", "values_visible")
 
 
 def num_patches(steps: int, *, patch: int, stride: int, pad_end: bool) -> int:
@@ -37,12 +39,16 @@ class Patching(nn.Module):
             self.project = nn.Linear(patch, width)
         elif embed == "residual":
             self.project = ResidualMLP(3 * patch, hidden=2 * width, outputs=width)
+        elif embed == "conv":
+            self.project = ConvStem(2, width=width)
 
     def forward(
         self, scaled: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
         """Tokens, and whether a token stands at or after the first visible step of its channel."""
         known = self._cut(visible)
+        if self.embed == "conv":
+            return self._convolve(scaled, visible), begun(known.any(dim=-1))
         return self._embed(self._cut(torch.where(visible, scaled, 0.0)), known), begun(known.any(dim=-1))
 
     def _cut(self, x: Tensor) -> Tensor:
@@ -52,6 +58,15 @@ class Patching(nn.Module):
         if self.pad_end:
             x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], self.stride)], dim=-1)
         return x.unfold(-1, self.patch, self.stride)
+
+    def _convolve(self, scaled: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C P D"]:
+        """Each token is the mean of the features of its steps, from the first visible step of the channel on."""
+        since = begun(visible)
+        rows = torch.stack([torch.where(visible, scaled, 0.0), visible.to(scaled.dtype)], dim=2)
+        features = self.project(rearrange(rows, "b c i t -> (b c) i t"), rearrange(since, "b c t -> (b c) t"))
+        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", b=len(scaled))).sum(dim=-1)
+        count = self._cut(since).sum(dim=-1).clamp_min(1)
+        return rearrange(patches, "b c d p -> b c p d") / count[..., None]
 
     def _embed(self, patches: Float[Tensor, "B C P S"], known: Bool[Tensor, "B C P S"]) -> Float[Tensor, "B C P D"]:
         if self.embed == "linear":
@@ -66,5 +81,5 @@ class Patching(nn.Module):
 
 
 def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:
-    """True from the first token with a visible step on; nowhere for a channel that shows nothing."""
+    """True from the first token (or step) with something visible on; nowhere for a channel that shows nothing."""
     return known.cummax(dim=-1).values

@@ -20,7 +20,7 @@ from tsfm.registry import HEADS
 from tsfm.types import Grid
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 
 @HEADS("cross_channel")
@@ -56,8 +56,8 @@ class CrossChannelHead(Head):
         self.gate = nn.Linear(inputs, inputs)
         self.mix = nn.Linear(inputs, grid.channels)
 
-    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C H Q"]:
-        read = self.flatten(hidden)
+    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
+        read = self.flatten(hidden, seen)
         padded = F.pad(read, (0, 0, self.around, self.around))
         near = rearrange(padded.unfold(2, 2 * self.around + 1, 1), "b c h q around -> b h q (c around)")
         near = near * self.gate(near).softmax(dim=-1)
@@ -103,9 +103,9 @@ class HierarchyHead(Head):
         self.up = nn.Linear(self.span + 1, config.hidden)
         self.down = nn.Linear(config.hidden, self.span)
 
-    def forward(self, hidden: Float[Tensor, "B C P D"]) -> Float[Tensor, "B C H Q"]:
-        steps = rearrange(self.steps(hidden), "b c (g s) q -> b c g q s", s=self.span)
-        means: Float[Tensor, "B C G Q 1"] = self.means(hidden).unsqueeze(-1)
+    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
+        steps = rearrange(self.steps(hidden, seen), "b c (g s) q -> b c g q s", s=self.span)
+        means: Float[Tensor, "B C G Q 1"] = self.means(hidden, seen).unsqueeze(-1)
         steps = steps + self.down(F.gelu(self.up(torch.cat([steps, means], dim=-1))))
         steps = steps - steps.mean(dim=-1, keepdim=True) + means
         return rearrange(steps, "b c g q s -> b c (g s) q")

@@ -1,8 +1,9 @@
-"""What every task does. B batch, C channels, T steps."""
+"""What every task does."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,12 +20,32 @@ class Ratio(NamedTuple):
 
 
 class Task:
-    """Poses problems and judges answers. Holds no parameters and no state."""
+    """Poses problems and judges answers. Holds no parameters and no state.
 
-    monitor: str  # the reported metric that validation watches; lower is better
+    `horizon` is the model's; `counts` the training cases of each class where the data has classes."""
 
-    def check(self, *, levels: tuple[float, ...]) -> None:
+    answers: ClassVar[str] = "steps"  # what it asks a head for: steps | window
+    monitor: ClassVar[str] = "loss"  # the reported metric that validation watches; lower is better
+
+    def __init__(self, config: Any, *, horizon: int, counts: Sequence[int] | None = None):
+        self.config, self.horizon, self.counts = config, horizon, counts
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def check(self, *, levels: tuple[float, ...], answers: str = "steps") -> None:
         """Refuse, before any training, a model whose answers this task can't judge."""
+        if answers != self.answers:
+            use = "pooled" if self.answers == "window" else "patch_quantiles"
+            asks, gives = (
+                {"steps": "every step", "window": "the window as a whole"}[kind] for kind in (self.answers, answers)
+            )
+            raise ValueError(f"task={self.name} asks about {asks}, and the head answers for {gives}; use head={use}")
+
+    def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """Vary a training batch; validation and evaluation never do."""
+        return batch
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
         raise NotImplementedError

@@ -23,7 +23,7 @@ class Learner(pl.LightningModule):
 
     def __init__(self, model: Model, task: Task, optim: OptimConfig, *, seed: int, compiled: bool = False):
         super().__init__()
-        task.check(levels=model.levels)
+        task.check(levels=model.levels, answers=model.head.answers)
         self.model, self.task, self.optim, self.seed = model, task, optim, seed
         # not a submodule: the state dict keeps the plain names
         object.__setattr__(self, "answer", torch.compile(model, dynamic=False) if compiled else model)
@@ -31,7 +31,8 @@ class Learner(pl.LightningModule):
         self.windows_seen = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        problem = self.task.pose(batch, self._generator())
+        generator = self._generator()
+        problem = self.task.pose(self.task.augment(batch, generator), generator)
         loss = self.task.loss(self.answer(problem), problem)
         if not torch.isfinite(loss):
             raise FloatingPointError(

@@ -14,12 +14,13 @@ import pytorch_lightning as pl
 import torch
 
 from tsfm.config import RunConfig, plain
+from tsfm.data.cases import CaseData
 from tsfm.data.module import WindowData
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
-from tsfm.registry import TASKS
 from tsfm.tasks.base import Task
 from tsfm.train.learner import Learner
+from tsfm.train.parts import assemble
 from tsfm.train.rundir import begin_run, cannot_write, find_run, shared_with_ranks
 from tsfm.train.trainer import keep_history, make_trainer
 
@@ -33,53 +34,21 @@ class Trained:
     model: Model
     model_dir: Path
     run_dir: Path
-    data: WindowData
+    task: Task
+    data: WindowData | CaseData
     seconds: float
     epochs: int
     validation: dict[str, float]
     about: About
 
 
-def make_data(config: RunConfig, model: Model) -> WindowData:
-    """The data set; its covariates are left out where the model could make nothing of them."""
-    mixes = model.mixes_channels
-    data = WindowData(
-        config.data, context=config.model.context, horizon=config.model.horizon, seed=config.seed, covariates=mixes
-    )
-    data.setup()
-    if data.left:
-        log.warning(
-            "backbone %s does not mix channels, so the covariates %s are left out; set backbone.mix_every to use them",
-            config.backbone.name,
-            ", ".join(data.left),
-        )
-    if data.layout.known and not model.head.reads_window:
-        log.warning(
-            "head %s reads the context alone, so what is known ahead of %s is not used; use head=patch_quantiles",
-            config.head.name,
-            ", ".join(data.layout.known),
-        )
-    return data
-
-
-def make_model(config: RunConfig) -> Model:
-    """The network with its first weights, which follow from the seed alone."""
-    torch.manual_seed(config.seed)
-    return Model(config.model, scaler=config.scaler, backbone=config.backbone, head=config.head)
-
-
-def make_task(config: RunConfig) -> Task:
-    return TASKS.build(config.task, horizon=config.model.horizon)
-
-
-def train(config: RunConfig, *, command: str = "") -> Trained:
-    """Train as configured; returns the model with the weights that validation chose."""
+def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None) -> Trained:
+    """Train as configured; returns the model with the weights that validation chose. `cases` are labelled cases in
+    memory, in place of the data set that the config names."""
     begun = time.perf_counter()
     quiet()
-    model, task = make_model(config), make_task(config)
-    data = make_data(config, model)
-    check_fit(config, data)
-    learner = Learner(model, task, config.optim, seed=config.seed, compiled=config.trainer.compile)
+    parts = assemble(config, cases)
+    model, task, data, learner = parts.model, parts.task, parts.data, parts.learner()
     run_dir, checkpoint = find_run(config)
     trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}")
     begin_run(run_dir, config, command=command)  # last of all: what is refused leaves no directory
@@ -94,12 +63,13 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
             task=plain(config.task),
             trained_on={
                 "dataset": config.data.dataset,
-                "split": config.data.split,
+                "split": getattr(config.data, "split", "official"),
                 "seed": config.seed,
                 "data": plain(data.settled),
                 "fingerprints": data.fingerprints,
             },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
+            labels=data.labels if isinstance(data, CaseData) else {},
             metrics=validation,
             command=command,
         )
@@ -112,10 +82,10 @@ def train(config: RunConfig, *, command: str = "") -> Trained:
             f"trainer.accumulate as much ({str(error).splitlines()[0]})"
         ) from None
     seconds = time.perf_counter() - begun
-    return Trained(model.eval(), model_dir, run_dir, data, seconds, trainer.current_epoch, validation, about)
+    return Trained(model.eval(), model_dir, run_dir, task, data, seconds, trainer.current_epoch, validation, about)
 
 
-def fit(trainer: pl.Trainer, learner: Learner, data: WindowData, checkpoint: Path | None) -> None:
+def fit(trainer: pl.Trainer, learner: Learner, data: WindowData | CaseData, checkpoint: Path | None) -> None:
     """Lightning's fit. It ends the process itself on Ctrl-C and on SIGTERM (as 0 in the second case): here both are
     interruptions, which the caller can tell from success."""
     if checkpoint is not None and trainer.is_global_zero:
@@ -127,24 +97,7 @@ def fit(trainer: pl.Trainer, learner: Learner, data: WindowData, checkpoint: Pat
         raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
 
 
-def check_fit(config: RunConfig, data: WindowData) -> None:
-    """Refuse, before anything is written, a run whose parts do not fit: channels, or a split without windows."""
-    name, channels = config.data.dataset, config.model.channels
-    if channels not in (None, data.num_channels):
-        beside = f" with its {len(data.layout.covariates)} covariates" if data.layout.covariates else ""
-        raise ValueError(
-            f"model.channels is {channels}, and data set {name!r} has {data.num_channels}{beside}; set model.channels "
-            "to that, or to null for any number"
-        )
-    for split, stride in (("train", None), ("val", None), (config.bench.split, config.bench.stride)):
-        if not len(data.windows(split, stride=stride)):
-            raise ValueError(
-                f"data set {name!r}: data.split={config.data.split} makes no {split} part; a run needs train, val and "
-                f"{config.bench.split}: choose another data.split or data.ratios"
-            )
-
-
-def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData) -> dict[str, float]:
+def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData) -> dict[str, float]:
     """Put the weights with the best validation score into the learner's model; returns that score. A run that ended
     before its first validation keeps its last weights, and they are validated now."""
     best, monitor = trainer.checkpoint_callbacks[0], learner.task.monitor

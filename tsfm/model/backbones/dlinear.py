@@ -35,6 +35,7 @@ class DLinear(Backbone):
                 raise ValueError(f"backbone.kernel is {self.kernel}; a centred moving average needs an odd length")
 
     fixed_length = True
+    whole_window = True
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()

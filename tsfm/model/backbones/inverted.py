@@ -39,6 +39,8 @@ class Inverted(Backbone):
 
     mixes_channels = True
     fixed_length = True
+    whole_window = True
+    layout = "(b p) c d"
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()

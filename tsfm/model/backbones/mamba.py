@@ -86,6 +86,7 @@ class Mamba(Backbone):
         self.mixing = ChannelMixing(config, depth=config.depth, width=grid.width)
         self.mixes_channels = self.mixing.any or config.over == "variates"
         self.ordered_channels = config.over == "variates"
+        self.layout = "(b p) c d" if self.ordered_channels else "(b c) p d"
         self.causal = self.streaming = config.over == "time" and not config.bidirectional
         self.blocks = nn.ModuleList(Block(config, width=grid.width) for _ in range(config.depth))
         # S-Mamba ends on a norm though it has one after each block; a stack of norms before each needs it

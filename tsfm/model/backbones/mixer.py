@@ -55,6 +55,8 @@ class Mixer(Backbone):
                     f"backbone.max_patches is {self.max_patches}; it counts patches, and 0 means as many as the model's"
                 )
 
+    layout = "p (b c) d"
+
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()
         most = config.max_patches or grid.patches

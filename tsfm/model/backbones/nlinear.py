@@ -27,6 +27,7 @@ class NLinear(Backbone):
         pass
 
     fixed_length = True
+    whole_window = True
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()

@@ -1,0 +1,106 @@
+"""One answer for the whole window: tokens pooled over time and channels, then a linear map.
+
+B batch, C channels, P patches, D width, F features after pooling, M outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tsfm.model.heads import Head
+from tsfm.nn.dropout import Dropout
+from tsfm.registry import HEADS, closest
+from tsfm.types import Grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+POOLS = ("mean", "max", "mean_max", "last", "attention")
+ACROSS = ("mean", "concat")
+
+
+class FeatureNorm(nn.BatchNorm1d):
+    """BatchNorm that takes its running statistics where a training batch holds a single case."""
+
+    def forward(self, input: Float[Tensor, "B F"]) -> Float[Tensor, "B F"]:
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(input)
+
+
+@HEADS("pooled")
+class PooledHead(Head):
+    """Class logits, or numbers, of a window. Only seen tokens are pooled, so padding does not count, and of the
+    channels only those that show anything. BatchNorm before the linear map puts features of different size on one
+    footing (MOMENT's and TSPulse's heads do without; FCN, arXiv:1611.06455, pools what is normalised)."""
+
+    @dataclass
+    class Config:
+        outputs: int = 2  # classes, or numbers; a run on labelled cases sets it to what they have
+        pool: str = "mean"  # over tokens: mean | max | mean_max | last | attention
+        channels: str = "mean"  # mean | concat, which needs model.channels
+        batch_norm: bool = True
+        dropout: float = 0.0
+
+        def __post_init__(self):
+            if self.outputs < 1:
+                raise ValueError(f"head.outputs is {self.outputs}; it is the number of classes, or 1 for a number")
+            if self.pool not in POOLS:
+                raise ValueError(f"head.pool is {self.pool!r}; {closest(self.pool, list(POOLS))}")
+            if self.channels not in ACROSS:
+                raise ValueError(f"head.channels is {self.channels!r}; {closest(self.channels, list(ACROSS))}")
+
+    reads_window = True
+    mixes_channels = True
+    answers = "window"
+
+    def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        super().__init__()
+        if config.channels == "concat" and grid.channels is None:
+            raise ValueError("head.channels=concat needs a fixed number of channels; set model.channels")
+        self.pool, self.concat = config.pool, config.channels == "concat"
+        features = grid.width * (2 if config.pool == "mean_max" else 1) * ((grid.channels or 1) if self.concat else 1)
+        self.scores = nn.Linear(grid.width, 1) if config.pool == "attention" else None
+        self.norm = FeatureNorm(features) if config.batch_norm else nn.Identity()
+        self.dropout = Dropout(config.dropout)
+        self.linear = nn.Linear(features, config.outputs)
+
+    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B M"]:
+        return self.linear(self.dropout(self.norm(self.features(hidden, seen))))
+
+    def features(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B F"]:
+        weights = self.scores(hidden)[..., 0] if self.scores is not None else None
+        pooled = pool_tokens(hidden, seen, how=self.pool, scores=weights)
+        if self.concat:
+            return rearrange(pooled, "b c f -> b (c f)")
+        shown = seen.any(dim=-1)[..., None].to(pooled.dtype)
+        return (pooled * shown).sum(dim=1) / shown.sum(dim=1).clamp_min(1)
+
+
+def pool_tokens(
+    hidden: Float[Tensor, "B C P D"],
+    seen: Bool[Tensor, "B C P"],
+    *,
+    how: str,
+    scores: Float[Tensor, "B C P"] | None = None,
+) -> Float[Tensor, "B C F"]:
+    """The seen tokens of each channel as one vector; zeros for a channel that shows nothing. `attention` weighs them by
+    the softmax of `scores`."""
+    mask, some = seen[..., None], seen.any(dim=-1)[..., None]
+    if how == "attention":
+        assert scores is not None
+        weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(dim=-1)
+        return torch.where(some, (hidden * weights[..., None]).sum(dim=2), 0.0)
+    if how == "last":
+        return torch.where(some, hidden[:, :, -1], 0.0)  # the newest token is seen wherever one is
+    mean = torch.where(mask, hidden, 0.0).sum(dim=2) / mask.sum(dim=2).clamp_min(1)
+    if how == "mean":
+        return mean
+    most = torch.where(some, hidden.masked_fill(~mask, torch.finfo(hidden.dtype).min).amax(dim=2), 0.0)
+    return most if how == "max" else torch.cat([mean, most], dim=-1)

@@ -1,0 +1,83 @@
+"""Classification: show the whole window, ask for its class. B batch, M classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tsfm.registry import TASKS, closest
+from tsfm.tasks.base import Ratio
+from tsfm.tasks.labels import LabelConfig, LabelTask
+from tsfm.types import Answer, Batch, Problem
+
+WEIGHTS = ("none", "balanced")
+
+
+@TASKS("classify")
+class Classify(LabelTask):
+    """Cross entropy of the logits; the label is the number of the class, or in training a mix of two."""
+
+    @dataclass
+    class Config(LabelConfig):
+        weights: str = "none"  # none | balanced: each class counts alike, whatever its number of training cases
+        smoothing: float = 0.0  # label smoothing (arXiv:1512.00567, section 7)
+        mixup: float = 0.0  # alpha of the beta distribution of mixup's shares (arXiv:1710.09412); 0: none
+
+        def __post_init__(self):
+            super().__post_init__()
+            if self.weights not in WEIGHTS:
+                raise ValueError(f"task.weights is {self.weights!r}; {closest(self.weights, list(WEIGHTS))}")
+            if not 0 <= self.smoothing < 1 or self.mixup < 0:
+                raise ValueError(
+                    f"task.smoothing is {self.smoothing} and mixup {self.mixup}; expected a share in [0, 1), and at "
+                    "least 0"
+                )
+
+    config: Config
+
+    def __init__(self, config: Config, *, horizon: int, counts: Sequence[int] | None = None):
+        super().__init__(config, horizon=horizon, counts=counts)
+        self.weight: Tensor | None = None
+        if config.weights == "balanced":
+            if counts is None:
+                raise ValueError("task.weights=balanced needs to know the training cases of each class; use data=cases")
+            number = torch.tensor(counts, dtype=torch.float32)
+            self.weight = number.sum() / (len(number) * number.clamp_min(1))
+
+    def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        batch = super().augment(batch, generator)
+        if not self.config.mixup or batch.label is None or self.counts is None:
+            return batch
+        device, num = batch.values.device, len(batch.values)
+        alpha = torch.full((num, 2), self.config.mixup, device=device)
+        drawn = torch._standard_gamma(alpha, generator=generator).clamp_min(1e-8)
+        share = drawn.max(dim=-1).values / drawn.sum(dim=-1)
+        other = torch.randperm(num, generator=generator, device=device)
+        label = F.one_hot(batch.label, len(self.counts)).float()
+        keep = share[:, None, None]
+        return Batch(
+            values=keep * batch.values + (1 - keep) * batch.values[other],
+            observed=batch.observed & batch.observed[other],
+            label=share[:, None] * label + (1 - share[:, None]) * label[other],
+        )
+
+    def loss(self, answer: Answer, problem: Problem) -> Tensor:
+        return self._entropy(answer, problem, smoothing=self.config.smoothing).mean()
+
+    def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
+        """The loss without smoothing, and the accuracy."""
+        assert problem.label is not None
+        count = torch.tensor(len(answer.read), device=answer.read.device)
+        right = answer.read.argmax(dim=-1) == problem.label
+        return {
+            "loss": Ratio(self._entropy(answer, problem).double().sum(), count),
+            "accuracy": Ratio(right.double().sum(), count),
+        }
+
+    def _entropy(self, answer: Answer, problem: Problem, *, smoothing: float = 0.0) -> Tensor:
+        weight = None if self.weight is None else self.weight.to(answer.read.device)
+        return F.cross_entropy(answer.read, problem.label, weight=weight, label_smoothing=smoothing, reduction="none")

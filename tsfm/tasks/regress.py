@@ -1,0 +1,50 @@
+"""Extrinsic regression: show the whole window, ask for a number that belongs to it. B batch, M = 1 output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tsfm.registry import TASKS, closest
+from tsfm.tasks.base import Ratio
+from tsfm.tasks.labels import LabelConfig, LabelTask
+from tsfm.types import Answer, Problem
+
+ERRORS = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+
+
+@TASKS("regress")
+class Regress(LabelTask):
+    """The label is a number, standardised over the training cases; the loss and its report are in those units."""
+
+    @dataclass
+    class Config(LabelConfig):
+        loss: str = "mse"  # mse | mae | huber
+
+        def __post_init__(self):
+            super().__post_init__()
+            if self.loss not in ERRORS:
+                raise ValueError(f"task.loss is {self.loss!r}; {closest(self.loss, list(ERRORS))}")
+
+    config: Config
+
+    def loss(self, answer: Answer, problem: Problem) -> Tensor:
+        return self._errors(answer, problem).mean()
+
+    def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
+        """The loss, and the mean squared error."""
+        count = torch.tensor(len(answer.read), device=answer.read.device)
+        squares = (answer.read[:, 0] - problem.label).double().square()
+        return {
+            "loss": Ratio(self._errors(answer, problem).double().sum(), count),
+            "mse": Ratio(squares.sum(), count),
+        }
+
+    def _errors(self, answer: Answer, problem: Problem) -> Tensor:
+        if answer.read.shape[-1] != 1:
+            raise ValueError(f"task=regress asks for one number, the head gives {answer.read.shape[-1]}; use head.outputs=1")
+        assert problem.label is not None
+        return ERRORS[self.config.loss](answer.read[:, 0], problem.label.to(answer.read.dtype), reduction="none")

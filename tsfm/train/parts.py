@@ -1,0 +1,135 @@
+"""What a run is made of, from its config: data, network and task, and whether they fit."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+
+from tsfm.config import RunConfig
+from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.module import WindowData
+from tsfm.model.model import Model
+from tsfm.registry import BACKBONES, HEADS, TASKS
+from tsfm.tasks.base import Task
+from tsfm.train.learner import Learner
+
+log = logging.getLogger("tsfm")
+
+
+@dataclass
+class Parts:
+    """`config` is the one asked for, completed by what the data decides."""
+
+    config: RunConfig
+    data: WindowData | CaseData
+    model: Model
+    task: Task
+
+    def learner(self) -> Learner:
+        config = self.config
+        return Learner(self.model, self.task, config.optim, seed=config.seed, compiled=config.trainer.compile)
+
+
+def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
+    """The parts of a run, checked against each other; nothing is written. `data` gives cases from memory."""
+    if isinstance(config.data, CasesConfig):
+        data = data or CaseData(config.data, seed=config.seed)
+        data.setup()
+        config = settle(config, data)
+        counts = list(data.counts) if data.classes else None
+        check_kind(config, regresses=data.regresses)
+        model = make_model(config)
+        return Parts(config, data, model, make_task(config, counts=counts))
+    check_kind(config, regresses=None)
+    model, task = make_model(config), make_task(config)
+    windows = make_data(config, model)
+    check_fit(config, windows)
+    return Parts(config, windows, model, task)
+
+
+def settle(config: RunConfig, data: CaseData) -> RunConfig:
+    """The config with what labelled cases decide: the window is a case, and the head answers for its classes."""
+    whole = BACKBONES.entry(config.backbone.name).part.whole_window
+    concat = getattr(config.head, "channels", "mean") == "concat"
+    shape: dict[str, Any] = {"context": data.length, "horizon": 0}
+    if whole:
+        shape |= {"patch": data.length, "stride": data.length}
+    elif config.model.patch > data.length:
+        shape |= {"patch": data.length, "stride": min(config.model.stride, data.length)}
+        log.info("model.patch is %d, the length of the cases", data.length)
+    if concat or config.model.channels is not None:
+        shape |= {"channels": data.num_channels}
+    head = config.head
+    if any(field.name == "outputs" for field in fields(head)):
+        head = replace(head, outputs=data.outputs)
+    return replace(config, model=replace(config.model, **shape), head=head)
+
+
+def check_kind(config: RunConfig, *, regresses: bool | None) -> None:
+    """Labelled cases and tasks about labels belong together."""
+    answers, asks = HEADS.entry(config.head.name).part.answers, TASKS.entry(config.task.name).part.answers
+    if regresses is None:
+        if asks == "window":
+            raise ValueError(
+                f"task={config.task.name} learns labels, and data set {config.data.dataset!r} is read as series "
+                "without any; use data=cases"
+            )
+        return
+    name = config.data.dataset
+    if asks != "window":
+        raise ValueError(f"data set {name!r} holds labelled cases; use task={'regress' if regresses else 'classify'}")
+    if answers == "window" and regresses != (config.task.name == "regress"):
+        kind, use = ("numbers", "regress") if regresses else ("classes", "classify")
+        raise ValueError(f"the labels of data set {name!r} are {kind}; use task={use}")
+
+
+def make_data(config: RunConfig, model: Model) -> WindowData:
+    """The data set; its covariates are left out where the model could make nothing of them."""
+    mixes = model.mixes_channels
+    data = WindowData(
+        config.data, context=config.model.context, horizon=config.model.horizon, seed=config.seed, covariates=mixes
+    )
+    data.setup()
+    if data.left:
+        log.warning(
+            "backbone %s does not mix channels, so the covariates %s are left out; set backbone.mix_every to use them",
+            config.backbone.name,
+            ", ".join(data.left),
+        )
+    if data.layout.known and not model.head.reads_window:
+        log.warning(
+            "head %s reads the context alone, so what is known ahead of %s is not used; use head=patch_quantiles",
+            config.head.name,
+            ", ".join(data.layout.known),
+        )
+    return data
+
+
+def make_model(config: RunConfig) -> Model:
+    """The network with its first weights, which follow from the seed alone."""
+    torch.manual_seed(config.seed)
+    return Model(config.model, scaler=config.scaler, backbone=config.backbone, head=config.head)
+
+
+def make_task(config: RunConfig, *, counts: list[int] | None = None) -> Task:
+    return TASKS.build(config.task, horizon=config.model.horizon, counts=counts)
+
+
+def check_fit(config: RunConfig, data: WindowData) -> None:
+    """Refuse, before anything is written, a run whose parts do not fit: channels, or a split without windows."""
+    name, channels = config.data.dataset, config.model.channels
+    if channels not in (None, data.num_channels):
+        beside = f" with its {len(data.layout.covariates)} covariates" if data.layout.covariates else ""
+        raise ValueError(
+            f"model.channels is {channels}, and data set {name!r} has {data.num_channels}{beside}; set model.channels "
+            "to that, or to null for any number"
+        )
+    for split, stride in (("train", None), ("val", None), (config.bench.split, getattr(config.bench, "stride", None))):
+        if not len(data.windows(split, stride=stride)):
+            raise ValueError(
+                f"data set {name!r}: data.split={config.data.split} makes no {split} part; a run needs train, val and "
+                f"{config.bench.split}: choose another data.split or data.ratios"
+            )
