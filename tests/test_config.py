@@ -94,7 +94,7 @@ def test_a_published_experiment_is_a_claim_with_a_source(name: str) -> None:
 def test_every_experiment_describes_a_model_and_a_task_that_fit(name: str) -> None:
     config = run(f"experiment={name}", DATASET)
     model = Model(config.model, scaler=config.scaler, backbone=config.backbone, head=config.head)
-    TASKS.build(config.task, horizon=config.model.horizon).check(levels=model.levels)
+    TASKS.build(config.task, horizon=config.model.horizon).check(levels=model.levels, answers=model.head.answers)
     assert Model.from_spec(model.spec()).num_parameters() == model.num_parameters()
 
 
@@ -254,3 +254,35 @@ def test_discovering_twice_changes_nothing() -> None:
     before = [registry.names() for registry in (*REGISTRIES, BASELINES)]
     discover_all()
     assert [registry.names() for registry in (*REGISTRIES, BASELINES)] == before
+
+
+def test_what_is_put_beneath_stands_above_the_defaults_and_below_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nmodel: {width: 48}\n")
+    beneath = {"defaults": [{"override /backbone": "mixer"}], "model": {"width": 24, "patch": 8, "stride": 8}}
+
+    def found(*words: str) -> RunConfig:
+        return typed(compose("train", list(words), config_dir=str(tmp_path), beneath=beneath))
+
+    plainly = found()
+    assert (plainly.backbone.name, plainly.model.width, plainly.model.patch) == ("mixer", 24, 8)
+    assert plainly.data == run().data
+    assert found("experiment=mine").model.width == 48
+    assert found("experiment=mine", "model.width=12").model.width == 12
+    assert found("backbone=dlinear").backbone.name == "dlinear"
+    assert run().model == typed(compose("train")).model  # and nothing of it stays
+    with pytest.raises(ConfigError, match=r"model\.widht is not a setting; did you mean 'width'"):
+        found("model.widht=3")
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("init.form=x", r"init\.form is not a setting; did you mean 'from'\? known: freeze, from"),
+        ("init.lora.rnak=8", r"init\.lora\.rnak is not a setting; did you mean 'rank'\?"),
+        ("inti.from=x", r"inti is not a setting; did you mean 'init'\?"),
+    ],
+)
+def test_a_typo_in_init_is_named_though_it_is_a_dict(word: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        run(word)

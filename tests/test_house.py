@@ -18,7 +18,7 @@ from tsfm.registry import BACKBONES
 HOUSE = ROOT / "tsfm"
 FLOORS = {
     5: ("cli",),
-    4: ("bench",),
+    4: ("bench", "estimators"),
     3: ("train", "infer"),
     2: ("model", "data", "tasks", "config"),
     1: ("nn", "metrics", "types", "registry"),

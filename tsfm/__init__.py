@@ -10,12 +10,21 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from tsfm.infer.load import load as load
+    from tsfm.estimators.classifier import Classifier as Classifier
+    from tsfm.estimators.classifier import Regressor as Regressor
+    from tsfm.estimators.detector import Detector as Detector
+    from tsfm.estimators.face import load as load
     from tsfm.types import Batch as Batch
 
 # torch takes a second to import, so a face fetches what it shows only when it is looked at
-_WHERE = {"load": "tsfm.infer.load", "Batch": "tsfm.types"}
-__all__ = ["Batch", "__version__", "load"]
+_WHERE = {
+    "Batch": "tsfm.types",
+    "Classifier": "tsfm.estimators.classifier",
+    "Detector": "tsfm.estimators.detector",
+    "Regressor": "tsfm.estimators.classifier",
+    "load": "tsfm.estimators.face",
+}
+__all__ = ["Batch", "Classifier", "Detector", "Regressor", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -78,7 +78,31 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--holdout", action="store_true",
                      help="hide the last HORIZON steps, forecast them, print MASE beside seasonal naive")  # fmt: skip
     _columns(sub)
+
+    sub = _model_verb(verb("impute", "fill the missing values of the series of a file", run_verb))
+    sub.add_argument("--levels", type=float, nargs="+", dest="quantile_levels", help="quantile levels to tell beside")
+    sub.add_argument("--fill-gaps", action="store_true", help="add rows for the stamps that the file jumps over")
+    sub = _model_verb(verb("detect", "score every row of a file, and flag the strangest", run_verb))
+    sub.add_argument("--level", type=float, default=0.99, help="share of clean rows not to be flagged (default 0.99)")
+    sub.add_argument("--calibration", default="0.3", metavar="SHARE | STEPS | FILE",
+                     help="what is clean: the first share or steps of each item, or a file (default 0.3)")  # fmt: skip
+    sub.add_argument("--score", choices=["pinball", "residual", "tail"], help="(default: as trained, else pinball)")
+    sub.add_argument("--plot", help="draw the first series and their scores into this PNG")
+    sub = _model_verb(verb("embed", "turn every series of a file into a vector", run_verb))
+    sub.add_argument("--pool", default="mean", choices=["mean", "last", "max"], help="over time (default mean)")
+    sub.add_argument("--layer", type=int, default=-1, help="0: the embedding; -1 (default): the end of the backbone")
+    _model_verb(verb("classify", "tell the class, or the number, of every series of a file", run_verb))
     return top
+
+
+def _model_verb(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What the verbs of a trained model have in common."""
+    sub.add_argument("source", help="CSV or Parquet file, long (one row per item and time) or of one series")
+    sub.add_argument("--model", required=True, help="model directory or name")
+    sub.add_argument("--target", action="append", help="value column; repeat for several (default: target)")
+    sub.add_argument("--out", help="write the table here, .csv or .parquet (default: print the first rows)")
+    _columns(sub)
+    return sub
 
 
 def _columns(sub: argparse.ArgumentParser) -> None:
@@ -125,18 +149,22 @@ def run_eval(args: argparse.Namespace) -> int:
 def _configured(verb: str, args: argparse.Namespace) -> int:
     from tsfm.bench import runner
     from tsfm.config import compose, job_overrides, sweep, typed
+    from tsfm.train.init import with_checkpoint
 
     asked = ["--config-dir", args.config_dir] if args.config_dir else []
     work = runner.train_and_score if verb == "train" else runner.evaluate
 
-    def one(config: Any) -> None:
-        words = [*asked, *(job_overrides() if args.multirun else args.overrides)]
-        announce(work(typed(config), command=f"tsfm {verb} {shlex.join(words)}"))
+    def one(overrides: list[str]) -> None:
+        if verb == "train":
+            config = with_checkpoint(overrides, config_dir=args.config_dir)
+        else:
+            config = compose(verb, overrides, config_dir=args.config_dir)
+        announce(work(typed(config), command=f"tsfm {verb} {shlex.join([*asked, *overrides])}"))
 
     if args.multirun:
-        sweep(verb, args.overrides, one, config_dir=args.config_dir)
+        sweep(verb, args.overrides, lambda _: one(job_overrides()), config_dir=args.config_dir)
     else:
-        one(compose(verb, args.overrides, config_dir=args.config_dir))
+        one(args.overrides)
     return 0
 
 
@@ -187,6 +215,14 @@ def run_forecast(args: argparse.Namespace) -> int:
             id_column=args.id_column, timestamp_column=args.timestamp_column,
         )
     )  # fmt: skip
+    return 0
+
+
+def run_verb(args: argparse.Namespace) -> int:
+    from tsfm.bench.tables import answer_file
+
+    options = {name: value for name, value in vars(args).items() if name not in ("verb", "run", "source")}
+    print(answer_file(args.verb, Path(args.source), **options))
     return 0
 
 

@@ -44,6 +44,18 @@ class Expect:
     source: str = ""
 
 
+def first_weights() -> dict[str, Any]:
+    """The settings of `init` and their defaults: weights from a seed, all of them trained. A dict, not a dataclass:
+    `from` can't be the name of a field. tsfm.train.init checks the values and says what they mean."""
+    return {
+        "from": None,  # a model directory, a run directory, or the name of a bundled model
+        "freeze": [],  # parts that are not trained: beginnings of the names of parameters, or all_but_head
+        "reset": [],  # parts that begin anew
+        "lora": {"rank": None, "alpha": None, "targets": None, "dropout": 0.0},
+        "layer_decay": None,  # factor of the learning rate from each depth to the one below; of the head it is 1
+    }
+
+
 # Optional[...] in these classes, not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
 @dataclass
 class RunConfig:
@@ -58,6 +70,7 @@ class RunConfig:
     optim: Any = "???"
     trainer: Any = "???"
     bench: Any = "???"
+    init: dict[str, Any] = field(default_factory=first_weights)
     name: str = "run"  # names the folder below run_root
     seed: int = 0
     run_root: str = "runs"
@@ -103,20 +116,37 @@ def conf_dir() -> Path:
     raise FileNotFoundError(f"no conf folder beside {here}; reinstall tsfm, or run from a complete checkout")
 
 
-def compose(config_name: str, overrides: list[str] | None = None, *, config_dir: str | None = None) -> DictConfig:
-    """Hydra's composition with errors a person can act on: full key, what was found, the likely name."""
+def compose(
+    config_name: str,
+    overrides: list[str] | None = None,
+    *,
+    config_dir: str | None = None,
+    beneath: dict[str, Any] | None = None,
+) -> DictConfig:
+    """Hydra's composition with errors a person can act on: full key, what was found, the likely name. `beneath` are
+    settings that stand above the defaults, and below the experiment and the overrides."""
     discover_all()
     overrides = [*(overrides or []), *_search(config_dir)]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return hydra_compose(config_name, overrides)
+            return hydra_compose(config_name if beneath is None else _with(beneath, config_name), overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, groups=_groups(config_name))) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"a config file is not YAML: {_one_line(error)}") from None
     except (ValueError, TypeError) as error:  # Hydra's own checks of a group override
         raise ConfigError(f"{_one_line(error)}; found {' '.join(overrides)}") from None
+
+
+def _with(beneath: dict[str, Any], config_name: str) -> str:
+    """The name of a config like `config_name` that takes in `beneath` right before the experiment."""
+    body = yaml.safe_load((conf_dir() / f"{config_name}.yaml").read_text(encoding="utf-8"))
+    items, store = body["defaults"], ConfigStore.instance()
+    place = next(i for i, item in enumerate(items) if isinstance(item, dict) and "experiment" in item)
+    store.store(name="_beneath", node=beneath)
+    store.store(name=f"_{config_name}_with", node=body | {"defaults": [*items[:place], "_beneath", *items[place:]]})
+    return f"_{config_name}_with"
 
 
 def sweep(

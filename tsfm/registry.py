@@ -38,7 +38,7 @@ class Entry(Generic[Part]):
 def schema(group: str, name: str):
     """Class decorator: make a config dataclass known to Hydra as `<group>/_<name>`, found under the key `<group>`."""
 
-    def store(config: type) -> type:
+    def store(config: type[Part]) -> type[Part]:
         ConfigStore.instance().store(group=group, name=f"_{name}", node=config, package=group)
         return config
 
@@ -159,7 +159,17 @@ def _again(group: str, values: dict[str, Any]) -> Any:
 
 
 # Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.
-SCHEMAS = ("tsfm.model.model", "tsfm.data.module", "tsfm.train.optim", "tsfm.train.trainer", "tsfm.bench.protocols")
+SCHEMAS = (
+    "tsfm.model.model",
+    "tsfm.data.module",
+    "tsfm.data.cases",
+    "tsfm.train.optim",
+    "tsfm.train.trainer",
+    "tsfm.bench.protocols",
+    "tsfm.bench.cases",
+    "tsfm.bench.imputation",
+    "tsfm.bench.anomaly",
+)
 
 
 def discover_all() -> None:

@@ -66,7 +66,7 @@ CASES = [
     Case(
         "no series at all",
         "tsfm.load('run').predict([], prediction_length=3)",
-        ("there are no series to forecast; give",),
+        ("there are no series; give",),
     ),
     Case(
         "an infinity in an array",

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from sklearn.preprocessing import StandardScaler
 
 from tsfm.config import compose, options, typed
+from tsfm.data.cases import CasesConfig
 from tsfm.data.module import DataConfig, WindowData
 from tsfm.data.store import StoreWriter
 
@@ -292,10 +293,11 @@ def test_settings_check_themselves(settings, message):
 
 @pytest.mark.parametrize("name", options("data"))
 def test_every_data_config_composes(name):
-    overrides = [f"data={name}"] + (["data.dataset=somewhere"] if name == "store" else [])
+    of_any = name in ("store", "cases")
+    overrides = [f"data={name}"] + (["data.dataset=somewhere"] if of_any else [])
     config = typed(compose("eval", [*overrides, "predictor=naive"])).data
-    assert isinstance(config, DataConfig)
-    assert config.dataset == (name if name != "store" else "somewhere")
+    assert isinstance(config, CasesConfig if name == "cases" else DataConfig)
+    assert config.dataset == ("somewhere" if of_any else name)
 
 
 @needs_data

@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 import yaml
 
-from tsfm.config import RunConfig, compose, conf_dir, options, plain, typed
+from tsfm.config import RunConfig, conf_dir, options, plain, typed
 from tsfm.data.cases import CaseData
 from tsfm.data.covariates import WORDS
 from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
 from tsfm.model.model import Model, flops_per_window
 from tsfm.registry import BASELINES
+from tsfm.train.init import with_checkpoint
 from tsfm.train.parts import Parts, assemble
 from tsfm.types import Problem
 
@@ -26,7 +27,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     """The resolved config of a run, its model, its data, and its first problem."""
-    config: RunConfig = typed(compose("train", overrides, config_dir=config_dir))
+    config: RunConfig = typed(with_checkpoint(overrides, config_dir=config_dir))
     parts = assemble(config)
     model, task, data = parts.model, parts.task, parts.data
     task.check(levels=model.levels, answers=model.head.answers)
@@ -73,7 +74,8 @@ def model(path: str) -> str:
     """A checkpoint directory: its config, size and where it comes from."""
     predictor = load(path)
     about = {key: value for key, value in vars(predictor.about).items() if value}
-    about.get("trained_on", {}).pop("fingerprints", None)
+    for facts in (trained := about.get("trained_on", {}), trained.get("init", {})):
+        facts.pop("fingerprints", None)
     spec = yaml.safe_dump({"model": predictor.model.spec(), "about": about}, sort_keys=False)
     return spec + "\n" + network(predictor.model, channels=predictor.model.config.channels or 1)
 

@@ -32,7 +32,9 @@ def read_table(path: Path, *, id_column: str = "item_id") -> pd.DataFrame:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         names = {id_column, ALSO_KNOWN_AS["item_id"]} if id_column == "item_id" else {id_column}
-        return pd.read_csv(path, dtype=dict.fromkeys(names, str))  # pandas passes over names the file has not
+        # pandas passes over names the file has not; round_trip: what is written again is what was read
+        exact: dict[str, Any] = {"float_precision": "round_trip"}
+        return pd.read_csv(path, dtype=dict.fromkeys(names, str), **exact)
     except Exception as error:  # pandas and pyarrow raise many kinds
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path} can't be read as {path.suffix[1:]} ({why}); is it damaged or cut short?") from None

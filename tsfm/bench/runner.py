@@ -12,9 +12,12 @@ from typing import Any
 import torch
 import yaml
 
+from tsfm.bench.anomaly import AnomalyConfig
 from tsfm.bench.find import find_predictor
-from tsfm.bench.protocols import METRICS, WindowsConfig, score_windows
+from tsfm.bench.protocols import WindowsConfig, score_windows
+from tsfm.bench.scoring import check_claim, evaluate_other, score_trained
 from tsfm.config import EvalConfig, Expect, RunConfig, plain
+from tsfm.data.cases import CasesConfig
 from tsfm.data.catalog import resolve
 from tsfm.data.module import DataConfig, WindowData
 from tsfm.infer.load import ModelPredictor
@@ -28,14 +31,20 @@ log = logging.getLogger("tsfm")
 
 def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     """Train, score the chosen weights once on the test split, write result.json; returns what it holds."""
-    check_claims(config.expect)
+    check_claims(config.expect, config.bench)
     if (done := finished(config)) is not None:
         log.info("this run is finished; its result stands in %s", done["run_dir"])
         return done
     trained = train(config, command=command)
-    device = str(pick_device("auto", config))
-    predictor = ModelPredictor(trained.model, name=config.name, about=trained.about, device=device)
-    scores = score(predictor, trained.data, config.bench, context=config.model.context, horizon=config.model.horizon)
+    trained.model.to(pick_device("auto", config))
+    if config.task.name == "forecast":
+        assert isinstance(trained.data, WindowData)
+        device = str(next(trained.model.parameters()).device)
+        predictor = ModelPredictor(trained.model, name=config.name, about=trained.about, device=device)
+        shape = config.model
+        scores = score(predictor, trained.data, config.bench, context=shape.context, horizon=shape.horizon)
+    else:
+        scores = score_trained(trained, config.bench)
     result = record(config.name, config.data.dataset, scores, config.expect)
     result |= {
         "seed": config.seed,
@@ -84,9 +93,30 @@ def pick_device(asked: str, config: RunConfig | None = None) -> torch.device:
 def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     """Score a trained model or a baseline by the protocol."""
     begun = time.perf_counter()
-    check_claims(config.expect)
+    check_claims(config.expect, config.bench)
     if config.out is not None:
         check_folder(Path(config.out))
+    if isinstance(config.bench, WindowsConfig) and not isinstance(config.data, CasesConfig):
+        scores, fallbacks = evaluate_windows(config)
+    else:
+        scores, fallbacks = evaluate_other(config), None
+    dataset = config.bench.data if isinstance(config.bench, AnomalyConfig) else config.data.dataset
+    result = record(config.name, dataset, scores, config.expect)
+    result |= {
+        "predictor": config.predictor,
+        "seconds": round(time.perf_counter() - begun, 1),
+        "run_dir": config.out,
+    }
+    if fallbacks:
+        result["fallbacks"] = dict(fallbacks)
+    if config.out is not None:
+        kept = result | {"command": command, "environment": environment()}
+        write_whole(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
+    return result
+
+
+def evaluate_windows(config: EvalConfig) -> tuple[dict[str, Any], Any]:
+    """Forecasts over the windows of a data set; and how often a baseline had to fall back on another."""
     predictor = find_predictor(config.predictor)
     shape = predictor.model.config if isinstance(predictor, ModelPredictor) else None
     context, horizon = config.context or (shape and shape.context), config.horizon or (shape and shape.horizon)
@@ -97,18 +127,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     if isinstance(predictor, ModelPredictor):
         predictor.model.to(pick_device(config.device))
     scores = score(predictor, data, config.bench, context=context, horizon=horizon)
-    result = record(config.name, config.data.dataset, scores, config.expect)
-    result |= {
-        "predictor": config.predictor,
-        "seconds": round(time.perf_counter() - begun, 1),
-        "run_dir": config.out,
-    }
-    if fallbacks := getattr(predictor, "fallbacks", None):
-        result["fallbacks"] = dict(fallbacks)
-    if config.out is not None:
-        kept = result | {"command": command, "environment": environment()}
-        write_whole(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
-    return result
+    return scores, getattr(predictor, "fallbacks", None)
 
 
 def as_trained(config: DataConfig, predictor: Predictor) -> DataConfig:
@@ -137,11 +156,10 @@ def as_trained(config: DataConfig, predictor: Predictor) -> DataConfig:
     return replace(config, **changes)
 
 
-def check_claims(expect: list[Expect]) -> None:
+def check_claims(expect: list[Expect], bench: Any) -> None:
     """Refuse an unknown metric before an hour is spent on it."""
     for claim in expect:
-        if claim.metric not in METRICS:
-            raise ValueError(f"expect.metric is {claim.metric!r}; {closest(claim.metric, list(METRICS))}")
+        check_claim(claim.metric, bench)
 
 
 def score(

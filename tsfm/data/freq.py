@@ -25,9 +25,20 @@ from tsfm.data.steps import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
-__all__ = ["Gridded", "base", "gift_season", "infer_freq", "parse", "regular_grid", "season_length", "stamps", "where"]
+__all__ = [
+    "Gridded",
+    "base",
+    "gift_season",
+    "grid_index",
+    "infer_freq",
+    "parse",
+    "regular_grid",
+    "season_length",
+    "stamps",
+    "where",
+]
 
 MONTH_DAYS = 365.2425 / 12
 DRIFT_DAYS = 4  # a stamp this near to a calendar grid's stamp is taken for it (some sets stamp "about the start")
@@ -159,6 +170,12 @@ def regular_grid(
     grid = np.full((values.shape[1], length), np.nan, dtype=np.float32)
     grid[:, index] = values.T
     return Gridded(times[0], grid, length - len(times))
+
+
+def grid_index(timestamps, *, freq: str) -> Int[np.ndarray, " L"]:
+    """The step of each row on the grid that `regular_grid` lays, counted from the first row."""
+    times = np.asarray(timestamps, dtype="datetime64[us]")
+    return _on_grid(times, parse(freq), item="series", file=None, rows=np.arange(len(times)))
 
 
 def _on_grid(times: np.ndarray, step: Step, *, item: str, file: str | None, rows: np.ndarray) -> np.ndarray:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from tsfm.data.sampling import Plan
-from tsfm.data.windows import WindowIndex
 from tsfm.types import Batch
 
 BLOCK = 2**16  # rows whose arithmetic is done at once
+
+
+class Index(Protocol):
+    """What batches are cut from: windows of series, or whole cases."""
+
+    @property
+    def num_channels(self) -> int: ...
+    def __len__(self) -> int: ...
+    def prepare(self, indices: Any) -> Any: ...
+    def cut(self, located: Any, first: int, stop: int) -> Batch: ...
 
 
 class WindowLoader:
@@ -21,7 +30,7 @@ class WindowLoader:
 
     batch_sampler = None  # Lightning asks for it wherever there is a sampler
 
-    def __init__(self, windows: WindowIndex, plan: Plan):
+    def __init__(self, windows: Index, plan: Plan):
         self.windows, self.plan = windows, plan
         self.epoch, self.position = 0, 0
         self._resumed = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -137,7 +138,7 @@ class WindowData(pl.LightningDataModule):
 
     def train_dataloader(self) -> WindowLoader:
         config, windows, (rank, world) = self.config, self.windows("train"), self._place()
-        kwargs = {"batch_size": config.batch_size, "seed": self.seed, "rank": rank, "world": world}
+        kwargs: dict[str, Any] = {"batch_size": config.batch_size, "seed": self.seed, "rank": rank, "world": world}
         plan: Plan
         if config.sampling == "random":
             number = config.batches_per_epoch or -(-len(windows) // (config.batch_size * world))

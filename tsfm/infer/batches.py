@@ -16,19 +16,20 @@ STRETCH = 1.5  # a batch's longest series is at most this many times its shortes
 CELLS = 2**22  # values in a padded batch, 16 MiB in float32
 
 
-def as_series(series: Any) -> list[np.ndarray]:
-    """A list of [C, L] float32 arrays from one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays."""
+def as_series(series: Any, *, silent_channels: bool = False) -> list[np.ndarray]:
+    """A list of [C, L] float32 arrays from one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays. With
+    `silent_channels` it is enough that a series has an observed value in one of its channels."""
     if isinstance(series, (list, tuple)):
         parts = list(series)
     else:
         array = np.asarray(series)
         parts = list(array) if array.ndim == 3 else [array]
     if not parts:
-        raise ValueError("there are no series to forecast; give at least one array")
-    return [_checked(np.asarray(part), place=i) for i, part in enumerate(parts)]
+        raise ValueError("there are no series; give at least one array")
+    return [_checked(np.asarray(part), place=i, silent_channels=silent_channels) for i, part in enumerate(parts)]
 
 
-def _checked(array: np.ndarray, *, place: int) -> np.ndarray:
+def _checked(array: np.ndarray, *, place: int, silent_channels: bool) -> np.ndarray:
     if array.ndim not in (1, 2) or not array.size:
         raise ValueError(f"series {place} has shape {array.shape}; expected [steps] or [channels, steps], not empty")
     try:
@@ -43,7 +44,7 @@ def _checked(array: np.ndarray, *, place: int) -> np.ndarray:
             "float32; set such steps to NaN or rescale the series"
         )
     silent = np.isnan(wide).all(1)
-    if silent.any():
+    if silent.all() if silent_channels else silent.any():
         raise ValueError(f"series {place} has no observed value in channel {int(silent.argmax())}; drop or fill it")
     return wide.astype(np.float32)
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.data.freq import regular_grid, stamps
+from tsfm.data.freq import grid_index, regular_grid, stamps
 from tsfm.infer.clock import as_shown, fact, frequencies, naive_utc, on_clock, say
 from tsfm.infer.columns import Columns, check_horizon, is_number, read_numbers, read_stamps, settle
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 logger = logging.getLogger("tsfm")
 
@@ -35,6 +35,8 @@ class FrameSeries:
     past: Float[np.ndarray, "K L"]  # covariates known only so far
     known: Float[np.ndarray, "K L+H"]  # covariates known through the horizon
     stamps: pd.DatetimeIndex  # the H future steps, in the zone of the frame
+    rows: Int[np.ndarray, " L"]  # the row of the frame at each step; -1 in a gap
+    utc: bool  # whether the grid is regular in UTC rather than in local time
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,12 @@ def read_frame(
     target: str | Sequence[str] = "target",
     freq: str | None = None,
     future_df: pd.DataFrame | None = None,
+    covariates: bool = True,
 ) -> Frame:
     """A long DataFrame as series on regular grids, with the stamps to forecast; what was assumed is announced.
 
-    Numeric columns beside the target are covariates: known-future if future_df holds them too, else past-only.
+    Numeric columns beside the target are covariates: known-future if future_df holds them too, else past-only. Without
+    `covariates` no column beside the target is looked at.
     """
     horizon, notes = check_horizon(prediction_length), []
     names = {"id_column": id_column, "timestamp_column": timestamp_column}
@@ -191,7 +195,7 @@ def read_frame(
     codes, ids = _codes(columns.frame, columns.item, label="df")
     if columns.item is None:
         notes.append("df: no column 'item_id', so all rows are one series, '0'")
-    past, known = _covariates(columns, future, notes=notes)
+    past, known = _covariates(columns, future, notes=notes) if covariates else ([], [])
     wide = [read_numbers(columns.column(name), what="target", label="df") for name in columns.targets]
     wide += [read_numbers(columns.column(name), what="covariate", label="df") for name in past + known]
     table = _table(columns, codes, ids, np.column_stack(wide), label="df", notes=notes)
@@ -214,12 +218,14 @@ def read_frame(
             raise ValueError(f"df: item {say(ids[i])} has no observed value in {lost!r}; drop the item or fill it")
         steps = grid.values.shape[1]
         shown = as_shown(stamps(grid.start, name, steps + horizon)[steps:], zone, absolute=absolute, unit=unit)
-        covariates = np.full((len(known), steps + horizon), np.nan, np.float32)
-        covariates[:, :steps] = grid.values[count + len(past) :]
+        beside = np.full((len(known), steps + horizon), np.nan, np.float32)
+        beside[:, :steps] = grid.values[count + len(past) :]
         if ahead is not None:
-            covariates[:, steps:] = _future(ahead, slice(ahead_bounds[i], ahead_bounds[i + 1]), shown, ids[i]).T
+            beside[:, steps:] = _future(ahead, slice(ahead_bounds[i], ahead_bounds[i + 1]), shown, ids[i]).T
         only = grid.values[count : count + len(past)]
-        series.append(FrameSeries(ids[i], grid.values[:count], grid.start, name, only, covariates, shown))
+        rows = np.full(steps, -1)
+        rows[grid_index(times, freq=name) if grid.inserted else slice(None)] = table.row[place]
+        series.append(FrameSeries(ids[i], grid.values[:count], grid.start, name, only, beside, shown, rows, absolute))
         inserted += grid.inserted
     if ahead is not None and (beyond := int((ahead.code >= 0).sum()) - horizon * len(series)):
         notes.append(f"future_df: {beyond} rows beyond the {horizon} steps asked for are not used")

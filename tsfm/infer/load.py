@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from tsfm.infer.abilities import check_forecasts
+from tsfm.infer.classify import classify, classify_df, probabilities, regress
+from tsfm.infer.detect import detect, detect_df
+from tsfm.infer.embed import embed, embed_df
+from tsfm.infer.impute import impute, impute_df
 from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
-from tsfm.model.checkpoint import CONFIG, About
+from tsfm.model.checkpoint import About, find
+from tsfm.model.checkpoint import bundled as bundled
 from tsfm.model.checkpoint import load as load_checkpoint
+from tsfm.model.checkpoint import weights_dir as weights_dir
 from tsfm.model.model import Model
-from tsfm.registry import closest
 
 
 class ModelPredictor(Predictor):
     """Forecasts of a trained model. Horizons beyond the trained one are rolled out. Covariates are used by models that
-    mix channels: what is visible of them, no more is told."""
+    mix channels: what is visible of them, no more is told.
+
+    What else it can be asked stands in the file of each verb, whose functions are methods here."""
+
+    impute, impute_df = impute, impute_df
+    detect, detect_df = detect, detect_df
+    embed, embed_df = embed, embed_df
+    classify, probabilities, regress, classify_df = classify, probabilities, regress, classify_df
+    check_forecasts = check_forecasts
 
     def __init__(self, model: Model, *, name: str, about: About | None = None, device: str = "cpu"):
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
@@ -124,29 +138,13 @@ class ModelPredictor(Predictor):
         return np.array([known[name] for name in names], np.float64).T
 
 
-def weights_dir() -> Path:
-    return Path(__file__).resolve().parents[1] / "weights"
+Kind = TypeVar("Kind", bound=ModelPredictor)
 
 
-def bundled() -> list[str]:
-    """Names of the models that come with the package."""
-    folder = weights_dir()
-    return sorted(p.parent.name for p in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
-
-
-def load(name_or_path: str | Path, *, device: str = "cpu") -> ModelPredictor:
+def load(name_or_path: str | Path, *, device: str = "cpu", kind: type[Kind] = ModelPredictor) -> Kind:
     """A trained model, ready to forecast, from a checkpoint directory (or the run directory that holds it), or the
-    name of a bundled model. Needs no network and runs no code from the checkpoint."""
-    path = Path(name_or_path)
-    if str(name_or_path) in bundled():
-        path = weights_dir() / str(name_or_path)
-    elif (path / "model" / CONFIG).is_file():
-        path = path / "model"
-    elif not path.exists():
-        raise FileNotFoundError(
-            f"no model {str(name_or_path)!r}: neither a folder nor a bundled model "
-            f"({closest(str(name_or_path), bundled())})"
-        )
+    name of a bundled model. Needs no network and runs no code from the checkpoint. `kind` adds to what it can do."""
+    path = find(name_or_path)
     model, about = load_checkpoint(path)
     name = path.parent.name if path.name == "model" and path.parent.name else path.name
-    return ModelPredictor(model, name=name or path.resolve().name, about=about, device=device)
+    return kind(model, name=name or path.resolve().name, about=about, device=device)

@@ -76,6 +76,10 @@ class Predictor(ABC):
         Frames are asked and answered in data units: see `predict_frame`."""
         return None
 
+    def check_forecasts(self) -> None:
+        """Refuse to forecast, where this predictor was made for something else."""
+        return
+
     @abstractmethod
     def quantiles(
         self,
@@ -103,6 +107,7 @@ class Predictor(ABC):
         known: Float[np.ndarray, "B K L+R"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
         """One batch, checked: the past cut to `context_limit`; finite quantiles that rise with the level."""
+        self.check_forecasts()
         asked = self.check_levels(levels)
         if len(self.calendar) > (0 if known is None else known.shape[1]):
             raise ValueError(f"{self.name} needs the time marks {', '.join(self.calendar)} as the last rows of known")
@@ -158,6 +163,7 @@ class Predictor(ABC):
         where nobody knows them: beyond L for one known only so far. A predictor with a `calendar` must be told the
         stamp of each first step and the frequency. A predictor with `units` is asked and answers in those.
         """
+        self.check_forecasts()
         horizon = check_horizon(prediction_length)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1 series")
@@ -209,6 +215,7 @@ class Predictor(ABC):
         `quantile_levels` None gives the predictor's own; a point model then gives `predictions` alone. What was assumed
         when reading is logged and kept in `result.attrs["announcements"]`.
         """
+        self.check_forecasts()
         levels = self.check_levels(self.levels or DECILES if quantile_levels is None else quantile_levels)
         shown = () if quantile_levels is None and levels == POINT else levels
         frame = read_frame(
@@ -236,6 +243,7 @@ class Predictor(ABC):
 
         One `predict` for each season, so that items of one frequency share batches.
         """
+        self.check_forecasts()
         levels = self.check_levels(self.levels or DECILES if levels is None else levels)
         units = self.units(frame.targets)
         items, channels = [f"item {say(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]

@@ -23,6 +23,12 @@ from tsfm.registry import closest
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+USES = {  # what a model is asked that was not trained to forecast, by its task
+    "impute": "model.impute_df(df)",
+    "detect": "model.detect_df(df, level=0.99)",
+    "classify": "model.classify_df(df)",
+    "regress": "model.classify_df(df)",
+}
 
 
 @dataclass
@@ -184,14 +190,14 @@ def card(model: Model, about: About) -> str:
         "import tsfm",
         "",
         'model = tsfm.load("this/folder")',
-        f"model.predict_df(df, prediction_length={config.horizon})",
+        USES.get(about.task.get("name", ""), f"model.predict_df(df, prediction_length={config.horizon})"),
         "```",
         "",
         "| | |",
         "|---|---|",
         f"| shape | {shape} |",
         f"| parts | {parts} |",
-        f"| quantile levels | {', '.join(f'{level:g}' for level in model.levels)} |",
+        *([f"| quantile levels | {', '.join(f'{level:g}' for level in model.levels)} |"] if model.levels else []),
         *(
             f"| {key.replace('_', ' ')} | {value} |"
             for key, value in trained.items()

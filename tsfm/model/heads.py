@@ -29,8 +29,8 @@ def check_levels(levels: list[float]) -> None:
 
 
 class Head(nn.Module):
-    """Base class: [B, C, P, D] -> [B, C, R, Q], quantiles in scaled units of the last R steps of the window. A head that
-    answers for the window as a whole gives [B, M] instead and has no levels."""
+    """Base class: [B, C, P, D] -> [B, C, R, Q], quantiles in scaled units of the last R steps of the window. A head
+    that answers for the window as a whole gives [B, M] instead and has no levels."""
 
     reads_window: ClassVar[bool]  # tokens cover the whole window; else the context alone
     mixes_channels: bool = False  # what is read of a channel depends on others; on their order too

@@ -1,9 +1,10 @@
 """Convolutions over steps before they are gathered into tokens. N rows (batch and channels together), I inputs of a
 step, D width, T steps.
 
-Three lengths of filters side by side, then two separable dilated convolutions: the network of LITE (Ismail-Fawaz et
-al. 2023, "LITE: Light Inception with boosTing tEchniques for Time Series Classification", section 3) without its fixed
-filters, which reaches InceptionTime's accuracy with a fortieth of its weights.
+Three lengths of filters side by side, then two dilated convolutions. It follows LITE (Ismail-Fawaz et al. 2023, "LITE:
+Light Inception with boosTing tEchniques for Time Series Classification", section 3), which reaches InceptionTime's
+accuracy with a fortieth of its weights. Departures: no fixed filters, and dense convolutions of few taps that reach as
+far as its separable ones of many, since depthwise convolutions take three times as long on a CPU.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 KERNELS = (41, 21, 11)  # steps; odd, so that a filter is centred
-SEPARABLE = ((21, 2), (11, 4))  # steps and dilation
+DILATED = ((7, 6), (5, 8))  # taps, and steps from one to the next
 
 
 class StepNorm(nn.BatchNorm1d):
@@ -29,7 +30,9 @@ class StepNorm(nn.BatchNorm1d):
             return super().forward(input)
         rows = input.transpose(1, 2)[begun[:, 0]]
         if len(rows) < 2:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
         out = torch.zeros_like(input).transpose(1, 2)
         out[begun[:, 0]] = super().forward(rows)
         return out.transpose(1, 2)
@@ -41,29 +44,22 @@ class ConvStem(nn.Module):
 
     def __init__(self, inputs: int, *, width: int):
         super().__init__()
-        filters = max(1, width // 2)
-        self.first = nn.ModuleList(
-            nn.Conv1d(inputs, filters, size, padding=size // 2, bias=False) for size in KERNELS
-        )
-        self.norms = nn.ModuleList([StepNorm(len(KERNELS) * filters), *(StepNorm(width) for _ in SEPARABLE)])
-        self.depth, self.point = nn.ModuleList(), nn.ModuleList()
-        channels = len(KERNELS) * filters
-        for size, dilation in SEPARABLE:
-            reach = (size // 2) * dilation
-            self.depth.append(
-                nn.Conv1d(channels, channels, size, padding=reach, dilation=dilation, groups=channels, bias=False)
-            )
-            self.point.append(nn.Conv1d(channels, width, 1, bias=False))
-            channels = width
+        filters = max(1, width // len(KERNELS))
+        self.first = nn.ModuleList(nn.Conv1d(inputs, filters, size, padding=size // 2, bias=False) for size in KERNELS)
+        self.norms = nn.ModuleList([StepNorm(len(KERNELS) * filters), *(StepNorm(width) for _ in DILATED)])
+        self.rest = nn.ModuleList()
+        for place, (taps, dilation) in enumerate(DILATED):
+            inputs, reach = width if place else len(KERNELS) * filters, taps // 2 * dilation
+            self.rest.append(nn.Conv1d(inputs, width, taps, padding=reach, dilation=dilation, bias=False))
 
     def forward(self, x: Float[Tensor, "N I T"], begun: Bool[Tensor, "N T"]) -> Float[Tensor, "N D T"]:
         whole = not torch.compiler.is_compiling() and bool(begun.all())  # a mask costs more than the look at it
         mask = None if whole else begun[:, None]
-        y = self._rest(torch.cat([conv(x) for conv in self.first], dim=1), 0, mask)
-        for place, (depth, point) in enumerate(zip(self.depth, self.point, strict=True)):
-            y = self._rest(point(depth(y)), place + 1, mask)
+        y = self._activate(torch.cat([conv(x) for conv in self.first], dim=1), 0, mask)
+        for place, conv in enumerate(self.rest):
+            y = self._activate(conv(y), place + 1, mask)
         return y
 
-    def _rest(self, y: Tensor, place: int, mask: Bool[Tensor, "N 1 T"] | None) -> Tensor:
+    def _activate(self, y: Tensor, place: int, mask: Bool[Tensor, "N 1 T"] | None) -> Tensor:
         y = F.relu(self.norms[place](y, mask))
         return y if mask is None else torch.where(mask, y, 0.0)

@@ -29,5 +29,7 @@ class Forecast(StepTask):
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
         steps = torch.arange(batch.values.shape[-1], device=batch.values.device)
         tail = (steps >= batch.values.shape[-1] - self.horizon).expand_as(batch.observed)
-        shown = (batch.observed & ~tail).any(dim=-1, keepdim=True)  # nobody can answer from a context that shows nothing
+        shown = (batch.observed & ~tail).any(
+            dim=-1, keepdim=True
+        )  # nobody can answer from a context that shows nothing
         return hide(batch, tail, wanted=shown)

@@ -23,7 +23,12 @@ def points(shape: torch.Size, rate: Float[Tensor, " B"], generator: torch.Genera
 
 
 def blocks(
-    shape: torch.Size, rate: Float[Tensor, " B"], generator: torch.Generator | None, *, length: int, aligned: bool = True
+    shape: torch.Size,
+    rate: Float[Tensor, " B"],
+    generator: torch.Generator | None,
+    *,
+    length: int,
+    aligned: bool = True,
 ) -> Bool[Tensor, "B C T"]:
     """Blocks of `length` steps, `rate` of them, rounded, in each channel. Aligned blocks end where the window ends,
     as patches do; else each window's grid is shifted by a random number of steps."""
@@ -40,7 +45,12 @@ def blocks(
 
 
 def hybrid(
-    shape: torch.Size, rate: Float[Tensor, " B"], generator: torch.Generator | None, *, length: int, aligned: bool = True
+    shape: torch.Size,
+    rate: Float[Tensor, " B"],
+    generator: torch.Generator | None,
+    *,
+    length: int,
+    aligned: bool = True,
 ) -> Bool[Tensor, "B C T"]:
     """Blocks and points together: half of the hidden steps lie in whole blocks, the others are single steps drawn from
     what is left, so that a channel hides the same number of steps in every window of a rate (as TSPulse's evaluation

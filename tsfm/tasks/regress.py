@@ -45,6 +45,8 @@ class Regress(LabelTask):
 
     def _errors(self, answer: Answer, problem: Problem) -> Tensor:
         if answer.read.shape[-1] != 1:
-            raise ValueError(f"task=regress asks for one number, the head gives {answer.read.shape[-1]}; use head.outputs=1")
+            raise ValueError(
+                f"task=regress asks for one number, the head gives {answer.read.shape[-1]}; use head.outputs=1"
+            )
         assert problem.label is not None
         return ERRORS[self.config.loss](answer.read[:, 0], problem.label.to(answer.read.dtype), reduction="none")

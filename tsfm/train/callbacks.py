@@ -1,4 +1,4 @@
-"""What happens around the steps: windows per second, and errors of the disk in plain words."""
+"""What happens around the steps: windows per second, averaged weights, the progress bar."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+import torch
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar, WeightAveraging
+from torch import Tensor
 
 from tsfm.train.learner import Learner
 
@@ -38,6 +40,23 @@ class Throughput(Callback):
     def _restart(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Learner)
         self.since = (time.perf_counter(), pl_module.windows_seen)
+
+
+class Averaging(WeightAveraging):
+    """The exponential mean of the weights over the steps, which is validated and saved. Where mean and weights agree
+    both stay, to the bit: what is frozen may not move by a rounding."""
+
+    def __init__(self, decay: float):
+        def mean(average: Tensor, current: Tensor, count: Tensor) -> Tensor:
+            if not current.is_floating_point():
+                return current
+            return torch.where(average == current, current, decay * average + (1 - decay) * current)
+
+        super().__init__(avg_fn=mean)
+
+    @property
+    def state_key(self) -> str:
+        return "EMAWeightAveraging"  # as the checkpoints of earlier runs call it
 
 
 class Progress(TQDMProgressBar):

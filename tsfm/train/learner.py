@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tsfm.model.model import Model
 from tsfm.tasks.base import Ratio, Task
+from tsfm.train.begin import rest_frozen
 from tsfm.train.optim import TO_AN_END, OptimConfig, make_optimizer, rate
 from tsfm.types import Answer, Batch, Problem
 
@@ -21,14 +22,25 @@ class Learner(pl.LightningModule):
 
     answer: Callable[[Problem], Answer]
 
-    def __init__(self, model: Model, task: Task, optim: OptimConfig, *, seed: int, compiled: bool = False):
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        optim: OptimConfig,
+        *,
+        seed: int,
+        compiled: bool = False,
+        layer_decay: float | None = None,
+    ):
         super().__init__()
+        self.layer_decay = layer_decay
         task.check(levels=model.levels, answers=model.head.answers)
         self.model, self.task, self.optim, self.seed = model, task, optim, seed
         # not a submodule: the state dict keeps the plain names
         object.__setattr__(self, "answer", torch.compile(model, dynamic=False) if compiled else model)
         self.reports: dict[str, Ratio] = {}
         self.windows_seen = 0
+        self.validated_at = -1  # the step of the last validation
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         generator = self._generator()
@@ -42,6 +54,9 @@ class Learner(pl.LightningModule):
         self.windows_seen += len(batch.values)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def on_train_start(self) -> None:  # an epoch that is resumed has no start
+        rest_frozen(self.model)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(self._step_seed())  # dropout
@@ -65,12 +80,13 @@ class Learner(pl.LightningModule):
             self.reports[name] = Ratio(total, count) if old is None else Ratio(old.total + total, old.count + count)
 
     def on_validation_epoch_end(self) -> None:
+        self.validated_at = self.global_step
         for name, ratio in self.reports.items():
             total, count = (self.trainer.strategy.reduce(part, reduce_op="sum") for part in ratio)
             self.log(f"val/{name}", (total / count).float(), prog_bar=name == self.task.monitor, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.optim, self.model.named_parameters())
+        optimizer = make_optimizer(self.optim, self.model.named_parameters(), layer_decay=self.layer_decay)
         steps, epoch_steps = self._steps()
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(self.optim, step=step, steps=steps, epoch_steps=epoch_steps)

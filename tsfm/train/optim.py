@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,21 +49,49 @@ class OptimConfig:
             raise ValueError(f"optim.gamma is {self.gamma}, hold {self.hold}; expected above 0, and at least 0")
 
 
-def make_optimizer(config: OptimConfig, named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
-    """The named optimiser over all trainable parameters, in two groups: with and without weight decay."""
-    trainable = [(name, p) for name, p in named if p.requires_grad]
-    matrices = [p for name, p in trainable if p.ndim >= 2 and not name.endswith("positions")]
-    rest = [p for name, p in trainable if p.ndim < 2 or name.endswith("positions")]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
-    if not groups:
+def make_optimizer(
+    config: OptimConfig, named: Iterable[tuple[str, nn.Parameter]], *, layer_decay: float | None = None
+) -> torch.optim.Optimizer:
+    """The named optimiser over all trainable parameters, in two groups: with and without weight decay. With
+    `layer_decay`, two for each depth, whose rate falls by that factor from each depth to the one below."""
+    named = list(named)
+    depth = depths([name for name, _ in named]) if layer_decay is not None else {}
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for below in sorted(set(depth.values()) or {0}):
+        for decays in (True, False):
+            groups[below, decays] = {"params": [], "weight_decay": config.weight_decay if decays else 0.0}
+            if layer_decay is not None:
+                groups[below, decays]["lr"] = config.lr * layer_decay**below
+    for name, parameter in named:
+        if parameter.requires_grad:
+            decays = parameter.ndim >= 2 and not name.endswith("positions")
+            groups[depth.get(name, 0), decays]["params"].append(parameter)
+    used = [group for group in groups.values() if group["params"]]
+    if not used:
         raise ValueError("no parameter is left to train; freeze less")
     options: dict[str, Any] = {"lr": config.lr}
     if config.name == "sgd":
         options |= {"momentum": config.beta1}
     else:
         options |= {"betas": (config.beta1, config.beta2)}
-    return OPTIMISERS[config.name](groups, **options)
+    return OPTIMISERS[config.name](used, **options)
+
+
+def depths(names: Sequence[str]) -> dict[str, int]:
+    """How far below the head each parameter of a model stands, `names` in the order of the model: the blocks of the
+    backbone by their number, what comes after them at 0 beside the head, what comes before them lowest, beside the
+    embedding (the layer-wise decay of BEiT, arXiv:2106.08254)."""
+    heights: dict[str, int | None] = {}  # None: beside the head
+    for name in names:
+        part, *rest = name.partition(".parametrizations.")[0].split(".")
+        number = next((int(word) for word in rest if word.isdigit()), None) if part == "backbone" else None
+        if number is not None:
+            heights[name] = number + 1
+        else:
+            after = part == "backbone" and any(heights.values())
+            heights[name] = None if part == "head" or after else 0
+    top = max((height for height in heights.values() if height is not None), default=-1) + 1
+    return {name: 0 if height is None else top - height for name, height in heights.items()}
 
 
 def rate(config: OptimConfig, *, step: int, steps: int, epoch_steps: int) -> float:

@@ -14,6 +14,7 @@ from tsfm.data.module import WindowData
 from tsfm.model.model import Model
 from tsfm.registry import BACKBONES, HEADS, TASKS
 from tsfm.tasks.base import Task
+from tsfm.train.begin import Begin, prepare
 from tsfm.train.learner import Learner
 
 log = logging.getLogger("tsfm")
@@ -27,10 +28,18 @@ class Parts:
     data: WindowData | CaseData
     model: Model
     task: Task
+    begin: Begin
 
     def learner(self) -> Learner:
         config = self.config
-        return Learner(self.model, self.task, config.optim, seed=config.seed, compiled=config.trainer.compile)
+        return Learner(
+            self.model,
+            self.task,
+            config.optim,
+            seed=config.seed,
+            compiled=config.trainer.compile,
+            layer_decay=self.begin.layer_decay,
+        )
 
 
 def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
@@ -42,12 +51,12 @@ def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
         counts = list(data.counts) if data.classes else None
         check_kind(config, regresses=data.regresses)
         model = make_model(config)
-        return Parts(config, data, model, make_task(config, counts=counts))
+        return Parts(config, data, model, make_task(config, counts=counts), prepare(model, config))
     check_kind(config, regresses=None)
     model, task = make_model(config), make_task(config)
     windows = make_data(config, model)
     check_fit(config, windows)
-    return Parts(config, windows, model, task)
+    return Parts(config, windows, model, task, prepare(model, config))
 
 
 def settle(config: RunConfig, data: CaseData) -> RunConfig:
@@ -127,9 +136,12 @@ def check_fit(config: RunConfig, data: WindowData) -> None:
             f"model.channels is {channels}, and data set {name!r} has {data.num_channels}{beside}; set model.channels "
             "to that, or to null for any number"
         )
-    for split, stride in (("train", None), ("val", None), (config.bench.split, getattr(config.bench, "stride", None))):
+    needed = [("train", None), (config.bench.split, getattr(config.bench, "stride", None))]
+    needed += [("val", None)] if config.trainer.keep == "best" else []
+    for split, stride in needed:
         if not len(data.windows(split, stride=stride)):
+            without = ", or keep the last weights by trainer.keep=last" if split == "val" else ""
             raise ValueError(
                 f"data set {name!r}: data.split={config.data.split} makes no {split} part; a run needs train, val and "
-                f"{config.bench.split}: choose another data.split or data.ratios"
+                f"{config.bench.split}: choose another data.split or data.ratios{without}"
             )

@@ -18,6 +18,7 @@ from tsfm.data.cases import CaseData
 from tsfm.data.module import WindowData
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
+from tsfm.nn.lora import merge_lora
 from tsfm.tasks.base import Task
 from tsfm.train.learner import Learner
 from tsfm.train.parts import assemble
@@ -50,13 +51,15 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
     parts = assemble(config, cases)
     model, task, data, learner = parts.model, parts.task, parts.data, parts.learner()
     run_dir, checkpoint = find_run(config)
-    trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}")
+    validates = len(data.windows("val")) > 0
+    trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}", validates=validates)
     begin_run(run_dir, config, command=command)  # last of all: what is refused leaves no directory
     log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
     try:
         with shared_with_ranks(run_dir):
             fit(trainer, learner, data, checkpoint)
         validation = load_best(learner, trainer, data)
+        merge_lora(model)
         if not trainer.is_global_zero:
             raise SystemExit(0)  # one process scores, saves and reports
         about = About(
@@ -67,6 +70,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
                 "seed": config.seed,
                 "data": plain(data.settled),
                 "fingerprints": data.fingerprints,
+                **({"init": parts.begin.facts} if parts.begin.facts else {}),
             },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
             labels=data.labels if isinstance(data, CaseData) else {},
@@ -99,16 +103,20 @@ def fit(trainer: pl.Trainer, learner: Learner, data: WindowData | CaseData, chec
 
 def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData) -> dict[str, float]:
     """Put the weights with the best validation score into the learner's model; returns that score. A run that ended
-    before its first validation keeps its last weights, and they are validated now."""
-    best, monitor = trainer.checkpoint_callbacks[0], learner.task.monitor
+    before its first validation keeps its last weights, and they are validated now; one that is to keep its last
+    weights needs no score, and has one where it ended on a validation."""
+    best = next((part for part in trainer.checkpoint_callbacks if getattr(part, "monitor", None)), None)
+    monitor = learner.task.monitor
     path, score = getattr(best, "best_model_path", ""), getattr(best, "best_model_score", None)
-    if not path:
+    if best is None:
+        score = trainer.callback_metrics.get(f"val/{monitor}") if learner.validated_at == trainer.global_step else None
+    elif not path:
         log.info("training ended before its first validation: the last weights are kept")
         score = trainer.validate(learner, datamodule=data, verbose=False)[0][f"val/{monitor}"]
     if score is not None and not math.isfinite(score):
         raise FloatingPointError(
-            f"the validation {monitor} is {float(score)} at its best, so no weights were kept; lower "
-            f"optim.lr (now {learner.optim.lr:g}), or look for extreme values in the data"
+            f"the validation {monitor} is {float(score)}{' at its best' if best else ''}, so no weights were kept; "
+            f"lower optim.lr (now {learner.optim.lr:g}), or look for extreme values in the data"
         )
     if path:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
@@ -121,5 +129,6 @@ def quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     hints = "does not have many workers|LeafSpec|exists and is not empty|transfer_batch_to|logging interval"
     hints += "|could not find the monitored key|Mismatch dtype between input and weight"
+    hints += "|in eval mode at the start|across ranks is zero"
     for text in hints.split("|"):
         warnings.filterwarnings("ignore", f".*{text}.*")

@@ -24,7 +24,7 @@ import torch
 import yaml
 
 from tsfm import __version__
-from tsfm.config import RunConfig, plain
+from tsfm.config import RunConfig, first_weights, plain
 
 CONFIG, RESULT = "config.yaml", "result.json"
 SHARED = "TSFM_RUN_DIR"  # set for the other processes of a run
@@ -74,7 +74,10 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a config that decides the weights."""
     kept = {key: value for key, value in config.items() if key not in LOOSE}
     if isinstance(trainer := kept.get("trainer"), dict):
+        trainer = {"keep": "best"} | trainer  # runs of 0.1.0 don't say it, nor how they began
         kept["trainer"] = {key: value for key, value in trainer.items() if key not in ("progress", "loggers")}
+    if kept:
+        kept["init"] = first_weights() | (kept.get("init") or {})
     return kept
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -14,7 +15,6 @@ import torch
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
 )
@@ -22,10 +22,13 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsfm.registry import closest, schema
-from tsfm.train.callbacks import Progress, Throughput
+from tsfm.train.callbacks import Averaging, Progress, Throughput
+
+log = logging.getLogger("tsfm")
 
 PRECISIONS = ("32", "bf16", "16")
 LOGGERS = ("csv", "tensorboard")
+KEEP = ("best", "last")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 LEAST = {"patience": 1, "val_every": 1, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
 
@@ -37,6 +40,7 @@ class TrainerConfig:
     max_epochs: int = 20
     max_steps: int = -1  # optimiser steps; -1: as many as the epochs have
     max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss
+    keep: str = "best"  # the weights that end as the model: best in validation | last, which needs no validation
     patience: Optional[int] = 5  # noqa: UP045  validations without a better score before stopping; null: never stop
     val_every: Optional[int] = None  # noqa: UP045  training batches between validations; null: once per epoch
     checkpoint_every: int = 200  # steps between checkpoints that a killed run resumes from
@@ -52,6 +56,8 @@ class TrainerConfig:
     progress: bool = True
 
     def __post_init__(self):
+        if self.keep not in KEEP:
+            raise ValueError(f"trainer.keep is {self.keep!r}; {closest(self.keep, list(KEEP))}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"trainer.precision is {self.precision!r}; {closest(self.precision, list(PRECISIONS))}")
         for logger in self.loggers:
@@ -74,8 +80,14 @@ class TrainerConfig:
             raise ValueError("trainer has no end; set max_epochs, max_steps or max_time")
 
 
-def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Trainer:
-    """A Lightning Trainer that writes below run_dir: metrics.csv, checkpoints/best.ckpt and last.ckpt."""
+def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str, validates: bool = True) -> pl.Trainer:
+    """A Lightning Trainer that writes below run_dir: metrics.csv, checkpoints/last.ckpt and, where the best weights are
+    kept, best.ckpt with the lowest `monitor`. `validates`: there is a validation part."""
+    if config.keep == "last" or not validates:
+        why = "trainer.keep=last" if config.keep == "last" else "nothing to validate on"
+        ignored = "; trainer.patience is not looked at" if config.patience is not None else ""
+        log.info("%s: the last weights are kept%s", why, ignored)
+        config = replace(config, keep="last", patience=None)
     most = max(os.cpu_count() or 1, torch.cuda.device_count())
     if config.devices > most:
         raise ValueError(f"trainer.devices is {config.devices}; this machine has at most {most}: ask for fewer")
@@ -132,7 +144,6 @@ def keep_history(trainer: pl.Trainer, file: Path, *, before: int) -> None:
 
 def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool) -> list[Callback]:
     folder = run_dir / "checkpoints"
-    best = ModelCheckpoint(folder, filename="best", monitor=monitor, save_top_k=1, enable_version_counter=False)
     last = ModelCheckpoint(
         folder,
         filename="last",
@@ -143,7 +154,7 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
     )
     callbacks: list[Callback] = [Throughput()]
     if config.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=config.ema))
+        callbacks.append(Averaging(config.ema))
     if config.patience is not None:
         # looked at where a validation ends, and a run may end before its first
         stop = EarlyStopping(monitor, patience=config.patience, check_on_train_epoch_end=False, strict=False)
@@ -152,4 +163,7 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
         callbacks.append(LearningRateMonitor("step"))
     if config.progress:
         callbacks.append(Progress())
-    return [*callbacks, best, last]
+    if config.keep == "best":
+        best = ModelCheckpoint(folder, filename="best", monitor=monitor, save_top_k=1, enable_version_counter=False)
+        callbacks.append(best)
+    return [*callbacks, last]

@@ -1,0 +1,125 @@
+"""Detector: scores per step that mean a false-alarm rate, for a model trained on the series or before."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import tsfm
+from tests.estimators.small import trained
+from tsfm import Detector
+
+FEW: dict[str, Any] = {
+    "overrides": ["model.width=16", "trainer.max_steps=90", "data.batches_per_epoch=30", "data.batch_size=32"],
+    "device": "cpu",
+}
+SPIKE = slice(300, 304)
+
+
+def series(length: int = 600, *, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.sin(np.arange(length) / 4) + 0.1 * rng.normal(size=length)
+
+
+def spoilt(values: np.ndarray) -> np.ndarray:
+    values = values.copy()
+    values[..., SPIKE] += 3
+    return values
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Detector:
+    return Detector(**FEW, level=0.95).fit(series(1200))
+
+
+def test_parameters_are_stored_as_given() -> None:
+    one = Detector("mixer", level=0.9, window=64)
+    assert vars(one) == one.get_params() == clone(one).get_params()
+    assert one.name == "detector_mixer"
+
+
+def test_what_is_strange_stands_out(fitted: Detector) -> None:
+    new = spoilt(series(seed=1))
+    scores, flags = fitted.score_samples(new), fitted.predict(new)
+    assert scores.shape == flags.shape == new.shape
+    assert scores[SPIKE].min() > 3 * np.median(scores)
+    assert flags[SPIKE].all()
+    np.testing.assert_array_equal(fitted.decision_function(new), scores - fitted.threshold_)
+    np.testing.assert_array_equal(flags, (scores > fitted.threshold_).astype(int))
+
+
+def test_clean_steps_are_flagged_as_rarely_as_the_level_says(fitted: Detector) -> None:
+    found = fitted.predict([series(1200, seed=seed) for seed in (1, 2, 3)])
+    assert 0.025 < np.mean(np.concatenate(found)) < 0.1
+
+
+def test_labels_as_sklearns_detectors_give_them(fitted: Detector) -> None:
+    new = spoilt(series(seed=1))
+    plain = fitted.predict(new)
+    flipped = pickle.loads(pickle.dumps(fitted)).set_params(sklearn_labels=True).predict(new)
+    assert set(flipped) == {-1, 1}
+    np.testing.assert_array_equal(flipped == -1, plain == 1)
+
+
+def test_a_list_is_answered_by_a_list_and_gaps_have_no_score(fitted: Detector) -> None:
+    one, two = series(seed=1), series(150, seed=2)
+    one[40:60] = np.nan
+    found = fitted.score_samples([one, two[None]])
+    assert [len(scores) for scores in found] == [600, 150]
+    np.testing.assert_array_equal(np.isnan(found[0]), np.isnan(one))
+    np.testing.assert_allclose(found[0], fitted.score_samples(one), rtol=1e-4, atol=1e-5)
+    assert not fitted.predict(one)[40:60].any()
+    assert fitted.score(one[None]).shape == (600,)
+    assert np.isfinite(fitted.score(one[None])).all()
+    assert len(fitted.predict(np.stack([two, two])[:, None])) == 2
+
+
+def test_the_threshold_is_the_quantile_of_the_held_out_scores(fitted: Detector) -> None:
+    held = fitted.score_samples(series(1200))[-240:]
+    assert np.mean(held > fitted.threshold_) <= 0.05
+    assert np.mean(held >= fitted.threshold_) >= 0.05 - 1 / 240
+
+
+def test_the_scores_are_in_units_of_the_fit(fitted: Detector) -> None:
+    """A series that is strange throughout does not set its own measure."""
+    new = series(seed=1)
+    new[100:500] += 4 * np.random.default_rng(0).normal(size=400)
+    assert fitted.predict(new)[100:500].mean() > 0.7
+
+
+def test_pickled_and_saved(fitted: Detector, tmp_path: Path) -> None:
+    new = spoilt(series(seed=1))
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.score_samples(new), fitted.score_samples(new))
+    model = tsfm.load(fitted.save(tmp_path / "model"))
+    own = model.detect(new)  # in units of this series
+    np.testing.assert_allclose(own * new.std(), fitted.score_samples(new) * fitted.unit_[0, 0], rtol=1e-3, atol=1e-4)
+
+
+def test_short_series_get_a_short_window() -> None:
+    one = Detector(**FEW, level=0.9, max_epochs=1).fit([series(100), series(60, seed=3)])
+    assert one.predictor_.model.config.context == 32
+    assert Detector(**FEW, level=0.9, max_epochs=1, window=64).fit(series()).predictor_.model.config.context == 64
+
+
+@pytest.mark.parametrize("backbone", ["mixer", "mamba", "inverted"])
+def test_other_backbones(backbone: str) -> None:
+    values = np.stack([series(300), series(300, seed=5)])
+    one = Detector(backbone, overrides=["data.batches_per_epoch=5"], max_epochs=1, level=0.9).fit(values)
+    assert one.score_samples(values).shape == (300,)
+
+
+def test_a_trained_model_is_used_as_it_is_or_adapted() -> None:
+    base = trained()
+    one = Detector(base, device="cpu", level=0.9).fit(series())
+    assert one.predictor_ is base
+    assert np.mean(one.score_samples(series()) > one.threshold_) <= 0.1  # all steps calibrate
+    few = ["trainer.max_steps=20", "data.batches_per_epoch=10"]
+    two = Detector(base, method="head", device="cpu", level=0.9, overrides=few).fit(series())
+    assert two.predictor_.about.task["name"] == "detect"
+    assert two.predictor_.about.trained_on["init"]["from"] == base.name

@@ -1,0 +1,207 @@
+"""Detecting: every observed step is scored unseen; a threshold means a rate of false alarms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.infer.small import WINDOW, labeller, reader, sines, trained
+from tests.tiny import tiny
+from tsfm.infer.detect import join, unit_of
+from tsfm.infer.load import ModelPredictor
+from tsfm.metrics.conformal import conformal_threshold, scores_needed
+from tsfm.registry import TASKS
+from tsfm.types import Batch
+
+
+def frame(length: int = 400, **items: np.ndarray) -> pd.DataFrame:
+    stamps = pd.date_range("2024-01-01", periods=length, freq="h")
+    items = items or {"b": sines(length), "a": sines(length, seed=1)}
+    parts = [pd.DataFrame({"item_id": name, "timestamp": stamps, "target": values}) for name, values in items.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("length", [20, WINDOW, 70, 300])
+def test_every_observed_step_has_a_score_and_no_other(length: int) -> None:
+    series = sines(length, missing=0.1)
+    found = reader().detect(series)
+    assert found.shape == series.shape
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(series))
+
+
+@pytest.mark.parametrize("score", ["pinball", "residual", "tail"])
+def test_one_window_is_what_the_task_says(score: str) -> None:
+    """Agreement with the task by hand: each step from the one turn that hides it."""
+    model, series = reader(), sines(WINDOW, channels=3).astype(np.float32)
+    task = TASKS.build(TASKS.config({"name": "detect", "block": 8, "score": score}), horizon=16)
+    values = torch.from_numpy(series)[None]
+    unit, sums = torch.from_numpy(unit_of(series))[None], torch.zeros_like(values)
+    with torch.no_grad():
+        for problem in task.turns(Batch(values, torch.ones_like(values, dtype=torch.bool))):
+            sums += task.score(model.model(problem), problem, unit=unit).nan_to_num()
+    found = model.detect(series, score=score, combine="none")
+    np.testing.assert_allclose(found, sums[0].numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.detect(series, score=score), found.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(model.detect(series, score=score, combine="max"), found.max(0))
+
+
+def test_overlapping_windows_are_averaged() -> None:
+    model, series = reader(), sines(96)
+    units = sines(96).std()
+    first, last = (model.detect(part) * part.std() / units for part in (series[:64], series[32:]))
+    found = model.detect(series, stride=32)
+    np.testing.assert_allclose(found[:32], first[:32], rtol=1e-4)
+    np.testing.assert_allclose(found[32:64], (first[32:] + last[:32]) / 2, rtol=1e-4)
+    np.testing.assert_allclose(found[64:], last[32:], rtol=1e-4)
+
+
+def test_scores_move_neither_with_level_nor_with_size_nor_with_batches() -> None:
+    model, series = trained("detect"), sines(200, channels=2)
+    found = model.detect(series)
+    moved = model.detect(series * np.array([[1000], [0.01]]) + np.array([[3], [-5]]))
+    np.testing.assert_allclose(moved, found, rtol=1e-2, atol=1e-3)
+    several = model.detect([series, series[:, :30], series], batch_size=2)
+    assert [one.shape for one in several] == [(200,), (30,), (200,)]
+    np.testing.assert_allclose(several[2], found, rtol=1e-4, atol=1e-5)
+    stacked = model.detect(np.stack([series, series]))
+    assert stacked.shape == (2, 200)
+    np.testing.assert_allclose(stacked[0], found, rtol=1e-4, atol=1e-5)
+
+
+def test_a_trained_model_finds_what_was_planted() -> None:
+    model = trained("detect")
+    for place in (5, 77, 140, 295):
+        series = sines()
+        series[place] += 1.5 * series.std()
+        found = model.detect(series)
+        assert int(found.argmax()) == place
+        assert found[place] > 3 * np.quantile(found, 0.95)
+    flat = sines()
+    flat[100:140] = flat[100]
+    assert np.isfinite(model.detect(flat)).all()
+    assert model.detect(np.full(100, 7.0)).max() < 10  # nothing strange in a constant
+
+
+def test_channels_are_joined_by_those_that_speak() -> None:
+    scores = np.array([[1.0, np.nan, np.nan], [3.0, 4.0, np.nan]])
+    np.testing.assert_array_equal(join(scores, how="mean"), [2, 4, np.nan])
+    np.testing.assert_array_equal(join(scores, how="max"), [3, 4, np.nan])
+
+
+def test_the_task_of_the_training_is_kept() -> None:
+    series = sines(128)
+    settings = {"name": "detect", "block": 4, "turns": 2, "score": "residual", "loss": "pinball", "units": "scaled"}
+    own, other = reader(task=settings).detect(series), reader().detect(series)
+    assert not np.allclose(own, other)
+    np.testing.assert_array_equal(own, reader(task=settings).detect(series, score="residual"))
+    rebuilt = reader(task=settings | {"mode": "reconstruct"}).detect(series)
+    assert np.isfinite(rebuilt).all()
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    with pytest.raises(ValueError, match="so it can't detect; use a model trained with task=detect"):
+        labeller().detect(sines())
+    flat = ModelPredictor(tiny("patch_transformer"), name="flat")
+    with pytest.raises(ValueError, match=r"answers for its horizon alone \(flatten\), so it can't detect"):
+        flat.detect(sines())
+    with pytest.raises(ValueError, match="series 0 has 5 observed values, and none can be scored"):
+        reader().detect(sines(5))
+    with pytest.raises(ValueError, match="combine is 'avg'"):
+        reader().detect(sines(), combine="avg")
+    with pytest.raises(ValueError, match=r"task.score is 'tails'; did you mean 'tail'\?"):
+        reader().detect(sines(), score="tails")
+    with pytest.raises(ValueError, match="stride is 65; windows of 64 steps lie 1 to 64 steps apart"):
+        reader().detect(sines(), stride=65)
+
+
+@settings(max_examples=60, deadline=None)
+@given(number=st.integers(1, 400), level=st.floats(0.01, 0.99), seed=st.integers(0, 9))
+def test_the_threshold_is_the_conformal_quantile(number: int, level: float, seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(size=number)
+    rank = math.ceil((number + 1) * level - 1e-9)
+    assert (number >= scores_needed(level)) == (rank <= number)
+    if rank > number:
+        with pytest.raises(ValueError, match=f"needs {scores_needed(level)} clean scores, {number} were found"):
+            conformal_threshold(scores, level=level)
+    else:
+        assert conformal_threshold(np.append(scores, np.nan), level=level) == np.sort(scores)[rank - 1]
+
+
+def test_exchangeable_scores_are_flagged_at_the_nominal_rate() -> None:
+    """Over many calibrations the share of alarms is 1 - ceil((n + 1) level) / (n + 1), whatever the scores."""
+    generator = np.random.default_rng(0)
+    for number, level in ((99, 0.99), (200, 0.95), (30, 0.8)):
+        scores = generator.gamma(1.0, size=(4000, number))
+        thresholds = np.array([conformal_threshold(one, level=level) for one in scores])
+        nominal = 1 - math.ceil((number + 1) * level) / (number + 1)
+        assert abs(np.exp(-thresholds).mean() - nominal) < 0.1 * nominal
+
+
+@pytest.mark.parametrize("level", [0.95, 0.99])
+@pytest.mark.parametrize("clean", ["share", "frame"])
+def test_clean_rows_are_flagged_at_the_nominal_rate(level: float, clean: str) -> None:
+    values = sines(9000)
+    df = frame(9000, a=values)
+    given = 0.4 if clean == "share" else frame(3000, a=sines(3000))  # of another draw of the noise
+    out = trained("detect").detect_df(df, level=level, calibration=given)
+    rate = out["is_anomaly"][3600:].mean()
+    assert (1 - level) / 1.5 < rate < (1 - level) * 1.5
+
+
+def test_rows_stay_and_are_judged_by_their_own_start() -> None:
+    df = frame()
+    df.loc[[7, 650], "target"] = np.nan
+    df.loc[300, "target"] += 30
+    df = df.drop(index=[20, 21]).sample(frac=1, random_state=0)
+    before = df.copy()
+    out = trained("detect").detect_df(df, level=0.95, calibration=150)
+    pd.testing.assert_frame_equal(df, before)
+    pd.testing.assert_frame_equal(out[df.columns], df)
+    assert list(out.columns) == [*df.columns, "score", "threshold", "is_anomaly"]
+    np.testing.assert_array_equal(out["score"].isna(), df["target"].isna())
+    assert not out["is_anomaly"][out["score"].isna()].any()
+    assert out["is_anomaly"][300]
+    assert out["is_anomaly"].dtype == bool
+    np.testing.assert_array_equal(out["is_anomaly"], out["score"] > out["threshold"])
+    for item, part in out.sort_values("timestamp").groupby("item_id"):
+        steps = part[part["timestamp"] < pd.Timestamp("2024-01-01") + pd.Timedelta(hours=150)]
+        assert part["threshold"].iloc[0] == np.float32(conformal_threshold(steps["score"], level=0.95)), item
+        assert part["threshold"].nunique() == 1
+    share = trained("detect").detect_df(df, level=0.95, calibration=150 / 400)
+    pd.testing.assert_frame_equal(share, out)
+
+
+def test_a_clean_frame_speaks_for_its_items_and_for_others() -> None:
+    model, df = trained("detect"), frame()
+    clean = frame(200, b=sines(200), c=sines(200, seed=2))
+    out = model.detect_df(df, level=0.95, calibration=clean)
+    own = [model.detect(part["target"].to_numpy()) for _, part in clean.groupby("item_id")]
+    found = out.groupby("item_id")["threshold"].first()
+    assert found["b"] == np.float32(conformal_threshold(own[0], level=0.95))
+    assert found["a"] == np.float32(conformal_threshold(np.concatenate(own), level=0.95))
+
+
+def test_bad_calibrations_are_named() -> None:
+    model, df = reader(), frame()
+    for level in (0, 1, 1.5, -0.1, "high", math.nan):
+        with pytest.raises(ValueError, match=r"level is .*; expected a"):
+            model.detect_df(df, level=level)
+    with pytest.raises(ValueError, match=r"item 'b', its first 20 steps: 20 clean steps are scored.* needs 99; give"):
+        model.detect_df(df, calibration=20)
+    with pytest.raises(ValueError, match="calibration, item 'a': 50 clean steps are scored"):
+        model.detect_df(df, calibration=frame(50, a=sines(50)))
+    for wrong in (0, -1, 2.5, "some", True, math.nan):
+        with pytest.raises(ValueError, match=r"calibration is .*; expected a frame of clean rows"):
+            model.detect_df(df, calibration=wrong)
+    with pytest.raises(ValueError, match="calibration is an empty frame"):
+        model.detect_df(df, calibration=df[:0])
+    with pytest.raises(ValueError, match="df has a column 'score' already"):
+        model.detect_df(df.assign(score=1.0))
+    with pytest.raises(ValueError, match="df is empty"):
+        model.detect_df(df[:0])

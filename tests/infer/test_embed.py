@@ -1,0 +1,87 @@
+"""Embedding: the seen tokens of a layer, pooled; series do not influence each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.infer.small import WINDOW, labeller, reader, sines
+from tests.tiny import CONTEXT, tiny
+from tsfm.infer.load import ModelPredictor
+from tsfm.types import Problem
+
+
+@pytest.mark.parametrize("backbone", ["patch_transformer", "mixer", "mamba", "inverted"])
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_vectors_are_pooled_tokens(backbone: str, layer: int) -> None:
+    model, series = reader(backbone), sines(WINDOW, channels=2).astype(np.float32)
+    values = torch.from_numpy(series)[None]
+    seen = torch.ones_like(values, dtype=torch.bool)
+    with torch.no_grad():
+        tokens = model.model.layers(Problem(values, seen, ~seen))[0][layer][0].numpy()
+    for pool, expected in (("mean", tokens.mean(1)), ("max", tokens.max(1)), ("last", tokens[:, -1])):
+        found = model.embed(series, pool=pool, layer=layer)
+        assert found.shape == (1, 2, tokens.shape[-1])
+        np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_most_recent_window_is_read_and_padding_does_not_count() -> None:
+    model, long = reader(), sines(300)
+    np.testing.assert_array_equal(model.embed(long), model.embed(long[-WINDOW:]))
+    many = [sines(length, seed=length) for length in (9, 40, 200, 64)]
+    whole = model.embed(many)
+    assert whole.shape == (4, 1, 16)
+    for vector, alone in zip(whole, many, strict=True):
+        np.testing.assert_allclose(model.embed(alone)[0], vector, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(model.embed(many, batch_size=1), whole, rtol=1e-3, atol=1e-4)
+
+
+def test_a_head_that_reads_the_context_alone_embeds_the_context() -> None:
+    model, long = ModelPredictor(tiny("patch_transformer"), name="flat"), sines(300)
+    np.testing.assert_array_equal(model.embed(long), model.embed(long[-CONTEXT:]))
+    assert not np.array_equal(model.embed(long), model.embed(long[: -CONTEXT // 2]))
+    changed = long.copy()
+    changed[-1] += 5
+    assert not np.array_equal(model.embed(long, pool="last"), model.embed(changed, pool="last"))
+
+
+def test_a_channel_that_shows_nothing_is_zeros() -> None:
+    series = sines(WINDOW, channels=3)
+    series[1] = np.nan
+    for model in (reader(), labeller()):
+        found = model.embed(series)[0]
+        assert not found[1].any()
+        assert found[[0, 2]].any(axis=1).all()
+
+
+def test_what_there_is_not_is_named() -> None:
+    model = reader()
+    last = model.model.num_layers - 1
+    for layer in (last + 1, -last - 2, 0.5, True):
+        with pytest.raises(ValueError, match=f"layer is {layer}; tiny has the layers 0 to {last}, or -1"):
+            model.embed(sines(), layer=layer)
+    with pytest.raises(ValueError, match="pool is 'sum'; known: last, max, mean"):
+        model.embed(sines(), pool="sum")
+    ended = sines(200)
+    ended[80:] = np.nan
+    with pytest.raises(ValueError, match="series 0 has no observed value over its last 64 steps"):
+        model.embed(ended)
+    with pytest.raises(ValueError, match="series 1 has no observed value"):
+        model.embed([sines(), np.full(9, np.nan)])
+
+
+def test_a_row_for_each_item_and_target() -> None:
+    stamps = pd.date_range("2024-01-01", periods=100, freq="h")
+    parts = [
+        pd.DataFrame({"item_id": name, "timestamp": stamps, "x": sines(100, seed=k), "y": sines(100, seed=k + 9)})
+        for k, name in enumerate(("b", "a"))
+    ]
+    df = pd.concat(parts)
+    out = reader().embed_df(df, target=["x", "y"], layer=1)
+    assert list(out.columns) == ["item_id", "target_name", *(f"e{d}" for d in range(16))]
+    assert out["item_id"].tolist() == ["b", "b", "a", "a"]
+    assert out["target_name"].tolist() == ["x", "y", "x", "y"]
+    expected = reader().embed([part[["x", "y"]].to_numpy().T for part in parts], layer=1).reshape(4, 16)
+    np.testing.assert_allclose(out.iloc[:, 2:].to_numpy(), expected, rtol=1e-5)

@@ -1,0 +1,74 @@
+"""Laws of cutting: every step is kept once, from the window in which it lies farthest from a border."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tiny import tiny
+from tsfm.infer.windows import cut, newest, take, tile
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 200), min_size=1, max_size=4), window=st.integers(1, 40), parts=st.integers(1, 5)
+)
+def test_every_step_is_kept_once_where_most_is_seen_around_it(lengths: list[int], window: int, parts: int) -> None:
+    tiles = tile(lengths, window=window, stride=max(1, window // parts))
+    for series, length in enumerate(lengths):
+        mine = np.flatnonzero(tiles.series == series)
+        kept = np.concatenate([np.arange(tiles.begin[w], tiles.stop[w]) for w in mine])
+        assert kept.tolist() == list(range(length))
+        if length < window:
+            assert tiles.first[mine].tolist() == [length - window]
+            continue
+        assert tiles.first[mine].min() == 0
+        assert tiles.first[mine].max() == length - window
+        steps = np.arange(length)[:, None]
+        room = np.minimum(steps - tiles.first[mine], tiles.first[mine] + window - 1 - steps)  # negative: outside
+        for place, w in enumerate(mine):
+            own = slice(tiles.begin[w], tiles.stop[w])
+            assert (room[own, place] == room[own].max(1)).all()
+
+
+def test_strides_beyond_the_window_would_leave_steps_out() -> None:
+    with pytest.raises(ValueError, match="windows of 8 steps lie 1 to 8 steps apart"):
+        tile([30], window=8, stride=9)
+
+
+@pytest.mark.parametrize("kind", ["quantiles", "flatten"])
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_windows_hold_their_steps(kind: str, batch_size: int) -> None:
+    model = tiny("patch_transformer", kind)
+    parts = [np.random.default_rng(i).normal(size=(2, n)).astype(np.float32) for i, n in enumerate((5, 64, 150, 11))]
+    tiles = tile([part.shape[1] for part in parts], window=64, stride=32)
+    seen = []
+    for places, windows in cut(parts, tiles, model=model, batch_size=batch_size):
+        assert model.fixed_length <= (windows.shape[-1] == 64)
+        assert windows.shape[-1] % model.config.patch == 0
+        for place, row in zip(places, windows, strict=True):
+            one, first, _ = tiles.at(place)
+            steps = parts[one][:, max(first, 0) : first + 64]
+            np.testing.assert_array_equal(row[:, -steps.shape[1] :], steps)
+            assert np.isnan(row[:, : -steps.shape[1]]).all()
+            seen.append(place)
+    assert sorted(seen) == list(range(len(tiles)))
+
+
+def test_the_newest_window_ends_with_the_series() -> None:
+    tiles = newest([5, 64, 150], window=64)
+    assert (tiles.first + 64).tolist() == [5, 64, 150]
+    assert tiles.at(2) == (2, 86, slice(86, 150))
+
+
+def test_answers_come_back_in_the_form_of_the_question() -> None:
+    line, pair = np.zeros(7), np.zeros((2, 7))
+    for series, shape in ((line, (7,)), (pair, (2, 7)), (np.zeros((3, 2, 7)), (3, 2, 7))):
+        found = take(series)
+        assert found.back(found.parts).shape == shape
+    found = take([line, np.zeros(4), np.zeros((1, 5))])
+    assert [one.shape for one in found.back(found.parts)] == [(7,), (4,), (1, 5)]
+    with pytest.raises(ValueError, match=r"different channel counts \[1, 2\]; give each count by itself"):
+        take([line, pair])

@@ -1,0 +1,272 @@
+"""Detector: how strange each step of a series is, and which steps stand out, with scikit-learn's interface.
+
+    Detector().fit(clean).predict(series)     1 where a step is strange
+
+C channels, L steps of a series, n steps held out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from tsfm.config import RunConfig
+from tsfm.estimators import tuning
+from tsfm.estimators.fitting import Begin, begin, describe, fit, init_words, keep_source, workshop, write_store
+from tsfm.estimators.given import as_array
+from tsfm.estimators.portable import Portable
+from tsfm.infer.detect import join, settle_task, strangeness
+from tsfm.infer.load import ModelPredictor
+from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
+from tsfm.model.checkpoint import save
+from tsfm.registry import BACKBONES, closest
+from tsfm.types import SCALE_FLOOR, SCALE_LEAST
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+log = logging.getLogger("tsfm")
+COMBINE = ("mean", "max")
+VALIDATION = 1 / 8  # of the steps that are not held out: they choose among the epochs
+
+
+class Detector(Portable):
+    """Learns what is normal from a series taken to be clean, and scores each step of others: higher is stranger.
+
+    model: a backbone, trained from random weights on windows of the series, or a trained model (directory, bundled
+        name, or what `tsfm.load` gives), used as it is, or adapted by `method`: full | head | lora.
+    level: share of clean steps below `threshold_`; 0.99 flags one clean step in a hundred. The threshold is conformal:
+        from the scores of the last part of the series, `calibration`, which no training sees. A model that is used as
+        it is has not seen anything: all steps calibrate.
+    window: steps; None for those of the recipe. Short series get a shorter one.
+    scoring: pinball | residual | tail, None for the recipe's. combine: of the channels' scores, mean | max.
+    experiment, overrides, max_epochs: the recipe, as for Classifier. stride: steps between scored windows, None: half.
+    sklearn_labels: predict gives -1 for strange and 1 for normal steps, as scikit-learn's detectors do for rows; else 1
+        for strange and 0 for normal ones, as labels of anomalies are written.
+
+    X: one series, [channels, length] or [length], or a list of such (an array [series, channels, length]) with the same
+    channels in the same units. NaN is a step nobody observed: it has no score, and is no anomaly.
+    """
+
+    def __init__(
+        self,
+        model: Any = "patch_transformer",
+        *,
+        level: float = 0.99,
+        window: int | None = None,
+        calibration: float = 0.2,
+        method: str | None = None,
+        scoring: str | None = None,
+        combine: str = "mean",
+        stride: int | None = None,
+        experiment: str | None = None,
+        overrides: Sequence[str] = (),
+        max_epochs: int | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        sklearn_labels: bool = False,
+        verbose: bool = False,
+    ):
+        self.model = model
+        self.level = level
+        self.window = window
+        self.calibration = calibration
+        self.method = method
+        self.scoring = scoring
+        self.combine = combine
+        self.stride = stride
+        self.experiment = experiment
+        self.overrides = overrides
+        self.max_epochs = max_epochs
+        self.seed = seed
+        self.device = device
+        self.sklearn_labels = sklearn_labels
+        self.verbose = verbose
+
+    @property
+    def name(self) -> str:
+        """How a table of detectors calls it."""
+        model = self.model.name if isinstance(self.model, ModelPredictor) else Path(str(self.model)).name
+        return f"detector_{model}"
+
+    def fit(self, X: Any, y: None = None) -> Detector:
+        for name in ("predictor_", "threshold_", "n_channels_in_"):  # of an earlier fit
+            vars(self).pop(name, None)
+        start = self._start()
+        series = as_series(X)
+        self.unit_ = unit_of(series)
+        if start.predictor is not None and self.method is None:
+            self.predictor_, held = start.predictor, 1.0
+        else:
+            self.predictor_, held = self._train(start, series), self.calibration
+        channels, self.n_channels_in_ = len(series[0]), len(series[0])
+        clean = [one[-max(1, int(held * len(one))) :] for one in self._scores(series)]
+        scored = int(sum((~np.isnan(one)).sum() for one in clean))
+        if scored < (needed := scores_needed(self.level)):
+            raise ValueError(
+                f"{scored} steps are held out, and level={self.level:g} needs {needed}; give longer series, a larger "
+                f"calibration, or a lower level{turned(channels, series)}"
+            )
+        self.threshold_ = conformal_threshold(np.concatenate(clean), level=self.level)
+        return self
+
+    def score_samples(self, X: Any) -> Any:
+        """[L] scores of one series, a list of them for a list; NaN where nobody observed."""
+        check_is_fitted(self, "threshold_")
+        return like(X, self._scores(as_series(X, channels=self.n_channels_in_)))
+
+    def decision_function(self, X: Any) -> Any:
+        """How far above the threshold the score of each step is; negative is normal."""
+        check_is_fitted(self, "threshold_")
+        return like(X, [one - self.threshold_ for one in self._scores(as_series(X, channels=self.n_channels_in_))])
+
+    def predict(self, X: Any) -> Any:
+        """[L] 1 for strange steps, 0 for the others; see sklearn_labels."""
+        check_is_fitted(self, "threshold_")
+        strange = [one > self.threshold_ for one in self._scores(as_series(X, channels=self.n_channels_in_))]
+        return like(X, [np.where(one, -1, 1) if self.sklearn_labels else one.astype(int) for one in strange])
+
+    def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
+        """One finite number per step, 0 where none can be told: what benchmarks ask of a detector."""
+        return np.nan_to_num(self.score_samples(series), nan=0.0)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model as a directory that `tsfm.load` reads; its detect has units of each series' own."""
+        check_is_fitted(self, "threshold_")
+        return save(self.predictor_.model, path, about=self.predictor_.about)
+
+    def _start(self) -> Begin:
+        """What the fit begins from; refuses parameters that do not belong together."""
+        check_level(self.level)
+        start = begin(self.model, device=self.device)
+        if not 0 < self.calibration < 0.9:
+            raise ValueError(f"calibration is {self.calibration}; it is a share of the series, such as 0.2")
+        if self.combine not in COMBINE:
+            raise ValueError(f"combine is {self.combine!r}; {closest(str(self.combine), list(COMBINE))}")
+        if start.predictor is None and self.method is not None:
+            raise ValueError(
+                f"method={self.method} adapts a trained model, and {self.model!r} is a backbone; leave it out"
+            )
+        if start.predictor is not None:
+            if self.window is not None:
+                raise ValueError(f"window is {self.window}, and a trained model has its own; leave it out")
+            if self.method is None and (len(self.overrides) or self.experiment or self.max_epochs):
+                raise ValueError(
+                    "without a method the model is used as it is, so experiment, overrides and max_epochs say nothing; "
+                    "leave them out, or give method='full'"
+                )
+        return start
+
+    def _scores(self, series: list[np.ndarray]) -> list[Float[np.ndarray, " L"]]:
+        """In units of the series of the fit, channels joined."""
+        found = strangeness(
+            self.predictor_,
+            series,
+            task=settle_task(self.predictor_, self.scoring),
+            names=[f"series {i}" for i in range(len(series))],
+            stride=self.stride,
+            units=[self.unit_] * len(series),
+        )
+        return [join(one, how=self.combine) for one in found]
+
+    def _train(self, start: Begin, series: list[np.ndarray]) -> ModelPredictor:
+        source = start.predictor.name if start.predictor else None
+        with workshop() as folder:
+            config = self._config(start, folder, write_store(series, folder), series)
+            return fit(config, folder, device=self.device, verbose=self.verbose, name=self.name, source=source)
+
+    def _config(self, start: Begin, folder: Path, store: Path, series: list[np.ndarray]) -> RunConfig:
+        seen = 1 - self.calibration
+        words = [f"experiment={self.experiment or start.recipe('detect', tuned='series')}", "task=detect"]
+        words += [f"data.dataset={tuning.quoted(store)}", f"seed={self.seed}"]
+        words += [f"data.ratios=[{seen * (1 - VALIDATION)},{seen * VALIDATION},{self.calibration}]"]
+        words += [f"trainer.max_epochs={self.max_epochs}"] if self.max_epochs is not None else []
+        words += [f"task.score={self.scoring}"] if self.scoring is not None else []
+        if start.predictor is None:
+            words += [f"backbone={start.backbone}"]
+            words += [f"model.context={self.window}"] if self.window is not None else []
+            config = describe(words, self.overrides)
+            least = config.task.block * config.task.turns
+        else:
+            names = [f"channel_{channel}" for channel in range(len(series[0]))]
+            shape = tuning.shape_for(start.predictor, horizon=None)
+            words += init_words(keep_source(start.predictor, folder), self.method or "full") + shape.words
+            words += tuning.task_words(start.predictor, "detect", levels=shape.levels)
+            words += tuning.column_words(start.predictor, names)
+            config, least = describe(words, self.overrides), shape.context
+        longest = int(max(one.shape[1] for one in series) * seen * (1 - VALIDATION))  # rows that train
+        window = shorter(config.model.context, rows=longest, patch=config.model.patch, least=least)
+        if window is None:
+            needed = int(np.ceil(least * (1 if start.predictor else 2) / (seen * (1 - VALIDATION)))) + 1
+            raise ValueError(
+                f"the longest series has {max(one.shape[1] for one in series)} steps, and {needed} are needed to train "
+                f"windows of {least} on what is not held out; give a longer series, or task.block and task.turns in "
+                f"overrides a smaller value{turned(len(series[0]), series)}"
+            )
+        if window < config.model.context:
+            log.info("the series are short: windows of %d steps in place of %d", window, config.model.context)
+        changes: dict[str, Any] = {"context": window}
+        if BACKBONES.entry(config.backbone.name).part.whole_window and start.predictor is None:
+            changes |= {"patch": window, "stride": window}
+        return replace(config, model=replace(config.model, **changes))
+
+
+def shorter(window: int, *, rows: int, patch: int, least: int) -> int | None:
+    """The window itself where `rows` hold it twice over, or it can't be shortened and fits; else a shorter one in whole
+    patches, or None."""
+    if rows >= (window if least >= window else 2 * window):
+        return window
+    found = rows // 2 // patch * patch
+    return found if found >= least else None
+
+
+def as_series(X: Any, *, channels: int | None = None) -> list[Float[np.ndarray, "C L"]]:
+    """The series of an array [L], [C, L] or [N, C, L], or of a list of [L] or [C, L] arrays."""
+    many = listed(X)
+    rows = list(X) if many else [X]
+    if not rows:
+        raise ValueError("X holds no series; give at least one")
+    series = [as_array(row, place=f"series {i}" if many else "X") for i, row in enumerate(rows)]
+    wanted = len(series[0]) if channels is None else channels
+    for i, one in enumerate(series):
+        if len(one) != wanted:
+            whose = "series 0" if channels is None else "the detector was fitted on"
+            raise ValueError(f"series {i} has {len(one)} channels, {whose} {wanted}; give the same channels in all")
+        if np.isnan(one).all(axis=1).any() and channels is None:
+            silent = int(np.isnan(one).all(axis=1).argmax())
+            raise ValueError(f"series {i} has no observed value in channel {silent}; leave the channel out")
+    return series
+
+
+def listed(X: Any) -> bool:
+    """Whether X holds several series: a list of arrays, or three axes; a list of numbers is one series."""
+    if isinstance(X, (list, tuple)):
+        return not len(X) or np.ndim(X[0]) > 0
+    return np.ndim(X) == 3
+
+
+def like(X: Any, answers: list[np.ndarray]) -> Any:
+    """One answer for one series, a list for several."""
+    return answers if listed(X) else answers[0]
+
+
+def turned(channels: int, series: list[np.ndarray]) -> str:
+    """A hint for those who gave rows of steps."""
+    steps = series[0].shape[1]
+    return f"; {channels} channels of {steps} steps: are rows and columns exchanged?" if channels > steps else ""
+
+
+def unit_of(series: list[Float[np.ndarray, "C L"]]) -> Float[np.ndarray, "C 1"]:
+    """The standard deviation of each channel within the series, over all of them, and its floor."""
+    wide = [one.astype(np.float64) for one in series]
+    loc = [np.nanmean(one, axis=1, keepdims=True) for one in wide]
+    count = sum((~np.isnan(one)).sum(axis=1, keepdims=True) for one in wide)
+    squares = sum(np.nansum((one - at) ** 2, axis=1, keepdims=True) for one, at in zip(wide, loc, strict=True))
+    size = np.abs(np.stack(loc)).max(axis=0)
+    return np.maximum(np.sqrt(squares / count), np.maximum(SCALE_FLOOR * size, SCALE_LEAST)).astype(np.float32)

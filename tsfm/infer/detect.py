@@ -1,0 +1,252 @@
+"""Score every step of series of any length: how strange it is, given the steps around it; and flag the strangest.
+
+N series, C channels, L steps of a series, T steps of a window. NaN is missing; a higher score is stranger.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tsfm.infer.abilities import check_steps, notes
+from tsfm.infer.clock import say
+from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.rows import check_free, in_frame, in_units
+from tsfm.infer.windows import as_batch, cut, take, tile
+from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
+from tsfm.registry import TASKS, closest
+from tsfm.types import SCALE_FLOOR, SCALE_LEAST
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from tsfm.infer.load import ModelPredictor
+    from tsfm.tasks.detect import Detect
+
+logger = logging.getLogger("tsfm")
+COMBINE = ("mean", "max", "none")
+CLEAN = 0.3  # the share of each item that `detect_df` takes as clean where it is not told
+COLUMNS = ("score", "threshold", "is_anomaly")
+
+
+def detect(
+    self: ModelPredictor,
+    series: Any,
+    *,
+    score: str | None = None,
+    stride: int | None = None,
+    combine: str = "mean",
+    batch_size: int = 256,
+) -> Any:
+    """How strange each step is: [L] scores for one array ([L] or [C, L]), [N, L] for a stack, a list for a list.
+
+    Every block of a window is hidden in turn and scored from the steps around it (`score`: pinball | residual | tail;
+    see tsfm.tasks.detect); windows lie `stride` steps apart, by default half their length, and where they overlap the
+    scores are averaged. Errors are in units of the standard deviation of the channel in the whole series, so that a
+    flat stretch is no strange one. `combine` joins the channels: mean | max | none ([C, L] as given).
+    NaN: missing steps, and observed ones around which no window shows a value of the channel."""
+    if combine not in COMBINE:
+        raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE))}")
+    task = settle_task(self, score)
+    given = take(series)
+    names = [f"series {i}" for i in range(len(given.parts))]
+    found = strangeness(self, given.parts, task=task, stride=stride, batch_size=batch_size, names=names)
+    return given.back(found) if combine == "none" else given.joined([join(one, how=combine) for one in found])
+
+
+def settle_task(self: ModelPredictor, score: str | None = None) -> Detect:
+    """The task a model was trained by, if that was to detect; else blocks as long as its patches."""
+    check_steps(self, "detect")
+    config, trained = self.model.config, self.about.task
+    settings: dict[str, Any] = dict(trained)
+    if trained.get("name") != "detect":
+        settings = {"name": "detect"}
+        turns = TASKS.config(settings).turns
+        settings["block"] = min(config.patch, max(1, (config.context + config.horizon) // turns))
+    if score is not None:
+        settings["score"] = score
+    task: Any = TASKS.build(TASKS.config(settings), horizon=config.horizon)
+    if len(self.model.levels) < 3 and task.config.score == "tail":
+        raise ValueError(
+            f"score=tail reads the spread between quantiles, and {self.name} tells the median alone; use pinball or "
+            "residual"
+        )
+    return task
+
+
+def unit_of(part: Float[np.ndarray, "C L"]) -> Float[np.ndarray, "C 1"]:
+    """The standard deviation of each channel over the observed steps of the whole series, and its floor."""
+    wide = part.astype(np.float64)
+    loc, scale = np.nanmean(wide, axis=1, keepdims=True), np.nanstd(wide, axis=1, keepdims=True)
+    return np.maximum(scale, np.maximum(SCALE_FLOOR * np.abs(loc), SCALE_LEAST)).astype(np.float32)
+
+
+@torch.no_grad()
+def strangeness(
+    self: ModelPredictor,
+    parts: Sequence[np.ndarray],
+    *,
+    task: Detect,
+    names: Sequence[str],
+    stride: int | None = None,
+    batch_size: int = 256,
+    units: Sequence[np.ndarray] | None = None,
+) -> list[Float[np.ndarray, "C L"]]:
+    """The scores of each channel: of every window all turns, averaged over the windows that asked for a step."""
+    model, window = self.model, self.model.config.context + self.model.config.horizon
+    units = [unit_of(part) for part in parts] if units is None else units
+    total = [np.zeros(part.shape, np.float64) for part in parts]
+    count = [np.zeros(part.shape, np.int32) for part in parts]
+    stride = max(1, window // 2) if stride is None else stride
+    tiles = tile([part.shape[1] for part in parts], window=window, stride=stride)
+    for picked, windows in cut(parts, tiles, model=model, batch_size=batch_size):
+        batch = as_batch(windows, model=model)
+        unit = torch.as_tensor(np.stack([units[tiles.at(place)[0]] for place in picked]), device=batch.values.device)
+        found, asked = torch.zeros_like(batch.values), torch.zeros_like(batch.observed)
+        for problem in task.turns(batch):
+            found = torch.where(problem.wanted, task.score(model(problem), problem, unit=unit), found)
+            asked |= problem.wanted
+        for place, scores, wanted in zip(picked, found.cpu().numpy(), asked.cpu().numpy(), strict=True):
+            one, first, _ = tiles.at(place)
+            if not np.isfinite(scores).all():
+                raise ValueError(
+                    f"{self.name} gave values that are not finite for {names[one]}, so none is used; rescale the "
+                    "series if its values are extreme"
+                )
+            steps = slice(max(first, 0), first + window)
+            own = slice(scores.shape[1] - (steps.stop - steps.start), None)
+            total[one][:, steps] += scores[:, own]
+            count[one][:, steps] += wanted[:, own]
+    for name, asked, part in zip(names, count, parts, strict=True):
+        if not asked.any():
+            raise ValueError(
+                f"{name} has {int((~np.isnan(part)).sum())} observed values, and none can be scored from others around "
+                f"it (blocks of {task.config.block} steps are hidden at a time); give a longer series, or leave it out"
+            )
+    return [np.where(n > 0, s / np.maximum(n, 1), np.nan).astype(np.float32) for s, n in zip(total, count, strict=True)]
+
+
+def join(scores: Float[np.ndarray, "C L"], *, how: str) -> Float[np.ndarray, " L"]:
+    """One score per step from those of the channels that have one; NaN where none has."""
+    known = ~np.isnan(scores)
+    if how == "max":
+        joined = np.where(known, scores, -np.inf).max(0)
+    else:
+        joined = np.where(known, scores, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.where(known.any(0), joined, np.nan).astype(np.float32)
+
+
+def detect_df(
+    self: ModelPredictor,
+    df: pd.DataFrame,
+    level: float = 0.99,
+    calibration: pd.DataFrame | float = CLEAN,
+    target: str | Sequence[str] = "target",
+    score: str | None = None,
+    combine: str = "mean",
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    freq: str | None = None,
+    batch_size: int = 256,
+) -> pd.DataFrame:
+    """The same rows in the same order with `score`, `threshold` and `is_anomaly`: a score above its threshold.
+
+    The threshold is split-conformal: of clean steps a share of 1 - level is flagged, one in a hundred at 0.99. What is
+    clean is said by `calibration`: a frame like `df` of clean rows, a share (0.3) of each item from its start on, or
+    a number of first steps (500). Each item has the threshold of its own clean steps; an item that the clean frame
+    does not hold has that of all clean steps together. Missing rows have no score and are no anomaly."""
+    level = check_level(level)
+    if combine not in COMBINE[:2]:
+        raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE[:2]))}")
+    task = settle_task(self, score)
+    columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
+    frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
+    check_free(df, COLUMNS)
+    own = notes(self, "detect")
+    options: dict[str, Any] = {"task": task, "combine": combine, "batch_size": batch_size}
+    if isinstance(calibration, pd.DataFrame):
+        clean = _clean_frame(calibration, frame, freq=freq, columns=columns)
+        known, units = _of_frame(self, clean, **options)
+        found, _ = _of_frame(self, frame, units=dict(zip(map(say, clean.ids), units, strict=True)), **options)
+        thresholds = _by_frame(frame, clean, known, level=level)
+    else:
+        found, _ = _of_frame(self, frame, **options)
+        thresholds = _by_start(frame, found, calibration, level=level)
+    where = in_frame(frame)
+    out = df.copy()
+    out["score"] = np.concatenate(found)[where]
+    out["threshold"] = np.repeat(thresholds, [len(one) for one in found])[where].astype(np.float32)
+    out["is_anomaly"] = (out["score"] > out["threshold"]).to_numpy()
+    out.attrs["announcements"] = [*frame.announcements, *own]
+    return out
+
+
+def _of_frame(
+    self: ModelPredictor,
+    frame: Frame,
+    *,
+    task: Detect,
+    combine: str,
+    batch_size: int,
+    units: dict[str, np.ndarray] | None = None,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The score of each step of each item, and the unit of each item; `units` are those known by item."""
+    parts = in_units(frame, self.units(frame.targets))
+    names = [f"item {say(item)}" for item in frame.ids]
+    own = [
+        unit_of(part) if units is None or say(item) not in units else units[say(item)]
+        for part, item in zip(parts, frame.ids, strict=True)
+    ]
+    found = strangeness(self, parts, task=task, names=names, batch_size=batch_size, units=own)
+    return [join(one, how=combine) for one in found], own
+
+
+def _clean_frame(calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any]) -> Frame:
+    """The clean frame; items too short to tell their frequency take that of the frame to score."""
+    known = {one.freq for one in frame}
+    if calibration.empty:
+        raise ValueError("calibration is an empty frame; give clean rows, or a share of each item such as 0.3")
+    freq = freq or (known.pop() if len(known) == 1 else None)
+    return read_frame(calibration, prediction_length=1, freq=freq, covariates=False, **columns)
+
+
+def _by_frame(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:
+    """The threshold of each item of `frame` from the scores of the clean frame."""
+    own = {say(item): one for item, one in zip(clean.ids, scores, strict=True)}
+    wanted = [say(item) for item in frame.ids]
+    found = {item: _threshold(own[item], level, f"calibration, item {item}") for item in wanted if item in own}
+    if strange := [item for item in wanted if item not in own]:
+        told = "calibration does not hold %d items (first %s); they take the threshold of all its steps together"
+        logger.info(told, len(strange), strange[0])
+        found |= dict.fromkeys(strange, _threshold(np.concatenate(scores), level, "calibration"))
+    return [found[item] for item in wanted]
+
+
+def _by_start(frame: Frame, scores: Sequence[np.ndarray], calibration: Any, *, level: float) -> list[float]:
+    """The threshold of each item from its own first steps."""
+    number = isinstance(calibration, (int, float, np.number)) and not isinstance(calibration, bool)
+    if not number or not (0 < calibration < 1 or (calibration >= 1 and calibration == int(calibration))):
+        raise ValueError(
+            f"calibration is {calibration!r}; expected a frame of clean rows, a share of each item such as {CLEAN}, or "
+            "a whole number of first steps"
+        )
+    stops = [int(calibration) if calibration >= 1 else int(calibration * len(one)) for one in scores]
+    return [
+        _threshold(one[:stop], level, f"item {say(item)}, its first {min(stop, len(one))} steps")
+        for item, one, stop in zip(frame.ids, scores, stops, strict=True)
+    ]
+
+
+def _threshold(scores: np.ndarray, level: float, place: str) -> float:
+    known = int((~np.isnan(scores)).sum())
+    if known < (needed := scores_needed(level)):
+        raise ValueError(
+            f"{place}: {known} clean steps are scored, and a level of {level:g} needs {needed}; give calibration= a "
+            "longer clean stretch or a frame of clean rows, or a lower level"
+        )
+    return conformal_threshold(scores, level=level)

@@ -1,0 +1,188 @@
+"""Fill what is missing in series of any length: values where nobody observed, quantiles around them.
+
+N series, C channels, L steps of a series, T steps of a window, Q quantile levels. NaN is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tsfm.infer.abilities import check_steps, notes
+from tsfm.infer.clock import say
+from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.rows import check_free, in_frame, in_units, laid_out
+from tsfm.infer.windows import Tiles, as_batch, cut, take, tile
+from tsfm.types import Problem
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from tsfm.infer.load import ModelPredictor
+
+
+@dataclass(frozen=True)
+class Imputed:
+    """Series without gaps, in the form in which they were given: alone, as a stack, or as a list.
+
+    `values` are bit for bit those observed, and the median where nobody observed. `quantiles` have one more axis, for
+    the levels; where a value was observed, all of them are that value."""
+
+    values: Any
+    quantiles: Any
+    levels: tuple[float, ...]
+
+
+def impute(
+    self: ModelPredictor, series: Any, *, levels: Sequence[float] | None = None, batch_size: int = 256
+) -> Imputed:
+    """Fill the NaN of one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays of any lengths.
+
+    Windows of the model's length slide over a series by half their length, and each step is taken from the window in
+    which it lies farthest from a border. `levels` None takes those of the model. Values are read and filled in the
+    units `predict` takes."""
+    check_steps(self, "impute")
+    given = take(series)
+    wanted = self.check_levels((self.levels or ()) if levels is None else levels)
+    names = [f"series {i}" for i in range(len(given.parts))]
+    channels = [f"channel {c}" for c in range(given.parts[0].shape[0])]
+    filled = fill(self, given.parts, levels=wanted, batch_size=batch_size, names=names, channels=channels)
+    listed = [series] if given.form == "one" else series
+    values = [np.array(one, ndmin=2) for one in listed]
+    for value, part, (median, _) in zip(values, given.parts, filled, strict=True):
+        missing = np.isnan(part)
+        if missing.any():
+            value[missing] = median[missing]
+    return Imputed(given.back(values), given.back([quantiles for _, quantiles in filled]), wanted)
+
+
+@torch.no_grad()
+def fill(
+    self: ModelPredictor,
+    parts: Sequence[np.ndarray],
+    *,
+    levels: tuple[float, ...],
+    batch_size: int,
+    names: Sequence[str],
+    channels: Sequence[str],
+) -> list[tuple[Float[np.ndarray, "C L"], Float[np.ndarray, "C L Q"]]]:
+    """Median and quantiles of each series; at observed steps the value itself."""
+    model, window = self.model, self.model.config.context + self.model.config.horizon
+    asked = tuple(sorted({*levels, 0.5}))
+    places, middle = [asked.index(level) for level in levels], asked.index(0.5)
+    out = [(part.copy(), np.repeat(part[..., None], len(levels), axis=-1)) for part in parts]
+    tiles = tile([part.shape[1] for part in parts], window=window, stride=max(1, window // 2))
+    tiles = tiles.pick(_holed(parts, tiles))
+    for picked, windows in cut(parts, tiles, model=model, batch_size=batch_size):
+        batch = as_batch(windows, model=model)
+        problem = Problem(values=batch.values, visible=batch.observed, wanted=~batch.observed)
+        reads = self.at_levels(model(problem).read.cpu().numpy(), asked)
+        for place, row, read in zip(picked, windows, reads, strict=True):
+            one, first, steps = tiles.at(place)
+            before = first + window - row.shape[1]  # the step at which the window, as cut, begins
+            kept = slice(steps.start - before, steps.stop - before)
+            missing = np.isnan(row[:, kept])
+            silent = np.isnan(row).all(1) & missing.any(1)
+            if silent.any():
+                place = f"{names[one]} has no observed value in {channels[int(silent.argmax())]}"
+                raise _unseen(
+                    place, steps.start + np.flatnonzero(missing[silent.argmax()]), window=window, by=self.name
+                )
+            said = read[:, kept][missing]
+            if not np.isfinite(said).all():
+                raise ValueError(
+                    f"{self.name} gave values that are not finite for {names[one]}, so none is used; rescale the "
+                    "series if its values are extreme"
+                )
+            median, quantiles = out[one]
+            median[:, steps][missing], quantiles[:, steps][missing] = said[:, middle], said[:, places]
+    return out
+
+
+def _holed(parts: Sequence[np.ndarray], tiles: Tiles) -> np.ndarray:
+    """The windows that something is asked of."""
+    holes = [np.append(0, np.isnan(part).any(0).cumsum()) for part in parts]  # missing steps before each step
+    return np.array(
+        [
+            w
+            for w, (i, begin, stop) in enumerate(zip(tiles.series, tiles.begin, tiles.stop, strict=True))
+            if holes[i][stop] > holes[i][begin]
+        ],
+        dtype=np.int64,
+    )
+
+
+def _unseen(place: str, steps: np.ndarray, *, window: int, by: str) -> ValueError:
+    """A channel that shows nothing in a window can't be filled from it: nobody could tell even its level."""
+    return ValueError(
+        f"{place} within the {window} steps around its missing steps {steps[0]} to {steps[-1]}, all that {by} sees at "
+        "once; end the series there, or use a model of a longer window"
+    )
+
+
+def impute_df(
+    self: ModelPredictor,
+    df: pd.DataFrame,
+    target: str | Sequence[str] = "target",
+    quantile_levels: Sequence[float] | None = None,
+    fill_gaps: bool = False,
+    id_column: str = "item_id",
+    timestamp_column: str = "timestamp",
+    freq: str | None = None,
+    batch_size: int = 256,
+) -> pd.DataFrame:
+    """The same rows in the same order, the target filled where it was missing, and beside it `<target>_imputed`:
+    whether a row was. `quantile_levels` adds `<target>_0.1`, ...: at observed rows the value itself.
+
+    Stamps that `df` jumps over count as missing when the model reads it; `fill_gaps` adds rows for them, and all rows
+    are then sorted by item and time. What was assumed is logged and kept in `result.attrs["announcements"]`."""
+    check_steps(self, "impute")
+    levels = () if quantile_levels is None else self.check_levels(quantile_levels)
+    columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
+    frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
+    own = notes(self, "impute")
+    added = {name: [f"{name}_imputed", *(f"{name}_{level:g}" for level in levels)] for name in frame.targets}
+    check_free(df, [column for columns in added.values() for column in columns])
+    filled = _fill_frame(self, frame, levels=levels or (0.5,), batch_size=batch_size)
+    out, where = laid_out(df, frame, columns) if fill_gaps else (df.copy(), in_frame(frame))
+    for c, name in enumerate(frame.targets):
+        missing = np.concatenate([np.isnan(one.values[c]) for one in frame])[where]
+        median = np.concatenate([median[c] for median, _ in filled])[where]
+        label = next(column for column in out.columns if str(column) == name)
+        column: Any = out[label]
+        out[label] = _with(column, missing, median)
+        flag, *around = added[name]
+        out[flag] = missing
+        for place, column in enumerate(around):
+            quantile = np.concatenate([quantiles[c, :, place] for _, quantiles in filled])[where]
+            out[column] = np.where(missing, quantile, out[label].to_numpy(np.float64, na_value=np.nan))
+    out.attrs["announcements"] = [*frame.announcements, *own]
+    return out
+
+
+def _fill_frame(self: ModelPredictor, frame: Frame, *, levels: tuple[float, ...], batch_size: int):
+    """`fill` in data units."""
+    names, channels = [f"item {say(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
+    units = self.units(frame.targets)
+    parts = in_units(frame, units)
+    filled = fill(self, parts, levels=levels, batch_size=batch_size, names=names, channels=channels)
+    if units is None:
+        return filled
+    loc, scale = units[:, :, None]
+    return [(median * scale + loc, quantiles * scale[..., None] + loc[..., None]) for median, quantiles in filled]
+
+
+def _with(column: pd.Series, missing: np.ndarray, median: np.ndarray) -> pd.Series:
+    """A column with its missing values filled; the others stay bit for bit, a float column keeps its dtype."""
+    if not missing.any():
+        return column
+    plain = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
+    kind = column.dtype if plain else np.float64
+    values = column.to_numpy(dtype=kind, na_value=np.nan).copy()  # type: ignore[call-overload]
+    values[missing] = median[missing]
+    return pd.Series(values, index=column.index, name=column.name)

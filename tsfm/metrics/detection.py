@@ -1,0 +1,123 @@
+"""How well scores find labelled anomalies: pure functions of labels [L], 0 or 1, and scores [L] or flags [L], 0 or 1.
+
+L steps of one series. A higher score is stranger. Ranges are counted in ranges.py, volumes in vus.py; what is asked of
+labels and scores stands in marks.py. Only `f1_point_adjusted` adjusts points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tsfm.metrics.marks import check_flags, check_pair, flagged_at, runs
+from tsfm.metrics.ranges import affiliation, f1_affiliation, f1_event, f1_range, range_precision, range_recall
+from tsfm.metrics.vus import find_length_rank, vus, vus_pr, vus_roc
+
+__all__ = [
+    "affiliation",
+    "auc_pr",
+    "auc_roc",
+    "best_over",
+    "detection_scores",
+    "f1",
+    "f1_affiliation",
+    "f1_at",
+    "f1_best",
+    "f1_event",
+    "f1_point_adjusted",
+    "f1_range",
+    "find_length_rank",
+    "range_precision",
+    "range_recall",
+    "vus",
+    "vus_pr",
+    "vus_roc",
+]
+
+
+def _counts(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hits and alarms at each distinct score taken as the lowest that is flagged, from the highest down."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each run of equal scores
+    return np.cumsum(labels[order])[last], last + 1
+
+
+def auc_pr(labels: Any, scores: Any) -> float:
+    """Average precision, sum (R_n - R_(n-1)) P_n over the distinct scores: no interpolation (as in scikit-learn)."""
+    labels, scores = check_pair(labels, scores)
+    hits, alarms = _counts(labels, scores)
+    return float(np.diff(hits, prepend=0) @ (hits / alarms) / labels.sum())
+
+
+def auc_roc(labels: Any, scores: Any) -> float:
+    """Area under the ROC curve by the trapezoidal rule: the chance that an anomalous step outscores a normal one, ties
+    half (Hanley & McNeil 1982)."""
+    labels, scores = check_pair(labels, scores, normal=True)
+    hits, alarms = _counts(labels, scores)
+    false = np.concatenate([[0], alarms - hits])
+    hits = np.concatenate([[0], hits])
+    return float(np.diff(false) @ (hits[1:] + hits[:-1]) / 2 / hits[-1] / false[-1])
+
+
+def f1(labels: Any, flags: Any) -> float:
+    """F1 over steps, 2 TP / (2 TP + FP + FN)."""
+    labels, flags = check_flags(labels, flags)
+    return float(2 * (labels & flags).sum() / (labels.sum() + flags.sum()))
+
+
+def f1_at(labels: Any, scores: Any, threshold: float) -> float:
+    """F1 over steps of what scores above the threshold."""
+    labels, scores = check_pair(labels, scores)
+    return f1(labels, flagged_at(scores, threshold))
+
+
+def f1_best(labels: Any, scores: Any, *, epsilon: float = 0.0) -> float:
+    """F1 over steps at the best of all thresholds: an upper bound that has seen the labels.
+
+    TSB-AD's Standard-F1 adds 1e-5 to precision + recall; `epsilon` brings its numbers out.
+    """
+    labels, scores = check_pair(labels, scores)
+    hits, alarms = _counts(labels, scores)
+    precision, recall = hits / alarms, hits / labels.sum()
+    return float(np.max(2 * precision * recall / np.maximum(precision + recall + epsilon, np.finfo(float).tiny)))
+
+
+def f1_point_adjusted(labels: Any, flags: Any) -> float:
+    """F1 over steps after every anomaly touched once is taken as flagged throughout (Xu et al., WWW 2018).
+
+    Random scores do well by it (Kim et al., AAAI 2022), so it ranks nothing; it is here to compare with older tables.
+    """
+    labels, flags = check_flags(labels, flags)
+    starts, stops = runs(labels)
+    touched = np.logical_or.reduceat(np.append(flags, False), np.stack([starts, stops], 1).ravel())[::2]
+    depth = np.zeros(len(labels) + 1, int)
+    depth[starts[touched]] += 1
+    depth[stops[touched]] -= 1
+    return f1(labels, flags | (np.cumsum(depth)[:-1] > 0))
+
+
+def best_over(metric: Callable[[Any, Any], float], labels: Any, scores: Any, *, thresholds: int = 100) -> float:
+    """The best of a flag metric over evenly spaced thresholds between the lowest and the highest score, as TSB-AD takes
+    the best of its range, event and affiliation metrics. The labels chose the threshold."""
+    labels, scores = check_pair(labels, scores)
+    cuts = np.linspace(scores.min(), scores.max(), thresholds)
+    return max(metric(labels, scores > cut) for cut in cuts)
+
+
+def detection_scores(labels: Any, scores: Any, *, window: int) -> dict[str, float]:
+    """All metrics that need no threshold, and the F1s at their best ones. `window` is find_length_rank of channel 0."""
+    labels, scores = check_pair(labels, scores, normal=True)
+    roc, pr = vus(labels, scores, window)
+    return {
+        "vus_pr": pr,
+        "vus_roc": roc,
+        "auc_pr": auc_pr(labels, scores),
+        "auc_roc": auc_roc(labels, scores),
+        "f1_best": f1_best(labels, scores),
+        "f1_range": best_over(f1_range, labels, scores),
+        "f1_event": best_over(f1_event, labels, scores),
+        "f1_affiliation": best_over(f1_affiliation, labels, scores),
+        "f1_point_adjusted": best_over(f1_point_adjusted, labels, scores),
+    }
