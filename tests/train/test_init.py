@@ -24,6 +24,7 @@ from tsfm.config import RunConfig, first_weights, plain, typed
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.data.store import StoreWriter
 from tsfm.infer.load import load
+from tsfm.model import checkpoint
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.train.begin import prepare, rest_frozen
@@ -80,7 +81,8 @@ def kept_by(model: Model, parent: Path) -> dict[str, bool]:
     """Of each part, whether all its tensors are the parent's."""
     own, theirs = model.state_dict(), weights(parent)
     return {
-        part: all(torch.equal(own[name], theirs[name]) for name in theirs if name.startswith(part)) for part in PARTS
+        part: all(name in own and torch.equal(own[name], theirs[name]) for name in theirs if name.startswith(part))
+        for part in PARTS
     }
 
 
@@ -123,8 +125,8 @@ def test_a_contradiction_names_both_sides(
 
 
 def test_what_begins_anew_may_be_another_and_the_rest_is_kept(store: Path, parent: Path) -> None:
-    def begun(*words: str) -> Model:
-        found = config(store, f"init.from={parent}", *words)
+    def begun(*words: str, seed: int = 0) -> Model:
+        found = replace(config(store, f"init.from={parent}", *words), seed=seed)
         model = make_model(found)
         prepare(model, found)
         return model
@@ -133,19 +135,15 @@ def test_what_begins_anew_may_be_another_and_the_rest_is_kept(store: Path, paren
     head = begun("init.reset=[head]")
     assert kept_by(head, parent) == {"patching": True, "backbone": True, "head": False}
     assert torch.equal(head.head.linear.weight, begun("init.reset=[head]").head.linear.weight)  # the seed decides
-    assert not torch.equal(head.head.linear.weight, begun("init.reset=[head]", "seed=1").head.linear.weight)
-    three = begun("init.reset=[head]", "head.levels=[0.1,0.5,0.9]", "task.loss=pinball")
-    assert three.levels == (0.1, 0.5, 0.9)
-    far = begun("init.reset=head", "model.horizon=24")
-    assert far.head.linear.out_features == 24
-    deep = begun("init.reset=[backbone]", "backbone.depth=4", "backbone.hidden=8")
-    assert len(deep.backbone.blocks) == 4
-    assert kept_by(deep, parent)["head"]
+    other = begun("init.reset=head", "head.levels=[0.1,0.5,0.9]", "model.horizon=24", seed=1)
+    assert other.head.linear.out_features == 3 * 24
+    assert not torch.equal(other.head.linear.weight[:8], head.head.linear.weight)
     other = begun("init.reset=[backbone]", "backbone=mixer", "backbone.depth=1")
     assert type(other.backbone).__name__ == "Mixer"
-    assert not (own := kept_by(begun("init.reset=[backbone.blocks.1]"), parent))["backbone"]
-    assert own["head"]
-    assert begun("backbone.dropout=0.5").backbone.dropout.p == 0.5  # how much is dropped is no part of a network
+    assert kept_by(other, parent) == {"patching": True, "backbone": False, "head": True}
+    block = begun("init.reset=[backbone.blocks.1]", "backbone.dropout=0.5")
+    assert kept_by(block, parent) == {"patching": True, "backbone": False, "head": True}
+    assert block.backbone.dropout.p == 0.5  # how much is dropped is no part of a network
 
 
 def test_any_length_where_the_model_takes_any_and_an_error_where_not(store: Path, parent: Path, tmp_path: Path) -> None:
@@ -161,6 +159,15 @@ def test_any_length_where_the_model_takes_any_and_an_error_where_not(store: Path
         fixed = config(store, f"init.from={parent}", *words)
         with pytest.raises(ValueError, match=message):
             prepare(make_model(fixed), fixed)
+
+
+def test_a_bundled_model_is_found_by_its_name(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "weights_dir", lambda: tmp_path)
+    save(model := tiny("mamba", "quantiles"), tmp_path / "small", about=About())
+    found = config(store, "init.from=small")
+    assert (found.init["from"], make_model(found).spec()) == ("small", model.spec())
+    with pytest.raises(FileNotFoundError, match=r"init\.from: no model 'smal': .*did you mean 'small'\?"):
+        config(store, "init.from=smal")
 
 
 # --- what is trained
@@ -396,6 +403,7 @@ WRONG = [
         r"init\.lora would adapt head\.linear, which begins anew",
     ),
     ("init.from={parent} init.lora={{rank:2,dropout:1}}", r"init\.lora\.dropout is 1; it is a probability"),
+    ("init.from={parent} ~backbone", r"no value for backbone; give one"),
     ("init.from={parent} init.layer_decay=0", r"init\.layer_decay is 0; expected a factor above 0 and at most 1"),
     ("init.layer_decay=fast", r"init\.layer_decay is 'fast'"),
     ("trainer.keep=first", r"trainer\.keep is 'first'; known: best, last"),

@@ -1,4 +1,7 @@
-"""Cases, labels and series as people give them, checked at the door. N cases, C channels, L steps, M classes."""
+"""Cases, labels and series as people give them, checked at the door.
+
+N cases or series, C channels, L steps, M classes.
+"""
 
 from __future__ import annotations
 
@@ -68,6 +71,42 @@ def as_array(row: Any, *, place: str) -> Float[np.ndarray, "C L"]:
     if np.isnan(wide).all():
         raise ValueError(f"{place} has no observed value; leave it out")
     return np.ascontiguousarray(wide, dtype=np.float32)
+
+
+def as_series(X: Any, *, channels: int | None = None) -> list[Float[np.ndarray, "C L"]]:
+    """The series of an array [L], [C, L] or [N, C, L], or of a list of [L] or [C, L] arrays."""
+    many = listed(X)
+    rows = list(X) if many else [X]
+    if not rows:
+        raise ValueError("X holds no series; give at least one")
+    series = [as_array(row, place=f"series {i}" if many else "X") for i, row in enumerate(rows)]
+    wanted = len(series[0]) if channels is None else channels
+    for i, one in enumerate(series):
+        if len(one) != wanted:
+            whose = "series 0" if channels is None else "the detector was fitted on"
+            raise ValueError(f"series {i} has {len(one)} channels, {whose} {wanted}; give the same channels in all")
+        if np.isnan(one).all(axis=1).any() and channels is None:
+            silent = int(np.isnan(one).all(axis=1).argmax())
+            raise ValueError(f"series {i} has no observed value in channel {silent}; leave the channel out")
+    return series
+
+
+def listed(X: Any) -> bool:
+    """Whether X holds several series: a list of arrays, or three axes; a list of numbers is one series."""
+    if isinstance(X, (list, tuple)):
+        return not len(X) or np.ndim(X[0]) > 0
+    return np.ndim(X) == 3
+
+
+def like(X: Any, answers: list[np.ndarray]) -> Any:
+    """One answer for one series, a list for several."""
+    return answers if listed(X) else answers[0]
+
+
+def turned(channels: int, series: list[np.ndarray]) -> str:
+    """A hint for those who gave rows of steps."""
+    steps = series[0].shape[1]
+    return f"; {channels} channels of {steps} steps: are rows and columns exchanged?" if channels > steps else ""
 
 
 def _column(y: Any, num: int) -> np.ndarray:

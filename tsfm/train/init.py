@@ -135,6 +135,8 @@ def with_checkpoint(overrides: list[str] | None = None, *, config_dir: str | Non
     spec = described(source_of(init)).spec()
     beneath: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CHOSEN]}
     chosen = compose("train", few, config_dir=config_dir, beneath=beneath)
+    if any(OmegaConf.is_missing(chosen, part) for part in CHOSEN):
+        return chosen  # typed() says which has no value
     beneath |= {part: spec[part] for part in CHOSEN if chosen[part].name == spec[part]["name"]}
     beneath["model"] = {key: value for key, value in spec.items() if key not in CHOSEN}
     config = compose("train", words, config_dir=config_dir, beneath=beneath)

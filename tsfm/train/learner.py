@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from tsfm.tasks.base import Ratio, Task
 from tsfm.train.begin import rest_frozen
 from tsfm.train.optim import TO_AN_END, OptimConfig, make_optimizer, rate
 from tsfm.types import Answer, Batch, Problem
+
+log = logging.getLogger("tsfm")
 
 
 class Learner(pl.LightningModule):
@@ -83,7 +86,10 @@ class Learner(pl.LightningModule):
         self.validated_at = self.global_step
         for name, ratio in self.reports.items():
             total, count = (self.trainer.strategy.reduce(part, reduce_op="sum") for part in ratio)
-            self.log(f"val/{name}", (total / count).float(), prog_bar=name == self.task.monitor, rank_zero_only=True)
+            if not count:  # windows without a scale, say: nothing tells weights apart
+                log.warning("validation has nothing to judge %s by, so it counts as 0", name)
+            value = (total / torch.where(count == 0, 1, count)).float()
+            self.log(f"val/{name}", value, prog_bar=name == self.task.monitor, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.optim, self.model.named_parameters(), layer_decay=self.layer_decay)
