@@ -63,6 +63,7 @@ def main() -> None:
     kept: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.is_file() else {}
     print("| set | series (left out) | level | nominal rate | rate over all steps | mean over series |")
     print("|---|---|---|---|---|---|")
+    everything: list[dict[str, float]] = []
     for name in asked.data:
         rows, out = [], 0
         for series in read_anomalies(name):
@@ -77,13 +78,18 @@ def main() -> None:
                 draft.write_text(json.dumps(kept, indent=1))
                 os.replace(draft, file)
             rows.append(kept[key])
-        steps = np.array([row["steps"] for row in rows])
-        for level in asked.levels:
-            rates = np.array([row[f"{level:g}"] for row in rows])
-            if len(rows):
-                pooled = float((rates * steps).sum() / steps.sum())
-                cells = (name, f"{len(rows)} ({out})", f"{level:g}", f"{1 - level:.3f}", f"{pooled:.4f}")
-                print("|", " | ".join([*cells, f"{rates.mean():.4f}"]), "|")
+        tell(name, rows, out, asked.levels)
+        everything += rows
+    tell("all of them", everything, 0, asked.levels)
+
+
+def tell(name: str, rows: list[dict[str, float]], out: int, levels: list[float]) -> None:
+    """The lines of one set."""
+    steps = np.array([row["steps"] for row in rows])
+    for level in levels if len(rows) else []:
+        rates = np.array([row[f"{level:g}"] for row in rows])
+        cells = (name, f"{len(rows)} ({out})", f"{level:g}", f"{1 - level:.3f}")
+        print("|", " | ".join([*cells, f"{(rates * steps).sum() / steps.sum():.4f}", f"{rates.mean():.4f}"]), "|")
 
 
 if __name__ == "__main__":

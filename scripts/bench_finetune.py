@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from peers.measure import Clock, alternate, markdown, milliseconds, peak_residen
 
 from tsfm.bench.runner import evaluate, train_and_score
 from tsfm.config import compose, typed
+from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.estimators.probe import Probe
 from tsfm.train.init import with_checkpoint
 from tsfm.train.optim import make_optimizer
 from tsfm.train.parts import Parts, assemble
@@ -113,6 +116,33 @@ def score(words: list[str], run_dir: Path) -> dict[str, Any]:
     return train_and_score(typed(with_checkpoint([*words, f"run_dir={run_dir}"])))
 
 
+def labels(args: argparse.Namespace, folder: Path, *, source: Path) -> list[dict[str, Any]]:
+    """The same model adapted to labelled cases, with a new head; and a linear probe on its frozen embeddings."""
+    rows, ran = [], {}
+    common = ["experiment=finetune/cases", f"data.dataset={args.cases}", f"init.from={source}", "init.reset=[head]"]
+    common += [f"trainer.max_steps={args.steps}", "trainer.max_epochs=-1", "trainer.progress=false"]
+    for name, words in METHODS.items():
+        ran[name] = [*common, *words]
+    parts = {name: assemble(typed(with_checkpoint(words))) for name, words in ran.items()}
+    taken = alternate({name: Step(part) for name, part in parts.items()}, clock=Clock(), rounds=args.rounds)
+    for name, words in ran.items():
+        accuracy = score(words, folder / f"{name.replace(' ', '_')}-cases")["accuracy"]
+        row = {"method": name, "parameters trained": trained(parts[name]), "ms per step": milliseconds(taken[name])}
+        row["ratio"] = f"{ratio(taken[name], taken['full']):.2f}"
+        rows.append(row | {"accuracy": f"{accuracy:.4f}"})
+    data = CaseData(CasesConfig(args.cases))
+    train, test = data.cases("train"), data.cases("test")
+    begun = time.perf_counter()
+    probe = Probe(str(source), "classify").fit(train.series, train.labels)
+    seconds = time.perf_counter() - begun
+    accuracy = float(np.mean(probe.predict(test.series) == test.labels))
+    linear = probe.linear_[-1]
+    row = {"method": f"linear probe (layer {probe.layer_})"}
+    row["parameters trained"] = f"{linear.coef_.size + linear.intercept_.size:,}"
+    rows.append(row | {"ms per step": "no steps", "ratio": f"{seconds:.1f} s in all", "accuracy": f"{accuracy:.4f}"})
+    return rows
+
+
 def costs(args: argparse.Namespace, *, source: Path) -> list[dict[str, Any]]:
     """Parameters, memory and time of each method."""
     parts = {name: parts_of(name, args, source=source) for name in METHODS}
@@ -154,6 +184,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--base", default="etth2", help="data set of the pre-training")
     parser.add_argument("--target", default="etth1", help="data set to adapt to")
+    parser.add_argument("--cases", default="Trace", help="labelled cases to adapt to")
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.05, 1.0], help="of the train windows")
     parser.add_argument("--base-steps", type=int, default=200, help="of the pre-training")
     parser.add_argument("--steps", type=int, default=100, help="of each adaptation")
@@ -192,6 +223,8 @@ def main() -> int:
         print(markdown(costs(args, source=source)))
         print(f"## Test scores on {args.target}\n")
         print(markdown(scores(args, Path(scratch), source=source)))
+        print(f"## The same model on {args.cases}: test accuracy\n")
+        print(markdown(labels(args, Path(scratch), source=source)))
     return 0
 
 

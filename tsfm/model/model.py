@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.model.fill import FILLS, between
 from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
 from tsfm.model.scalers import State
 from tsfm.registry import BACKBONES, HEADS, SCALERS, closest, schema
@@ -35,6 +36,7 @@ class ModelConfig:
     stride: int = 16  # steps from one patch to the next
     pad_end: bool = False  # one more patch that repeats the last step
     embed: str = "linear"  # linear | residual | conv | values | values_visible
+    fill: str = "zero"  # hidden steps are shown as: zero | line, and then the head tells the distance from the line
 
     def __post_init__(self):
         for name in ("context", "horizon", "width", "patch", "stride"):
@@ -51,6 +53,8 @@ class ModelConfig:
             )
         if self.embed not in EMBEDS:
             raise ValueError(f"model.embed is {self.embed!r}; {closest(self.embed, list(EMBEDS))}")
+        if self.fill not in FILLS:
+            raise ValueError(f"model.fill is {self.fill!r}; {closest(self.fill, list(FILLS))}")
         self.width = raw_width(self.embed, self.patch) or self.width
 
 
@@ -94,25 +98,32 @@ class Model(nn.Module):
         return self.head.levels
 
     def forward(self, problem: Problem) -> Answer:
-        tokens, seen, state = self._embed(problem)
+        tokens, seen, state, line = self._embed(problem)
         hidden = self.backbone(tokens, seen)
         read = self.head(hidden, seen).float()  # undoing the scale in bf16 would lose the digits
         if self.head.answers == "steps":
             steps = problem.values.shape[-1]
-            read = self.scaler.undo(read[..., -steps:, :], state)
+            read = read[..., -steps:, :]
+            if line is not None:
+                # beyond the tokens of a head that reads the context alone, the last value goes on
+                base = line if self.head.reads_window else line[..., -1:].expand(*line.shape[:-1], read.shape[-2])
+                read = read + base[..., None]
+            read = self.scaler.undo(read, state)
             read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
         return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
 
-    def _embed(self, problem: Problem) -> tuple[Tensor, Tensor, State]:
-        """Tokens, which of them are seen, and the state of the scaler."""
+    def _embed(self, problem: Problem) -> tuple[Tensor, Tensor, State, Tensor | None]:
+        """Tokens, which of them are seen, the state of the scaler, and what hidden steps are filled with, scaled."""
         self._check(problem)
         tokenised = problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon)
         given, visible = problem.given()[..., :tokenised], problem.visible[..., :tokenised]
         state = self.scaler.fit(given, visible)
         if problem.marks is not None:
             state = state.kept(problem.marks)
-        tokens, seen = self.patching(self.scaler.apply(given, state), visible)
-        return tokens, seen, state
+        scaled = self.scaler.apply(given, state)
+        line = between(scaled, visible) if self.config.fill == "line" else None
+        tokens, seen = self.patching(scaled, visible, filled=line)
+        return tokens, seen, state, line
 
     @property
     def num_layers(self) -> int:
@@ -121,7 +132,7 @@ class Model(nn.Module):
 
     def layers(self, problem: Problem) -> tuple[list[Float[Tensor, "B C P D"]], Bool[Tensor, "B C P"]]:
         """The tokens after the embedding, after each block and at the end of the backbone, and which are seen."""
-        tokens, seen, _ = self._embed(problem)
+        tokens, seen, _, _ = self._embed(problem)
         batch, channels, patches, _ = tokens.shape
         found, hooks = [tokens], []
 

@@ -43,13 +43,19 @@ class Patching(nn.Module):
             self.project = ConvStem(2, width=width)
 
     def forward(
-        self, scaled: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]
+        self,
+        scaled: Float[Tensor, "B C T"],
+        visible: Bool[Tensor, "B C T"],
+        *,
+        filled: Float[Tensor, "B C T"] | None = None,
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
-        """Tokens, and whether a token stands at or after the first visible step of its channel."""
+        """Tokens, and whether a token stands at or after the first visible step of its channel. Hidden steps are shown
+        as zeros, or as what `filled` holds there."""
         known = self._cut(visible)
+        shown = torch.where(visible, scaled, 0.0) if filled is None else filled
         if self.embed == "conv":
-            return self._convolve(scaled, visible), begun(known.any(dim=-1))
-        return self._embed(self._cut(torch.where(visible, scaled, 0.0)), known), begun(known.any(dim=-1))
+            return self._convolve(shown, visible), begun(known.any(dim=-1))
+        return self._embed(self._cut(shown), known), begun(known.any(dim=-1))
 
     def _cut(self, x: Tensor) -> Tensor:
         steps = x.shape[-1]
@@ -59,12 +65,12 @@ class Patching(nn.Module):
             x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], self.stride)], dim=-1)
         return x.unfold(-1, self.patch, self.stride)
 
-    def _convolve(self, scaled: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C P D"]:
+    def _convolve(self, shown: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C P D"]:
         """Each token is the mean of the features of its steps, from the first visible step of the channel on."""
         since = begun(visible)
-        rows = torch.stack([torch.where(visible, scaled, 0.0), visible.to(scaled.dtype)], dim=2)
+        rows = torch.stack([shown, visible.to(shown.dtype)], dim=2)
         features = self.project(rearrange(rows, "b c i t -> (b c) i t"), rearrange(since, "b c t -> (b c) t"))
-        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", b=len(scaled))).sum(dim=-1)
+        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", b=len(shown))).sum(dim=-1)
         count = self._cut(since).sum(dim=-1).clamp_min(1)
         return rearrange(patches, "b c d p -> b c p d") / count[..., None]
 

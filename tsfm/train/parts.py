@@ -136,8 +136,8 @@ def check_fit(config: RunConfig, data: WindowData) -> None:
             f"model.channels is {channels}, and data set {name!r} has {data.num_channels}{beside}; set model.channels "
             "to that, or to null for any number"
         )
-    needed = [("train", None), (config.bench.split, getattr(config.bench, "stride", None))]
-    needed += [("val", None)] if config.trainer.keep == "best" else []
+    needed = [("train", None), *([("val", None)] if config.trainer.keep == "best" else [])]
+    needed += [(config.bench.split, getattr(config.bench, "stride", None))]
     for split, stride in needed:
         if not len(data.windows(split, stride=stride)):
             without = ", or keep the last weights by trainer.keep=last" if split == "val" else ""
