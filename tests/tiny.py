@@ -42,6 +42,8 @@ QUANTILES: dict[str, Any] = {
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "flatten": {"head": "flatten", "model": {"stride": 4, "pad_end": True}},
     "quantiles": QUANTILES,
+    "line": QUANTILES | {"model": {"embed": "residual", "fill": "line"}},
+    "conv": QUANTILES | {"model": {"embed": "conv"}},
     "group": QUANTILES | {"needs": {"mix_every": 1, "mix_heads": 2}},
     "bidirectional": QUANTILES | {"needs": {"bidirectional": True}},
     "variates": {"head": "flatten", "model": {"patch": CONTEXT, "stride": CONTEXT}, "needs": {"over": "variates"}},

@@ -22,10 +22,17 @@ log = logging.getLogger("tsfm")
 Part = TypeVar("Part")
 
 
+MOST = 20  # names that a message lists
+
+
 def closest(name: str, known: list[str]) -> str:
-    """A sentence that names the likeliest intended name, or lists the known ones."""
+    """A sentence that names the likeliest intended name, and the known ones; of very many, the nearest."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(sorted(known)) or 'none'}"
+    listed = sorted(known)
+    if (more := len(listed) - MOST) > 0:
+        listed = sorted(difflib.get_close_matches(name, known, n=MOST, cutoff=0.0))
+    told = ", ".join(listed) or "none"
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {told}" + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)

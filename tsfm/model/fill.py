@@ -25,6 +25,6 @@ def between(values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> F
     after = torch.where(visible, steps, size).flip(-1).cummin(dim=-1).values.flip(-1)
     left = values.gather(-1, before.clamp_min(0))
     right = torch.where(after < size, values.gather(-1, after.clamp_max(size - 1)), left)
-    share = (steps - before) / (after - before).clamp_min(1)
+    share = (steps - before).to(values.dtype) / (after - before).clamp_min(1)
     line = torch.where(before >= 0, left + (right - left) * share, 0.0)
     return torch.where(visible, values, line)

@@ -70,7 +70,7 @@ class Patching(nn.Module):
         since = begun(visible)
         rows = torch.stack([shown, visible.to(shown.dtype)], dim=2)
         features = self.project(rearrange(rows, "b c i t -> (b c) i t"), rearrange(since, "b c t -> (b c) t"))
-        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", b=len(shown))).sum(dim=-1)
+        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", c=shown.shape[1])).sum(dim=-1)
         count = self._cut(since).sum(dim=-1).clamp_min(1)
         return rearrange(patches, "b c d p -> b c p d") / count[..., None]
 

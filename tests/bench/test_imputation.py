@@ -1,0 +1,120 @@
+"""Laws of the imputation protocol: every window and every hidden step counts once, and what is seen is what is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tsfm.bench.baselines.imputers import LinearInterpolation
+from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
+from tsfm.data.ingest import ingest
+from tsfm.data.module import WindowData
+from tsfm.data.settings import DataConfig
+from tsfm.registry import BASELINES
+from tsfm.types import Problem
+
+STEPS, CONTEXT = 400, 64
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> WindowData:
+    """Two noisy sines in one store, split 70 / 10 / 20."""
+    time = np.arange(STEPS)
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, STEPS))
+    frame = pd.DataFrame({"timestamp": pd.date_range("2024-01-01", periods=STEPS, freq="h")})
+    frame["a"], frame["b"] = np.sin(time / 4) + noise[0], 3 * np.cos(time / 5) + 10 + noise[1]
+    out = tmp_path_factory.mktemp("stores") / "sines"
+    ingest(frame, out, progress=False)
+    found = WindowData(DataConfig(str(out)), context=CONTEXT, horizon=0)
+    found.setup()
+    return found
+
+
+def truth(problem: Problem) -> torch.Tensor:
+    return problem.values
+
+
+def test_every_window_is_scored_once_in_every_cell(data: WindowData) -> None:
+    """As in the published protocols the first window of a split ends where the split begins."""
+    calls: list[int] = []
+
+    def count(problem: Problem) -> torch.Tensor:
+        calls.append(len(problem.values))
+        return problem.values + 1.0
+
+    bench = ImputationConfig(masks=["points", "hybrid"], rates=[0.25, 0.5], batch_size=7)
+    found = score_imputation(count, data, bench)
+    assert found["windows"] == STEPS // 5 + 1
+    assert sum(calls) == 4 * found["windows"]
+    assert found["mse"] == pytest.approx(1.0)
+    assert found["mae"] == pytest.approx(1.0)
+
+
+def test_the_truth_scores_zero_and_seen_steps_do_not_count(data: WindowData) -> None:
+    bench = ImputationConfig(rates=[0.25])
+    assert score_imputation(truth, data, bench)["mse"] == 0.0
+
+    def wrong_where_seen(problem: Problem) -> torch.Tensor:
+        return torch.where(problem.visible, problem.values + 9.0, problem.values)
+
+    assert score_imputation(wrong_where_seen, data, bench)["mse"] == 0.0
+
+
+def test_masks_follow_from_the_seed(data: WindowData) -> None:
+    def zeros(problem: Problem) -> torch.Tensor:
+        return torch.zeros_like(problem.values)
+
+    one, again = (score_imputation(zeros, data, ImputationConfig(rates=[0.25]))["mse"] for _ in range(2))
+    other = score_imputation(zeros, data, ImputationConfig(rates=[0.25], seed=1))["mse"]
+    assert one == again
+    assert one != other
+
+
+def test_a_baseline_gets_nothing_that_is_hidden(data: WindowData) -> None:
+    linear: LinearInterpolation = BASELINES.build(BASELINES.config({"name": "linear_interpolation"}))
+    filler = of_baseline(linear, season=1)
+    seen: list[torch.Tensor] = []
+
+    def both(problem: Problem) -> torch.Tensor:
+        poked = torch.where(problem.visible, problem.values, 1e6)
+        told = filler(problem)
+        seen.append(told - filler(Problem(poked, problem.visible, problem.wanted)))
+        return told
+
+    found = score_imputation(both, data, ImputationConfig(masks=["points"], rates=[0.25]))
+    assert all(not difference.any() for difference in seen)
+    assert found["mse"] < 0.2  # sines of 25 steps are nearly straight between neighbours
+
+
+def test_a_model_without_answers_for_what_it_sees_is_refused() -> None:
+    from tests.tiny import tiny
+
+    with pytest.raises(ValueError, match="head=patch_quantiles"):
+        of_model(tiny("mixer", "flatten"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"masks": ["block"]}, "did you mean 'blocks'"),
+        ({"masks": []}, "at least one"),
+        ({"split": "tset"}, "did you mean 'test'"),
+        ({"stride": 0}, "at least 1"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ImputationConfig(**settings)
+
+
+def test_the_command_scores_a_baseline(data: WindowData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tsfm.cli import main
+
+    words = ["predictor=linear_interpolation", "data=store", f"data.dataset={data.config.dataset}", "context=64"]
+    assert main(["eval", *words, "bench=imputation", "bench.masks=[blocks]", f"out={tmp_path}"]) == 0
+    assert '"blocks_0.125_mse"' in capsys.readouterr().out
+    assert (tmp_path / "result.json").is_file()
