@@ -32,7 +32,9 @@ def closest(name: str, known: list[str]) -> str:
     if (more := len(listed) - MOST) > 0:
         listed = sorted(difflib.get_close_matches(name, known, n=MOST, cutoff=0.0))
     told = ", ".join(listed) or "none"
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {told}" + (f" and {more} more" if more > 0 else "")
+    return (
+        (f"did you mean {near[0]!r}? " if near else "") + f"known: {told}" + (f" and {more} more" if more > 0 else "")
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Laws of the imputation protocol: every window and every hidden step counts once, and what is seen is what is given."""
+"""Laws of the imputation protocol: every window and every hidden step counts once, and nothing hidden is given."""
 
 from __future__ import annotations
 

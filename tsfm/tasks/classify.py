@@ -79,5 +79,6 @@ class Classify(LabelTask):
         }
 
     def _entropy(self, answer: Answer, problem: Problem, *, smoothing: float = 0.0) -> Tensor:
+        assert problem.label is not None
         weight = None if self.weight is None else self.weight.to(answer.read.device)
         return F.cross_entropy(answer.read, problem.label, weight=weight, label_smoothing=smoothing, reduction="none")

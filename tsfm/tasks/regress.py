@@ -36,6 +36,7 @@ class Regress(LabelTask):
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
         """The loss, and the mean squared error."""
+        assert problem.label is not None
         count = torch.tensor(len(answer.read), device=answer.read.device)
         squares = (answer.read[:, 0] - problem.label).double().square()
         return {
