@@ -92,6 +92,7 @@ class EvalConfig:
     bench: Any = "???"
     context: Optional[int] = None  # noqa: UP045  default: the model's own; a baseline needs it told
     horizon: Optional[int] = None  # noqa: UP045
+    seed: Optional[int] = None  # noqa: UP045  of the split of labelled cases; null: that of the model's training, else 0
     device: str = "auto"  # of a trained model: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
     name: str = "eval"
     out: Optional[str] = None  # noqa: UP045  folder for result.json

@@ -40,6 +40,11 @@ def scored(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(score=1.0)
 
 
+def marked(rows: pd.DataFrame) -> pd.DataFrame:
+    rows.loc[7, "target"] = np.nan
+    return rows.assign(price_imputed="yes", was_imputed=True)
+
+
 def as_read(file: str) -> pd.Series:
     return pd.read_csv(file, dtype=str)["target"]
 
@@ -235,6 +240,33 @@ CASES = [
         STEPS,
     ),
     Case(
+        "a share of clean steps of 1",
+        "tsfm detect sales.csv --model steps --calibration 1.0",
+        ("item 'a', its first step (a share lies below 1): 1 clean steps are scored, and a level of 0.99 needs 99",),
+        STEPS,
+    ),
+    Case(
+        "infinitely many clean steps",
+        "tsfm detect sales.csv --model steps --calibration inf",
+        ("calibration is inf; expected a frame of clean rows", "(below 1), or a whole number of first steps"),
+        STEPS,
+    ),
+    Case(
+        "as many clean steps as there are",
+        "tsfm detect sales.csv --model steps --calibration 120",
+        ("item 'a' has 120 steps and calibration=120 takes its first 120 as clean, which leaves none to judge; give",),
+        STEPS,
+    ),
+    Case(
+        "integers to fill that no float holds",
+        "tsfm.load('steps').impute_df(sales.assign(target=pd.array([None, *[2**53 + 1] * 239], dtype='Int64')))",
+        (
+            "df: target column 'target' holds 9007199254740993 in row 1, an integer beyond 2**53",
+            "; subtract a constant",
+        ),
+        STEPS,
+    ),
+    Case(
         "a file of clean rows that does not exist",
         "tsfm detect sales.csv --model steps --calibration clean.csv",
         ("there is no file clean.csv; check the path",),
@@ -283,6 +315,18 @@ CASES = [
         STEPS,
     ),
     Case(
+        "a file where the folder of the table is wanted",
+        "tsfm impute missing.csv --model steps --out sales.csv/f.csv",
+        ("sales.csv can't be a folder: sales.csv is a file; choose another place",),
+        STEPS,
+    ),
+    Case(
+        "a folder where the table is wanted",
+        "tsfm impute missing.csv --model steps --out f.csv",
+        ("--out f.csv is a folder; name a file for the table",),
+        both(STEPS, lambda desk, patch: (desk / "f.csv").mkdir()),
+    ),
+    Case(
         "a disk that is full when the vectors are written",
         "tsfm embed sales.csv --model steps --out f.csv",
         ("can't write f.csv (the disk is full); free some space there",),
@@ -293,6 +337,26 @@ CASES = [
         "tsfm detect sales.csv --model steps --plot f.gif",
         ("'f.gif'; name it with one of .png",),
         STEPS,
+    ),
+    Case(
+        "a disk that is full when the scores are drawn",
+        "tsfm detect sales.csv --model steps --level 0.9 --plot f.png",
+        ("can't write f.png (the disk is full); free some space there",),
+        both(STEPS, forbidden("f-", errno.ENOSPC)),
+    ),
+    Case(
+        "a column of the user that is named like a mark",
+        "tsfm impute bad.csv --model steps",
+        ("filled 1 of 240 values of target\n", "2024-01-01 07:00:00"),
+        bad(marked),
+        works=lambda: True,
+    ),
+    Case(
+        "plain numbers in a list",
+        "print(tsfm.load('classes').classify([1.0, 2.0, float('nan'), 3.0]).shape)",
+        ("(1,)",),
+        CLASSES,
+        works=lambda: True,
     ),
     Case(
         "series of unequal lengths",

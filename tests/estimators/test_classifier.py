@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 import tsfm
 from tests.estimators.small import ENOUGH, FEW, STEPS, trained, waves
 from tsfm import Classifier, Regressor
+from tsfm.model import checkpoint
 
 X, CODES = waves()
 NAMES = np.array(["slow", "fast"])[CODES]
@@ -93,6 +94,30 @@ def test_members_have_seeds_of_their_own_and_are_averaged(tmp_path: Path) -> Non
     both.save(tmp_path / "model")
     for name, one in zip(("member0", "member1"), alone, strict=True):
         np.testing.assert_array_equal(tsfm.load(tmp_path / "model" / name).probabilities(X), one)
+
+
+def test_members_replace_those_of_an_earlier_save_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, place = Classifier(members=3), tmp_path / "model"
+    one.predictors_, one.n_channels_in_ = [trained(), trained("flatten"), trained()], 2
+    one.save(place)
+    one.predictors_ = one.predictors_[1::-1]
+    kept = (one.save(place) / "member0" / "config.json").read_bytes()
+    assert sorted(item.name for item in place.iterdir()) == ["member0", "member1"]
+
+    def save(model: Any, path: Path, *, about: Any) -> Path:
+        if path.name == "member1":
+            raise OSError("the disk is full")
+        return checkpoint.save(model, path, about=about)
+
+    monkeypatch.setattr("tsfm.estimators.base.save", save)
+    one.predictors_ = one.predictors_[::-1]
+    with pytest.raises(OSError, match="the disk is full"):
+        one.save(place)
+    assert (place / "member0" / "config.json").read_bytes() == kept
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]  # no draft stays
+    (place / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"holds 'notes.txt', which no save wrote; name a new folder"):
+        one.save(place)
 
 
 def test_pickled_and_saved_it_answers_the_same(fitted: Classifier, tmp_path: Path) -> None:

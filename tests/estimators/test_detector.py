@@ -66,6 +66,31 @@ def test_labels_as_sklearns_detectors_give_them(fitted: Detector) -> None:
     np.testing.assert_array_equal(flipped == -1, plain == 1)
 
 
+def test_scores_as_sklearns_detectors_give_them_are_lower_where_stranger(fitted: Detector) -> None:
+    new = spoilt(series(seed=1))
+    turned = pickle.loads(pickle.dumps(fitted)).set_params(sklearn_labels=True)
+    np.testing.assert_array_equal(turned.score_samples(new), -fitted.score_samples(new))
+    np.testing.assert_array_equal(turned.decision_function(new), -fitted.decision_function(new))
+    np.testing.assert_array_equal(turned.decision_function(new) < 0, turned.predict(new) == -1)
+    np.testing.assert_array_equal(turned.score(new[None]), fitted.score(new[None]))  # of benchmarks
+
+
+def test_a_network_without_a_scaler_is_shown_standardised_series() -> None:
+    """Shifted and stretched in training and in scoring alike, a series has the same scores."""
+    steps = ["scaler=none", "data.standardize=true", "trainer.max_steps=20", "data.batches_per_epoch=10"]
+    few: dict[str, Any] = {"overrides": [*steps, "model.width=16"], "level": 0.9, "device": "cpu"}
+    clean, new = np.stack([series(), 5 + 9 * series(seed=2)]), np.stack([spoilt(series(seed=1)), series(seed=3)])
+    loc, scale = np.array([[300.0], [-7.0]]), np.array([[40.0], [0.01]])
+    one, two = Detector(**few).fit(clean), Detector(**few).fit(loc + scale * clean)
+    assert two.threshold_ == pytest.approx(one.threshold_, rel=1e-2)
+    scores = one.score_samples(new)
+    np.testing.assert_allclose(two.score_samples(loc + scale * new), scores, rtol=1e-2, atol=1e-2 * scores.std())
+    again = Detector(one.predictor_, level=0.9, device="cpu").fit(clean)  # used as it is
+    np.testing.assert_allclose(again.score_samples(new), scores, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"was trained on 2 channels and knows the units of those alone; found 1"):
+        Detector(one.predictor_, level=0.9, device="cpu").fit(series())
+
+
 def test_a_list_is_answered_by_a_list_and_gaps_have_no_score(fitted: Detector) -> None:
     one, two = series(seed=1), series(150, seed=2)
     one[40:60] = np.nan

@@ -24,7 +24,8 @@ SERIES = np.sin(np.arange(600) / 5)
 @pytest.mark.parametrize(
     ("cases", "labels", "message"),
     [
-        (X, np.zeros(12, int), r"y has the one class .*; there is nothing to tell apart"),
+        (X, np.zeros(12, int), r"y has the one class 0; there is nothing to tell apart"),
+        (X, ["a"] * 12, r"y has the one class 'a'; there is nothing to tell apart"),
         (X[:0], [], r"X holds no case; give at least one"),
         ([], [], r"X holds no case"),
         (RAGGED, CODES, r"case 5 has 1 channels, and case 0 has 2; all need the same"),
@@ -55,7 +56,7 @@ def test_a_classifier_says_what_is_wrong_with_its_cases(cases: Any, labels: Any,
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (np.array(["a", "b"])[CODES], r"y holds .*'a'.*; the targets of a regression are numbers: use Classifier"),
+        (np.array(["a", "b"])[CODES], r"y holds 'a'; the targets of a regression are numbers: use Classifier"),
         (["1.5", "2"] * 6, r"the targets of a regression are numbers"),
         (np.ones(12), r"y is 1 for every case; there is nothing to learn"),
         ([*range(11), np.inf], r"y holds inf for case 11"),
@@ -145,6 +146,33 @@ def test_a_detector_says_what_is_wrong(series: Any, settings: dict, message: str
         return
     with pytest.raises(ValueError, match=message):
         Detector(**settings, **steps).fit(series)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"calibration": "0.2"}, r"calibration is '0\.2'; it is a share of the series"),
+        ({"calibration": True}, r"calibration is True; it is a share"),
+        ({"stride": 0}, r"stride is 0; it is a number of steps, at least 1"),
+        ({"stride": 2.5}, r"stride is 2\.5; it is a number of steps"),
+        ({"stride": 65, "window": 64}, r"stride is 65, and the windows have 64 steps"),
+        ({"level": 0.999}, r"120 steps are held out, and level=0\.999 needs 999"),
+        ({"level": 0.95, "calibration": 0.1, "stop": 558}, r"18 steps are held out, and level=0\.95 needs 19"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_the_training(
+    settings: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*args: Any, **words: Any) -> None:
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr("tsfm.estimators.detector.fit", fit)
+    settings = dict(settings)
+    series = np.where(np.arange(600) < settings.pop("stop", 600), SERIES, np.nan)
+    with pytest.raises(ValueError, match=message):
+        Detector(**settings, device="cpu").fit(series)
+    with pytest.raises(AssertionError, match="it trained"):
+        Detector(device="cpu", level=0.95).fit(SERIES)
 
 
 def test_a_detector_of_a_trained_model_has_no_recipe_of_its_own() -> None:

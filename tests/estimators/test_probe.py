@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -58,6 +59,14 @@ def test_a_model_that_does_not_scale_is_shown_standardised_cases() -> None:
     plain.model.scaler.equivariant = False
     one, two = (Probe(plain, layers=1, device="cpu").fit(values, CODES) for values in (X, 50 * X + 9))
     np.testing.assert_allclose(one.predict_proba(X), two.predict_proba(50 * X + 9), atol=1e-3)
+
+
+def test_a_refit_that_fails_leaves_nothing_of_the_earlier_fit() -> None:
+    probe = Probe(trained(), layers=1, device="cpu").fit(X, CODES)
+    with pytest.raises(ValueError, match=r"this model has the layers"):
+        probe.set_params(layers=9).fit(X, CODES)
+    with pytest.raises(NotFittedError):
+        probe.predict(X)
 
 
 def test_one_case_of_each_class_is_enough() -> None:

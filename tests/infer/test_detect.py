@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_the_task_of_the_training_is_kept() -> None:
     assert np.isfinite(rebuilt).all()
 
 
+def test_a_model_from_which_nothing_is_hidden_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    words, model = "nothing is hidden", reader(task={"name": "detect", "mode": "reconstruct"})
+    caplog.set_level(logging.INFO, logger="tsfm")
+    reader(task={"name": "detect"}).detect(sines(100))
+    assert words not in caplog.text
+    model.detect(sines(100))
+    assert words in caplog.text
+    said = model.detect_df(frame(), level=0.9).attrs["announcements"]
+    assert any(words in note for note in said)
+    said = reader(task={"name": "detect"}).detect_df(frame(), level=0.9).attrs["announcements"]
+    assert not any(words in note for note in said)
+
+
 def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(ValueError, match="so it can't detect; use a model trained with task=detect"):
         labeller().detect(sines())
@@ -196,9 +210,17 @@ def test_bad_calibrations_are_named() -> None:
         model.detect_df(df, calibration=20)
     with pytest.raises(ValueError, match="calibration, item 'a': 50 clean steps are scored"):
         model.detect_df(df, calibration=frame(50, a=sines(50)))
-    for wrong in (0, -1, 2.5, "some", True, math.nan):
+    for wrong in (0, -1, 2.5, "some", True, math.nan, math.inf, -math.inf, np.float32("inf"), 1j, np.bool_(True)):
         with pytest.raises(ValueError, match=r"calibration is .*; expected a frame of clean rows"):
             model.detect_df(df, calibration=wrong)
+    for whole in (1, 1.0, np.float64(1)):
+        with pytest.raises(ValueError, match=r"item 'b', its first step \(a share lies below 1\): 1 clean steps are"):
+            model.detect_df(df, calibration=whole)
+    uneven = pd.concat([frame(400, b=sines(400)), frame(150, a=sines(150))])
+    for steps in (150, 150.0, 200, 10**400):
+        with pytest.raises(ValueError, match=r"item 'a' has 150 steps and calibration=.* leaves none to judge; give"):
+            model.detect_df(uneven, calibration=steps)
+    assert model.detect_df(uneven, calibration=149)["threshold"].notna().all()
     with pytest.raises(ValueError, match="calibration is an empty frame"):
         model.detect_df(df, calibration=df[:0])
     with pytest.raises(ValueError, match="df has a column 'score' already"):

@@ -181,3 +181,58 @@ def test_a_forecaster_says_that_it_was_not_taught_to() -> None:
     out = reader(task={"name": "forecast"}).impute_df(frame(target=sines(missing=0.1)))
     assert any("trained for task=forecast, not to impute" in note for note in out.attrs["announcements"])
     assert not any("not to impute" in note for note in reader().impute_df(frame(target=sines())).attrs["announcements"])
+
+
+def test_numbers_in_a_list_are_one_series() -> None:
+    series = sines(70, missing=0.1).tolist()
+    done = reader().impute(series)
+    assert done.values.shape == (70,)
+    np.testing.assert_array_equal(done.values, reader().impute(np.array(series)).values)
+    np.testing.assert_array_equal(reader().impute([1.5, 2, None, 4]).values[[0, 1, 3]], [1.5, 2, 4])
+    np.testing.assert_array_equal(reader().detect(series), reader().detect(np.array(series)))
+    np.testing.assert_array_equal(reader().embed(tuple(series)), reader().embed(np.array(series)))
+    say = reader().predict
+    forecast = say(series, prediction_length=4)
+    np.testing.assert_array_equal(forecast.predictions, say(np.array(series), prediction_length=4).predictions)
+    for wrong in ([1.0, [2.0, 3.0]], [[1.0, 2.0], 3.0]):
+        with pytest.raises(ValueError, match=r"series [01] has shape \(\); expected \[steps\]"):
+            reader().impute(wrong)
+    with pytest.raises(ValueError, match="series 0 is <U1; expected numbers"):
+        reader().impute(list("abc")[:1])
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "object", "Float32", "float[pyarrow]", "int64"])
+def test_observed_values_of_any_column_are_kept(dtype: str) -> None:
+    values = [*range(40), 2**53, 2**54, None, *range(-9, 40)] if "loat" not in dtype else [0.5, None, *range(70)]
+    stamps = pd.date_range("2024-01-01", periods=len(values), freq="h")
+    df = pd.DataFrame({"timestamp": stamps, "target": pd.Series(values, dtype=object)})
+    df = (
+        df if dtype != "int64" else df.dropna()
+    )  # a column of int64 has no missing value, but there may be gaps between its rows
+    df["target"] = df["target"].astype(dtype)
+    out = reader().impute_df(df, fill_gaps=True)
+    seen = ~out["target_imputed"]
+    assert int(out["target_imputed"].sum()) == 1
+    assert out["target"].notna().all()
+    assert [float(one) for one in out["target"][seen]] == [one for one in values if one is not None]
+    told = [note for note in out.attrs["announcements"] if "becomes float64" in note]
+    if "loat" in dtype.lower():
+        assert out["target"].dtype == df["target"].dtype
+        assert not told
+    else:
+        assert out["target"].dtype == np.float64
+        assert told == [f"df: 'target' is {dtype}, and becomes float64 as values are filled"]
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "object", "int64"])
+def test_integers_that_no_float_holds_are_refused_or_untouched(dtype: str) -> None:
+    stamps = pd.date_range("2024-01-01", periods=90, freq="h")
+    df = pd.DataFrame({"timestamp": stamps, "target": pd.array([2**53 + 1, *range(89)], dtype=dtype)})
+    out = reader().impute_df(df)
+    pd.testing.assert_series_equal(out["target"], df["target"])
+    if dtype == "int64":
+        df = df.drop(index=7)
+    else:
+        df.loc[7, "target"] = pd.NA
+    with pytest.raises(ValueError, match=r"column 'target' holds 9007199254740993 in row 0, .*; subtract a constant"):
+        reader().impute_df(df, fill_gaps=True)

@@ -140,3 +140,36 @@ def test_the_tail_score_is_the_probability_between_quantiles() -> None:
     found = judge.score(answer_of(judge, quantiles.expand(1, 1, 9, 9), levels), problem)[0, 0]
     expected = torch.tensor([-torch.log10(torch.tensor(2 * min(a, 1 - a))).item() for a in levels])
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_block_that_leaves_nothing_to_see_is_refused() -> None:
+    judge = task("detect", block=40)
+    judge.check(levels=(0.1, 0.5, 0.9), window=80)
+    with pytest.raises(ValueError, match=r"task\.block=32"):
+        judge.check(levels=(0.1, 0.5, 0.9), window=64)
+
+
+def test_hidden_channels_have_no_scale() -> None:
+    with pytest.raises(ValueError, match=r"task\.units=data"):
+        task("impute", mask="channels", units="scaled")
+
+
+def test_mixup_keeps_cases_that_share_no_step() -> None:
+    values = torch.ones(2, 1, 8)
+    observed = torch.zeros(2, 1, 8, dtype=torch.bool)
+    observed[0, :, :4], observed[1, :, 4:] = True, True
+    batch = Batch(torch.where(observed, values, 0.0), observed, label=torch.tensor([0, 1]))
+    judge = TASKS.build(TASKS.config({"name": "classify", "mixup": 1.0}), horizon=0, counts=[1, 1])
+    for seed in range(8):
+        mixed = judge.augment(batch, seeded(seed))
+        assert torch.equal(mixed.observed, observed)
+        assert torch.equal(mixed.label, torch.eye(2))
+
+
+def test_mixup_mixes_labels_as_it_mixes_values() -> None:
+    levels = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    batch = Batch(levels[:, None, None].expand(4, 1, 8), torch.ones(4, 1, 8, dtype=torch.bool), label=torch.arange(4))
+    judge = TASKS.build(TASKS.config({"name": "classify", "mixup": 1.0}), horizon=0, counts=[1] * 4)
+    mixed = judge.augment(batch, seeded())
+    torch.testing.assert_close(mixed.values[:, 0, 0], mixed.label @ levels)
+    torch.testing.assert_close(mixed.label.sum(1), torch.ones(4))

@@ -16,11 +16,12 @@ from typing import Any, Optional
 
 import numpy as np
 
+from tsfm.bench.find import find_baseline
 from tsfm.bench.kinds import SeriesDetector
 from tsfm.data.anomalies import AnomalySeries, read_anomalies
 from tsfm.metrics.detection import auc_pr, auc_roc, detection_scores, f1_at, vus
 from tsfm.metrics.vus import find_length_rank
-from tsfm.registry import BASELINES, closest, schema
+from tsfm.registry import schema
 
 log = logging.getLogger("tsfm")
 THRESHOLD_FREE = ("vus_pr", "vus_roc", "auc_pr", "auc_roc")
@@ -48,10 +49,7 @@ class AnomalyConfig:
 
 def find_detector(name: str, **settings: Any) -> SeriesDetector:
     """A detector by its name among the baselines, with settings other than its own if given."""
-    known = [entry.name for entry in BASELINES if issubclass(entry.part, SeriesDetector)]
-    if name not in known:
-        raise ValueError(f"no detector {name!r}; {closest(name, known)}")
-    return BASELINES.build(BASELINES.config({"name": name, **settings}))
+    return find_baseline(name, SeriesDetector, **settings)  # type: ignore[type-abstract]
 
 
 def choose(config: AnomalyConfig) -> list[AnomalySeries]:

@@ -30,7 +30,7 @@ def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     config: RunConfig = typed(with_checkpoint(overrides, config_dir=config_dir))
     parts = assemble(config)
     model, task, data = parts.model, parts.task, parts.data
-    task.check(levels=model.levels, answers=model.head.answers)
+    parts.learner()  # refuses what the task can't judge
     if isinstance(data, CaseData):
         return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_cases(parts, data)])
     splits = {split: data.windows(split) for split in ("train", "val", "test")}

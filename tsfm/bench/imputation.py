@@ -57,6 +57,11 @@ class ImputationConfig:
         for mask in self.masks:
             if mask not in KINDS:
                 raise ValueError(f"bench.masks has {mask!r}; {closest(mask, list(KINDS))}")
+        if not all(0 < rate < 1 for rate in self.rates) or self.block < 1:
+            raise ValueError(
+                f"bench.rates is {list(self.rates)} and block {self.block}; expected shares of steps between 0 and 1, "
+                "and blocks of at least 1 step"
+            )
         if (self.stride is not None and self.stride < 1) or self.batch_size < 1:
             raise ValueError(f"bench.stride {self.stride} and bench.batch_size {self.batch_size} must be at least 1")
 
@@ -76,7 +81,13 @@ def score_imputation(filler: Filler, data: WindowData, bench: ImputationConfig) 
                 TASKS.config({"name": "impute", "mask": mask, "rates": [rate], "block": bench.block}), horizon=0
             )
             generator = torch.Generator().manual_seed(bench.seed + 1000 * KINDS.index(mask) + place)
-            cells[f"{mask}_{rate:g}"] = _score(filler, windows, task, generator, batch_size=bench.batch_size)
+            cell = _score(filler, windows, task, generator, batch_size=bench.batch_size)
+            if not cell["count"]:
+                raise ValueError(
+                    f"bench.masks={mask} at rate {rate:g} with blocks of {bench.block} steps hides nothing in windows "
+                    f"of {data.context + data.horizon}; use smaller blocks or a larger rate"
+                )
+            cells[f"{mask}_{rate:g}"] = cell
     means = {f"{name}_{metric}": cell[metric] for name, cell in cells.items() for metric in METRICS}
     for mask in bench.masks:
         means[f"{mask}_mse"] = float(np.mean([cells[f"{mask}_{rate:g}"]["mse"] for rate in bench.rates]))
@@ -84,6 +95,7 @@ def score_imputation(filler: Filler, data: WindowData, bench: ImputationConfig) 
         **{metric: float(np.mean([cell[metric] for cell in cells.values()])) for metric in METRICS},
         **means,
         "windows": len(windows),
+        "asked_steps": {name: int(cell["count"]) for name, cell in cells.items()},
         "split": bench.split,
         "stride": windows.stride,
         "context": data.context + data.horizon,
@@ -111,7 +123,7 @@ def _score(
             sizes + error.abs().sum().item(),
             count + len(error),
         )
-    return {"mse": squares / max(count, 1), "mae": sizes / max(count, 1)}
+    return {"mse": squares / max(count, 1), "mae": sizes / max(count, 1), "count": count}
 
 
 def of_model(model: Model) -> Filler:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from tsfm.bench.anomaly import AnomalyConfig
 from tsfm.bench.find import find_predictor
 from tsfm.bench.protocols import WindowsConfig, score_windows
-from tsfm.bench.scoring import check_claim, evaluate_other, score_trained
+from tsfm.bench.scoring import check_bench, check_claim, evaluate_other, score_trained
+from tsfm.bench.trained import as_trained, pick_device
 from tsfm.config import EvalConfig, Expect, RunConfig, plain
 from tsfm.data.cases import CasesConfig
-from tsfm.data.catalog import resolve
-from tsfm.data.module import DataConfig, WindowData
+from tsfm.data.module import WindowData
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.registry import closest
@@ -35,6 +33,7 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     if (done := finished(config)) is not None:
         log.info("this run is finished; its result stands in %s", done["run_dir"])
         return done
+    check_bench(config)
     trained = train(config, command=command)
     trained.model.to(pick_device("auto", config))
     if config.task.name == "forecast":
@@ -76,20 +75,6 @@ def finished(config: RunConfig) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def pick_device(asked: str, config: RunConfig | None = None) -> torch.device:
-    """Where a trained model is scored: as asked; auto takes a GPU if there is one and the run did not avoid it."""
-    if asked == "auto":
-        gpu = torch.cuda.is_available() and (config is None or config.trainer.accelerator in ("auto", "gpu", "cuda"))
-        return torch.device("cuda" if gpu else "cpu")
-    try:
-        device = torch.device(asked)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        why = str(error).splitlines()[0]
-        raise ValueError(f"device is {asked!r}, which is not here ({why}); use device=cpu or device=auto") from None
-    return device
-
-
 def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     """Score a trained model or a baseline by the protocol."""
     begun = time.perf_counter()
@@ -118,6 +103,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
 def evaluate_windows(config: EvalConfig) -> tuple[dict[str, Any], Any]:
     """Forecasts over the windows of a data set; and how often a baseline had to fall back on another."""
     predictor = find_predictor(config.predictor)
+    predictor.check_forecasts()
     shape = predictor.model.config if isinstance(predictor, ModelPredictor) else None
     context, horizon = config.context or (shape and shape.context), config.horizon or (shape and shape.horizon)
     if context is None or horizon is None:
@@ -128,32 +114,6 @@ def evaluate_windows(config: EvalConfig) -> tuple[dict[str, Any], Any]:
         predictor.model.to(pick_device(config.device))
     scores = score(predictor, data, config.bench, context=context, horizon=horizon)
     return scores, getattr(predictor, "fallbacks", None)
-
-
-def as_trained(config: DataConfig, predictor: Predictor) -> DataConfig:
-    """The data settings with the targets and covariates that the model was trained with, where they name none."""
-    trained = predictor.about.trained_on.get("data") or {} if isinstance(predictor, ModelPredictor) else {}
-    if not trained.get("calendar") and trained.get("past") is None and trained.get("known") is None:
-        return config  # covariates were no part of its training
-    stored, changes = resolve(config.dataset).channels, {}
-    given = {name for key in ("channels", "past", "known") for name in getattr(config, key) or ()}
-    for key in ("past", "known") if predictor.uses_covariates else ():
-        if getattr(config, key) is None and (names := [name for name in trained.get(key) or () if name not in given]):
-            if lost := [name for name in names if name not in stored]:
-                raise ValueError(
-                    f"{predictor.name} was trained with the covariates {', '.join(lost)}, which data set "
-                    f"{config.dataset!r} does not hold; ingest them too, or give data.{key}=[] to score it without"
-                )
-            changes[key] = names
-    taken = given.union(*changes.values())
-    targets = [name for name in trained.get("channels") or () if name not in taken]
-    if config.channels is None and targets and set(targets) <= set(stored):
-        changes["channels"] = targets
-    if predictor.calendar and not config.calendar:
-        changes["calendar"] = list(predictor.calendar)
-    if changes:
-        log.info("as in training: %s", ", ".join(f"data.{key}=[{','.join(names)}]" for key, names in changes.items()))
-    return replace(config, **changes)
 
 
 def check_claims(expect: list[Expect], bench: Any) -> None:

@@ -6,6 +6,8 @@ B windows, C channels, T steps, M classes.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,14 @@ import torch
 from tsfm.bench import anomaly, cases, imputation, protocols
 from tsfm.bench.anomaly import AnomalyConfig, find_detector, score_anomaly
 from tsfm.bench.cases import CasesBench, describe, score_cases, score_numbers, score_probabilities
-from tsfm.bench.find import baselines, find_baseline
+from tsfm.bench.find import DOES, baselines, find_baseline
 from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
-from tsfm.bench.kinds import CaseLearner, Imputer
-from tsfm.config import EvalConfig
+from tsfm.bench.kinds import CaseLearner, Imputer, SeriesDetector
+from tsfm.bench.trained import as_trained, pick_device
+from tsfm.config import EvalConfig, RunConfig
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.data.module import WindowData
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.registry import BASELINES, closest
 from tsfm.tasks.base import Ratio, Task
 from tsfm.train.run import Trained
@@ -31,6 +34,13 @@ METRICS = {  # what an experiment can make claims about, by the name of the benc
     "imputation": imputation.METRICS,
     "cases": cases.METRICS,
     "anomaly": anomaly.METRICS,
+}
+FITS = {  # the benches that score a task's runs; `windows`, the default, leaves others to what fits them
+    "forecast": ("windows",),
+    "impute": ("windows", "imputation"),
+    "detect": ("windows",),
+    "classify": ("windows", "cases"),
+    "regress": ("windows", "cases"),
 }
 REPORTED = ("loss", "mse", "mae", "wql", "accuracy")  # by a task itself
 
@@ -72,6 +82,11 @@ def score_task(task: Task, trained: Trained, *, split: str, batch_size: int = 25
         for name, (total, count) in told.items():
             old = sums.get(name, Ratio(torch.zeros_like(total), torch.zeros_like(count)))
             sums[name] = Ratio(old.total + total, old.count + count)
+    if empty := [name for name, ratio in sums.items() if not ratio.count]:
+        raise ValueError(
+            f"task={task.name} asks for nothing in the {split} part, so {empty[0]} has no value; look at what it hides "
+            "(tsfm show)"
+        )
     found = {name: float(ratio.total / ratio.count) for name, ratio in sums.items()}
     return found | {"windows": len(windows), "split": split, "fingerprint": trained.data.fingerprint}
 
@@ -94,36 +109,87 @@ def score_network(predictor: ModelPredictor, data: CaseData, *, split: str) -> d
     return scores | describe(data, split)
 
 
+class ModelDetector(SeriesDetector):
+    """A trained model that hides every block in turn; it learns nothing of the series. A step that nobody observed
+    scores 0."""
+
+    def __init__(self, predictor: ModelPredictor):
+        self.predictor, self.name = predictor, predictor.name
+
+    def score(self, series: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(np.asarray(self.predictor.detect(series)), nan=0.0)
+
+
 def evaluate_other(config: EvalConfig) -> dict[str, Any]:
     """The scores of `tsfm eval` by any protocol but that of forecasts."""
     bench = config.bench
+    unused = ["horizon"] if isinstance(bench, ImputationConfig) else ["context", "horizon"]
+    for name in unused:
+        if getattr(config, name) is not None:
+            raise ValueError(f"bench={bench.name} has no {name}; leave {name}={getattr(config, name)} out")
     if isinstance(bench, AnomalyConfig):
-        return score_anomaly(find_detector(config.predictor), bench)
+        known = config.predictor in BASELINES.names()
+        return score_anomaly(find_detector(config.predictor) if known else ModelDetector(find_model(config)), bench)
     if isinstance(bench, CasesBench):
-        if not isinstance(config.data, CasesConfig):
-            raise ValueError("bench=cases scores labelled cases; choose them by data=cases data.dataset=...")
-        data = CaseData(config.data)
-        data.setup()
-        if config.predictor in BASELINES.names():
-            return score_cases(find_baseline(config.predictor, CaseLearner), data, split=bench.split)
-        return score_network(load(config.predictor, device=config.device), data, split=bench.split)
+        return evaluate_cases(config, bench)
     if isinstance(config.data, CasesConfig):
         raise ValueError(f"data set {config.data.dataset!r} holds labelled cases; score them by bench=cases")
-    if config.predictor in baselines(Imputer):  # type: ignore[type-abstract]
+    if config.predictor in BASELINES.names():
+        imputer = find_baseline(config.predictor, Imputer)  # type: ignore[type-abstract]
         if config.context is None:
             raise ValueError(f"{config.predictor} has no window of its own; give context=512, say")
         data = WindowData(config.data, context=config.context, horizon=0)
         data.setup()
-        filler = of_baseline(find_baseline(config.predictor, Imputer), season=data.season)
-        return score_imputation(filler, data, bench)
-    if config.predictor in BASELINES.names():
-        find_baseline(config.predictor, Imputer)  # says what it does instead
-    predictor = load(config.predictor, device=config.device)
+        return score_imputation(of_baseline(imputer, season=data.season), data, bench)
+    predictor = find_model(config)
     shape = predictor.model.config
-    steps = config.context or shape.context + shape.horizon
-    data = WindowData(config.data, context=steps, horizon=0)
+    data = WindowData(
+        as_trained(config.data, predictor),
+        context=config.context or shape.context + shape.horizon,
+        horizon=0,
+        covariates=predictor.model.mixes_channels,
+    )
     data.setup()
     return score_imputation(of_model(predictor.model), data, bench)
+
+
+def evaluate_cases(config: EvalConfig, bench: CasesBench) -> dict[str, Any]:
+    """A trained network or a baseline on labelled cases. A network that is scored on validation cases gets those of its
+    training, held out by its seed."""
+    if not isinstance(config.data, CasesConfig):
+        raise ValueError("bench=cases scores labelled cases; choose them by data=cases data.dataset=...")
+    if config.predictor in BASELINES.names():
+        data = CaseData(config.data, seed=config.seed or 0)
+        return score_cases(find_baseline(config.predictor, CaseLearner), data, split=bench.split)  # type: ignore[type-abstract]
+    predictor, settings = find_model(config), config.data
+    trained_on = predictor.about.trained_on
+    seed = int(trained_on.get("seed", 0)) if config.seed is None else config.seed
+    if bench.split == "val":
+        kept = trained_on.get("data") or {}
+        settings = replace(
+            settings, val=kept.get("val", settings.val), fraction=kept.get("fraction", settings.fraction)
+        )
+    return score_network(predictor, CaseData(settings, seed=seed), split=bench.split)
+
+
+def find_model(config: EvalConfig) -> ModelPredictor:
+    """The trained model that an evaluation names."""
+    if config.predictor in bundled() or Path(config.predictor).exists():
+        return load(config.predictor, device=str(pick_device(config.device)))
+    kind = {"imputation": Imputer, "cases": CaseLearner, "anomaly": SeriesDetector}[config.bench.name]
+    raise ValueError(
+        f"no predictor {config.predictor!r}: no folder of a trained model, no bundled model, no baseline that "
+        f"{DOES[kind]}; {closest(config.predictor, baselines(kind) + bundled())}"
+    )
+
+
+def check_bench(config: RunConfig) -> None:
+    """Refuse, before a run, a protocol that does not score its task."""
+    fits = FITS.get(config.task.name, (config.bench.name,))
+    if config.bench.name not in fits:
+        raise ValueError(
+            f"bench={config.bench.name} does not score runs of task={config.task.name}; use bench={fits[-1]}"
+        )
 
 
 def check_claim(metric: str, bench: Any) -> None:

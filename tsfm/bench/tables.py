@@ -12,6 +12,7 @@ from tsfm.bench.holdout import check_ending, read_table, write_table
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import BASELINES
+from tsfm.train.rundir import cannot_write, check_folder
 
 VERBS = ("impute", "detect", "embed", "classify")
 
@@ -32,6 +33,9 @@ def answer_file(
     """What a verb prints; writes its table and its picture where asked. Names of files are checked before any work."""
     if out is not None:
         check_ending(Path(out))
+        check_folder(Path(out).parent)
+        if Path(out).is_dir():
+            raise IsADirectoryError(f"--out {out} is a folder; name a file for the table")
     if plot is not None:
         from tsfm.infer.plot import check_picture
 
@@ -45,17 +49,21 @@ def answer_file(
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": name}
     table: pd.DataFrame = getattr(predictor, f"{verb}_df")(df, freq=freq, **columns, **options)
-    lines = [summary(verb, table)]
+    found = marks(verb, table, given=df)
+    lines = [summary(verb, table, found)]
     if out is not None:
         write_table(table, Path(out))
         lines.append(f"wrote {len(table):,} rows to {out}")
     if plot is not None:
         from tsfm.infer.plot_scores import plot_scores
 
-        plot_scores(table, path=plot, title=source.stem, **columns)
+        try:
+            plot_scores(table, path=plot, title=source.stem, **columns)
+        except OSError as error:
+            raise cannot_write(Path(plot), error) from None
         lines.append(f"drew {plot}")
     if out is None:
-        lines.append(first_rows(verb, table))
+        lines.append(first_rows(table, found))
     return "\n".join(lines)
 
 
@@ -77,11 +85,17 @@ def read_calibration(text: str, *, id_column: str) -> pd.DataFrame | float:
         return read_table(Path(text), id_column=id_column)
 
 
-def summary(verb: str, table: pd.DataFrame) -> str:
+def marks(verb: str, table: pd.DataFrame, *, given: pd.DataFrame) -> list[str]:
+    """The columns of true and false in which an answer says at which rows something was found."""
+    ending = {"impute": "_imputed", "detect": "is_anomaly"}.get(verb)
+    added = [name for name in table.columns if name not in given.columns and table[name].dtype == bool]
+    return [name for name in added if ending is not None and str(name).endswith(ending)]
+
+
+def summary(verb: str, table: pd.DataFrame, found: Sequence[str]) -> str:
     """One line on what was found."""
     if verb == "impute":
-        filled = {name.removesuffix("_imputed"): int(table[name].sum()) for name in map(str, table.columns)
-                  if name.endswith("_imputed") and table[name].dtype == bool}  # fmt: skip
+        filled = {name.removesuffix("_imputed"): int(table[name].sum()) for name in found}
         return "filled " + ", ".join(f"{count:,} of {len(table):,} values of {name}" for name, count in filled.items())
     if verb == "detect":
         return f"flagged {int(table['is_anomaly'].sum()):,} of {len(table):,} rows"
@@ -93,11 +107,8 @@ def summary(verb: str, table: pd.DataFrame) -> str:
     return f"labelled {len(table):,} items: " + ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def first_rows(verb: str, table: pd.DataFrame, *, rows: int = 12, columns: int = 10) -> str:
+def first_rows(table: pd.DataFrame, found: Sequence[str], *, rows: int = 12, columns: int = 10) -> str:
     """The first rows; of those of which something was found, where some were."""
-    found = {"impute": "_imputed", "detect": "is_anomaly"}.get(verb)
-    if found is not None:
-        marks = [name for name in table.columns if str(name).endswith(found)]
-        some = table[marks].astype(bool).to_numpy().any(axis=1)
-        table = table.loc[some] if some.any() else table
+    some = table[list(found)].any(axis=1)
+    table = table.loc[some] if some.any() else table
     return table.head(rows).iloc[:, :columns].to_string(index=False)

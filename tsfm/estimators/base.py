@@ -5,6 +5,9 @@ N cases, C channels, L steps, M classes.
 
 from __future__ import annotations
 
+import re
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +23,7 @@ from tsfm.estimators.portable import Portable
 from tsfm.estimators.probe import Probe
 from tsfm.estimators.tuning import check_patches
 from tsfm.infer.load import ModelPredictor
-from tsfm.model.checkpoint import save
+from tsfm.model.checkpoint import CARD, CONFIG, WEIGHTS, _put_in_place, save
 from tsfm.registry import closest
 
 FITS = ("full", "head", "lora", "probe")
@@ -136,14 +139,16 @@ class CaseEstimator(Portable):
         return as_cases(X, channels=self.n_channels_in_)
 
     def save(self, path: str | Path) -> Path:
-        """Write the fitted model as a directory that `tsfm.load` reads; of several members each has one below it."""
+        """Write the fitted model as a directory that `tsfm.load` reads. Several members are directories member0,
+        member1, ... below `path`: each loads by itself, their mean is left to the caller. They take the place of an
+        earlier save together; an interrupted one leaves the old."""
         check_is_fitted(self, "n_channels_in_")
         if self.method == "probe":
             raise ValueError("a probe is no network and has no model directory; keep it by joblib.dump")
         found = self.predictors_
-        for number, one in enumerate(found):
-            save(one.model, Path(path) if len(found) == 1 else Path(path) / f"member{number}", about=one.about)
-        return Path(path)
+        if len(found) == 1:
+            return save(found[0].model, path, about=found[0].about)
+        return save_members(found, Path(path))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -151,6 +156,29 @@ class CaseEstimator(Portable):
         tags.input_tags.allow_nan = True
         tags.target_tags.required = True
         return tags
+
+
+def save_members(predictors: Sequence[ModelPredictor], path: Path) -> Path:
+    """Write all beside `path`, then move them there in place of an earlier save; refuses a folder of other things."""
+    ours = {WEIGHTS, CONFIG, CARD}
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; name a folder for the members")
+    inside = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
+    if other := [name for name in inside if name not in ours and not re.fullmatch(r"member\d+", name)]:
+        raise ValueError(
+            f"{path} holds {other[0]!r}, which no save wrote; name a new folder, or that of an earlier save"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        for number, one in enumerate(predictors):
+            save(one.model, draft / f"member{number}", about=one.about)
+        draft.chmod(0o755)  # mkdtemp makes it private
+        _put_in_place(draft, path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return path
 
 
 def window_of(predictor: ModelPredictor, longest: int) -> int:

@@ -21,12 +21,13 @@ from tsfm.estimators import tuning
 from tsfm.estimators.fitting import Begin, begin, describe, fit, init_words, keep_source, workshop, write_store
 from tsfm.estimators.given import as_series, like, turned
 from tsfm.estimators.portable import Portable
+from tsfm.estimators.steps import is_number, last, shorter, standardised, unit_of
 from tsfm.infer.detect import join, settle_task, strangeness
 from tsfm.infer.load import ModelPredictor
 from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
 from tsfm.model.checkpoint import save
+from tsfm.model.model import ModelConfig
 from tsfm.registry import BACKBONES, closest
-from tsfm.types import SCALE_FLOOR, SCALE_LEAST
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -47,8 +48,9 @@ class Detector(Portable):
     window: steps; None for those of the recipe. Short series get a shorter one.
     scoring: pinball | residual | tail, None for the recipe's. combine: of the channels' scores, mean | max.
     experiment, overrides, max_epochs: the recipe, as for Classifier. stride: steps between scored windows, None: half.
-    sklearn_labels: predict gives -1 for strange and 1 for normal steps, as scikit-learn's detectors do for rows; else 1
-        for strange and 0 for normal ones, as labels of anomalies are written.
+    sklearn_labels: predict gives -1 for strange and 1 for normal steps, and score_samples and decision_function are
+        lower for stranger ones, as scikit-learn's detectors do for rows; else 1 for strange and 0 for normal steps, as
+        labels of anomalies are written, and higher is stranger.
 
     X: one series, [channels, length] or [length], or a list of such (an array [series, channels, length]) with the same
     channels in the same units. NaN is a step nobody observed: it has no score, and is no anomaly.
@@ -96,45 +98,41 @@ class Detector(Portable):
         return f"detector_{model}"
 
     def fit(self, X: Any, y: None = None) -> Detector:
-        for name in ("predictor_", "threshold_", "n_channels_in_"):  # of an earlier fit
+        for name in ("predictor_", "threshold_", "unit_", "n_channels_in_"):  # of an earlier fit
             vars(self).pop(name, None)
         start = self._start()
         series = as_series(X)
-        self.unit_ = unit_of(series)
         if start.predictor is not None and self.method is None:
+            self._check_scoring(start.predictor.model.config, series, held=1.0)
             self.predictor_, held = start.predictor, 1.0
         else:
             self.predictor_, held = self._train(start, series), self.calibration
-        channels, self.n_channels_in_ = len(series[0]), len(series[0])
-        clean = [one[-max(1, int(held * len(one))) :] for one in self._scores(series)]
-        scored = int(sum((~np.isnan(one)).sum() for one in clean))
-        if scored < (needed := scores_needed(self.level)):
-            raise ValueError(
-                f"{scored} steps are held out, and level={self.level:g} needs {needed}; give longer series, a larger "
-                f"calibration, or a lower level{turned(channels, series)}"
-            )
+        series = standardised(self.predictor_, series)
+        self.unit_, self.n_channels_in_ = unit_of(series), len(series[0])
+        clean = [last(one, held) for one in self._scores(series)]
+        self._check_held(sum(int((~np.isnan(one)).sum()) for one in clean), series)
         self.threshold_ = conformal_threshold(np.concatenate(clean), level=self.level)
         return self
 
     def score_samples(self, X: Any) -> Any:
-        """[L] scores of one series, a list of them for a list; NaN where nobody observed."""
-        check_is_fitted(self, "threshold_")
-        return like(X, self._scores(as_series(X, channels=self.n_channels_in_)))
+        """[L] scores of one series, a list of them for a list; NaN where nobody observed. Higher is stranger, with
+        sklearn_labels lower."""
+        return like(X, [self._sign * one for one in self._answers(X)])
 
     def decision_function(self, X: Any) -> Any:
-        """How far above the threshold the score of each step is; negative is normal."""
-        check_is_fitted(self, "threshold_")
-        return like(X, [one - self.threshold_ for one in self._scores(as_series(X, channels=self.n_channels_in_))])
+        """How far above the threshold the score of each step is, negative is normal; with sklearn_labels how far below,
+        negative is strange."""
+        return like(X, [self._sign * (one - self.threshold_) for one in self._answers(X)])
 
     def predict(self, X: Any) -> Any:
         """[L] 1 for strange steps, 0 for the others; see sklearn_labels."""
-        check_is_fitted(self, "threshold_")
-        strange = [one > self.threshold_ for one in self._scores(as_series(X, channels=self.n_channels_in_))]
+        strange = [one > self.threshold_ for one in self._answers(X)]
         return like(X, [np.where(one, -1, 1) if self.sklearn_labels else one.astype(int) for one in strange])
 
     def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
-        """One finite number per step, 0 where none can be told: what benchmarks ask of a detector."""
-        return np.nan_to_num(self.score_samples(series), nan=0.0)
+        """One finite number per step, 0 where none can be told, whatever sklearn_labels: higher is stranger. It is what
+        benchmarks ask of a detector, and not scikit-learn's `score`, the quality of a fit as one number."""
+        return np.nan_to_num(like(series, self._answers(series)), nan=0.0)
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted model as a directory that `tsfm.load` reads; its detect has units of each series' own."""
@@ -145,8 +143,12 @@ class Detector(Portable):
         """What the fit begins from; refuses parameters that do not belong together."""
         check_level(self.level)
         start = begin(self.model, device=self.device)
-        if not 0 < self.calibration < 0.9:
-            raise ValueError(f"calibration is {self.calibration}; it is a share of the series, such as 0.2")
+        if not is_number(self.calibration) or not 0 < self.calibration < 0.9:
+            raise ValueError(f"calibration is {self.calibration!r}; it is a share of the series, such as 0.2")
+        if self.stride is not None and (not is_number(self.stride) or self.stride < 1 or self.stride % 1):
+            raise ValueError(
+                f"stride is {self.stride!r}; it is a number of steps, at least 1, or None for half a window"
+            )
         if self.combine not in COMBINE:
             raise ValueError(f"combine is {self.combine!r}; {closest(str(self.combine), list(COMBINE))}")
         if start.predictor is None and self.method is not None:
@@ -163,14 +165,39 @@ class Detector(Portable):
                 )
         return start
 
+    def _check_scoring(self, config: ModelConfig, series: list[np.ndarray], *, held: float) -> None:
+        """What would fail after the training and is known before: the stride, and steps that no score can reach."""
+        window = config.context + config.horizon
+        if self.stride is not None and self.stride > window:
+            raise ValueError(f"stride is {self.stride}, and the windows have {window} steps; it is at most as many")
+        seen = [last(~np.isnan(one).all(axis=0), held) for one in series]
+        self._check_held(sum(int(one.sum()) for one in seen), series)
+
+    def _check_held(self, steps: int, series: list[np.ndarray]) -> None:
+        level = check_level(self.level)
+        if steps < (needed := scores_needed(level)):
+            raise ValueError(
+                f"{steps} steps are held out, and level={level:g} needs {needed}; give longer series, a larger "
+                f"calibration, or a lower level{turned(len(series[0]), series)}"
+            )
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.sklearn_labels else 1
+
+    def _answers(self, X: Any) -> list[Float[np.ndarray, " L"]]:
+        """The scores of series as people give them, higher is stranger."""
+        check_is_fitted(self, "threshold_")
+        return self._scores(standardised(self.predictor_, as_series(X, channels=self.n_channels_in_)))
+
     def _scores(self, series: list[np.ndarray]) -> list[Float[np.ndarray, " L"]]:
-        """In units of the series of the fit, channels joined."""
+        """Of series in the units of the model; in units of the series of the fit, channels joined."""
         found = strangeness(
             self.predictor_,
             series,
             task=settle_task(self.predictor_, self.scoring),
             names=[f"series {i}" for i in range(len(series))],
-            stride=self.stride,
+            stride=None if self.stride is None else int(self.stride),
             units=[self.unit_] * len(series),
         )
         return [join(one, how=self.combine) for one in found]
@@ -179,6 +206,7 @@ class Detector(Portable):
         source = start.predictor.name if start.predictor else None
         with workshop() as folder:
             config = self._config(start, folder, write_store(series, folder), series)
+            self._check_scoring(config.model, series, held=self.calibration)
             return fit(config, folder, device=self.device, verbose=self.verbose, name=self.name, source=source)
 
     def _config(self, start: Begin, folder: Path, store: Path, series: list[np.ndarray]) -> RunConfig:
@@ -215,22 +243,3 @@ class Detector(Portable):
         if BACKBONES.entry(config.backbone.name).part.whole_window and start.predictor is None:
             changes |= {"patch": window, "stride": window}
         return replace(config, model=replace(config.model, **changes))
-
-
-def shorter(window: int, *, rows: int, patch: int, least: int) -> int | None:
-    """The window itself where `rows` hold it twice over, or it can't be shortened and fits; else a shorter one in whole
-    patches, or None."""
-    if rows >= (window if least >= window else 2 * window):
-        return window
-    found = rows // 2 // patch * patch
-    return found if found >= least else None
-
-
-def unit_of(series: list[Float[np.ndarray, "C L"]]) -> Float[np.ndarray, "C 1"]:
-    """The standard deviation of each channel within the series, over all of them, and its floor."""
-    wide = [one.astype(np.float64) for one in series]
-    loc = [np.nanmean(one, axis=1, keepdims=True) for one in wide]
-    count = sum((~np.isnan(one)).sum(axis=1, keepdims=True) for one in wide)
-    squares = sum(np.nansum((one - at) ** 2, axis=1, keepdims=True) for one, at in zip(wide, loc, strict=True))
-    size = np.abs(np.stack(loc)).max(axis=0)
-    return np.maximum(np.sqrt(squares / count), np.maximum(SCALE_FLOOR * size, SCALE_LEAST)).astype(np.float32)

@@ -126,6 +126,11 @@ def _column(y: Any, num: int) -> np.ndarray:
     return array
 
 
+def plain(value: Any) -> Any:
+    """A number or a text of numpy as Python's own, which a message shows without its type."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def as_labels(y: Any, num: int) -> tuple[np.ndarray, Int[np.ndarray, " N"]]:
     """The sorted classes, of the kind that was given, and the class index of each case."""
     array = _column(y, num)
@@ -139,9 +144,13 @@ def as_labels(y: Any, num: int) -> tuple[np.ndarray, Int[np.ndarray, " N"]]:
     try:
         classes, codes = np.unique(array, return_inverse=True)
     except TypeError:
-        raise ValueError(f"y holds labels that can't be sorted ({array[0]!r}, ...); make them all text") from None
+        raise ValueError(
+            f"y holds labels that can't be sorted ({plain(array[0])!r}, ...); make them all text"
+        ) from None
     if len(classes) < 2:
-        raise ValueError(f"y has the one class {classes[0]!r}; there is nothing to tell apart: give cases of two")
+        raise ValueError(
+            f"y has the one class {plain(classes[0])!r}; there is nothing to tell apart: give cases of two"
+        )
     return classes, codes.reshape(-1)
 
 
@@ -154,7 +163,8 @@ def as_numbers(y: Any, num: int) -> Float[np.ndarray, " N"]:
                 raise ValueError
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            raise ValueError(f"y holds {array[0]!r}; the targets of a regression are numbers: use Classifier") from None
+            first = plain(array[0])
+            raise ValueError(f"y holds {first!r}; the targets of a regression are numbers: use Classifier") from None
     numbers = array.astype(np.float64)
     if len(bad := np.flatnonzero(~np.isfinite(numbers))):
         raise ValueError(f"y holds {numbers[bad[0]]} for case {bad[0]}; correct it, or leave the case out")

@@ -57,6 +57,8 @@ class Probe(Portable):
         self.device = device
 
     def fit(self, X: Any, y: Any) -> Probe:
+        for name in ("linear_", "layer_", "predictor_"):  # of an earlier fit
+            vars(self).pop(name, None)
         if self.task not in TASKS:
             raise ValueError(f"task is {self.task!r}; {closest(str(self.task), list(TASKS))}")
         start = begin(self.model, device=self.device)

@@ -16,10 +16,15 @@ STRETCH = 1.5  # a batch's longest series is at most this many times its shortes
 CELLS = 2**22  # values in a padded batch, 16 MiB in float32
 
 
+def listed(series: Any) -> bool:
+    """Whether it is a list of series; a list of plain numbers is one series."""
+    return isinstance(series, (list, tuple)) and (not series or any(map(np.iterable, series)))
+
+
 def as_series(series: Any, *, silent_channels: bool = False) -> list[np.ndarray]:
-    """A list of [C, L] float32 arrays from one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays. With
-    `silent_channels` it is enough that a series has an observed value in one of its channels."""
-    if isinstance(series, (list, tuple)):
+    """A list of [C, L] float32 arrays from one array ([L] or [C, L]; numbers in a list are [L]), a stack [N, C, L] or
+    a list of arrays. With `silent_channels` it is enough that a series has an observed value in one of its channels."""
+    if listed(series):
         parts = list(series)
     else:
         array = np.asarray(series)

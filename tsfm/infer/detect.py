@@ -6,7 +6,9 @@ N series, C channels, L steps of a series, T steps of a window. NaN is missing; 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,15 +48,18 @@ def detect(
     """How strange each step is: [L] scores for one array ([L] or [C, L]), [N, L] for a stack, a list for a list.
 
     Every block of a window is hidden in turn and scored from the steps around it (`score`: pinball | residual | tail;
-    see tsfm.tasks.detect); windows lie `stride` steps apart, by default half their length, and where they overlap the
-    scores are averaged. Errors are in units of the standard deviation of the channel in the whole series, so that a
-    flat stretch is no strange one. `combine` joins the channels: mean | max | none ([C, L] as given).
+    see tsfm.tasks.detect). A model trained with task.mode=reconstruct is the exception: nothing is hidden from it, each
+    step is scored while it is seen, and that is logged. Windows lie `stride` steps apart, by default half their length,
+    and where they overlap the scores are averaged. Errors are in units of the standard deviation of the channel in the
+    whole series, so that a flat stretch is no strange one. `combine` joins the channels: mean | max | none ([C, L] as
+    given).
     NaN: missing steps, and observed ones around which no window shows a value of the channel."""
     if combine not in COMBINE:
         raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE))}")
     task = settle_task(self, score)
     given = take(series)
     names = [f"series {i}" for i in range(len(given.parts))]
+    _announce(self, task)
     found = strangeness(self, given.parts, task=task, stride=stride, batch_size=batch_size, names=names)
     return given.back(found) if combine == "none" else given.joined([join(one, how=combine) for one in found])
 
@@ -77,6 +82,17 @@ def settle_task(self: ModelPredictor, score: str | None = None) -> Detect:
             "residual"
         )
     return task
+
+
+def _announce(self: ModelPredictor, task: Detect) -> list[str]:
+    """Say where the scores are not those of hidden steps."""
+    if task.config.mode != "reconstruct":
+        return []
+    note = (
+        f"{self.name} was trained with task.mode=reconstruct: nothing is hidden, each step is scored while it is seen"
+    )
+    logger.info(note)
+    return [note]
 
 
 def unit_of(part: Float[np.ndarray, "C L"]) -> Float[np.ndarray, "C 1"]:
@@ -156,10 +172,13 @@ def detect_df(
 ) -> pd.DataFrame:
     """The same rows in the same order with `score`, `threshold` and `is_anomaly`: a score above its threshold.
 
+    Scores are those of `detect`: of hidden steps, but for a model trained with task.mode=reconstruct, from which
+    nothing is hidden; that is logged and kept in `result.attrs["announcements"]`.
     The threshold is split-conformal: of clean steps a share of 1 - level is flagged, one in a hundred at 0.99. What is
-    clean is said by `calibration`: a frame like `df` of clean rows, a share (0.3) of each item from its start on, or
-    a number of first steps (500). Each item has the threshold of its own clean steps; an item that the clean frame
-    does not hold has that of all clean steps together. Missing rows have no score and are no anomaly."""
+    clean is said by `calibration`: a frame like `df` of clean rows, a share (0.3, below 1) of each item from its start
+    on, or a number of first steps (500), fewer than any item has. Each item has the threshold of its own clean steps;
+    an item that the clean frame does not hold has that of all clean steps together. Missing rows have no score and are
+    no anomaly."""
     level = check_level(level)
     if combine not in COMBINE[:2]:
         raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE[:2]))}")
@@ -167,7 +186,7 @@ def detect_df(
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
     frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
     check_free(df, COLUMNS)
-    own = notes(self, "detect")
+    own = [*notes(self, "detect"), *_announce(self, task)]
     options: dict[str, Any] = {"task": task, "combine": combine, "batch_size": batch_size}
     if isinstance(calibration, pd.DataFrame):
         clean = _clean_frame(calibration, frame, freq=freq, columns=columns)
@@ -175,8 +194,9 @@ def detect_df(
         found, _ = _of_frame(self, frame, units=dict(zip(map(say, clean.ids), units, strict=True)), **options)
         thresholds = _by_frame(frame, clean, known, level=level)
     else:
+        stops = _clean_steps(frame, calibration)
         found, _ = _of_frame(self, frame, **options)
-        thresholds = _by_start(frame, found, calibration, level=level)
+        thresholds = _by_start(frame, found, stops, level=level)
     where = in_frame(frame)
     out = df.copy()
     out["score"] = np.concatenate(found)[where]
@@ -227,18 +247,34 @@ def _by_frame(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level
     return [found[item] for item in wanted]
 
 
-def _by_start(frame: Frame, scores: Sequence[np.ndarray], calibration: Any, *, level: float) -> list[float]:
-    """The threshold of each item from its own first steps."""
-    number = isinstance(calibration, (int, float, np.number)) and not isinstance(calibration, bool)
-    if not number or not (0 < calibration < 1 or (calibration >= 1 and calibration == int(calibration))):
+def _clean_steps(frame: Frame, calibration: Any) -> list[int]:
+    """How many first steps of each item are clean; some are left to judge."""
+    number = isinstance(calibration, Real) and not isinstance(calibration, bool)
+    steps = number and 1 <= calibration < math.inf and calibration == int(calibration)
+    if not steps and not (number and 0 < calibration < 1):
         raise ValueError(
-            f"calibration is {calibration!r}; expected a frame of clean rows, a share of each item such as {CLEAN}, or "
-            "a whole number of first steps"
+            f"calibration is {calibration!r}; expected a frame of clean rows, a share of each item such as {CLEAN} "
+            "(below 1), or a whole number of first steps"
         )
-    stops = [int(calibration) if calibration >= 1 else int(calibration * len(one)) for one in scores]
+    lengths = [one.values.shape[1] for one in frame]
+    if not steps:
+        return [int(calibration * length) for length in lengths]
+    stop, short = int(calibration), int(np.argmin(lengths))
+    if stop >= lengths[short]:
+        raise ValueError(
+            f"item {say(frame.ids[short])} has {lengths[short]} steps and calibration={stop} takes its first {stop} as "
+            f"clean, which leaves none to judge; give fewer steps, a share of each item such as {CLEAN}, or a frame of "
+            "clean rows, or leave the item out"
+        )
+    return [stop] * len(lengths)
+
+
+def _by_start(frame: Frame, scores: Sequence[np.ndarray], stops: Sequence[int], *, level: float) -> list[float]:
+    """The threshold of each item from its own first steps."""
+    first = ["first step (a share lies below 1)" if stop == 1 else f"first {stop} steps" for stop in stops]
     return [
-        _threshold(one[:stop], level, f"item {say(item)}, its first {min(stop, len(one))} steps")
-        for item, one, stop in zip(frame.ids, scores, stops, strict=True)
+        _threshold(one[:stop], level, f"item {say(item)}, its {words}")
+        for item, one, stop, words in zip(frame.ids, scores, stops, first, strict=True)
     ]
 
 

@@ -5,8 +5,10 @@ N series, C channels, L steps of a series, T steps of a window, Q quantile level
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from tsfm.infer.load import ModelPredictor
 
+logger = logging.getLogger("tsfm")
+
 
 @dataclass(frozen=True)
 class Imputed:
@@ -41,7 +45,8 @@ class Imputed:
 def impute(
     self: ModelPredictor, series: Any, *, levels: Sequence[float] | None = None, batch_size: int = 256
 ) -> Imputed:
-    """Fill the NaN of one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays of any lengths.
+    """Fill the NaN of one array ([L] or [C, L]; numbers in a list are [L]), a stack [N, C, L] or a list of
+    arrays of any lengths.
 
     Windows of the model's length slide over a series by half their length, and each step is taken from the window in
     which it lies farthest from a border. `levels` None takes those of the model. Values are read and filled in the
@@ -140,7 +145,9 @@ def impute_df(
     whether a row was. `quantile_levels` adds `<target>_0.1`, ...: at observed rows the value itself.
 
     Stamps that `df` jumps over count as missing when the model reads it; `fill_gaps` adds rows for them, and all rows
-    are then sorted by item and time. What was assumed is logged and kept in `result.attrs["announcements"]`."""
+    are then sorted by item and time. A float column keeps its dtype; of any other one in which something is filled
+    becomes float64, and integers that float64 does not hold exactly are refused. What was assumed is logged and kept
+    in `result.attrs["announcements"]`."""
     check_steps(self, "impute")
     levels = () if quantile_levels is None else self.check_levels(quantile_levels)
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
@@ -148,12 +155,13 @@ def impute_df(
     own = notes(self, "impute")
     added = {name: [f"{name}_imputed", *(f"{name}_{level:g}" for level in levels)] for name in frame.targets}
     check_free(df, [column for columns in added.values() for column in columns])
-    filled = _fill_frame(self, frame, levels=levels or (0.5,), batch_size=batch_size)
     out, where = laid_out(df, frame, columns) if fill_gaps else (df.copy(), in_frame(frame))
-    for c, name in enumerate(frame.targets):
-        missing = np.concatenate([np.isnan(one.values[c]) for one in frame])[where]
+    holes = [np.concatenate([np.isnan(one.values[c]) for one in frame])[where] for c in range(len(frame.targets))]
+    labels = [next(column for column in df.columns if str(column) == name) for name in frame.targets]
+    own += [note for label, missing in zip(labels, holes, strict=True) if missing.any() for note in _becomes(df[label])]
+    filled = _fill_frame(self, frame, levels=levels or (0.5,), batch_size=batch_size)
+    for c, (name, label, missing) in enumerate(zip(frame.targets, labels, holes, strict=True)):
         median = np.concatenate([median[c] for median, _ in filled])[where]
-        label = next(column for column in out.columns if str(column) == name)
         column: Any = out[label]
         out[label] = _with(column, missing, median)
         flag, *around = added[name]
@@ -177,12 +185,30 @@ def _fill_frame(self: ModelPredictor, frame: Frame, *, levels: tuple[float, ...]
     return [(median * scale + loc, quantiles * scale[..., None] + loc[..., None]) for median, quantiles in filled]
 
 
+def _becomes(column: Any) -> list[str]:
+    """What to announce of a column that takes filled values: floats keep their dtype, others become float64, and an
+    integer which that would change is refused."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return []
+    for row, value in enumerate(column.to_numpy(dtype=object)):
+        if isinstance(value, Integral) and int(float(value)) != int(value):
+            raise ValueError(
+                f"df: target column {column.name!r} holds {value} in row {row}, an integer beyond 2**53 that float64 "
+                "does not hold exactly, and filled values are floats; subtract a constant, or convert the column with "
+                "astype('float64') if rounding does no harm"
+            )
+    note = f"df: {str(column.name)!r} is {column.dtype}, and becomes float64 as values are filled"
+    logger.info(note)
+    return [note]
+
+
 def _with(column: pd.Series, missing: np.ndarray, median: np.ndarray) -> pd.Series:
-    """A column with its missing values filled; the others stay bit for bit, a float column keeps its dtype."""
+    """A column with its missing values filled; the others stay as they are, a float column keeps its dtype."""
     if not missing.any():
         return column
-    plain = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
+    floats = pd.api.types.is_float_dtype(column.dtype)
+    plain = floats and isinstance(column.dtype, np.dtype)
     kind = column.dtype if plain else np.float64
     values = column.to_numpy(dtype=kind, na_value=np.nan).copy()  # type: ignore[call-overload]
     values[missing] = median[missing]
-    return pd.Series(values, index=column.index, name=column.name)
+    return pd.Series(values, index=column.index, name=column.name, dtype=column.dtype if floats else None)

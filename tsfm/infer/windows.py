@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tsfm.infer.batches import CELLS, as_series
+from tsfm.infer.batches import CELLS, as_series, listed
 from tsfm.model.model import Model
 from tsfm.types import Batch
 
@@ -45,7 +45,7 @@ def take(series: Any, *, silent_channels: bool = False) -> Given:
     channels = {part.shape[0] for part in parts}
     if len(channels) > 1:
         raise ValueError(f"series have different channel counts {sorted(channels)}; give each count by itself")
-    if isinstance(series, (list, tuple)):
+    if listed(series):
         return Given(parts, "list", [np.ndim(one) == 1 for one in series])
     dims = np.ndim(series)
     return Given(parts, "stack" if dims == 3 else "one", [dims == 1] * len(parts))

@@ -58,12 +58,13 @@ class Classify(LabelTask):
         share = drawn.max(dim=-1).values / drawn.sum(dim=-1)
         other = torch.randperm(num, generator=generator, device=device)
         label = F.one_hot(batch.label, len(self.counts)).float()
+        observed = batch.observed & batch.observed[other]
+        # two cases that no step of some channel has in common stay themselves
+        share = torch.where(observed.any(dim=-1).all(dim=-1), share, 1.0)
+        observed = torch.where((share < 1)[:, None, None], observed, batch.observed)
         keep = share[:, None, None]
-        return Batch(
-            values=keep * batch.values + (1 - keep) * batch.values[other],
-            observed=batch.observed & batch.observed[other],
-            label=share[:, None] * label + (1 - share[:, None]) * label[other],
-        )
+        mixed = torch.where(observed, keep * batch.values + (1 - keep) * batch.values[other], 0.0)
+        return Batch(mixed, observed, label=share[:, None] * label + (1 - share[:, None]) * label[other])
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
         return self._entropy(answer, problem, smoothing=self.config.smoothing).mean()

@@ -49,8 +49,13 @@ class Detect(StepTask):
 
     config: Config
 
-    def check(self, *, levels: tuple[float, ...], answers: str = "steps") -> None:
-        super().check(levels=levels, answers=answers)
+    def check(self, *, levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
+        super().check(levels=levels, answers=answers, window=window)
+        if self.config.mode == "masked" and window is not None and window < 2 * self.config.block:
+            raise ValueError(
+                f"task.block is {self.config.block} and a window has {window} steps, so nothing would be left to see "
+                f"beside a hidden block; use task.block={max(1, window // 2)} at most"
+            )
         if self.config.score == "tail" and len(levels) < 3:
             raise ValueError(
                 f"task.score=tail reads the spread between quantiles, the head gives {len(levels)}; use "

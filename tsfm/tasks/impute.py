@@ -31,6 +31,11 @@ class Impute(StepTask):
                 raise ValueError(f"task.mask is {self.mask!r}; {closest(self.mask, list(masks.MASKS))}")
             if not self.rates or not all(0 < rate < 1 for rate in self.rates):
                 raise ValueError(f"task.rates is {list(self.rates)}; expected shares of hidden steps between 0 and 1")
+            if self.mask == "channels" and self.units == "scaled":
+                raise ValueError(
+                    "task.mask=channels hides all that a channel shows, so it has no scale of its own; use "
+                    "task.units=data, on data that is standardised"
+                )
             if self.block < 1:
                 raise ValueError(f"task.block is {self.block}; a block has at least 1 step")
 

@@ -35,8 +35,8 @@ class StepTask(Task):
 
     config: StepConfig
 
-    def check(self, *, levels: tuple[float, ...], answers: str = "steps") -> None:
-        super().check(levels=levels, answers=answers)
+    def check(self, *, levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
+        super().check(levels=levels, answers=answers, window=window)
         if self.config.loss in POINT_LOSSES and len(levels) > 1:
             raise ValueError(
                 f"task.loss={self.config.loss} judges one number per step, the head gives {len(levels)} quantiles; "

@@ -11,10 +11,12 @@ import torch
 from tsfm.config import RunConfig
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.data.module import WindowData
+from tsfm.model.checkpoint import find, read_config
 from tsfm.model.model import Model
 from tsfm.registry import BACKBONES, HEADS, TASKS
 from tsfm.tasks.base import Task
 from tsfm.train.begin import Begin, prepare
+from tsfm.train.init import InitConfig
 from tsfm.train.learner import Learner
 
 log = logging.getLogger("tsfm")
@@ -45,7 +47,12 @@ class Parts:
 def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
     """The parts of a run, checked against each other; nothing is written. `data` gives cases from memory."""
     if isinstance(config.data, CasesConfig):
-        data = data or CaseData(config.data, seed=config.seed)
+        if data is None:
+            data = CaseData(replace(config.data, length=config.data.length or kept_length(config)), seed=config.seed)
+            split = config.bench.split if config.bench.name == "cases" else "test"
+            if not len(data.windows(split)):
+                hint = "set data.val" if split == "val" else "give test cases"
+                raise ValueError(f"data set {config.data.dataset!r} has no {split} cases to score; {hint}")
         data.setup()
         config = settle(config, data)
         counts = list(data.counts) if data.classes else None
@@ -57,6 +64,19 @@ def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
     windows = make_data(config, model)
     check_fit(config, windows)
     return Parts(config, windows, model, task, prepare(model, config))
+
+
+def kept_length(config: RunConfig) -> int | None:
+    """The steps that a network from a checkpoint reads, where they are fixed: cases are padded or cut to them."""
+    init = InitConfig.of(config.init)
+    if init.source is None or "backbone" in init.reset:
+        return None
+    old = Model.from_spec(read_config(find(init.source))["model"])
+    if not old.backbone.fixed_length:
+        return None
+    steps = old.config.context + (old.config.horizon if old.head.reads_window else 0)
+    log.info("data.length is %d, the window of %s", steps, init.source)
+    return steps
 
 
 def settle(config: RunConfig, data: CaseData) -> RunConfig:
@@ -135,6 +155,11 @@ def check_fit(config: RunConfig, data: WindowData) -> None:
         raise ValueError(
             f"model.channels is {channels}, and data set {name!r} has {data.num_channels}{beside}; set model.channels "
             "to that, or to null for any number"
+        )
+    if getattr(config.task, "mask", None) == "gaps" and not data.store.has_missing.any():
+        raise ValueError(
+            f"data set {name!r} has no missing values whose places task.mask=gaps could take; use points, blocks or "
+            "hybrid"
         )
     needed = [("train", None), *([("val", None)] if config.trainer.keep == "best" else [])]
     needed += [(config.bench.split, getattr(config.bench, "stride", None))]
