@@ -30,7 +30,7 @@ PRECISIONS = ("32", "bf16", "16")
 LOGGERS = ("csv", "tensorboard")
 KEEP = ("best", "last")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
-LEAST = {"patience": 1, "val_every": 1, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
+LEAST = {"patience": 1, "val_every": 0, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -42,7 +42,7 @@ class TrainerConfig:
     max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss
     keep: str = "best"  # the weights that end as the model: best in validation | last, which needs no validation
     patience: Optional[int] = 5  # noqa: UP045  validations without a better score before stopping; null: never stop
-    val_every: Optional[int] = None  # noqa: UP045  training batches between validations; null: once per epoch
+    val_every: Optional[int] = None  # noqa: UP045  training batches between validations; null: once per epoch; 0: never
     checkpoint_every: int = 200  # steps between checkpoints that a killed run resumes from
     grad_clip: float = 1.0  # largest norm of the gradient; 0: no clipping
     accumulate: int = 1  # batches per optimiser step
@@ -68,6 +68,10 @@ class TrainerConfig:
         for name, low in LEAST.items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"trainer.{name} is {value}; it must be at least {low}")
+        if self.val_every == 0 and self.keep != "last":
+            raise ValueError(
+                "trainer.val_every is 0; it must be at least 1, or 0 together with trainer.keep=last, to never validate"
+            )
         if self.accelerator not in ACCELERATORS:
             raise ValueError(
                 f"trainer.accelerator is {self.accelerator!r}; {closest(self.accelerator, list(ACCELERATORS))}"
@@ -113,8 +117,9 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         max_epochs=config.max_epochs,
         max_steps=config.max_steps,
         max_time=config.max_time,
-        val_check_interval=config.val_every,
+        val_check_interval=config.val_every or None,
         check_val_every_n_epoch=None if config.val_every else 1,
+        limit_val_batches=0 if config.val_every == 0 else None,
         gradient_clip_val=config.grad_clip or None,
         accumulate_grad_batches=config.accumulate,
         precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],  # type: ignore[arg-type]
