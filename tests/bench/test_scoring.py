@@ -26,7 +26,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, number in (("train", 20), ("test", 12)):
         for i in range(number):
             wave = np.sin(np.arange(32) / (2 + 2 * (i % 2)) + rng.uniform(0, 6)) + rng.normal(0, 0.1, 32)
-            rows.append({"split": split, "case_id": i, "label": "ab"[i % 2], "series": [wave.astype("float32").tolist()]})
+            rows.append(
+                {"split": split, "case_id": i, "label": "ab"[i % 2], "series": [wave.astype("float32").tolist()]}
+            )
     file = tmp_path_factory.mktemp("cases") / "waves.parquet"
     pq.write_table(pa.Table.from_pylist(rows), file)
     return file

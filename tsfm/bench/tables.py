@@ -109,6 +109,6 @@ def summary(verb: str, table: pd.DataFrame, found: Sequence[str]) -> str:
 
 def first_rows(table: pd.DataFrame, found: Sequence[str], *, rows: int = 12, columns: int = 10) -> str:
     """The first rows; of those of which something was found, where some were."""
-    some = table[list(found)].any(axis=1)
+    some = table[list(found)].to_numpy(dtype=bool).any(axis=1)
     table = table.loc[some] if some.any() else table
     return table.head(rows).iloc[:, :columns].to_string(index=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,7 +248,7 @@ def _by_frame(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level
 
 def _clean_steps(frame: Frame, calibration: Any) -> list[int]:
     """How many first steps of each item are clean; some are left to judge."""
-    number = isinstance(calibration, Real) and not isinstance(calibration, bool)
+    number = isinstance(calibration, (int, float, np.integer, np.floating)) and not isinstance(calibration, bool)
     steps = number and 1 <= calibration < math.inf and calibration == int(calibration)
     if not steps and not (number and 0 < calibration < 1):
         raise ValueError(
