@@ -175,7 +175,7 @@ def test_a_part_is_chosen_by_name_and_by_number(root: Path) -> None:
 
 def test_a_detector_is_found_by_name() -> None:
     assert find_detector("iforest", trees=7).config.trees == 7
-    with pytest.raises(ValueError, match="no detector 'iforrest'; did you mean 'iforest'"):
+    with pytest.raises(ValueError, match="no baseline 'iforrest'; did you mean 'iforest'"):
         find_detector("iforrest")
     with pytest.raises(ValueError, match="no detector 'seasonal_naive'"):  # a forecaster
         find_detector("seasonal_naive")

@@ -229,7 +229,7 @@ class TestFrames:
 
 BAD = {
     "nothing": ([], {}, "there are no series"),
-    "a number": ([1.0, 2.0], {}, "series 0 has shape ()"),
+    "a number": (5.0, {}, "series 0 has shape ()"),
     "an empty series": ([np.zeros(3), np.zeros(0)], {}, "series 1 has shape (0,)"),
     "text": ([np.array(["a"])], {}, "series 0 is <U1; expected numbers"),
     "infinite": ([np.zeros((2, 3)), np.array([[1.0, 2], [3, np.inf]])], {}, "series 1 holds inf in channel 1, step 1"),
