@@ -177,7 +177,7 @@ def test_a_detector_is_found_by_name() -> None:
     assert find_detector("iforest", trees=7).config.trees == 7
     with pytest.raises(ValueError, match="no baseline 'iforrest'; did you mean 'iforest'"):
         find_detector("iforrest")
-    with pytest.raises(ValueError, match="no detector 'seasonal_naive'"):  # a forecaster
+    with pytest.raises(ValueError, match="baseline 'seasonal_naive' forecasts"):
         find_detector("seasonal_naive")
 
 
