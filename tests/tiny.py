@@ -39,10 +39,14 @@ QUANTILES: dict[str, Any] = {
         "max_patches": (CONTEXT + HORIZON) // 8,
     },
 }
+# the arrangement of the bundled models
+LAGS = QUANTILES | {"model": {"embed": "residual", "fill": "line", "lags": 2}, "scaler": {"arcsinh": True}}
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "flatten": {"head": "flatten", "model": {"stride": 4, "pad_end": True}},
     "quantiles": QUANTILES,
     "line": QUANTILES | {"model": {"embed": "residual", "fill": "line"}},
+    "lag": LAGS | {"model": LAGS["model"] | {"lags": 1}, "needs": {"positions": "rotary"}},  # of one backbone: time
+    "lags": LAGS,
     "conv": QUANTILES | {"model": {"embed": "conv"}},
     "group": QUANTILES | {"needs": {"mix_every": 1, "mix_heads": 2}},
     "bidirectional": QUANTILES | {"needs": {"bidirectional": True}},
@@ -75,7 +79,7 @@ def tiny(backbone: str, kind: str = "flatten", *, scaler: str = "standard", seed
     wanted = {key: value for key, value in plan.get("backbone", {}).items() if key in known} | plan.get("needs", {})
     return Model(
         ModelConfig(**shape),
-        scaler=SCALERS.config({"name": scaler}),
+        scaler=SCALERS.config({"name": scaler} | plan.get("scaler", {})),
         backbone=BACKBONES.config({"name": backbone} | SMALL.get(backbone, {}) | wanted | settings),
         head=HEADS.config({"name": plan["head"]}),
     )

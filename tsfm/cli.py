@@ -22,6 +22,7 @@ HYDRA_HELP = """Settings are given as key=value, for instance
   tsfm train -m experiment=ltsf/patch_transformer_etth1_96 seed=0,1,2      (a sweep)
   tsfm show experiment=ltsf/patch_transformer_etth1_96                     (what it would do)
   tsfm eval predictor=seasonal_naive data=etth1 context=336 horizon=96
+  tsfm eval predictor=seasonal_naive bench=gift
 
 The choices of each group (data, backbone, experiment, ...) are listed by `tsfm show --groups`."""
 

@@ -159,12 +159,13 @@ HEADS: Registry[Any] = Registry("head", package="tsfm.model")
 SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
 TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
 BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench.baselines")
+GENERATORS: Registry[Any] = Registry("generator", package="tsfm.data.synthetic")
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
 
 
 def _again(group: str, values: dict[str, Any]) -> Any:
     """A typed config that was pickled."""
-    return next(registry for registry in (*REGISTRIES, BASELINES) if registry.group == group).config(values)
+    return next(registry for registry in (*REGISTRIES, BASELINES, GENERATORS) if registry.group == group).config(values)
 
 
 # Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.
@@ -172,12 +173,14 @@ SCHEMAS = (
     "tsfm.model.model",
     "tsfm.data.module",
     "tsfm.data.cases",
+    "tsfm.data.corpus",
     "tsfm.train.optim",
     "tsfm.train.trainer",
     "tsfm.bench.protocols",
     "tsfm.bench.cases",
     "tsfm.bench.imputation",
     "tsfm.bench.anomaly",
+    "tsfm.bench.gift",
 )
 
 

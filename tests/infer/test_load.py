@@ -67,7 +67,7 @@ def test_items_do_not_influence_each_other(predictor: ModelPredictor) -> None:
     np.testing.assert_allclose(kept["predictions"], alone["predictions"], rtol=1e-5)
 
 
-def test_rollout_feeds_the_median_back() -> None:
+def test_rollout_goes_on_along_a_path_for_each_level() -> None:
     model = tiny("patch_transformer", "quantiles").eval()
     values = torch.randn(1, 1, CONTEXT)
     with torch.no_grad():
@@ -75,9 +75,33 @@ def test_rollout_feeds_the_median_back() -> None:
         first = next(blocks)
         second = next(blocks)
         assert (first.diff(dim=-1) < 0).any()  # the reads of random weights cross; what is answered is sorted
-        longer = torch.cat([values, first.sort(dim=-1).values[..., 4]], dim=-1)[..., -CONTEXT:]
+        said = []
+        for level in range(9):
+            path = torch.cat([values, first.sort(dim=-1).values[..., level]], dim=-1)[..., -CONTEXT:]
+            said.append(next(rollout(model, path, torch.ones_like(path, dtype=torch.bool))))
+    mixture = torch.stack(said, dim=-1).flatten(-2)
+    torch.testing.assert_close(second, torch.quantile(mixture, torch.arange(1, 10) / 10, dim=-1).movedim(0, -1))
+
+
+def test_a_point_forecast_goes_on_from_itself() -> None:
+    model = tiny("patch_transformer").eval()
+    values = torch.randn(2, 1, CONTEXT)
+    with torch.no_grad():
+        blocks = rollout(model, values, torch.ones_like(values, dtype=torch.bool))
+        first, second = next(blocks), next(blocks)
+        longer = torch.cat([values, first[..., 0]], dim=-1)[..., -CONTEXT:]
         again = next(rollout(model, longer, torch.ones_like(longer, dtype=torch.bool)))
     torch.testing.assert_close(second, again)
+
+
+def test_mirrored_series_have_mirrored_forecasts_when_both_are_asked() -> None:
+    model = tiny("patch_transformer", "quantiles").eval()
+    values = torch.randn(2, 1, CONTEXT)
+    seen = torch.ones_like(values, dtype=torch.bool)
+    with torch.no_grad():
+        one = next(rollout(model, values, seen, flip=True))
+        other = next(rollout(model, -values, seen, flip=True))
+    torch.testing.assert_close(one, -other.flip(-1))
 
 
 def test_a_model_without_window_scaling_knows_its_training_channels_only() -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from tsfm.bench.anomaly import AnomalyConfig
 from tsfm.bench.find import find_predictor
+from tsfm.bench.gift import GiftBench
 from tsfm.bench.protocols import WindowsConfig, score_windows
 from tsfm.bench.scoring import check_bench, check_claim, evaluate_other, score_trained
 from tsfm.bench.trained import as_trained, pick_device
@@ -86,6 +87,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     else:
         scores, fallbacks = evaluate_other(config), None
     dataset = config.bench.data if isinstance(config.bench, AnomalyConfig) else config.data.dataset
+    dataset = "gift" if isinstance(config.bench, GiftBench) else dataset  # whose data are its own
     result = record(config.name, dataset, scores, config.expect)
     result |= {
         "predictor": config.predictor,

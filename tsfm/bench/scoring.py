@@ -13,20 +13,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsfm.bench import anomaly, cases, imputation, protocols
+from tsfm.bench import anomaly, cases, gift, imputation, protocols
 from tsfm.bench.anomaly import AnomalyConfig, find_detector, score_anomaly
 from tsfm.bench.cases import CasesBench, describe, score_cases, score_numbers, score_probabilities
 from tsfm.bench.find import DOES, baselines, find_baseline
+from tsfm.bench.gift import GiftBench, as_text, score_gift
 from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
 from tsfm.bench.kinds import CaseLearner, Imputer, SeriesDetector
+from tsfm.bench.ready import ready
+from tsfm.bench.report import as_csv
 from tsfm.bench.trained import as_trained, pick_device
 from tsfm.config import EvalConfig, RunConfig
 from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
 from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.registry import BASELINES, closest
 from tsfm.tasks.base import Ratio, Task
 from tsfm.train.run import Trained
+from tsfm.train.rundir import write_whole
 
 log = logging.getLogger("tsfm")
 METRICS = {  # what an experiment can make claims about, by the name of the bench config
@@ -34,9 +39,11 @@ METRICS = {  # what an experiment can make claims about, by the name of the benc
     "imputation": imputation.METRICS,
     "cases": cases.METRICS,
     "anomaly": anomaly.METRICS,
+    "gift": gift.METRICS,
 }
 FITS = {  # the benches that score a task's runs; `windows`, the default, leaves others to what fits them
     "forecast": ("windows",),
+    "pretrain": ("windows",),
     "impute": ("windows", "imputation"),
     "detect": ("windows",),
     "classify": ("windows", "cases"),
@@ -70,7 +77,7 @@ def score_trained(trained: Trained, bench: Any) -> dict[str, Any]:
 
 def score_task(task: Task, trained: Trained, *, split: str, batch_size: int = 256) -> dict[str, Any]:
     """What the task reports over every window of a split, its problems drawn from one seed."""
-    assert isinstance(trained.data, WindowData)
+    assert isinstance(trained.data, (WindowData, CorpusData))
     windows, generator = trained.data.windows(split), torch.Generator().manual_seed(0)
     device = next(trained.model.parameters()).device
     sums: dict[str, Ratio] = {}
@@ -123,13 +130,15 @@ class ModelDetector(SeriesDetector):
 def evaluate_other(config: EvalConfig) -> dict[str, Any]:
     """The scores of `tsfm eval` by any protocol but that of forecasts."""
     bench = config.bench
-    unused = ["horizon"] if isinstance(bench, ImputationConfig) else ["context", "horizon"]
+    unused = ["horizon"] if isinstance(bench, (ImputationConfig, GiftBench)) else ["context", "horizon"]
     for name in unused:
         if getattr(config, name) is not None:
             raise ValueError(f"bench={bench.name} has no {name}; leave {name}={getattr(config, name)} out")
     if isinstance(bench, AnomalyConfig):
         known = config.predictor in BASELINES.names()
         return score_anomaly(find_detector(config.predictor) if known else ModelDetector(find_model(config)), bench)
+    if isinstance(bench, GiftBench):
+        return evaluate_gift(config, bench)
     if isinstance(bench, CasesBench):
         return evaluate_cases(config, bench)
     if isinstance(config.data, CasesConfig):
@@ -151,6 +160,15 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
     )
     data.setup()
     return score_imputation(of_model(predictor.model), data, bench)
+
+
+def evaluate_gift(config: EvalConfig, bench: GiftBench) -> dict[str, Any]:
+    """A forecaster on GIFT-Eval, zero-shot; the table is told, and written where a folder is named."""
+    result = score_gift(ready(config.predictor, device=config.device), bench, context=config.context)
+    log.info("%s", as_text(result))
+    if config.out is not None:
+        write_whole(Path(config.out) / "gift.csv", as_csv(result["rows"]))
+    return result
 
 
 def evaluate_cases(config: EvalConfig, bench: CasesBench) -> dict[str, Any]:

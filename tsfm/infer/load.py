@@ -35,10 +35,14 @@ class ModelPredictor(Predictor):
     classify, probabilities, regress, classify_df = classify, probabilities, regress, classify_df
     check_forecasts = check_forecasts
 
+    flip = False  # forecast the mirrored series too, and take the mean of both
+    precision = "32"  # 32 | bf16, in which a CPU with AVX-512 or AMX answers two to three times as fast
+
     def __init__(self, model: Model, *, name: str, about: About | None = None, device: str = "cpu"):
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
         self.levels = model.levels
         self.context_limit, self.horizon_limit = model.config.context, model.config.horizon
+        self.any_horizon = self.about.task.get("name") == "pretrain"  # trained on tails of any length
         self.uses_covariates = model.mixes_channels
         data: dict[str, Any] = self.about.trained_on.get("data") or {}
         self.past: list[str] = data.get("past") or []  # covariates as they were named in training
@@ -68,13 +72,19 @@ class ModelPredictor(Predictor):
         observed = torch.isfinite(values)
         beside = None if known is None else tensor(known)
         blocks, steps = [], 0
-        for block in rollout(
-            self.model, torch.where(observed, values, 0.0), observed, known=beside, marks=len(self.calendar)
-        ):
-            blocks.append(block)
-            steps += block.shape[-2]
-            if steps >= horizon:
-                break
+        going = rollout(
+            self.model,
+            torch.where(observed, values, 0.0),
+            observed,
+            steps=horizon if self.any_horizon else None,
+            known=beside,
+            marks=len(self.calendar),
+            flip=self.flip,
+        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            while steps < horizon:
+                blocks.append(next(going))
+                steps += blocks[-1].shape[-2]
         read = torch.cat(blocks, dim=-2)[..., :horizon, :].cpu().numpy()
         return self.at_levels(read, levels)
 

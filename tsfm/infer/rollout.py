@@ -1,15 +1,16 @@
-"""Beyond the trained horizon: answer, take the answer as seen, go on.
+"""One pass where the horizon was trained, and beyond it: answer, take the answers as seen, go on.
 
-B batch, C target channels, K covariates, L context, R steps ahead, H trained horizon, Q quantile levels.
+B batch, C target channels, K covariates, L context, R steps ahead, H steps of one pass, Q quantile levels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from tsfm.model.model import Model
@@ -24,16 +25,65 @@ def rollout(
     values: Float[Tensor, "B C L"],
     observed: Bool[Tensor, "B C L"],
     *,
+    steps: int | None = None,
     known: Float[Tensor, "B K L+R"] | None = None,
     marks: int = 0,
+    flip: bool = False,
 ) -> Iterator[Float[Tensor, "B C H Q"]]:
-    """Forecasts of `model.config.horizon` steps each, without end. The median of one (its reads sorted) is the newest
-    context of the next; widths therefore tell the uncertainty of each block alone and come out narrow far ahead.
+    """Forecasts, pass after pass, without end. A model of free length answers what is left of `steps` in one pass, in
+    whole patches and up to `model.config.horizon`; any other model answers that horizon.
 
+    Beyond the first pass a quantile forecast goes on along a path for each of its levels, and the quantiles of what all
+    paths say are the next answer, so that uncertainty adds up (as Chronos-Bolt rolls out); a point forecast goes on
+    from itself. `flip` also asks about the mirrored series, and takes the mean of both.
     `known` holds the covariates, NaN where nobody knows them; the last `marks` of them are in units of their own."""
-    context, horizon, targets = model.config.context, model.config.horizon, values.shape[1]
-    beside = _Beside(known, first=values.shape[-1] - context, marks=marks, targets=targets)
+    targets, left = values.shape[1], steps
+    window = _Window(
+        model, known, first=values.shape[-1] - model.config.context, marks=marks, targets=targets, flip=flip
+    )
+    horizon = window.horizon(left)
+    read = window.answer(values, observed, horizon)
+    yield read
+    levels = torch.tensor(model.levels, dtype=read.dtype, device=read.device)
+    paths = len(levels)
+    values, observed = repeat(values, "b c l -> (b q) c l", q=paths), repeat(observed, "b c l -> (b q) c l", q=paths)
+    window = replace(window, known=None if known is None else repeat(known, "b k l -> (b q) k l", q=paths))
     while True:
+        ahead = rearrange(read.sort(dim=-1).values, "b c h q -> (b q) c h")  # reads may cross; a path may not
+        values = torch.cat([values, ahead.to(values.dtype)], dim=-1)
+        observed = torch.cat([observed, torch.ones_like(ahead, dtype=torch.bool)], dim=-1)
+        window = replace(window, first=window.first + horizon)
+        left = None if left is None else left - horizon
+        horizon = window.horizon(left)
+        said = rearrange(window.answer(values, observed, horizon), "(b p) c h q -> b c h (p q)", p=paths)
+        read = said if paths == 1 else torch.quantile(said, levels, dim=-1).movedim(0, -1)
+        yield read
+
+
+@dataclass
+class _Window:
+    """What a pass shows a model: the newest context, the hidden horizon, and covariates beside the targets. `first` is
+    the step at which a whole context begins."""
+
+    model: Model
+    known: Float[Tensor, "B K L+R"] | None
+    first: int
+    marks: int
+    targets: int
+    flip: bool
+
+    def horizon(self, left: int | None) -> int:
+        """Steps of the next pass."""
+        config = self.model.config
+        if left is None or self.model.fixed_length:
+            return config.horizon
+        return max(1, min(config.horizon, -(-left // config.patch) * config.patch))
+
+    def answer(self, values: Tensor, observed: Tensor, horizon: int) -> Float[Tensor, "B C H Q"]:
+        model, context = self.model, self.model.config.context
+        if not model.fixed_length:  # nothing is gained by patches in which nothing was observed
+            patch = model.config.patch
+            context = min(context, -(-values.shape[-1] // patch) * patch)
         values, observed = left_pad(values[..., -context:], context), left_pad(observed[..., -context:], context)
         tail = torch.zeros(*values.shape[:2], horizon, dtype=values.dtype, device=values.device)
         hidden = torch.zeros_like(tail, dtype=torch.bool)
@@ -42,29 +92,21 @@ def rollout(
             visible=torch.cat([observed, hidden], dim=-1),
             wanted=torch.cat([torch.zeros_like(observed), ~hidden], dim=-1),
         )
-        block = model(beside.join(problem, steps=context + horizon)).read[:, :targets, -horizon:]
-        yield block
-        median = block.sort(dim=-1).values[..., block.shape[-1] // 2]  # reads may cross; the answer is sorted too
-        values = torch.cat([values, median.to(values.dtype)], dim=-1)
-        observed = torch.cat([observed, ~hidden], dim=-1)
-        beside.first += horizon
+        begins = self.first + model.config.context - context
+        problem = self._join(problem, begins=begins, steps=context + horizon)
+        read = model(problem).read[:, : self.targets, -horizon:]
+        if self.flip:
+            values = torch.cat([-problem.values[:, : self.targets], problem.values[:, self.targets :]], dim=1)
+            mirrored = -model(replace(problem, values=values)).read[:, : self.targets, -horizon:].flip(-1)
+            read = (read.sort(dim=-1).values + mirrored.sort(dim=-1).values) / 2
+        return read
 
-
-@dataclass
-class _Beside:
-    """Covariates beside the targets of a window that moves on; `first` is the step at which it begins."""
-
-    known: Float[Tensor, "B K L+R"] | None
-    first: int
-    marks: int
-    targets: int
-
-    def join(self, problem: Problem, *, steps: int) -> Problem:
+    def _join(self, problem: Problem, *, begins: int, steps: int) -> Problem:
         """The problem with the covariates below its targets: visible where they are known, and not wanted."""
         if self.known is None:
             return problem
-        given = self.known[..., max(self.first, 0) : max(self.first + steps, 0)]
-        given = left_pad(given, given.shape[-1] + max(-self.first, 0), fill=torch.nan)
+        given = self.known[..., max(begins, 0) : max(begins + steps, 0)]
+        given = left_pad(given, given.shape[-1] + max(-begins, 0), fill=torch.nan)
         given = torch.nn.functional.pad(given, (0, steps - given.shape[-1]), value=torch.nan)
         visible = torch.isfinite(given)
         mark = torch.zeros(len(given), self.targets + given.shape[1], dtype=torch.bool, device=given.device)

@@ -6,7 +6,7 @@ B batch, C channels, T steps, P patches, D width, Q quantile levels.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from tsfm.model.fill import FILLS, between
 from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
 from tsfm.model.scalers import State
+from tsfm.model.season import Copies, Skip, num_facts, num_steps, seasonal
 from tsfm.registry import BACKBONES, HEADS, SCALERS, closest, schema
 from tsfm.types import Answer, Grid, Problem
 
@@ -37,6 +38,7 @@ class ModelConfig:
     pad_end: bool = False  # one more patch that repeats the last step
     embed: str = "linear"  # linear | residual | conv | values | values_visible
     fill: str = "zero"  # hidden steps are shown as: zero | line, and then the head tells the distance from the line
+    lags: int = 0  # cycles found in what is visible, of which every token is shown copies: 0, 1 or 2
 
     def __post_init__(self):
         for name in ("context", "horizon", "width", "patch", "stride"):
@@ -55,7 +57,25 @@ class ModelConfig:
             raise ValueError(f"model.embed is {self.embed!r}; {closest(self.embed, list(EMBEDS))}")
         if self.fill not in FILLS:
             raise ValueError(f"model.fill is {self.fill!r}; {closest(self.fill, list(FILLS))}")
+        if self.lags not in (0, 1, 2):
+            raise ValueError(f"model.lags is {self.lags}; a model is shown copies of 0, 1 or 2 cycles")
+        if self.lags and (self.embed != "residual" or self.fill != "line"):
+            raise ValueError(
+                f"model.lags={self.lags} needs model.embed=residual and model.fill=line; found {self.embed} and "
+                f"{self.fill}"
+            )
         self.width = raw_width(self.embed, self.patch) or self.width
+
+
+class Embedded(NamedTuple):
+    """Tokens, which of them are seen, the state of the scaler, what hidden steps are filled with and the seasonal
+    copies, both scaled."""
+
+    tokens: Float[Tensor, "B C P D"]
+    seen: Bool[Tensor, "B C P"]
+    state: State
+    line: Float[Tensor, "B C T"] | None
+    copies: Copies | None
 
 
 class Model(nn.Module):
@@ -78,10 +98,23 @@ class Model(nn.Module):
         self.grid = grid
         self.scaler = SCALERS.build(scaler, grid=grid)
         self.patching = Patching(
-            patch=config.patch, stride=config.stride, pad_end=config.pad_end, embed=config.embed, width=config.width
+            patch=config.patch,
+            stride=config.stride,
+            pad_end=config.pad_end,
+            embed=config.embed,
+            width=config.width,
+            beside=num_steps(config.lags) + 1 if config.lags else 0,
+            facts=num_facts(config.lags) if config.lags else 0,
         )
         self.backbone = BACKBONES.build(backbone, grid=grid)
         self.head = HEADS.build(head, grid=grid, horizon=config.horizon)
+        self.skip = None
+        if config.lags and self.head.answers == "steps":
+            if not reads_window:
+                raise ValueError(
+                    f"model.lags needs a head that reads the whole window; use head=patch_quantiles, not {head.name}"
+                )
+            self.skip = Skip(width=config.width, patch=config.patch, lags=config.lags)
 
     @property
     def fixed_length(self) -> bool:
@@ -98,13 +131,16 @@ class Model(nn.Module):
         return self.head.levels
 
     def forward(self, problem: Problem) -> Answer:
-        tokens, seen, state, line = self._embed(problem)
-        hidden = self.backbone(tokens, seen)
-        read = self.head(hidden, seen).float()  # undoing the scale in bf16 would lose the digits
+        embedded = self._embed(problem)
+        state, line = embedded.state, embedded.line
+        hidden = self.backbone(embedded.tokens, embedded.seen)
+        read = self.head(hidden, embedded.seen).float()  # undoing the scale in bf16 would lose the digits
         if self.head.answers == "steps":
             steps = problem.values.shape[-1]
             read = read[..., -steps:, :]
-            if line is not None:
+            if self.skip is not None and line is not None and embedded.copies is not None:
+                read = self.skip(read, hidden, line=line, copies=embedded.copies)
+            elif line is not None:
                 # beyond the tokens of a head that reads the context alone, the last value goes on
                 base = line if self.head.reads_window else line[..., -1:].expand(*line.shape[:-1], read.shape[-2])
                 read = read + base[..., None]
@@ -112,8 +148,7 @@ class Model(nn.Module):
             read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
         return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
 
-    def _embed(self, problem: Problem) -> tuple[Tensor, Tensor, State, Tensor | None]:
-        """Tokens, which of them are seen, the state of the scaler, and what hidden steps are filled with, scaled."""
+    def _embed(self, problem: Problem) -> Embedded:
         self._check(problem)
         tokenised = problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon)
         given, visible = problem.given()[..., :tokenised], problem.visible[..., :tokenised]
@@ -122,8 +157,13 @@ class Model(nn.Module):
             state = state.kept(problem.marks)
         scaled = self.scaler.apply(given, state)
         line = between(scaled, visible) if self.config.fill == "line" else None
+        if self.config.lags and line is not None:
+            copies = seasonal(scaled, visible, line=line, lags=self.config.lags)
+            beside = torch.cat([copies.bases, copies.zoom], dim=-1)
+            tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts)
+            return Embedded(tokens, seen, state, line, copies)
         tokens, seen = self.patching(scaled, visible, filled=line)
-        return tokens, seen, state, line
+        return Embedded(tokens, seen, state, line, None)
 
     @property
     def num_layers(self) -> int:
@@ -132,7 +172,7 @@ class Model(nn.Module):
 
     def layers(self, problem: Problem) -> tuple[list[Float[Tensor, "B C P D"]], Bool[Tensor, "B C P"]]:
         """The tokens after the embedding, after each block and at the end of the backbone, and which are seen."""
-        tokens, seen, _, _ = self._embed(problem)
+        tokens, seen = self._embed(problem)[:2]
         batch, channels, patches, _ = tokens.shape
         found, hooks = [tokens], []
 

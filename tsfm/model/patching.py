@@ -1,4 +1,7 @@
-"""Cut windows into patches and embed them as tokens. B batch, C channels, T steps, S patch, P patches, D width."""
+"""Cut windows into patches and embed them as tokens.
+
+B batch, C channels, T steps, S patch, P patches, D width, F features beside each step, G facts about a channel.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +33,18 @@ def raw_width(embed: str, patch: int) -> int | None:
 class Patching(nn.Module):
     """Patches of `patch` steps, `stride` apart. What does not fit is padded on the left with hidden steps, so that the
     newest step always ends a patch; `pad_end` repeats the last step once more, as PatchTST does
-    (arXiv:2211.14730, section 3.1)."""
+    (arXiv:2211.14730, section 3.1). The embedding `residual` also takes `beside` features of each step, and `facts`
+    about the channel as a whole."""
 
-    def __init__(self, *, patch: int, stride: int, pad_end: bool, embed: str, width: int):
+    def __init__(
+        self, *, patch: int, stride: int, pad_end: bool, embed: str, width: int, beside: int = 0, facts: int = 0
+    ):
         super().__init__()
         self.patch, self.stride, self.pad_end, self.embed = patch, stride, pad_end, embed
         if embed == "linear":
             self.project = nn.Linear(patch, width)
         elif embed == "residual":
-            self.project = ResidualMLP(3 * patch, hidden=2 * width, outputs=width)
+            self.project = ResidualMLP((3 + beside) * patch + facts, hidden=2 * width, outputs=width)
         elif embed == "conv":
             self.project = ConvStem(2, width=width)
 
@@ -48,13 +54,22 @@ class Patching(nn.Module):
         visible: Bool[Tensor, "B C T"],
         *,
         filled: Float[Tensor, "B C T"] | None = None,
+        beside: Float[Tensor, "B C T F"] | None = None,
+        facts: Float[Tensor, "B C G"] | None = None,
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
         """Tokens, and whether a token stands at or after the first visible step of its channel. Hidden steps are shown
-        as zeros, or as what `filled` holds there."""
+        as zeros, or as what `filled` holds there. With `beside` and `facts`, a token also tells for each step how long
+        ago the newest visible one was."""
         known = self._cut(visible)
         shown = torch.where(visible, scaled, 0.0) if filled is None else filled
         if self.embed == "conv":
             return self._convolve(shown, visible), begun(known.any(dim=-1))
+        if beside is not None and facts is not None:
+            per_step = torch.stack([shown, visible.to(shown.dtype), since(visible).to(shown.dtype)], dim=-1)
+            rows = self._cut(rearrange(torch.cat([per_step, beside], dim=-1), "b c t f -> b c f t"))
+            tokens = rearrange(rows, "b c f p s -> b c p (f s)")
+            tokens = torch.cat([tokens, facts[:, :, None].expand(*tokens.shape[:-1], -1)], dim=-1)
+            return self.project(tokens), begun(known.any(dim=-1))
         return self._embed(self._cut(shown), known), begun(known.any(dim=-1))
 
     def _cut(self, x: Tensor) -> Tensor:
@@ -89,3 +104,10 @@ class Patching(nn.Module):
 def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:
     """True from the first token (or step) with something visible on; nowhere for a channel that shows nothing."""
     return known.cummax(dim=-1).values
+
+
+def since(visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C T"]:
+    """How long ago the newest visible step was, log2(1 + steps) over 10; 0 where there was none, as at that step."""
+    steps = torch.arange(visible.shape[-1], device=visible.device).expand_as(visible)
+    newest = torch.where(visible, steps, -1).cummax(dim=-1).values
+    return torch.where(newest >= 0, (steps - newest + 1).float().log2() / 10, 0.0)

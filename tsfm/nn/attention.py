@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
+FEW = 128  # tokens
+
+
 def key_mask(seen: Bool[Tensor, "N P"], *, causal: bool) -> Tensor | None:
     """What each query may look at, [N, 1, P, P]; None when that is everything (or the causal triangle alone).
 
@@ -50,6 +53,9 @@ class Attention(nn.Module):
         q, k, v = self.norm_q(q).transpose(1, 2), self.norm_k(k).transpose(1, 2), v.transpose(1, 2)
         if self.rotary:
             q, k = rotate(q), rotate(k)
+        if self._is_small(q):
+            y = plain_attention(q, k, v, mask, causal=self.causal)
+            return self.out(rearrange(y, "n h p k -> n p (h k)"))
         y = F.scaled_dot_product_attention(
             q,
             k,
@@ -59,3 +65,25 @@ class Attention(nn.Module):
             is_causal=self.causal and mask is None,
         )
         return self.out(rearrange(y, "n h p k -> n p (h k)"))
+
+    def _is_small(self, q: Tensor) -> bool:
+        """Whether plain matrix products are faster: on a CPU, the backward pass of the fused kernel takes several times
+        as long for few tokens."""
+        return q.device.type == "cpu" and q.shape[-2] <= FEW and not (self.training and self.dropout)
+
+
+def plain_attention(
+    q: Float[Tensor, "N h P K"],
+    k: Float[Tensor, "N h P K"],
+    v: Float[Tensor, "N h P K"],
+    mask: Tensor | None,
+    *,
+    causal: bool,
+) -> Float[Tensor, "N h P K"]:
+    """The definition: softmax(q k' / sqrt(K)) v, the softmax in float32."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is None and causal:
+        mask = torch.ones(q.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores.float().softmax(dim=-1).to(v.dtype) @ v

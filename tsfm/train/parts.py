@@ -10,6 +10,7 @@ import torch
 
 from tsfm.config import RunConfig
 from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.corpus import CorpusConfig, CorpusData
 from tsfm.data.module import WindowData
 from tsfm.model.checkpoint import find, read_config
 from tsfm.model.model import Model
@@ -27,7 +28,7 @@ class Parts:
     """`config` is the one asked for, completed by what the data decides."""
 
     config: RunConfig
-    data: WindowData | CaseData
+    data: WindowData | CaseData | CorpusData
     model: Model
     task: Task
     begin: Begin
@@ -61,6 +62,13 @@ def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
         return Parts(config, data, model, make_task(config, counts=counts), prepare(model, config))
     check_kind(config, regresses=None)
     model, task = make_model(config), make_task(config)
+    if isinstance(config.data, CorpusConfig):
+        corpus = CorpusData(config.data, seed=config.seed)
+        check_corpus(config, model)
+        corpus.setup()
+        return Parts(config, corpus, model, task, prepare(model, config))
+    if task.name == "pretrain":
+        raise ValueError(f"task=pretrain learns from a corpus; use data=corpus data.sets=[{config.data.dataset}]")
     windows = make_data(config, model)
     check_fit(config, windows)
     return Parts(config, windows, model, task, prepare(model, config))
@@ -170,3 +178,22 @@ def check_fit(config: RunConfig, data: WindowData) -> None:
                 f"data set {name!r}: data.split={config.data.split} makes no {split} part; a run needs train, val and "
                 f"{config.bench.split}: choose another data.split or data.ratios{without}"
             )
+
+
+def check_corpus(config: RunConfig, model: Model) -> None:
+    """Refuse a task or a network that can't use the windows of a corpus, which have several lengths."""
+    if config.task.name != "pretrain":
+        raise ValueError(f"data=corpus is for task=pretrain; for task={config.task.name} choose a data set")
+    if config.model.channels not in (None, config.data.channels):
+        raise ValueError(
+            f"model.channels is {config.model.channels}, and the windows of the corpus have {config.data.channels} "
+            "(data.channels); set it to null"
+        )
+    window = config.model.context + config.model.horizon
+    if model.fixed_length and list(config.data.lengths) != [window]:
+        raise ValueError(
+            f"backbone {config.backbone.name} reads windows of exactly {window} steps (context + horizon); set "
+            f"data.lengths=[{window}] data.shares=[1.0], found {list(config.data.lengths)}"
+        )
+    if config.trainer.keep == "best" and not config.data.real:
+        raise ValueError("made-up series alone have no validation part; set trainer.keep=last")

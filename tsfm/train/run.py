@@ -15,6 +15,7 @@ import torch
 
 from tsfm.config import RunConfig, plain
 from tsfm.data.cases import CaseData
+from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
@@ -36,7 +37,7 @@ class Trained:
     model_dir: Path
     run_dir: Path
     task: Task
-    data: WindowData | CaseData
+    data: WindowData | CaseData | CorpusData
     seconds: float
     epochs: int
     validation: dict[str, float]
@@ -89,7 +90,9 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
     return Trained(model.eval(), model_dir, run_dir, task, data, seconds, trainer.current_epoch, validation, about)
 
 
-def fit(trainer: pl.Trainer, learner: Learner, data: WindowData | CaseData, checkpoint: Path | None) -> None:
+def fit(
+    trainer: pl.Trainer, learner: Learner, data: WindowData | CaseData | CorpusData, checkpoint: Path | None
+) -> None:
     """Lightning's fit. It ends the process itself on Ctrl-C and on SIGTERM (as 0 in the second case): here both are
     interruptions, which the caller can tell from success."""
     if checkpoint is not None and trainer.is_global_zero:
@@ -101,7 +104,7 @@ def fit(trainer: pl.Trainer, learner: Learner, data: WindowData | CaseData, chec
         raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
 
 
-def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData) -> dict[str, float]:
+def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData | CorpusData) -> dict[str, float]:
     """Put the weights with the best validation score into the learner's model; returns that score. A run that ended
     before its first validation keeps its last weights, and they are validated now; one that is to keep its last
     weights needs no score, and has one where it ended on a validation."""

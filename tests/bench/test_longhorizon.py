@@ -1,0 +1,87 @@
+"""Laws of long horizons, zero-shot: one pass scores the windows of the protocol, all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scripts import bench_longhorizon
+from tests.infer.small import reader
+from tsfm.bench.baselines.simple import SeasonalNaive
+from tsfm.bench.longhorizon import dataset, score_long
+from tsfm.cli import main
+from tsfm.data.settings import DataConfig
+
+ROWS = 400
+HORIZONS = [4, 12, 30]
+
+
+@pytest.fixture
+def etth1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
+    """Two channels of 400 hours with a gap, 70/10/20 %; the store is ./data/waves."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"timestamp": pd.date_range("2020-01-01", periods=ROWS, freq="h")})
+    for name in ("a", "b"):
+        table[name] = np.sin(np.arange(ROWS) * np.pi / 12) + 0.3 * random.normal(size=ROWS)
+    table.loc[350:353, "b"] = np.nan
+    table.to_csv(tmp_path / "waves.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["ingest", "waves.csv", "--out", "data/waves"]) == 0
+    return DataConfig("waves")
+
+
+@pytest.mark.parametrize("batch_size", [7, 64])
+def test_one_pass_equals_the_protocol_where_the_first_steps_do_not_depend_on_the_last(
+    etth1: DataConfig, batch_size: int
+) -> None:
+    ask = {"horizons": HORIZONS, "context": 48, "batch_size": batch_size}
+    single = score_long(SeasonalNaive(), etth1, **ask)
+    whole = score_long(SeasonalNaive(), etth1, one_pass=True, **ask)
+    for one, other, horizon in zip(single, whole, HORIZONS, strict=True):
+        assert one["horizon"] == other["horizon"] == horizon
+        assert one["windows"] == other["windows"] == ROWS // 5 - horizon + 1
+        assert other["mse"] == pytest.approx(one["mse"], rel=1e-9)
+        assert other["mae"] == pytest.approx(one["mae"], rel=1e-9)
+
+
+def test_a_row_is_what_the_eval_command_says(etth1: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = score_long(SeasonalNaive(), etth1, horizons=[12], context=48)
+    words = ["predictor=seasonal_naive", "data=store", "data.dataset=waves", "context=48", "horizon=12"]
+    assert main(["eval", *words, "data.split=ratio", "data.standardize=true"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT "))
+    told = json.loads(line.removeprefix("RESULT "))
+    assert [row["mse"], row["mae"]] == pytest.approx([told["mse"], told["mae"]], rel=1e-9)
+    assert row["windows"] == told["windows"] == 69
+
+
+def test_a_model_answers_beyond_its_own_horizon_and_context(etth1: DataConfig) -> None:
+    model = reader()
+    assert model.horizon_limit is not None
+    rows = score_long(model, etth1, horizons=[model.horizon_limit, 2 * model.horizon_limit], context=24, one_pass=True)
+    assert [row["windows"] for row in rows] == [80 - 16 + 1, 80 - 32 + 1]
+    assert all(np.isfinite(row["mse"]) for row in rows)
+
+
+def test_what_cannot_be_asked_is_refused(etth1: DataConfig) -> None:
+    with pytest.raises(ValueError, match="at least one horizon"):
+        score_long(SeasonalNaive(), etth1, horizons=[], context=48)
+    with pytest.raises(ValueError, match="no window of context"):
+        score_long(SeasonalNaive(), etth1, horizons=[200], context=48)
+
+
+def test_the_data_sets_are_those_of_the_config_group() -> None:
+    assert (dataset("ettm2").dataset, dataset("ettm2").split) == ("ettm2", "ett_minute")
+
+
+def test_the_script_writes_the_mean_over_its_lines(etth1: DataConfig, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(bench_longhorizon, "dataset", lambda name: etth1)
+    bench_longhorizon.main(
+        ["seasonal_naive", "--sets", "x", "--horizons", "4", "12", "--context", "48", "--out", "out"]
+    )
+    table = pd.read_csv("out/long.csv")
+    assert list(table["horizon"]) == [4, 12]
+    assert f"{table['mse'].mean():.4f}" in Path("out/long.md").read_text().splitlines()[-1]

@@ -1,0 +1,255 @@
+"""What a model has seen, small enough to lie beside its weights: a sketch finds copies of a corpus without the corpus.
+
+A sketch keeps hashes of a few windows of every series (see `patterns`), at several resolutions. A query looks up all
+its windows at all its resolutions, so a copy that is longer than the way from one kept window to the next is hit,
+wherever it begins. C channels, L steps of a series, N hashes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tsfm.data.patterns import BITS, Row, W, bends, hashes, normal
+from tsfm.data.resolutions import ASKED, SCALES, Scale, keep, kept_scales
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
+FORMAT = 1
+PIECE, CHUNK = 2**17, 2**14  # values of series taken at once, windows hashed at once: both stay in the cache
+SHIFT = np.uint64(BITS - 24)  # a table of the leading 24 binary digits rejects most windows at once
+ENOUGH, APART, REACH = 2, W // 2, 512  # a copy hits as many kept windows, so many windows apart, the next one in reach
+STRIDE = 100  # windows of a long series from one that is kept to the next
+PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of what is saved
+
+
+@dataclass(frozen=True)
+class Match:
+    """A stretch of a series that a corpus holds: steps first..stop hit `hits` kept windows of `source`."""
+
+    series: int
+    channel: int
+    source: str
+    own: Scale
+    kept: Scale
+    hits: int
+    first: int
+    stop: int
+
+    def __str__(self) -> str:
+        here = f"steps {self.first} to {self.stop}" + (f" ({self.own})" if self.own.factor > 1 else "")
+        return f"{here} occur in {self.source}" + (f" ({self.kept})" if self.kept.factor > 1 else "")
+
+
+class Kept(NamedTuple):
+    """Hashes, and of each the number of its source and the place of its resolution in SCALES."""
+
+    hashed: Shaped[np.ndarray, " N"]
+    source: Int[np.ndarray, " N"]
+    scale: Int[np.ndarray, " N"]
+
+
+class Sketch:
+    """The kept windows of a corpus, sorted, each hash once; `names` are its sources, sorted; `series` counts them."""
+
+    def __init__(self, kept: Kept, names: Sequence[str], *, series: int):
+        self.names, self.series = sorted(set(names)), series
+        place = np.searchsorted(self.names, list(names)) if names else np.zeros(0, np.int64)
+        source = place[kept.source]
+        order = np.lexsort((source, kept.scale, kept.hashed))
+        hashed = kept.hashed[order]
+        order = order[hashed > np.concatenate([np.zeros(1, np.uint64), hashed[:-1]])]  # once; 0 stands for no pattern
+        self.kept = Kept(kept.hashed[order], source[order].astype(np.uint32), kept.scale[order].astype(np.uint8))
+        self._table: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.kept.hashed)
+
+    @classmethod
+    def build(
+        cls, series: Iterable[Float[np.ndarray, "C L"]], names: Iterable[str] | None = None, *, stride: int = STRIDE
+    ) -> Sketch:
+        """The sketch of a corpus of [C, L] or [L] arrays. `names` tell where each is from; many may share one. Twice
+        the `stride` halves the sketch, and doubles the length of the copies that it is sure to find."""
+        if stride < 1:
+            raise ValueError(f"stride is {stride}; expected a number of windows, at least 1")
+        labels: dict[str, int] = {}
+        owner: list[int] = []
+        told = None if names is None else iter(names)
+
+        def named() -> Iterator[np.ndarray]:
+            for array in series:
+                name = "the corpus" if told is None else next(told, None)
+                if name is None:
+                    raise ValueError(f"names has {len(owner)} entries and there are more series; give one for each")
+                owner.append(labels.setdefault(str(name), len(labels)))
+                yield array
+
+        parts: list[Kept] = []
+        for rows in batches(named()):
+            for number, scale in enumerate(SCALES):
+                some = [row for row in rows if number in kept_scales(len(row.values))]
+                if some:
+                    hashed, which = keep(some, scale, stride=stride)
+                    source = np.array([owner[row.series] for row in some])[which]
+                    parts.append(Kept(hashed, source, np.full(len(hashed), number)))
+        return cls(_joined(parts), list(labels), series=len(owner))
+
+    @staticmethod
+    def merge(sketches: Sequence[Sketch]) -> Sketch:
+        """One sketch of several corpora."""
+        names, parts = [], []
+        for sketch in sketches:
+            hashed, source, scale = sketch.kept
+            parts.append(Kept(hashed, source + np.int64(len(names)), scale))
+            names += sketch.names
+        return Sketch(_joined(parts), names, series=sum(sketch.series for sketch in sketches))
+
+    def find(self, series: Iterable[Float[np.ndarray, "C L"]]) -> list[Match]:
+        """What of these [C, L] or [L] arrays the corpus holds: at most one match for each channel and source."""
+        found: list[Match] = []
+        for rows in batches(series):
+            hits = [self._hits(rows, number, scale) for number, scale in enumerate(ASKED)]
+            found += self._matches(rows, np.concatenate(hits))
+        return found
+
+    def _hits(self, rows: Sequence[Row], number: int, scale: Scale) -> Int[np.ndarray, "N 4"]:
+        """The windows of the rows that are kept here: row, place of the resolution in ASKED, first step, place here."""
+        long = [place for place, row in enumerate(rows) if scale.windows(len(row.values)) > scale.factor]
+        out = [np.zeros((0, 4), np.int64)]
+        if long and len(self):
+            bent = bends([rows[place] for place in long], means=scale.means, factor=scale.factor)
+            for first in range(0, bent.count, CHUNK):
+                at, place = self._look_up(hashes(bent.windows(slice(first, min(first + CHUNK, bent.count)))))
+                which, step = bent.locate(at + first)
+                out.append(np.stack([np.array(long)[which], np.full(len(at), number), step, place], axis=1))
+        return np.concatenate(out)
+
+    def _look_up(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+        """Which of these hashes are kept, and where."""
+        if self._table is None:
+            self._table = np.zeros(2**24, bool)
+            self._table[self.kept.hashed >> SHIFT] = True
+        maybe = np.flatnonzero(self._table[hashed >> SHIFT])
+        place = np.minimum(np.searchsorted(self.kept.hashed, hashed[maybe]), len(self) - 1)
+        same = self.kept.hashed[place] == hashed[maybe]
+        return maybe[same], place[same]
+
+    def _matches(self, rows: Sequence[Row], hits: Int[np.ndarray, "N 4"]) -> list[Match]:
+        """Hits that lie near to each other, are of one source and of the same resolutions: the best of each source."""
+        if not len(hits):
+            return []
+        row, own, step, place = hits.T
+        factor = np.array([scale.factor for scale in ASKED])[own]
+        group = np.stack([row, self.kept.source[place], own, self.kept.scale[place], step % factor], axis=1)
+        order = np.lexsort((step, *group.T[::-1]))
+        group, row, own, step, place, factor = (part[order] for part in (group, row, own, step, place, factor))
+        apart = (group[1:] != group[:-1]).any(axis=1) | (np.diff(step) > REACH * factor[1:])
+        best: dict[tuple[int, int], Match] = {}
+        for part in np.split(np.arange(len(step)), np.flatnonzero(apart) + 1):
+            _, one = np.unique(place[part], return_index=True)
+            count = _far_apart(step[part][np.sort(one)], APART * int(factor[part[0]]))
+            if count < ENOUGH:
+                continue
+            source, kept = int(self.kept.source[place[part[0]]]), SCALES[self.kept.scale[place[part[0]]]]
+            scale, which = ASKED[own[part[0]]], int(row[part[0]])
+            if (old := best.get((which, source))) is None or count > old.hits:
+                stop = int(step[part[-1]]) + len(rows[which].values) - scale.windows(len(rows[which].values)) + 1
+                best[which, source] = Match(
+                    rows[which].series, rows[which].channel, self.names[source], scale, kept, count,
+                    int(step[part[0]]), stop,
+                )  # fmt: skip
+        return [best[key] for key in sorted(best)]
+
+    def to_bytes(self) -> bytes:
+        """What `from_bytes` reads: a compressed .npz; the same sketch gives the same bytes."""
+        step = np.diff(self.kept.hashed, prepend=np.uint64(0))
+        about = {"format": FORMAT, "names": self.names, "series": self.series, "scales": [list(s) for s in SCALES]}
+        text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        planes = {name: (step >> np.uint64(shift)).astype(kind) for name, kind, shift in PLANES}
+        out = io.BytesIO()
+        few = np.uint8 if len(self.names) < 256 else np.uint32
+        np.savez_compressed(out, about=text, source=self.kept.source.astype(few), scale=self.kept.scale, **planes)
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Sketch:
+        """The sketch that `to_bytes` wrote."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as held:
+                about = json.loads(held["about"].tobytes())
+                number = about["format"]
+                if number == FORMAT:
+                    step = sum(held[name].astype(np.uint64) << np.uint64(shift) for name, _, shift in PLANES)
+                    place = np.array([SCALES.index(Scale(*scale)) for scale in about["scales"]])
+                    kept = Kept(np.cumsum(step, dtype=np.uint64), held["source"], place[held["scale"]])
+                    return cls(kept, about["names"], series=about["series"])
+        except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"it is not a sketch of what a model was trained on ({error}); copy it again") from None
+        raise ValueError(f"it is a sketch of format {number}; this tsfm reads format {FORMAT}: install a newer one")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the sketch in full beside its place, then move it there."""
+        path = Path(path)
+        draft = path.with_name(f".{path.name}-{os.getpid()}")
+        try:
+            draft.write_bytes(self.to_bytes())
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sketch:
+        """The sketch that `save` wrote."""
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no sketch {path}; check the path")
+        try:
+            return cls.from_bytes(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def batches(series: Iterable[Float[np.ndarray, "C L"]]) -> Iterator[list[Row]]:
+    """The channels of series as rows, about PIECE values at a time."""
+    rows: list[Row] = []
+    held = 0
+    for number, array in enumerate(series):
+        array = np.asarray(array)
+        if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"series {number} has shape {array.shape} and type {array.dtype}; give numbers, [C, L] or [L]"
+            )
+        for channel, values in enumerate(np.atleast_2d(array)):
+            rows.append(normal(values, series=number, channel=channel))
+            held += len(values)
+        if held >= PIECE:
+            yield rows
+            rows, held = [], 0
+    if rows:
+        yield rows
+
+
+def _far_apart(steps: Int[np.ndarray, " N"], apart: int) -> int:
+    """How many of these ascending steps, at most, lie `apart` from each other."""
+    count, last = 0, -apart
+    for step in steps.tolist():
+        if step - last >= apart:
+            count, last = count + 1, step
+    return count
+
+
+def _joined(parts: Sequence[Kept]) -> Kept:
+    empty = Kept(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    columns = zip(empty, *parts, strict=True)
+    return Kept(*(np.concatenate(column) for column in columns))

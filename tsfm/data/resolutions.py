@@ -1,0 +1,105 @@
+"""The resolutions at which a leak check compares series, and the few windows of each that a sketch keeps.
+
+L steps of a series, N windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tsfm.data.patterns import Row, W, bends, hashes, telling
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, Shaped
+
+SHORT = 40  # steps that a series must have at a coarser resolution
+DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
+COARSE = 6  # kept windows of a coarser resolution lie this many times as far apart
+NEAR = 6  # windows from one that is kept to the next in the shortest series
+LEAST, COARSE_LEAST = 32, 3  # kept windows of a series that is not so short, of each first step of a coarser resolution
+TRIES = 12  # windows tried in place of one that tells nothing
+
+
+class Scale(NamedTuple):
+    """A resolution: every `factor`-th step, or means of `factor` steps; begun at each `every`-th step of a series."""
+
+    means: bool = False
+    factor: int = 1
+    every: int = 1
+
+    def __str__(self) -> str:
+        if self.factor == 1:
+            return "its values"
+        return f"means of {self.factor} steps" if self.means else f"one of {self.factor} steps"
+
+    def windows(self, length: int) -> int:
+        """Windows of a series of `length` steps, from each step that one fits after."""
+        return max(length - (W - 1) * self.factor - (self.factor - 1 if self.means else 0), 0)
+
+
+def _both(factor: int, every: int = 1) -> tuple[Scale, Scale]:
+    return Scale(True, factor, every), Scale(False, factor, every)
+
+
+# A sketch keeps the first from each first step: means of 4 steps are found at means of 24, of which they are a part,
+# so that a factor of a kept one need not be kept. The others it keeps from the beginnings of natural units only.
+NESTED = (24, 12, 7, 6, 4, 3, 2)
+ALIGNED = ((48, 48), (96, 96), (144, 144), (168, 24), (288, 288))
+SCALES = (
+    Scale(),
+    *(scale for factor in NESTED for scale in _both(factor)),
+    *(scale for factor, every in ALIGNED for scale in _both(factor, every)),
+)
+FACTORS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 20, 24, 28, 30, 36, 42, 48, 56, 60, 72, 84, 96, 120, 144, 168, 240,
+           288, 336, 360)  # fmt: skip
+ASKED = (Scale(), *(scale for factor in FACTORS for scale in _both(factor)))  # at which a query looks
+
+
+@lru_cache(maxsize=4096)
+def kept_scales(length: int) -> tuple[int, ...]:
+    """The places in SCALES of those that a sketch keeps of a series of `length` steps."""
+    taken: list[int] = []
+    for factor in NESTED:
+        nested = any(other % factor == 0 for other in taken)
+        if length // factor >= SHORT and not nested and (factor != 7 or length <= DAILY):
+            taken.append(factor)
+    taken += [1, *(factor for factor, _ in ALIGNED if length // factor >= SHORT)]
+    return tuple(place for place, scale in enumerate(SCALES) if scale.factor in taken)
+
+
+def keep(rows: Sequence[Row], scale: Scale, *, stride: int) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """Hashes of some telling windows of each row, and the row of each: at most `stride` windows apart (COARSE times as
+    many at coarser resolutions), and nearer in short series."""
+    bent = bends(rows, means=scale.means, factor=scale.factor)
+    grids = [_grid(len(row.values), scale, stride) for row in rows]
+    row = np.repeat(np.arange(len(rows)), [grid.shape[1] for grid in grids])
+    start, apart = np.concatenate(grids, axis=1)
+    limit = np.array([scale.windows(len(row.values)) for row in rows])[row]
+    jump = np.maximum(apart // TRIES, 1) * scale.factor
+    found, which = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    for _ in range(TRIES):
+        patterns = bent.windows(start + bent.first[row])
+        good = telling(patterns)
+        found.append(hashes(patterns[:, good]))
+        which.append(row[good])
+        ahead = start + jump
+        left = ~good & (ahead < limit)
+        row, start, limit, jump = row[left], ahead[left], limit[left], jump[left]
+    return np.concatenate(found), np.concatenate(which)
+
+
+def _grid(length: int, scale: Scale, stride: int) -> Int[np.ndarray, "2 N"]:
+    """First steps of windows of a series, evenly spaced from each first step, and how many windows lie between."""
+    near, least, most = (NEAR, LEAST, stride) if scale.factor == 1 else (1, COARSE_LEAST, COARSE * stride)
+    total, parts = scale.windows(length), [np.zeros((2, 0), np.int64)]
+    for phase in range(0, scale.factor, scale.every):
+        number = -(-(total - phase) // scale.factor)
+        if number > 0:
+            apart = min(max(number // least, near), most)
+            place = np.arange(phase * apart // scale.factor, number, apart)
+            parts.append(np.stack([phase + scale.factor * place, np.full(len(place), apart)]))
+    return np.concatenate(parts, axis=1)

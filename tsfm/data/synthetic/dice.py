@@ -1,0 +1,84 @@
+"""Random tensors from one torch.Generator, on its device. N rows, K columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+TINY = 1e-12  # the least uniform number whose logarithm is taken
+
+
+class Dice:
+    """Draws of the usual laws; everything random in this folder comes from here, so a seed tells all of it."""
+
+    def __init__(self, generator: torch.Generator):
+        self.generator = generator
+        self.device = generator.device
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        return torch.rand(shape, generator=self.generator, device=self.device) * (high - low) + low
+
+    def log_uniform(self, *shape: int, low: float, high: float) -> Tensor:
+        """Every octave between `low` and `high` is equally likely."""
+        return self.uniform(*shape, low=math.log(low), high=math.log(max(high, low))).exp()
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def sign(self, *shape: int) -> Tensor:
+        return torch.where(self.chance(*shape, rate=0.5), 1.0, -1.0)
+
+    def chance(self, *shape: int, rate: float | Tensor) -> Bool[Tensor, ...]:
+        """True with probability `rate`, which may be a tensor that broadcasts to the shape."""
+        return torch.rand(shape, generator=self.generator, device=self.device) < rate
+
+    def integers(self, *shape: int, low: int, high: int) -> Int[Tensor, ...]:
+        """Whole numbers from `low` to `high`, both included."""
+        return torch.randint(low, high + 1, shape, generator=self.generator, device=self.device)
+
+    def choose(self, num: int, weights: Sequence[float] | Tensor) -> Int[Tensor, " N"]:
+        """An index per row; the weights are one list for all rows, or a row of K weights for each."""
+        odds = torch.as_tensor(weights, dtype=torch.float32, device=self.device)
+        total = odds.expand(num, -1).cumsum(-1)
+        return torch.searchsorted(total, self.uniform(num, 1) * total[:, -1:], right=True).clamp_(
+            max=odds.shape[-1] - 1
+        )[:, 0]
+
+    def pick(self, num: int, values: Sequence[float]) -> Float[Tensor, "N 1"]:
+        """One of the values for each row, all equally likely."""
+        table = torch.tensor(values, dtype=torch.float32, device=self.device)
+        return table[self.integers(num, 1, low=0, high=len(values) - 1)]
+
+    def student(self, *shape: int, freedom: float | Tensor) -> Tensor:
+        """Student's t by the polar method (Bailey, Math. Comp. 62, 1994): no loop, no rejection."""
+        u = self.uniform(*shape).clamp_min(TINY)
+        size = (freedom * (u ** (-2.0 / freedom) - 1.0)).sqrt()
+        return size * torch.cos(2 * math.pi * self.uniform(*shape))
+
+    def laplace(self, *shape: int) -> Tensor:
+        """Unit variance."""
+        u = self.uniform(*shape, low=-1.0)
+        return -torch.sign(u) * torch.log((1 - u.abs()).clamp_min(1e-7)) / math.sqrt(2.0)
+
+    def gamma(self, shape_parameter: Tensor) -> Tensor:
+        """Gamma with scale 1."""
+        return torch._standard_gamma(shape_parameter, generator=self.generator)
+
+    def poisson(self, rate: Tensor) -> Tensor:
+        return torch.poisson(rate, generator=self.generator)
+
+    def shares(self, num: int, among: int, *, concentration: float) -> Float[Tensor, "N K"]:
+        """Dirichlet: non-negative, sum 1."""
+        drawn = self.gamma(torch.full((num, among), concentration, device=self.device)).clamp_min(TINY)
+        return drawn / drawn.sum(-1, keepdim=True)
+
+    def fourier(self, num: int, count: int) -> Tensor:
+        """Complex normal numbers [num, count], unit variance of each part."""
+        return torch.complex(self.normal(num, count), self.normal(num, count))

@@ -1,0 +1,230 @@
+"""Seasonal copies: what a series showed one cycle ago, and on average over the last cycles, at every step.
+
+B batch, C channels, T steps, N rows (batch and channels together), D width, Q quantiles,
+F bases of each step, G facts about a channel.
+The cycle is found on the visible part alone, so a hidden value can change neither the lag nor any copy. Explicit copies
+bought the most of all inputs at small budgets (TinyCast, arXiv:2608.15767; lags of Moirai-2 re-trainings).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from tsfm.model.fill import between
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+CYCLES = 4  # cycles that the mean of a phase looks back
+NEAR = 0.8  # the short lag is the shortest peak with this share of the highest one
+RISE = 0.1  # of the autocorrelation above its lowest value so far, after which a peak may be a cycle
+CALENDAR = (4, 7, 12, 24, 48, 52, 96, 144, 168, 288, 336, 365, 672, 720, 1440)  # lags that seasons mostly have
+BONUS = 0.02  # of the autocorrelation, for those: noise moves a flat peak by a few steps
+UNIT = 1e-4  # smallest unit, in scaled values
+LEAST = 0.1  # autocorrelation below which a lag is no cycle
+PER_LAG = 3  # features of a lag at each step: the last cycle's value, the mean of the last cycles, that mean moved
+
+
+class Copies(NamedTuple):
+    """`bases` holds for each lag the value one cycle back, the mean of the last cycles, and that mean moved to the
+    level of the visible neighbours; at the end the value one cycle ahead. Where there is none, the line between
+    neighbours. `zoom` is the distance
+    of each step from the newest visible one in the channel's `unit`: what a smooth or trending series does near its end
+    is too small to see beside its whole range."""
+
+    bases: Float[Tensor, "B C T F"]
+    zoom: Float[Tensor, "B C T 1"]
+    facts: Float[Tensor, "B C G"]  # of the lags: strength, and log2 of the length over 10; of the unit: log10
+    unit: Float[Tensor, "B C 1"]  # the typical error of the last value, or of the copy if that is nearer; at most 1
+
+
+def num_steps(lags: int) -> int:
+    """Bases of each step: some for each lag, and the one ahead."""
+    return PER_LAG * lags + 1
+
+
+def num_facts(lags: int) -> int:
+    return 2 * lags + 2
+
+
+@torch.no_grad()
+@torch.compiler.disable
+def seasonal(
+    values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"], *, line: Float[Tensor, "B C T"], lags: int
+) -> Copies:
+    """The copies of each channel. With two lags the first is the shortest good one (a day), the second the best one
+    (a week, say); they agree where one explains all."""
+    batch = values.shape[0]
+    rows, shown = values.flatten(0, 1).float(), visible.flatten(0, 1)
+    base = line.flatten(0, 1).float()
+    found, strength = find_lags(rows, shown)
+    bases, facts, last, copied = [], [], base, shown
+    for place in range(lags):
+        lag, good = found[:, place], strength[:, place]
+        is_cycle = (good > LEAST)[:, None]
+        back, mean, ahead = fold(rows, shown, lag)
+        nothing = back.isnan()
+        back, mean = (torch.where(is_cycle & ~one.isnan(), one, base) for one in (back, mean))
+        bases += [back, mean, mean + between((rows - mean)[:, None], shown[:, None])[:, 0]]
+        if place == 0:
+            copied = shown & is_cycle & ~nothing
+            last = torch.where(is_cycle & ~ahead.isnan(), ahead, back)
+        facts += [good, torch.where(good > LEAST, lag.clamp_min(1).float().log2() / 10, 0.0)]
+    step = typical(rows[:, 1:] - rows[:, :-1], shown[:, 1:] & shown[:, :-1])
+    cycle = torch.where(copied.any(dim=-1), typical(rows - bases[0], copied), step)
+    unit = torch.minimum(step, cycle).clamp(UNIT, 1.0)
+    facts += [step.clamp(UNIT, 10.0).log10(), cycle.clamp(UNIT, 10.0).log10()]
+    zoom = ((base - newest(rows, shown)) / unit[:, None]).asinh() / 4
+    joined = torch.stack([*bases, last, zoom], dim=-1)
+    joined = rearrange(joined, "(b c) t f -> b c t f", b=batch)
+    return Copies(
+        bases=joined[..., :-1],
+        zoom=joined[..., -1:],
+        facts=rearrange(torch.stack(facts, dim=-1), "(b c) g -> b c g", b=batch),
+        unit=rearrange(unit, "(b c) -> b c 1", b=batch),
+    )
+
+
+def typical(errors: Float[Tensor, "N T"], counts: Bool[Tensor, "N T"]) -> Float[Tensor, " N"]:
+    """Mean absolute error over the steps that count; 1, the spread of a scaled row, where none does."""
+    number = counts.sum(dim=-1)
+    mean = torch.where(counts, errors.abs(), 0.0).sum(dim=-1) / number.clamp_min(1)
+    return torch.where(number > 0, mean, 1.0)
+
+
+def newest(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> Float[Tensor, "N 1"]:
+    """The last shown value of each row; 0 where there is none."""
+    steps = torch.arange(rows.shape[-1], device=rows.device)
+    last = torch.where(shown, steps, -1).amax(dim=-1, keepdim=True)
+    return torch.where(last >= 0, rows.gather(-1, last.clamp_min(0)), 0.0)
+
+
+def find_lags(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[Int[Tensor, "N 2"], Tensor]:
+    """The shortest good cycle of each row and its best one, in steps, and their autocorrelation [N, 2].
+
+    Autocorrelation by FFT (Wiener-Khinchin) over pairs of visible steps, after a linear trend is taken away. Lags count
+    from the first rise on: before it, a smooth series resembles itself without any cycle. A cycle must be seen twice.
+    """
+    steps = rows.shape[-1]
+    flat, count = detrended(rows, shown)
+    weight = shown.to(flat.dtype)
+    size = 2 * steps
+    spectrum = torch.fft.rfft(torch.stack([flat, weight, flat.square()]), n=size)
+    both = spectrum[0].abs().square()
+    pairs = torch.fft.irfft(spectrum[1].abs().square(), n=size)[:, : steps // 2 + 1].round()
+    product = torch.fft.irfft(both, n=size)[:, : steps // 2 + 1]
+    # energy of the two ends that a lag compares: a burst at one end would else make or break every lag
+    cross = torch.fft.irfft(spectrum[1].conj() * spectrum[2], n=size)[:, : steps // 2 + 1]
+    early = torch.fft.irfft(spectrum[1] * spectrum[2].conj(), n=size)[:, : steps // 2 + 1]
+    energy = (cross.clamp_min(0) * early.clamp_min(0)).sqrt()
+    rho = product / energy.clamp_min(1e-6)
+    span = _span(shown)
+    lag = torch.arange(rho.shape[-1], device=rows.device)
+    usable = (lag >= 2) & (2 * lag <= span[:, None]) & (pairs >= 0.25 * count[:, None]) & (energy > 1e-6)
+    usual = torch.tensor([one for one in CALENDAR if one < rho.shape[-1]], dtype=torch.long, device=rows.device)
+    rho = rho.clamp(-1, 1) * (1 - 0.2 * lag / span.clamp_min(1)[:, None])
+    rho = torch.where(usable, rho.index_add(-1, usual, torch.full_like(rho[:, : len(usual)], BONUS)), -1.0)
+    risen = (usable & (rho > torch.where(usable, rho, 1.0).cummin(dim=-1).values + RISE)).cummax(dim=-1).values
+    after = torch.nn.functional.pad(rho, (0, 1), value=-1.0)[:, 1:]
+    before = torch.nn.functional.pad(rho, (1, 0), value=-1.0)[:, :-1]
+    peak = risen & (rho >= after) & (rho >= before)
+    height = torch.where(peak, rho, -1.0)
+    best, where = height.max(dim=-1)
+    near = height >= NEAR * best[:, None].clamp_min(0) + (best[:, None] <= 0)
+    short = torch.where(near, lag, rho.shape[-1]).amin(dim=-1, keepdim=True)
+    around = (lag - short).abs() <= (0.05 * short).clamp_min(1)  # noise makes several peaks of one
+    short = torch.where(around, height, -2.0).argmax(dim=-1)
+    short = torch.where(best > LEAST, short, 1)
+    where = torch.where(best > LEAST, where, 1)
+    strength = torch.stack([height.gather(-1, short[:, None])[:, 0], best], dim=-1).clamp(0, 1)
+    return torch.stack([short, where], dim=-1), torch.where((best > LEAST)[:, None], strength, 0.0)
+
+
+def detrended(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[Tensor, Tensor]:
+    """Rows without the straight line of least squares through what is shown, zero where nothing is; and the counts."""
+    weight = shown.to(rows.dtype)
+    count = weight.sum(dim=-1)
+    most = count.clamp_min(1)[:, None]
+    time = torch.linspace(-1, 1, rows.shape[-1], dtype=rows.dtype, device=rows.device)
+    clean = torch.where(shown, rows, 0.0)
+    centre, mean = (time * weight).sum(-1, keepdim=True) / most, clean.sum(-1, keepdim=True) / most
+    along, across = (time - centre) * weight, (clean - mean) * weight
+    slope = (along * across).sum(-1, keepdim=True) / along.square().sum(-1, keepdim=True).clamp_min(1e-6)
+    return across - slope * along, count
+
+
+def _span(shown: Bool[Tensor, "N T"]) -> Int[Tensor, " N"]:
+    """Steps from the first shown one to the last."""
+    steps = torch.arange(shown.shape[-1], device=shown.device)
+    last = torch.where(shown, steps, -1).amax(dim=-1)
+    first = torch.where(shown, steps, shown.shape[-1]).amin(dim=-1)
+    return (last - first + 1).clamp_min(0)
+
+
+def fold(
+    rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"], lag: Int[Tensor, " N"]
+) -> tuple[Float[Tensor, "N T"], Float[Tensor, "N T"], Float[Tensor, "N T"]]:
+    """Of every step: the newest shown value a whole number of cycles before it, the mean of the newest `CYCLES` of
+    them, and the first shown value a whole number of cycles after it. NaN where there is none.
+
+    Steps are put in order of phase, and of time within a phase; running counts and sums then tell all three at once."""
+    num, size = rows.shape
+    steps = torch.arange(size, device=rows.device).expand(num, size)
+    cycles, rest = size // lag[:, None], size % lag[:, None]  # the first `rest` phases have one cycle more
+    phase = steps % lag[:, None]
+    place = phase * cycles + torch.minimum(phase, rest) + steps // lag[:, None]
+    order = torch.empty_like(place).scatter_(-1, place, steps)
+    known = shown.gather(-1, order)
+    value = torch.where(known, rows.gather(-1, order), 0.0)
+    group = phase.gather(-1, order)
+    upto = known.cumsum(dim=-1)  # shown steps up to here, in this order
+    begins = torch.cat([torch.ones_like(known[:, :1]), group[:, 1:] != group[:, :-1]], dim=-1)
+    earlier = upto - known.long()  # before this step
+    floor = torch.where(begins, earlier, -1).cummax(dim=-1).values  # before this phase
+    ends = torch.cat([begins[:, 1:], torch.ones_like(begins[:, :1])], dim=-1)
+    ceiling = torch.where(ends, upto, size + 1).flip(-1).cummin(dim=-1).values.flip(-1)  # up to the end of the phase
+    compact = torch.zeros(num, size + 1, dtype=rows.dtype, device=rows.device)
+    compact.scatter_(-1, torch.where(known, upto - 1, size), value)  # the i-th shown value; the last slot is scrap
+    sums = torch.nn.functional.pad(compact[:, :size].double().cumsum(dim=-1), (1, 0))
+    depth = (earlier - floor).clamp_max(CYCLES)
+    nothing = torch.full_like(rows, torch.nan)
+    back = torch.where(depth > 0, compact.gather(-1, (earlier - 1).clamp_min(0)), nothing)
+    total = sums.gather(-1, earlier) - sums.gather(-1, earlier - depth)
+    mean = torch.where(depth > 0, (total / depth.clamp_min(1)).to(rows.dtype), nothing)
+    ahead = torch.where(upto < ceiling, compact.gather(-1, upto.clamp_max(size - 1)), nothing)
+    return back.gather(-1, place), mean.gather(-1, place), ahead.gather(-1, place)
+
+
+class Skip(nn.Module):
+    """The road around the network: each step's answer begins at the line between visible neighbours (the last value),
+    moved towards the copies by shares that its token chooses, and what the head adds is in units between the channel's
+    own and the window's. Shares of differences, so that a level far from zero adds no error of its own."""
+
+    def __init__(self, *, width: int, patch: int, lags: int):
+        super().__init__()
+        self.bases = num_steps(lags)
+        self.gates = nn.Linear(width, patch * (self.bases + 1))
+        nn.init.zeros_(self.gates.weight)
+        nn.init.zeros_(self.gates.bias)
+        share = torch.full((self.bases,), 0.6 / (PER_LAG * lags))
+        share[-1] = 0.0
+        self.start = nn.Parameter(share)
+
+    def forward(
+        self,
+        read: Float[Tensor, "B C T Q"],
+        hidden: Float[Tensor, "B C P D"],
+        *,
+        line: Float[Tensor, "B C T"],
+        copies: Copies,
+    ) -> Float[Tensor, "B C T Q"]:
+        away = copies.bases - line[..., None]
+        gates = rearrange(self.gates(hidden).float(), "b c p (s f) -> b c (p s) f", f=self.bases + 1)
+        gates = gates[..., -away.shape[-2] :, :]
+        start = line + ((gates[..., :-1] + self.start) * away).sum(dim=-1)
+        unit = copies.unit[..., None] ** gates[..., -1:].sigmoid()
+        return start[..., None] + unit * read
