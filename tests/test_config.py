@@ -208,7 +208,7 @@ def test_ones_own_folder_of_configs_is_searched_too(tmp_path: Path) -> None:
     mine.write_text("# @package _global_\nname: mine\nmodel: {width: 48}\n")
     assert run("experiment=mine", folder=tmp_path).model.width == 48
     assert run("experiment=mine", "model.width=24", folder=tmp_path).model.width == 24
-    with pytest.raises(ConfigError, match=r"unknown experiment 'mien'; did you mean 'mine'\? .*ltsf/mamba_etth1_96"):
+    with pytest.raises(ConfigError, match=r"unknown experiment 'mien'; did you mean 'mine'\? known: .* and \d+ more"):
         run("experiment=mien", folder=tmp_path)
     with pytest.raises(ConfigError, match=r"--config-dir .*nowhere is not a folder"):
         run(folder=tmp_path / "nowhere")

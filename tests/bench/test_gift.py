@@ -220,6 +220,17 @@ def test_a_forecast_that_is_not_a_number_is_an_error() -> None:
         score_config(Lost(), entry(), walk(1))
 
 
+def test_what_needs_more_than_a_past_is_refused(births: Path) -> None:
+    class Marked(Watched):
+        calendar = ("hour",)
+
+    bench = GiftBench(configs=["us_births/M/short"])
+    with pytest.raises(ValueError, match="needs the time marks hour"):
+        score_gift(Marked(), bench)
+    with pytest.raises(ValueError, match="context is 0"):
+        score_gift(LastValue(), bench, context=0)
+
+
 def test_an_unknown_configuration_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'ett1/H/short'"):
         GiftBench(configs=["ett1/H/shortt"])

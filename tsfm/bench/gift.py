@@ -49,6 +49,8 @@ def score_gift(predictor: Predictor, bench: GiftBench, *, context: int | None = 
     """The geometric means, those of each term, and the rows they are of. `context` None shows the whole past, of which
     the predictor takes what it can."""
     check_predictor(predictor)
+    if context is not None and context < 1:
+        raise ValueError(f"context is {context}; it is a number of past steps, at least 1")
     rows, digest = [], hashlib.blake2b(digest_size=16)
     for entry in tqdm(entries := chosen(bench.configs), desc="gift", disable=None):
         series = entry.read()

@@ -6,7 +6,7 @@ B windows, C channels, T steps of a window.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 import numpy as np
@@ -126,15 +126,24 @@ def _score(
     return {"mse": squares / max(count, 1), "mae": sizes / max(count, 1), "count": count}
 
 
-def of_model(model: Model) -> Filler:
-    """The medians of a trained model."""
+def of_model(model: Model, *, bf16: bool = False, flip: bool = False) -> Filler:
+    """The medians of a trained model, computed in bfloat16 if asked; with `flip` the mean of those of the window and of
+    its mirror image."""
     if not model.head.reads_window or model.head.answers != "steps":
         raise ValueError("this model does not answer for the steps it is shown; train one with head=patch_quantiles")
     device, middle = next(model.parameters()).device, len(model.levels) // 2
 
+    def median(problem: Problem) -> Tensor:
+        return model(problem).read.sort(dim=-1).values[..., middle]
+
     @torch.no_grad()
     def fill(problem: Problem) -> Tensor:
-        return model(problem.to(device)).read.sort(dim=-1).values[..., middle].cpu()
+        problem = problem.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            found = median(problem)
+            if flip:
+                found = (found - median(replace(problem, values=-problem.values))) / 2
+        return found.float().cpu()
 
     return fill
 

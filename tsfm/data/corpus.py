@@ -54,7 +54,7 @@ class CorpusData(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Read the sets; a second call does nothing."""
         if self.config.real:
-            _ = self.pool
+            self.pool.check(max(self.config.lengths))
 
     @cached_property
     def stores(self) -> list[SeriesStore]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 PIECE, CHUNK = 2**17, 2**14  # values of series taken at once, windows hashed at once: both stay in the cache
 SHIFT = np.uint64(BITS - 24)  # a table of the leading 24 binary digits rejects most windows at once
-ENOUGH, APART, REACH = 2, W // 2, 512  # a copy hits as many kept windows, so many windows apart, the next one in reach
-STRIDE = 100  # windows of a long series from one that is kept to the next
+ENOUGH, APART, REACH = 2, W // 2, 1536  # a copy hits as many kept windows, so many windows apart, the next one in reach
+STRIDE = 88  # windows of a long series from one that is kept to the next
 PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of what is saved
 
 
@@ -150,7 +150,7 @@ class Sketch:
             return []
         row, own, step, place = hits.T
         factor = np.array([scale.factor for scale in ASKED])[own]
-        group = np.stack([row, self.kept.source[place], own, self.kept.scale[place], step % factor], axis=1)
+        group = np.stack([row, self.kept.source[place], own, self.kept.scale[place]], axis=1)
         order = np.lexsort((step, *group.T[::-1]))
         group, row, own, step, place, factor = (part[order] for part in (group, row, own, step, place, factor))
         apart = (group[1:] != group[:-1]).any(axis=1) | (np.diff(step) > REACH * factor[1:])

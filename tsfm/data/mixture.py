@@ -60,7 +60,7 @@ class CorpusConfig:
                 f"data.lengths {list(self.lengths)} and data.shares {list(self.shares)} belong together; give as many "
                 "of both, and windows of at least 32 steps"
             )
-        if min(self.shares) < 0 or not sum(self.shares):
+        if not all(0 <= share < float("inf") for share in self.shares) or not sum(self.shares):
             raise ValueError(f"data.shares is {list(self.shares)}; expected shares of at least 0, not all of them 0")
         for name in ("channels", "batches_per_epoch", "eval_batch_size", "val_windows"):
             if (value := getattr(self, name)) < 1:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 W = 16  # values of a window
 D = W - 2
-BITS = 36  # of a hash; 0 stands for a window with a gap, or without a bend
+BITS = 38  # of a hash; 0 stands for a window with a gap, or without a bend
 LEVELS, WIDTH, LOWEST = 16, 0.4, -3.7  # of sizes: the logarithm of the lowest one's end is LOWEST + WIDTH
 FINE = 14  # binary digits kept below a level, so that what is rounded hardly ever decides
 TINY = 1e-7  # about float32's precision: a second difference below this share of the largest value is 0

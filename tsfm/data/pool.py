@@ -28,6 +28,11 @@ LEAST = 16  # steps that a series must have, at the resolution it is read at
 FACTORS = (2, 3, 4, 6, 7, 8, 12, 24, 48)  # steps that are averaged into one
 
 
+def fills(steps: int) -> int:
+    """Trained steps of a series from which windows of `steps` steps are drawn: a third of them, at most 512."""
+    return min(steps // 3, 512)
+
+
 @dataclass(frozen=True)
 class Pool:
     """The trainable part of each channel of each series lies at values[first : first + length]; `weight` is the
@@ -45,7 +50,8 @@ class Pool:
     def draw(self, num: int, steps: int, generator: torch.Generator, *, resample: float = 0.0) -> Float[Tensor, "B T"]:
         """Windows of `steps` steps, NaN before the first step of a series and where nobody observed. A share `resample`
         of them averages several steps into one. Long windows are drawn from series that fill a third of them."""
-        weight = torch.where(self.length >= min(steps // 3, 512), self.weight, 0.0)
+        self.check(steps)
+        weight = torch.where(self.length >= fills(steps), self.weight, 0.0)
         series = torch.multinomial(weight, num, replacement=True, generator=generator)
         fits = self.length[series] // max(LEAST, steps // 4)
         kinds = torch.tensor((1, *FACTORS))
@@ -61,6 +67,15 @@ class Pool:
             rows = (factor == one).nonzero()[:, 0]
             out[rows] = self._read(series[rows], end[rows], steps=steps, factor=one)
         return out
+
+    def check(self, steps: int) -> None:
+        """Refuse windows that no series fills."""
+        longest = int(torch.where(self.weight > 0, self.length, 0).max())
+        if longest < (need := fills(steps)):
+            raise ValueError(
+                f"windows of {steps} steps need a series of at least {need} trained steps; the longest has {longest}: "
+                "lower data.lengths, or name longer sets"
+            )
 
     def _read(self, series: Tensor, end: Tensor, *, steps: int, factor: int) -> Float[Tensor, "B T"]:
         offset = torch.arange(-steps * factor, 0)

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
 
 SHORT = 40  # steps that a series must have at a coarser resolution
-DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
+DAILY = 2**15  # steps; longer series are taken to be no daily ones, which weeks are made of
 COARSE = 6  # kept windows of a coarser resolution lie this many times as far apart
 NEAR = 6  # windows from one that is kept to the next in the shortest series
-LEAST, COARSE_LEAST = 32, 3  # kept windows of a series that is not so short, of each first step of a coarser resolution
+LEAST = 80  # kept windows of a series that is not so short
+FEW, FEWER = 5, 3  # kept windows of each first step of a coarser resolution; of one of at least 12 steps
 TRIES = 12  # windows tried in place of one that tells nothing
 
 
@@ -94,7 +95,9 @@ def keep(rows: Sequence[Row], scale: Scale, *, stride: int) -> tuple[Shaped[np.n
 
 def _grid(length: int, scale: Scale, stride: int) -> Int[np.ndarray, "2 N"]:
     """First steps of windows of a series, evenly spaced from each first step, and how many windows lie between."""
-    near, least, most = (NEAR, LEAST, stride) if scale.factor == 1 else (1, COARSE_LEAST, COARSE * stride)
+    near, least, most = (NEAR, LEAST, stride) if scale.factor == 1 else (
+        (1, FEW if scale.factor < 12 else FEWER, COARSE * stride)
+    )
     total, parts = scale.windows(length), [np.zeros((2, 0), np.int64)]
     for phase in range(0, scale.factor, scale.every):
         number = -(-(total - phase) // scale.factor)

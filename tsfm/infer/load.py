@@ -35,6 +35,7 @@ class ModelPredictor(Predictor):
     classify, probabilities, regress, classify_df = classify, probabilities, regress, classify_df
     check_forecasts = check_forecasts
 
+    contexts: tuple[int, ...] = ()  # steps of the past to look at, whose forecasts are averaged; none: its context
     flip = False  # forecast the mirrored series too, and take the mean of both
     precision = "32"  # 32 | bf16, in which a CPU with AVX-512 or AMX answers two to three times as fast
 
@@ -71,22 +72,32 @@ class ModelPredictor(Predictor):
         values = tensor(context)
         observed = torch.isfinite(values)
         beside = None if known is None else tensor(known)
-        blocks, steps = [], 0
+        reads = []
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            for steps in self.contexts or (values.shape[-1],):
+                past = slice(max(values.shape[-1] - steps, 0), None)
+                ahead = None if beside is None else beside[..., past]
+                reads.append(self._roll_out(values[..., past], observed[..., past], ahead, horizon=horizon))
+        read = reads[0] if len(reads) == 1 else torch.stack([one.sort(dim=-1).values for one in reads]).mean(dim=0)
+        return self.at_levels(read.cpu().numpy(), levels)
+
+    def _roll_out(
+        self, values: torch.Tensor, observed: torch.Tensor, known: torch.Tensor | None, *, horizon: int
+    ) -> torch.Tensor:
+        """[B, C, L] -> [B, C, H, Q] at the model's levels, in as many passes as the horizon takes."""
         going = rollout(
             self.model,
             torch.where(observed, values, 0.0),
             observed,
             steps=horizon if self.any_horizon else None,
-            known=beside,
+            known=known,
             marks=len(self.calendar),
             flip=self.flip,
         )
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            while steps < horizon:
-                blocks.append(next(going))
-                steps += blocks[-1].shape[-2]
-        read = torch.cat(blocks, dim=-2)[..., :horizon, :].cpu().numpy()
-        return self.at_levels(read, levels)
+        blocks = [next(going)]
+        while sum(block.shape[-2] for block in blocks) < horizon:
+            blocks.append(next(going))
+        return torch.cat(blocks, dim=-2)[..., :horizon, :]
 
     def _check_channels(self, targets: int, covariates: int) -> None:
         """A model of a fixed number of channels must get that many; without covariates the model says it itself."""

@@ -30,8 +30,8 @@ def rollout(
     marks: int = 0,
     flip: bool = False,
 ) -> Iterator[Float[Tensor, "B C H Q"]]:
-    """Forecasts, pass after pass, without end. A model of free length answers what is left of `steps` in one pass, in
-    whole patches and up to `model.config.horizon`; any other model answers that horizon.
+    """Forecasts, pass after pass, without end. With `steps`, a model of free length answers what is left of them in one
+    pass, in whole patches and up to `model.config.horizon`; any other model answers that horizon.
 
     Beyond the first pass a quantile forecast goes on along a path for each of its levels, and the quantiles of what all
     paths say are the next answer, so that uncertainty adds up (as Chronos-Bolt rolls out); a point forecast goes on
@@ -39,7 +39,12 @@ def rollout(
     `known` holds the covariates, NaN where nobody knows them; the last `marks` of them are in units of their own."""
     targets, left = values.shape[1], steps
     window = _Window(
-        model, known, first=values.shape[-1] - model.config.context, marks=marks, targets=targets, flip=flip
+        model,
+        known,
+        first=values.shape[-1] - model.config.context,
+        marks=marks,
+        targets=targets,
+        flip=flip,
     )
     horizon = window.horizon(left)
     read = window.answer(values, observed, horizon)
@@ -80,7 +85,8 @@ class _Window:
         return max(1, min(config.horizon, -(-left // config.patch) * config.patch))
 
     def answer(self, values: Tensor, observed: Tensor, horizon: int) -> Float[Tensor, "B C H Q"]:
-        model, context = self.model, self.model.config.context
+        model, config = self.model, self.model.config
+        context = config.context
         if not model.fixed_length:  # nothing is gained by patches in which nothing was observed
             patch = model.config.patch
             context = min(context, -(-values.shape[-1] // patch) * patch)

@@ -10,46 +10,35 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tsfm import __version__
+from tsfm.model.card import About, card
 from tsfm.model.model import Model
 from tsfm.registry import closest
 
+__all__ = ["About", "bundled", "find", "load", "save"]
+
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-USES = {  # what a model is asked that was not trained to forecast, by its task
-    "impute": "model.impute_df(df)",
-    "detect": "model.detect_df(df, level=0.99)",
-    "classify": "model.classify_df(df)",
-    "regress": "model.classify_df(df)",
-}
 
 
-@dataclass
-class About:
-    """What a reader of a checkpoint wants to know beyond its network."""
-
-    task: dict[str, Any] = field(default_factory=dict)
-    trained_on: dict[str, Any] = field(default_factory=dict)  # dataset, split, windows, fingerprints
-    standardize: dict[str, tuple[float, float]] = field(default_factory=dict)  # channel -> loc, scale of the data
-    labels: dict[str, Any] = field(default_factory=dict)  # {"classes": names} or {"loc":, "scale":} of the numbers
-    metrics: dict[str, float] = field(default_factory=dict)
-    command: str = ""
-
-
-def save(model: Model, path: str | Path, *, about: About) -> Path:
-    """Write the directory in full beside its place, then move it there; an interrupted save leaves the old one."""
+def save(model: Model, path: str | Path, *, about: About, half: bool = False) -> Path:
+    """Write the directory in full beside its place, then move it there; an interrupted save leaves the old one. `half`
+    keeps weights as float16, which `load` reads back as float32."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        if half:
+            tensors = {name: _halved(tensor, name=name) for name, tensor in tensors.items()}
         save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
         config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -62,6 +51,16 @@ def save(model: Model, path: str | Path, *, about: About) -> Path:
             raise OSError(f"can't write the checkpoint {path} ({error}); free space there, or choose another") from None
         raise
     return path
+
+
+def _halved(tensor: Tensor, *, name: str) -> Tensor:
+    """A floating-point tensor in float16; one that does not fit says so."""
+    if not tensor.is_floating_point():
+        return tensor
+    small = tensor.half()
+    if not torch.isfinite(small).all():
+        raise ValueError(f"{name} holds values beyond float16 (65,504); save in full precision")
+    return small
 
 
 def _put_in_place(draft: Path, path: Path) -> None:
@@ -173,39 +172,3 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{__version__} reads format {FORMAT}: install the version that wrote it, or a newer one"
         )
     return config
-
-
-def card(model: Model, about: About) -> str:
-    """The README.md of a checkpoint, from the same facts as config.json."""
-    config, trained = model.config, about.trained_on
-    shape = f"context {config.context}, horizon {config.horizon}, patches of {config.patch} every {config.stride} steps"
-    parts = ", ".join(f"{kind} `{part.name}`" for kind, part in model.parts.items())
-    name = model.parts["backbone"].name
-    lines = [
-        f"# {name} for {about.task.get('name', 'time series')}",
-        "",
-        f"A tsfm {__version__} checkpoint with {model.num_parameters():,} parameters. Load it with",
-        "",
-        "```python",
-        "import tsfm",
-        "",
-        'model = tsfm.load("this/folder")',
-        USES.get(about.task.get("name", ""), f"model.predict_df(df, prediction_length={config.horizon})"),
-        "```",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| shape | {shape} |",
-        f"| parts | {parts} |",
-        *([f"| quantile levels | {', '.join(f'{level:g}' for level in model.levels)} |"] if model.levels else []),
-        *(
-            f"| {key.replace('_', ' ')} | {value} |"
-            for key, value in trained.items()
-            if key not in ("fingerprints", "data", "init")
-        ),
-        *([f"| begun from | {init['from']}: {init['method']} |"] if (init := trained.get("init")) else []),
-        *(f"| {key} | {value:.4f} |" for key, value in about.metrics.items() if isinstance(value, float)),
-    ]
-    if about.command:
-        lines += ["", f"Made by `{about.command}`."]
-    return "\n".join(lines) + "\n"

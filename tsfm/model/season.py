@@ -110,6 +110,8 @@ def find_lags(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[I
     from the first rise on: before it, a smooth series resembles itself without any cycle. A cycle must be seen twice.
     """
     steps = rows.shape[-1]
+    if steps < 4:  # no cycle is seen twice
+        return torch.ones(len(rows), 2, dtype=torch.long, device=rows.device), rows.new_zeros(len(rows), 2)
     flat, count = detrended(rows, shown)
     weight = shown.to(flat.dtype)
     size = 2 * steps

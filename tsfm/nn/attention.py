@@ -83,7 +83,7 @@ def plain_attention(
     """The definition: softmax(q k' / sqrt(K)) v, the softmax in float32."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is None and causal:
-        mask = torch.ones(q.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return scores.float().softmax(dim=-1).to(v.dtype) @ v

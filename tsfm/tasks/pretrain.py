@@ -51,6 +51,8 @@ class Pretrain(StepTask):
             for name in ("patch", "longest", "least"):
                 if (value := getattr(self, name)) < 1:
                     raise ValueError(f"task.{name} is {value}; it must be at least 1")
+            if not 0 <= self.sharp < math.inf:
+                raise ValueError(f"task.sharp is {self.sharp}; it is an exponent of at least 0")
             if not self.near > 0:
                 raise ValueError(f"task.near is {self.near}; it is a number of steps above 0")
 

@@ -82,8 +82,9 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
     except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
         raise cannot_write(run_dir, error, f"then go on with resume=auto run_dir={run_dir}") from None
     except torch.cuda.OutOfMemoryError as error:
+        size = "points" if isinstance(data, CorpusData) else "batch_size"
         raise MemoryError(
-            f"the accelerator's memory is full with data.batch_size={config.data.batch_size}; lower it and raise "
+            f"the accelerator's memory is full with data.{size}={getattr(config.data, size)}; lower it and raise "
             f"trainer.accumulate as much ({str(error).splitlines()[0]})"
         ) from None
     seconds = time.perf_counter() - begun

@@ -1,0 +1,106 @@
+"""What each part of the pre-training recipe is worth: one short run for each row, on one budget, scored beside each other.
+
+    python scripts/ablate_pretrain.py --out runs/ablation                   # every row, 600 steps of pretrain/nano each
+    python scripts/ablate_pretrain.py --out runs/ablation --rows recipe "no lags" --steps 2000 --seeds 0 1
+    python scripts/ablate_pretrain.py --out runs/ablation --table           # the table of what is there
+
+A row is the recipe with some settings changed. It is scored on the held-out ends of the corpus (`scripts/bench_board.py
+--role corpus`): the geometric mean over the sets of MASE and WQL relative to the seasonal naive. No benchmark set is
+looked at. A row that is finished is not run again, so a killed script goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tsfm.bench.report import as_markdown
+
+ROWS: dict[str, list[str]] = {
+    "recipe": [],
+    "made-up series only": ["data.real=0"],
+    "real series only": ["data.real=1"],
+    "no hidden blocks or points beside a tail": ["task.blocks=0", "task.points=0"],
+    "no imputation windows": ["task.impute=0"],
+    "tails only": ["task.blocks=0", "task.points=0", "task.impute=0"],
+    "no short contexts": ["task.short=0"],
+    "no arcsinh": ["scaler.arcsinh=false", "task.compress=false"],
+    "smooth series count as rough ones": ["task.sharp=0"],
+    "no lags": ["model.lags=0"],
+    "one lag": ["model.lags=1"],
+    "patch 16": ["model.patch=16", "model.stride=16", "task.patch=16", "task.longest=46"],
+    "patch 64": ["model.patch=64", "model.stride=64", "task.patch=64", "task.longest=11", "model.context=1056"],
+    "rate 1e-3": ["optim.lr=1e-3"],
+    "rate 4e-3": ["optim.lr=4e-3"],
+    "muon": ["optim=muon", "optim.schedule=wsd", "optim.warmup=0.02", "optim.decay=0.3"],
+    "mamba": ["experiment=pretrain/mini_mamba", "model.width=64", "backbone.hidden=128", "backbone.state=16"],
+    "mixer": ["experiment=pretrain/mini_mixer", "model.width=64"],
+    "inverted": ["experiment=pretrain/mini_inverted"],
+}
+
+
+def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str, out: Path) -> Path:
+    """Train a row, unless it is there."""
+    folder = out / f"{name.replace(' ', '_')}-{seed}"
+    if not (folder / "result.json").is_file():
+        base = [] if any(one.startswith("experiment=") for one in changes) else [f"experiment={experiment}"]
+        settings = [f"trainer.max_steps={steps}", "trainer.progress=false", f"seed={seed}", "resume=auto"]
+        command = [sys.executable, "-m", "tsfm.cli", "train", *base, *changes, *settings, f"run_dir={folder}"]
+        subprocess.run(command, check=True)
+    return folder
+
+
+def score(folder: Path) -> tuple[float, float, int]:
+    """Geometric means over the corpus sets of MASE and WQL relative to the seasonal naive, and the number of sets."""
+    file = folder / "board" / "board.csv"
+    if not file.is_file():
+        board = Path(__file__).with_name("bench_board.py")
+        command = [sys.executable, str(board), str(folder), "--role", "corpus", "--out", str(folder / "board")]
+        subprocess.run(command, check=True)
+    with file.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    found = []
+    for metric in ("mase_relative", "wql_relative"):
+        values = np.array([float(row[metric]) for row in rows if row.get(metric)])
+        found.append(float(np.exp(np.log(values[values > 0]).mean())))
+    return found[0], found[1], len(rows)
+
+
+def table(asked: argparse.Namespace) -> str:
+    rows = []
+    for name in asked.rows:
+        scored = [
+            score(folder)
+            for seed in asked.seeds
+            if ((folder := asked.out / f"{name.replace(' ', '_')}-{seed}") / "result.json").is_file()
+        ]
+        if scored:
+            mase, wql, sets = np.array(scored).mean(axis=0)
+            rows.append({"row": name, "seeds": len(scored), "sets": int(sets), "MASE": mase, "WQL": wql})
+    return as_markdown(rows)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of ablation.md")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--experiment", default="pretrain/nano")
+    parser.add_argument("--table", action="store_true", help="only the table of what is there")
+    asked = parser.parse_args(argv)
+    for seed in asked.seeds if not asked.table else ():
+        for name in asked.rows:
+            run(name, ROWS[name], steps=asked.steps, seed=seed, experiment=asked.experiment, out=asked.out)
+    text = table(asked)
+    (asked.out / "ablation.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""Laws of the corpus: a batch follows from (seed, epoch, position, rank) alone, and what is held out reaches none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.data.test_pool import seeded, store
+from tsfm.data.corpus import CorpusConfig, CorpusData
+from tsfm.data.holdback import held_out
+from tsfm.data.loader import WindowLoader
+from tsfm.data.mixture import GROUP, Words, coupled, mixed, scaled
+from tsfm.data.synthetic.universe import UniverseConfig
+from tsfm.types import Batch
+
+FEW = UniverseConfig(weights={"ets": 1.0, "random_walk": 1.0})
+SMALL: dict[str, Any] = {
+    "lengths": [32, 64], "shares": [0.5, 0.5], "points": 512, "batches_per_epoch": 40, "val_windows": 20, "universe": FEW,
+}  # fmt: skip
+LENGTHS = (300, 500, 240, 90)
+
+
+def walk(length: int, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=length).cumsum() + 3 * np.sin(np.arange(length) / 4)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("corpus") / "set"
+    store(folder, [walk(n, seed) for seed, n in enumerate(LENGTHS)])
+    return str(folder)
+
+
+def corpus(*paths: str, seed: int = 0, **settings: Any) -> CorpusData:
+    data = CorpusData(CorpusConfig(sets=list(paths), **SMALL | settings), seed=seed)
+    data.setup()
+    return data
+
+
+def loader(data: CorpusData, *, rank: int = 0, seed: int | None = None) -> WindowLoader:
+    words = Words(data.config.batches_per_epoch, seed=data.seed if seed is None else seed, rank=rank)
+    return WindowLoader(data.windows("train"), words)
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return torch.equal(one.values, other.values) and torch.equal(one.observed, other.observed)
+
+
+def test_every_batch_has_one_of_the_lengths_and_as_many_windows_as_its_values_allow(path: str) -> None:
+    seen = []
+    for batch in loader(corpus(path)):
+        num, channels, steps = batch.values.shape
+        assert (num, channels) == (512 // steps, 1)
+        assert torch.isfinite(batch.values).all()
+        assert (batch.values[~batch.observed] == 0).all()
+        assert batch.observed.any()
+        seen.append(steps)
+    assert len(seen) == 40
+    assert set(seen) == {32, 64}
+
+
+def test_the_lengths_have_their_shares(path: str) -> None:
+    data = corpus(path, real=1.0, lengths=[32, 48, 64], shares=[0.0, 0.8, 0.2], batches_per_epoch=320)
+    steps = torch.tensor([batch.values.shape[-1] for batch in loader(data)])
+    assert set(steps.tolist()) == {48, 64}
+    assert abs((steps == 48).float().mean() - 0.8) < 0.08
+
+
+def test_a_batch_follows_from_seed_epoch_position_and_rank_alone(path: str) -> None:
+    data = corpus(path)
+    whole = list(loader(data))
+    again = list(loader(corpus(path)))
+    assert all(equal(a, b) for a, b in zip(whole, again, strict=True))
+    windows = corpus(path).windows("train")
+    for place in (33, 0, 39, 31, 5):  # in any order, from groups that are drawn anew
+        words, bounds = Words(40, seed=0).draw(0, place, place + 1)
+        assert equal(windows.cut(windows.prepare(words), *bounds.tolist()), whole[place])
+    torch.manual_seed(17)
+    assert equal(next(iter(loader(corpus(path)))), whole[0])
+
+
+def test_seeds_epochs_positions_and_ranks_differ() -> None:
+    data = corpus(real=0.0, lengths=[32], shares=[1.0])
+    places = list(loader(data))
+    later = loader(data)
+    later.set_epoch(1)
+    others = [next(iter(one)) for one in (later, loader(data, rank=1), loader(data, seed=1))]
+    for other in [*others, places[1], places[GROUP - 1], places[GROUP]]:
+        alike = torch.cdist(places[0].values[:, 0], other.values[:, 0], compute_mode="donot_use_mm_for_euclid_dist")
+        assert alike.min() > 1e-3, "a window comes twice"
+
+
+def test_a_loader_goes_on_where_its_state_was_saved(path: str) -> None:
+    data = corpus(path)
+    whole, states, epochs = loader(data), [], []
+    for _ in range(2):
+        for batch in whole:
+            epochs.append(batch)
+            states.append(json.dumps(whole.state_dict()))
+    for done in (1, GROUP + 1, 40, 57):
+        other = loader(data)
+        other.load_state_dict(json.loads(states[done - 1]))
+        rest = [batch for _ in range(2 if done <= 40 else 1) for batch in other]  # after 40 the first pass is empty
+        assert len(rest) == 80 - done
+        assert all(equal(a, b) for a, b in zip(rest, epochs[done:], strict=True))
+
+
+@pytest.mark.parametrize("settings", [{}, {"real": 1.0, "resample": 1.0}, {"channels": 2}], ids=str)
+def test_what_is_held_out_cannot_change_any_batch(settings: dict[str, Any], tmp_path: Path) -> None:
+    rows = [walk(n, seed) for seed, n in enumerate(LENGTHS)]
+    poked = [row.copy() for row in rows]
+    for row in poked:
+        row[len(row) - held_out(len(row), 48) :] = 1e6
+    store(tmp_path / "a", rows)
+    store(tmp_path / "b", poked)
+    one, two = corpus(str(tmp_path / "a"), **settings), corpus(str(tmp_path / "b"), **settings)
+    assert all(equal(a, b) for a, b in zip(loader(one), loader(two), strict=True))
+    ends = [data.windows("val").gather(np.arange(4)).values for data in (one, two)]
+    assert not torch.equal(*ends)
+    assert (ends[1][..., -1] == 1e6).all()
+
+
+def test_validation_is_the_same_windows_at_every_call_each_once_over_the_ranks(path: str) -> None:
+    data = corpus(path, val_windows=50)
+    windows = data.windows("val")
+    assert len(windows) == len(LENGTHS)
+    parts = [list(WindowLoader(windows, part)) for part in (data.val_dataloader().plan,)]
+    assert sum(len(batch.values) for batch in parts[0]) == len(windows)
+    assert torch.equal(corpus(path, val_windows=50).windows("val").values.nan_to_num(), windows.values.nan_to_num())
+
+
+def test_synthetic_alone_needs_no_data_and_has_no_validation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path / "nowhere"))
+    data = CorpusData(CorpusConfig(real=0.0, **SMALL))
+    data.setup()
+    assert data.fingerprints == []
+    assert data.val_dataloader() == []
+    assert len(data.windows("val")) == 0
+    assert torch.isfinite(next(iter(loader(data))).values).all()
+
+
+def test_real_alone_draws_no_made_up_series(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = corpus(path, real=1.0, resample=0.0, mix=0.0)
+    windows = data.windows("train")
+    windows.augment = lambda rows, generator: rows
+    words, bounds = Words(1, seed=0).draw(0, 0, 1)
+    batch = windows.cut(words, *bounds.tolist())
+    rows = [walk(n, seed).astype(np.float32) for seed, n in enumerate(LENGTHS)]
+    steps = batch.values.shape[-1]
+    runs = torch.cat([torch.from_numpy(row).unfold(-1, steps, 1) for row in rows])
+    whole = batch.values[batch.observed.all(-1)]
+    distance = torch.cdist(whole, scaled(runs), compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
+    assert distance.max() < 1e-3
+
+
+def test_the_share_of_real_windows_is_as_asked(path: str) -> None:
+    windows = corpus(path, real=0.75, mix=0.0).windows("train")
+    for rows in windows.made_up(5):
+        num = 512 // rows.shape[-1]
+        assert len(rows) == num - round(0.75 * num)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_windows_of_several_channels(channels: int, path: str) -> None:
+    data = corpus(path, channels=channels)
+    assert data.num_channels == channels
+    batch = next(iter(loader(data)))
+    num, found, steps = batch.values.shape
+    assert (num, found) == (512 // steps // channels, channels)
+
+
+def test_fingerprints_of_every_real_series_are_kept(path: str, tmp_path: Path) -> None:
+    store(tmp_path / "two", [walk(200, 9)])
+    data = corpus(path, str(tmp_path / "two"))
+    assert len(set(data.fingerprints)) == len(LENGTHS) + 1
+
+
+def test_sets_are_those_with_the_role_of_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "forecasting").mkdir()
+    listed = [{"file": "forecasting/one.parquet", "role": "corpus"}, {"file": "forecasting/two.parquet", "role": "benchmark"}]
+    (tmp_path / "forecasting" / "manifest.json").write_text(json.dumps({"datasets": listed}))
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    assert CorpusData(CorpusConfig(**SMALL)).names == ["one"]
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no set of the role `corpus` was found; set TSFM_DATA"):
+        CorpusData(CorpusConfig(**SMALL)).setup()
+
+
+def test_scaled_rows_have_mean_0_and_spread_1_whatever_their_units() -> None:
+    rows = torch.randn(20, 64, generator=seeded())
+    rows[:, ::5] = torch.nan
+    rows[0] = 7.0
+    rows[1] = torch.nan
+    found = scaled(rows)
+    assert torch.equal(found.isnan(), rows.isnan())
+    assert (found[0] == 0).all()
+    torch.testing.assert_close(found[2:].nanmean(-1), torch.zeros(18), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found[2:].square().nanmean(-1), torch.ones(18), atol=1e-5, rtol=0)
+    for factor, shift in ((1e6, -4e6), (1e-6, 0.0), (1e30, 0.0)):
+        torch.testing.assert_close(scaled(factor * rows[2:] + shift), found[2:], atol=1e-4, rtol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_mixes_lie_between_their_parts_and_keep_what_is_missing(share: float) -> None:
+    rows = torch.arange(50.0)[:, None].expand(50, 16).clone()
+    rows[::3, 4] = torch.nan
+    found = mixed(rows, share, seeded())
+    assert torch.equal(found.isnan(), rows.isnan())
+    assert found.nan_to_num(0.0).max() < 50
+    assert found.nan_to_num(0.0).min() >= 0
+    changed = ((found != rows) & ~rows.isnan()).any(-1).float().mean()
+    assert abs(changed - share) < 0.15
+    same = torch.ones(50, 16)
+    torch.testing.assert_close(mixed(same, share, seeded()), same)
+
+
+def test_coupled_channels_follow_each_other_later() -> None:
+    windows = torch.randn(100, 2, 64, generator=seeded())
+    windows[0, 0, 3] = torch.nan
+    assert torch.equal(coupled(windows, 0.0, seeded()).nan_to_num(), windows.nan_to_num())
+    found = coupled(windows, 1.0, seeded())
+    assert torch.equal(found.isnan(), windows.isnan())
+    added = (found - windows)[1:, 0]
+    for row, window in zip(added, windows[1:], strict=True):
+        # what was added is one of the channels, by one weight, 0 to 16 steps later
+        fits = []
+        for source in window:
+            for late in range(17):
+                shifted = source[(torch.arange(64) - late).clamp_min(0)]
+                weight = (row * shifted).sum() / shifted.square().sum()
+                fits.append(((row - weight * shifted).abs().max().item(), abs(weight.item())))
+        off, weight = min(fits)
+        assert off < 1e-5
+        assert weight <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"real": 1.2}, r"data\.real is 1\.2; expected a share"),
+        ({"real": float("nan")}, r"data\.real is nan"),
+        ({"mix": -1.0}, r"data\.mix is -1\.0"),
+        ({"resample": 2.0}, r"data\.resample is 2\.0"),
+        ({"temperature": 3.0}, r"data\.temperature is 3\.0"),
+        ({"couple": -0.1}, r"data\.couple is -0\.1"),
+        ({"lengths": [64]}, r"data\.lengths \[64\] and data\.shares \[0\.5, 0\.5\] belong together"),
+        ({"lengths": [], "shares": []}, r"data\.lengths \[\]"),
+        ({"lengths": [8, 64]}, r"windows of at least 32 steps"),
+        ({"shares": [0.0, 0.0]}, r"data\.shares is \[0\.0, 0\.0\]"),
+        ({"shares": [-1.0, 2.0]}, r"data\.shares is \[-1\.0, 2\.0\]"),
+        ({"shares": [float("nan"), 1.0]}, r"data\.shares is \[nan, 1\.0\]"),
+        ({"points": 63}, r"data\.points is 63, less than one window of 64"),
+        ({"points": 100, "channels": 2}, r"data\.points is 100, less than one window of 128"),
+        ({"channels": 0}, r"data\.channels is 0"),
+        ({"batches_per_epoch": 0}, r"data\.batches_per_epoch is 0"),
+        ({"eval_batch_size": 0}, r"data\.eval_batch_size is 0"),
+        ({"val_windows": 0}, r"data\.val_windows is 0"),
+    ],
+)
+def test_a_wrong_setting_says_so(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        CorpusConfig(**SMALL | settings)
+
+
+def test_data_that_are_not_there_or_too_short_say_so(path: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown data set 'nosuchset'"):
+        corpus("nosuchset")
+    store(tmp_path / "short", [walk(20, 0)])
+    with pytest.raises(ValueError, match="have no series of 16 steps to learn from"):
+        corpus(str(tmp_path / "short"))
+    with pytest.raises(ValueError, match="unknown split 'trian'; did you mean 'train'"):
+        corpus(path).windows("trian")
+    config = replace(corpus(path).config, lengths=[2048], shares=[1.0], points=4096)
+    with pytest.raises(ValueError, match="2048"):
+        next(iter(loader(CorpusData(config))))

@@ -1,0 +1,140 @@
+"""Pre-training from end to end: trained, saved, loaded, it forecasts; broken off and resumed, it ends bit-equal."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import tsfm
+from tests.data.test_corpus import LENGTHS, walk
+from tests.data.test_pool import store
+from tsfm.bench.runner import train_and_score
+from tsfm.config import compose, typed
+from tsfm.train.learner import Learner
+
+STEPS, EPOCH = 26, 11
+SETTINGS = [
+    "experiment=pretrain/nano", "model.context=96", "model.horizon=64", "model.patch=16", "model.stride=16",
+    "model.width=32", "backbone.depth=2", "backbone.hidden=48", "head.hidden=32", "task.patch=16", "task.longest=4",
+    "data.lengths=[64,128]", "data.shares=[0.5,0.5]", "data.points=1024", f"data.batches_per_epoch={EPOCH}",
+    "data.val_windows=8", f"trainer.max_steps={STEPS}", "trainer.checkpoint_every=9", "trainer.progress=false",
+    "trainer.accelerator=cpu", "trainer.ema=0.9",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus") / "set"
+    store(folder, [walk(n, seed) for seed, n in enumerate(LENGTHS)])
+    return folder
+
+
+def run(path: Path, run_dir: Path, *settings: str) -> dict:
+    words = [*SETTINGS, f"data.sets=[{path}]", f"run_dir={run_dir}", *settings]
+    return train_and_score(typed(compose("train", words)))
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    return load_file(run_dir / "model" / "model.safetensors")
+
+
+def curve(run_dir: Path, *names: str) -> list[tuple[str, ...]]:
+    """What was logged of these at each step."""
+    with (run_dir / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [tuple(row[name] for name in ("step", *names)) for row in rows if all(row.get(name) for name in names)]
+
+
+@pytest.mark.parametrize("optim", ["adamw", "muon"])
+def test_a_broken_run_goes_on_to_the_same_weights_and_the_same_loss_curve(
+    optim: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    words = [f"optim.name={optim}"]
+    run(path, whole, *words)
+
+    step = Learner.training_step
+
+    def breaks(self: Learner, batch: tsfm.Batch, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 2 * 9 + 3:  # in mid-epoch, some steps behind the last checkpoint
+            raise RuntimeError("the power is gone")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "training_step", breaks)
+        with pytest.raises(RuntimeError, match="the power is gone"):
+            run(path, broken, *words)
+    last = torch.load(broken / "checkpoints" / "last.ckpt", weights_only=False)
+    assert last["global_step"] == 18
+    assert 0 < last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] < EPOCH
+
+    run(path, broken, *words, "resume=auto")
+    expected, found = weights(whole), weights(broken)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    losses = curve(whole, "train/loss")
+    assert len(losses) >= STEPS // 20
+    assert curve(broken, "train/loss") == losses
+
+
+def test_it_is_saved_loaded_and_forecasts_any_horizon(path: Path, tmp_path: Path) -> None:
+    result = run(path, tmp_path / "r")
+    assert result["parameters"] < 100_000
+    model = tsfm.load(tmp_path / "r")
+    stamps = pd.date_range("2024-01-01", periods=150, freq="h")
+    rows = [pd.DataFrame({"item_id": i, "timestamp": stamps, "target": walk(150, i)}) for i in range(2)]
+    for horizon in (1, 20, 64, 150):  # one step, less than a pass, a pass, rolled out
+        told = model.predict_df(pd.concat(rows), prediction_length=horizon)
+        assert len(told) == 2 * horizon
+        numbers = told.select_dtypes("number").to_numpy()
+        assert np.isfinite(numbers).all()
+    assert about(tmp_path / "r")["trained_on"]["fingerprints"]
+
+
+def about(run_dir: Path) -> dict:
+    import json
+
+    return json.loads((run_dir / "model" / "config.json").read_text())
+
+
+def test_the_loss_falls(path: Path, tmp_path: Path) -> None:
+    run(path, tmp_path / "r", "trainer.max_steps=120", "trainer.ema=null", "data.real=1.0", "optim.lr=5e-3")
+    losses = [float(loss) for _, loss in curve(tmp_path / "r", "train/loss")]
+    assert sum(losses[-2:]) < 0.95 * sum(losses[:2])
+
+
+def test_validation_on_the_held_out_ends_chooses_the_weights_where_asked(path: Path, tmp_path: Path) -> None:
+    result = run(path, tmp_path / "r", "trainer.keep=best", "trainer.val_every=null", "trainer.max_steps=22")
+    assert np.isfinite(result["val_loss"])
+    assert len(curve(tmp_path / "r", "val/loss")) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["task=forecast"], "data=corpus is for task=pretrain"),
+        (["data=etth1"], "task=pretrain learns from a corpus"),
+        (["model.channels=3"], "model.channels is 3"),
+        (["backbone.positions=learned"], "reads windows of exactly 160 steps"),
+        (["data.real=0", "trainer.keep=best"], "no validation part; set trainer.keep=last"),
+        (["head=flatten"], "model.lags needs a head that reads the whole window"),
+        (["model.embed=linear"], "needs model.embed=residual and model.fill=line"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_before_anything_is_written(
+    settings: list[str], words: str, path: Path, tmp_path: Path
+) -> None:
+    asked = [word for word in SETTINGS if not (settings[0].startswith("head=") and word.startswith("head"))]
+    if settings == ["data=etth1"]:
+        asked = [word for word in asked if not word.startswith("data.")]
+    else:
+        asked = [*asked, f"data.sets=[{path}]"]
+    with pytest.raises(ValueError, match=words):
+        train_and_score(typed(compose("train", [*asked, f"run_dir={tmp_path / 'r'}", *settings])))
+    assert not (tmp_path / "r").exists()
