@@ -28,7 +28,6 @@ FORMAT = 1
 PIECE, CHUNK = 2**17, 2**14  # values of series taken at once, windows hashed at once: both stay in the cache
 SHIFT = np.uint64(BITS - 24)  # a table of the leading 24 binary digits rejects most windows at once
 ENOUGH, APART, REACH = 2, W // 2, 1536  # a copy hits as many kept windows, so many windows apart, the next one in reach
-STRIDE = 88  # windows of a long series from one that is kept to the next
 PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of what is saved
 
 
@@ -76,12 +75,12 @@ class Sketch:
 
     @classmethod
     def build(
-        cls, series: Iterable[Float[np.ndarray, "C L"]], names: Iterable[str] | None = None, *, stride: int = STRIDE
+        cls, series: Iterable[Float[np.ndarray, "C L"]], names: Iterable[str] | None = None, *, thin: int = 1
     ) -> Sketch:
-        """The sketch of a corpus of [C, L] or [L] arrays. `names` tell where each is from; many may share one. Twice
-        the `stride` halves the sketch, and doubles the length of the copies that it is sure to find."""
-        if stride < 1:
-            raise ValueError(f"stride is {stride}; expected a number of windows, at least 1")
+        """The sketch of a corpus of [C, L] or [L] arrays. `names` tell where each is from; many may share one. `thin=2`
+        keeps half as much, and is sure to find copies that are twice as long."""
+        if thin < 1:
+            raise ValueError(f"thin is {thin}; expected 1 or more, such as 2 for a sketch of half the size")
         labels: dict[str, int] = {}
         owner: list[int] = []
         told = None if names is None else iter(names)
@@ -99,7 +98,7 @@ class Sketch:
             for number, scale in enumerate(SCALES):
                 some = [row for row in rows if number in kept_scales(len(row.values))]
                 if some:
-                    hashed, which = keep(some, scale, stride=stride)
+                    hashed, which = keep(some, scale, thin=thin)
                     source = np.array([owner[row.series] for row in some])[which]
                     parts.append(Kept(hashed, source, np.full(len(hashed), number)))
         return cls(_joined(parts), list(labels), series=len(owner))

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
 
 SHORT = 40  # steps that a series must have at a coarser resolution
-DAILY = 2**15  # steps; longer series are taken to be no daily ones, which weeks are made of
-COARSE = 6  # kept windows of a coarser resolution lie this many times as far apart
-NEAR = 6  # windows from one that is kept to the next in the shortest series
-LEAST = 80  # kept windows of a series that is not so short
-FEW, FEWER = 5, 3  # kept windows of each first step of a coarser resolution; of one of at least 12 steps
+DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
+NEAR, FAR, COARSE = 6, 96, 600  # windows from one that is kept to the next: the fewest, the most, the most if coarser
+LEAST, FEW = 64, 3  # kept windows of a series that is not so short; of each first step of a coarser resolution
 TRIES = 12  # windows tried in place of one that tells nothing
 
 
@@ -72,11 +70,11 @@ def kept_scales(length: int) -> tuple[int, ...]:
     return tuple(place for place, scale in enumerate(SCALES) if scale.factor in taken)
 
 
-def keep(rows: Sequence[Row], scale: Scale, *, stride: int) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """Hashes of some telling windows of each row, and the row of each: at most `stride` windows apart (COARSE times as
-    many at coarser resolutions), and nearer in short series."""
+def keep(rows: Sequence[Row], scale: Scale, *, thin: int) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """Hashes of some telling windows of each row, and the row of each: nearer to each other in short series, and `thin`
+    times as far apart."""
     bent = bends(rows, means=scale.means, factor=scale.factor)
-    grids = [_grid(len(row.values), scale, stride) for row in rows]
+    grids = [_grid(len(row.values), scale, thin) for row in rows]
     row = np.repeat(np.arange(len(rows)), [grid.shape[1] for grid in grids])
     start, apart = np.concatenate(grids, axis=1)
     limit = np.array([scale.windows(len(row.values)) for row in rows])[row]
@@ -93,16 +91,14 @@ def keep(rows: Sequence[Row], scale: Scale, *, stride: int) -> tuple[Shaped[np.n
     return np.concatenate(found), np.concatenate(which)
 
 
-def _grid(length: int, scale: Scale, stride: int) -> Int[np.ndarray, "2 N"]:
+def _grid(length: int, scale: Scale, thin: int) -> Int[np.ndarray, "2 N"]:
     """First steps of windows of a series, evenly spaced from each first step, and how many windows lie between."""
-    near, least, most = (NEAR, LEAST, stride) if scale.factor == 1 else (
-        (1, FEW if scale.factor < 12 else FEWER, COARSE * stride)
-    )
+    near, least, most = (NEAR, LEAST, FAR) if scale.factor == 1 else (1, FEW, COARSE)
     total, parts = scale.windows(length), [np.zeros((2, 0), np.int64)]
     for phase in range(0, scale.factor, scale.every):
         number = -(-(total - phase) // scale.factor)
         if number > 0:
-            apart = min(max(number // least, near), most)
+            apart = thin * min(max(number // least, near), most)
             place = np.arange(phase * apart // scale.factor, number, apart)
             parts.append(np.stack([phase + scale.factor * place, np.full(len(place), apart)]))
     return np.concatenate(parts, axis=1)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torch import nn
 
 from tsfm.registry import closest, schema
+from tsfm.train.joint import Joint
 
-OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD, "muon": Joint}
 SCHEDULES = ("constant", "linear", "cosine", "onecycle", "wsd", "exponential")
 TO_AN_END = ("linear", "cosine", "onecycle", "wsd")  # follow the part of the run that is done
 
 
+# Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
 @schema("optim", "optim")
 @dataclass
 class OptimConfig:
-    name: str = "adamw"  # adamw | adam | sgd
+    name: str = "adamw"  # adamw | adam | sgd | muon: for the matrices of the backbone, and adamw for all others
     lr: float = 1e-3  # the highest rate of the schedule
     weight_decay: float = 0.01  # on matrices alone: not on biases, norms, positions
     beta1: float = 0.9  # momentum for sgd
@@ -31,6 +33,9 @@ class OptimConfig:
     floor: float = 0.0  # the last rate, as a part of lr
     gamma: float = 0.9  # exponential: factor per epoch
     hold: int = 0  # exponential: whole epochs at the full rate before it begins
+    matrix_lr: Optional[float] = None  # noqa: UP045  muon: the highest rate of its matrices; null: lr
+    momentum: float = 0.95  # muon: of its matrices
+    iterations: int = 5  # muon: of Newton and Schulz, which make a step orthogonal
 
     def __post_init__(self):
         if self.name not in OPTIMISERS:
@@ -47,6 +52,17 @@ class OptimConfig:
             raise ValueError(f"optim.warmup {self.warmup} and decay {self.decay} overlap; together they are at most 1")
         if not self.gamma > 0 or self.hold < 0:
             raise ValueError(f"optim.gamma is {self.gamma}, hold {self.hold}; expected above 0, and at least 0")
+        if self.matrix_lr is not None and self.name != "muon":
+            raise ValueError(f"optim.matrix_lr is a setting of optim.name=muon, not of {self.name}; set optim.lr alone")
+        if self.matrix_lr is not None and not self.matrix_lr > 0:
+            raise ValueError(f"optim.matrix_lr is {self.matrix_lr}; a learning rate is above 0, or null for optim.lr")
+        if not 0 <= self.momentum < 1 or not 1 <= self.iterations < 100:
+            raise ValueError(
+                f"optim.momentum is {self.momentum}, iterations {self.iterations}; expected a momentum in [0, 1), and "
+                "1 to 99 iterations"
+            )
+        if self.name == "muon" and not hasattr(torch.optim, "Muon"):
+            raise ValueError(f"optim.name=muon needs torch 2.9 or newer; found {torch.__version__}: use optim=adamw")
 
 
 def make_optimizer(
@@ -56,25 +72,57 @@ def make_optimizer(
     `layer_decay`, two for each depth, whose rate falls by that factor from each depth to the one below."""
     named = list(named)
     depth = depths([name for name, _ in named]) if layer_decay is not None else {}
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    matrices: dict[tuple[int, bool], dict[str, Any]] = {}  # those of muon
+    others: dict[tuple[int, bool], dict[str, Any]] = {}
     for below in sorted(set(depth.values()) or {0}):
         for decays in (True, False):
-            groups[below, decays] = {"params": [], "weight_decay": config.weight_decay if decays else 0.0}
-            if layer_decay is not None:
-                groups[below, decays]["lr"] = config.lr * layer_decay**below
+            for groups, lr in ((matrices, config.matrix_lr or config.lr), (others, config.lr)):
+                groups[below, decays] = {"params": [], "weight_decay": config.weight_decay if decays else 0.0}
+                if layer_decay is not None:
+                    groups[below, decays]["lr"] = lr * layer_decay**below
     for name, parameter in named:
         if parameter.requires_grad:
             decays = parameter.ndim >= 2 and not name.endswith("positions")
+            groups = matrices if config.name == "muon" and is_hidden_matrix(name, parameter) else others
             groups[depth.get(name, 0), decays]["params"].append(parameter)
-    used = [group for group in groups.values() if group["params"]]
-    if not used:
+    hidden, rest = ([group for group in groups.values() if group["params"]] for groups in (matrices, others))
+    if not hidden and not rest:
         raise ValueError("no parameter is left to train; freeze less")
+    if config.name == "muon":
+        return _muon(config, hidden, rest)
     options: dict[str, Any] = {"lr": config.lr}
     if config.name == "sgd":
         options |= {"momentum": config.beta1}
     else:
         options |= {"betas": (config.beta1, config.beta2)}
-    return OPTIMISERS[config.name](used, **options)
+    return OPTIMISERS[config.name](rest, **options)
+
+
+def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether Muon is made for it: a matrix that maps features to features. Not embeddings, positions and heads, nor
+    the taps of a convolution over each feature, nor the two thin factors of an adapter."""
+    inside = name.startswith("backbone.") and not name.endswith("positions")
+    return inside and parameter.ndim == 2 and "conv" not in name.split(".") and ".parametrizations." not in name
+
+
+def _muon(config: OptimConfig, hidden: list[dict[str, Any]], rest: list[dict[str, Any]]) -> Joint:
+    """Muon (https://kellerjordan.github.io/posts/muon) for the hidden matrices, AdamW for all else. A step of a matrix
+    is scaled to the size of one of AdamW (arXiv:2502.16982, eq. 4), so that one rate can serve both."""
+    if not hidden:
+        raise ValueError(
+            "optim.name=muon trains the matrices of a backbone, and none of them is trained here; use optim=adamw"
+        )
+    muon = torch.optim.Muon(
+        hidden,
+        lr=config.matrix_lr or config.lr,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        ns_steps=config.iterations,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    if not rest:
+        return Joint([muon])
+    return Joint([muon, torch.optim.AdamW(rest, lr=config.lr, betas=(config.beta1, config.beta2))])
 
 
 def depths(names: Sequence[str]) -> dict[str, int]:
