@@ -1,19 +1,49 @@
-"""Turn a finished run into a bundled model: half-precision weights, what it was trained on, its scores, a card.
+"""Turn a finished pre-training run into a bundled model: half-precision weights, what it has seen, its scores, a card.
 
-    python scripts/publish.py runs/.../ tsfm-small --experiment pretrain/small --scores runs/scores/small.json
+    python scripts/publish.py runs/pretrain/small/2026-... tsfm-small --experiment pretrain/small --scores small.json
 
-The scores file holds {"name of a score": number, ...}; they stand in the card and in config.json. The directory is
-written to tsfm/weights/NAME, or below --into.
+A scores file holds {"name of a score": number, ...}; they stand in the card and in config.json. The directory is
+written to tsfm/weights/NAME, or below --into. The sketch of the corpus, by which copies of its values are recognised
+(tsfm.data.leakage), lies once beside all bundled models; it is made where it is missing, which takes some minutes.
+TSFM_DATA names the corpus the run was trained on: another one is refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
-from tsfm.model.checkpoint import find, load, save, weights_dir
+from tsfm.data.corpus import CorpusConfig, CorpusData
+from tsfm.data.leakage import FILE, Sketch
+from tsfm.data.synthetic.augment import AugmentConfig
+from tsfm.data.synthetic.universe import UniverseConfig
+from tsfm.model.card import card
+from tsfm.model.checkpoint import CARD, find, load, save, weights_dir
+
+
+def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
+    """The corpus that a run names; its values must be those that it saw."""
+    kept = {item.name for item in fields(CorpusConfig)}
+    said = {key: value for key, value in (trained_on.get("data") or {}).items() if key in kept}
+    if trained_on.get("dataset") is None or "points" not in said:
+        raise ValueError("this run was not pre-trained on a corpus (task=pretrain data=corpus); publish one that was")
+    said |= {"universe": UniverseConfig(**said["universe"]), "augment": AugmentConfig(**said["augment"])}
+    corpus = CorpusData(CorpusConfig(**said))
+    if corpus.fingerprints != trained_on["fingerprints"]:
+        raise ValueError("the corpus at hand is not the one of this run; set TSFM_DATA to that data root")
+    return corpus
+
+
+def sketch_for(corpus: CorpusData, file: Path) -> Sketch:
+    """The sketch of the corpus, from its file where that is there."""
+    if not file.is_file():
+        names = [name for name, store in zip(corpus.names, corpus.stores, strict=True) for _ in range(len(store))]
+        series = (store.read(i) for store in corpus.stores for i in range(len(store)))
+        Sketch.build(series, names).save(file)
+    return Sketch.load(file)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,16 +54,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores by name")
     parser.add_argument("--into", type=Path, default=weights_dir())
     asked = parser.parse_args(argv)
-    place = find(asked.run)
-    model, about = load(place)
+    model, about = load(find(asked.run))
+    corpus = corpus_of(about.trained_on)
+    sketch = sketch_for(corpus, asked.into / FILE)
     metrics = dict(about.metrics)
     for file in asked.scores:
         metrics |= {key: float(value) for key, value in json.loads(file.read_text(encoding="utf-8")).items()}
-    command = f"tsfm train experiment={asked.experiment}"
-    out = save(model, asked.into / asked.name, about=replace(about, metrics=metrics, command=command), half=True)
+    trained_on = {key: value for key, value in about.trained_on.items() if key not in ("fingerprints", "split")}
+    trained_on |= {"sketch": sketch.fingerprint, "corpus": corpus.sets}
+    about = replace(about, trained_on=trained_on, metrics=metrics, command=f"tsfm train experiment={asked.experiment}")
+    out = save(model, asked.into / asked.name, about=about, half=True)
+    (out / CARD).write_text(card(model, about, name=asked.name), encoding="utf-8")
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"{out}: {model.num_parameters():,} parameters, {size / 2**20:.2f} MiB")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from None

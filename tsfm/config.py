@@ -94,6 +94,7 @@ class EvalConfig:
     horizon: Optional[int] = None  # noqa: UP045
     seed: Optional[int] = None  # noqa: UP045  of the split of labelled cases; null: that of the model's training, else 0
     device: str = "auto"  # of a trained model: cpu, cuda, cuda:1, ...; auto: a GPU if there is one
+    zero_shot: bool = False  # refuse a trained model that has seen the data, or of which that can't be told
     name: str = "eval"
     out: Optional[str] = None  # noqa: UP045  folder for result.json
     expect: list[Expect] = field(default_factory=list)

@@ -21,7 +21,8 @@ from tsfm.types import Batch
 
 FEW = UniverseConfig(weights={"ets": 1.0, "random_walk": 1.0})
 SMALL: dict[str, Any] = {
-    "lengths": [32, 64], "shares": [0.5, 0.5], "points": 512, "batches_per_epoch": 40, "val_windows": 20, "universe": FEW,
+    "lengths": [32, 64], "shares": [0.5, 0.5], "points": 512, "batches_per_epoch": 40, "val_windows": 20,
+    "universe": FEW,
 }  # fmt: skip
 LENGTHS = (300, 500, 240, 90)
 
@@ -184,7 +185,10 @@ def test_fingerprints_of_every_real_series_are_kept(path: str, tmp_path: Path) -
 
 def test_sets_are_those_with_the_role_of_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "forecasting").mkdir()
-    listed = [{"file": "forecasting/one.parquet", "role": "corpus"}, {"file": "forecasting/two.parquet", "role": "benchmark"}]
+    listed = [
+        {"file": "forecasting/one.parquet", "role": "corpus"},
+        {"file": "forecasting/two.parquet", "role": "benchmark"},
+    ]
     (tmp_path / "forecasting" / "manifest.json").write_text(json.dumps({"datasets": listed}))
     monkeypatch.setenv("TSFM_DATA", str(tmp_path))
     assert CorpusData(CorpusConfig(**SMALL)).names == ["one"]

@@ -130,7 +130,8 @@ def test_a_set_weighs_its_number_of_values_to_the_temperature(
 
 
 def test_series_are_drawn_as_often_as_they_weigh(tmp_path: Path) -> None:
-    drawn = gather([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate((200, 800, 3200))])], temperature=0.4)
+    series = [ramp(n, number=i) for i, n in enumerate((200, 800, 3200))]
+    drawn = gather([store(tmp_path / "s", series)], temperature=0.4)
     number = (drawn.draw(20_000, 32, seeded())[:, -1] // 100_000).long()
     share = torch.bincount(number, minlength=3) / 20_000
     torch.testing.assert_close(share.double(), drawn.weight, atol=0.02, rtol=0)

@@ -44,7 +44,8 @@ def copies(values: Tensor, visible: Tensor, *, lags: int = 2) -> Copies:
 
 def problem(*, steps: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
     """[4, 2, steps] noisy waves with gaps and a hidden tail."""
-    rows = torch.stack([wave(6 + 4 * i, steps=steps, seed=seed + i) for i in range(8)]) + 0.2 * noise(8, steps, seed=seed)
+    rows = torch.stack([wave(6 + 4 * i, steps=steps, seed=seed + i) for i in range(8)])
+    rows = rows + 0.2 * noise(8, steps, seed=seed)
     visible = shown(8, steps, rate=0.9, seed=seed)
     visible[:, -steps // 4 :] = False
     return rows.unflatten(0, (4, 2)), visible.unflatten(0, (4, 2))
@@ -175,7 +176,8 @@ def test_hidden_steps_before_the_first_equal_a_shorter_series(prefix: int) -> No
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 8, 17])
 @pytest.mark.parametrize("kind", ["noise", "constant", "zero", "hidden", "one"])
 def test_short_and_empty_series_are_finite(steps: int, kind: str) -> None:
-    values = {"constant": torch.full((2, 1, steps), 5.0), "zero": torch.zeros(2, 1, steps)}.get(kind, noise(2, 1, steps))
+    level = {"constant": 5.0, "zero": 0.0}.get(kind)
+    values = noise(2, 1, steps) if level is None else torch.full((2, 1, steps), level)
     visible = torch.ones(2, 1, steps, dtype=torch.bool)
     if kind in ("hidden", "one"):
         visible[:] = False
@@ -240,7 +242,7 @@ def test_a_window_that_is_no_whole_number_of_patches_keeps_its_newest_gates() ->
     ("shape", "head", "words"),
     [
         ({"lags": 3}, "patch_quantiles", r"model\.lags is 3; a model is shown copies of 0, 1 or 2 cycles"),
-        ({"embed": "linear"}, "patch_quantiles", r"model\.lags=2 needs model\.embed=residual and model\.fill=line; found linear"),
+        ({"embed": "linear"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=line; found linear"),
         ({"fill": "zero"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=line; found residual"),
         ({}, "flatten", r"model\.lags needs a head that reads the whole window; use head=patch_quantiles, not flatten"),
     ],

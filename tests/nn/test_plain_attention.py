@@ -1,4 +1,4 @@
-"""The plain matrix products that replace the fused kernel for few tokens say what it says, and so do their gradients."""
+"""The plain matrix products that replace the fused kernel for few tokens say what it says, as do their gradients."""
 
 from __future__ import annotations
 

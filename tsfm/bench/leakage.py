@@ -5,29 +5,21 @@ C channels, L steps of a series.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tsfm.bench.anomaly import AnomalyConfig, choose
-from tsfm.bench.gift import GiftBench, chosen
-from tsfm.config import EvalConfig
-from tsfm.data.cases import CaseData, CasesConfig
-from tsfm.data.catalog import resolve
+import numpy as np
+
 from tsfm.data.leakage import FILE, Sketch
 from tsfm.data.manifest import fingerprint
-from tsfm.data.resolutions import tells
 from tsfm.model.checkpoint import CONFIG, find, read_config
-from tsfm.registry import BASELINES
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
 
-log = logging.getLogger("tsfm")
 NAMED = 5  # series that a message names
 
 
@@ -59,7 +51,35 @@ class Verdict:
             plain = f" ({self.plain} of {self.series} too short or too plain to tell)" if self.plain else ""
             return f"zero-shot: its training data hold none of the series{plain}"
         more = f"; and {len(self.seen) - NAMED} more" if len(self.seen) > NAMED else ""
-        return f"not zero-shot: of {self.series} series it has seen {len(self.seen)}: {'; '.join(self.seen[:NAMED])}{more}"
+        return (
+            f"not zero-shot: of {self.series} series it has seen {len(self.seen)}: {'; '.join(self.seen[:NAMED])}{more}"
+        )
+
+
+class Memory(NamedTuple):
+    """What a model directory says of its training data: the fingerprints of the series, those of the weights that it
+    began from too, and the sketch; `gap` names what the sketch does not hold."""
+
+    place: Path
+    fingerprints: frozenset[str]
+    sketch: Sketch | None
+    gap: str | None
+
+    @property
+    def silent(self) -> str | None:
+        """Why nothing can be told by it, whatever the series."""
+        nothing = self.sketch is None and not self.fingerprints
+        return f"{self.place} does not say what it was trained on" if nothing else None
+
+
+def memory_of(model: str | Path) -> Memory:
+    """The memory of a model, named as in `tsfm.load`."""
+    place = find(model)
+    trained = read_config(place).get("about", {}).get("trained_on") or {}
+    init = trained.get("init") or {}
+    known = frozenset([*trained.get("fingerprints", ()), *init.get("fingerprints", ())])
+    gap = init.get("from", "another model") if init and "sketch" not in init else None
+    return Memory(place, known, sketch_of(place, trained), gap)
 
 
 def check(
@@ -71,40 +91,34 @@ def check(
 ) -> Verdict:
     """What a model, named as in `tsfm.load`, has seen of these [C, L] or [L] arrays. `fingerprints` are those of the
     series, where they are known: without a sketch the series are then not read."""
-    place = find(model)
-    trained = read_config(place).get("about", {}).get("trained_on") or {}
-    known = {*trained.get("fingerprints", ()), *(trained.get("init") or {}).get("fingerprints", ())}
-    sketch = sketch_of(place, trained)
-    told = list(fingerprints) if fingerprints is not None else []
+    memory = memory_of(model)
+    if memory.silent is not None:
+        return Verdict(None, memory.silent)
     arrays: Iterable[Any] = series
     if fingerprints is None:
-        arrays = list(series)
-        told = [fingerprint(array if array.ndim == 2 else array[None]) for array in arrays]
+        arrays = [np.asarray(array) for array in series]
+        fingerprints = [fingerprint(np.atleast_2d(array)) for array in arrays]
 
     def label(number: int) -> str:
         return repr(str(names[number])) if names is not None else f"series {number}"
 
-    seen = {number: f"{label(number)} is one of its training series" for number, one in enumerate(told) if one in known}
-    if sketch is None:
-        why = f"{place} has no {FILE}, so copies of its training data can't be recognised" if known else (
-            f"{place} does not say what it was trained on"
-        )
-        return Verdict(False if seen else None, why, tuple(seen.values()), len(told))
-    count, plain = 0, 0
-
-    def counted() -> Iterator[Any]:
-        nonlocal count, plain
-        for array in arrays:
-            count, plain = count + 1, plain + (not tells(array))
-            yield array
-
-    for match in sketch.find(counted()):
-        channel = f", channel {match.channel}" if match.channel else ""
-        seen.setdefault(match.series, f"{label(match.series)}{channel}: {match}")
-    reasons = tuple(seen[number] for number in sorted(seen))
-    if not seen and plain == count:
-        return Verdict(None, "every series is too short or too plain to be recognised", (), count, plain)
-    return Verdict(not seen, "", reasons, count, plain)
+    seen = {
+        number: f"{label(number)} is one of its training series"
+        for number, one in enumerate(fingerprints)
+        if one in memory.fingerprints
+    }
+    count, plain, why = len(fingerprints), 0, f"{memory.place} has no {FILE}, by which copies are recognised"
+    if memory.sketch is not None:
+        matches, count, plain = memory.sketch.search(arrays)
+        for match in matches:
+            channel = f", channel {match.channel}" if match.channel else ""
+            seen.setdefault(match.series, f"{label(match.series)}{channel}: {match}")
+        why = "every series is too short or too plain to be recognised" if plain == count else ""
+        if not why and memory.gap:
+            why = f"it began from {memory.gap}, and {FILE} does not hold the training data of that"
+    if seen:
+        return Verdict(False, "", tuple(seen[number] for number in sorted(seen)), count, plain)
+    return Verdict(None if why else True, why, (), count, plain)
 
 
 def sketch_of(place: Path, trained_on: dict[str, Any]) -> Sketch | None:
@@ -130,43 +144,3 @@ def sketch_of(place: Path, trained_on: dict[str, Any]) -> Sketch | None:
 @lru_cache(maxsize=2)
 def _read(file: Path, changed: int) -> Sketch:
     return Sketch.load(file)
-
-
-def judge(config: EvalConfig) -> Verdict | None:
-    """The verdict on what `tsfm eval` is about to score, told in the log; None for a baseline, which saw nothing. What
-    was asked to be zero-shot and is not is refused."""
-    if config.predictor in BASELINES.names():
-        return None
-    try:
-        find(config.predictor)
-    except FileNotFoundError:
-        return None  # the bench names what there is
-    names, fingerprints, series = scored(config)
-    verdict = check(config.predictor, series, names=names, fingerprints=fingerprints)
-    if config.zero_shot and verdict.zero_shot is not True:
-        advice = (
-            "choose other data, or leave zero_shot out to score it all the same"
-            if verdict.zero_shot is False
-            else "leave zero_shot out to score it all the same, or train it again: tsfm then keeps a sketch"
-        )
-        raise ValueError(f"zero_shot=true asks for series that {config.predictor} has never seen; {verdict}; {advice}")
-    log.info("%s", verdict)
-    return verdict
-
-
-def scored(config: EvalConfig) -> tuple[Sequence[str] | None, Sequence[str] | None, Iterable[Any]]:
-    """What an evaluation scores: the names of its series, their fingerprints where they are known, and their values."""
-    bench, data = config.bench, config.data
-    if isinstance(bench, AnomalyConfig):
-        picked = choose(bench)
-        return [one.item_id for one in picked], None, [one.values for one in picked]
-    if isinstance(bench, GiftBench):
-        read = [(entry.name, entry.read()) for entry in chosen(bench.configs)]
-        return [name for name, some in read for _ in some], None, [one for _, some in read for one in some]
-    if isinstance(data, CasesConfig):
-        cases = CaseData(data, seed=config.seed or 0)
-        cases.setup()
-        split = [(name, each) for name, held in cases.raw.items() for each in held.series]
-        return [f"{name} case" for name, _ in split], None, [each for _, each in split]
-    store = resolve(data.dataset)
-    return store.ids, store.fingerprints, (store.read(i) for i in range(len(store)))

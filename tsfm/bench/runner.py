@@ -16,6 +16,7 @@ from tsfm.bench.gift import GiftBench
 from tsfm.bench.protocols import WindowsConfig, score_windows
 from tsfm.bench.scoring import check_bench, check_claim, evaluate_other, score_trained
 from tsfm.bench.trained import as_trained, pick_device
+from tsfm.bench.zero_shot import judge
 from tsfm.config import EvalConfig, Expect, RunConfig, plain
 from tsfm.data.cases import CasesConfig
 from tsfm.data.module import WindowData
@@ -82,6 +83,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     check_claims(config.expect, config.bench)
     if config.out is not None:
         check_folder(Path(config.out))
+    verdict = judge(config)  # before an hour is spent on it
     if isinstance(config.bench, WindowsConfig) and not isinstance(config.data, CasesConfig):
         scores, fallbacks = evaluate_windows(config)
     else:
@@ -93,6 +95,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
         "predictor": config.predictor,
         "seconds": round(time.perf_counter() - begun, 1),
         "run_dir": config.out,
+        **(verdict.row() if verdict is not None else {}),
     }
     if fallbacks:
         result["fallbacks"] = dict(fallbacks)

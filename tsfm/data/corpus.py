@@ -98,6 +98,24 @@ class CorpusData(pl.LightningDataModule):
     def fingerprint(self) -> str:
         return joint_fingerprint(self.fingerprints)
 
+    @property
+    def sets(self) -> list[dict[str, Any]]:
+        """What a card says of each real set: name, numbers of series and values, domain, licence."""
+        known = {Path(one["file"]).stem: one for one in _listed()}
+        rows = []
+        for name, store in zip(self.names, self.stores, strict=True):
+            said, manifest = known.get(name, {}), store.manifest
+            rows.append(
+                {
+                    "name": Path(name).name,
+                    "series": len(store) * len(store.channels),
+                    "values": int(np.sum(store.lengths)) * len(store.channels),
+                    "domain": said.get("domain") or manifest.domain,
+                    "licence": said.get("licence") or manifest.licence,
+                }
+            )
+        return rows
+
     def windows(self, split: str, *, stride: int | None = None) -> Drawn | Rows:
         """What batches of train are drawn from; for val and test the held-out ends of real series."""
         if split == "train":
@@ -130,14 +148,18 @@ class CorpusData(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
-def corpus_names() -> list[str]:
-    """The sets with the role `corpus` of the first data root that has a manifest."""
+def _listed() -> list[dict[str, Any]]:
+    """What the manifest of the first data root that has one says of its sets."""
     for root in data_roots():
         file = root / RAW_FOLDER / "manifest.json"
         if file.is_file():
-            listed = json.loads(file.read_text(encoding="utf-8"))["datasets"]
-            return [Path(one["file"]).stem for one in listed if one.get("role") == "corpus"]
+            return json.loads(file.read_text(encoding="utf-8"))["datasets"]
     return []
+
+
+def corpus_names() -> list[str]:
+    """The sets with the role `corpus`."""
+    return [Path(one["file"]).stem for one in _listed() if one.get("role") == "corpus"]
 
 
 @dataclass(frozen=True)

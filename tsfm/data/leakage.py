@@ -7,46 +7,28 @@ wherever it begins. C channels, L steps of a series, N hashes.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsfm.data.patterns import BITS, Row, W, bends, hashes, normal
+from tsfm.data.matches import Match, Search, best_matches
+from tsfm.data.patterns import BITS, Row, bends, hashes, normal
 from tsfm.data.resolutions import ASKED, SCALES, Scale, keep, kept_scales
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
 
-FORMAT = 1
+FILE, FORMAT = "trained_on.npz", 1  # its name beside the weights of a model
 PIECE, CHUNK = 2**17, 2**14  # values of series taken at once, windows hashed at once: both stay in the cache
 SHIFT = np.uint64(BITS - 24)  # a table of the leading 24 binary digits rejects most windows at once
-ENOUGH, APART, REACH = 2, W // 2, 1536  # a copy hits as many kept windows, so many windows apart, the next one in reach
 PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of what is saved
-
-
-@dataclass(frozen=True)
-class Match:
-    """A stretch of a series that a corpus holds: steps first..stop hit `hits` kept windows of `source`."""
-
-    series: int
-    channel: int
-    source: str
-    own: Scale
-    kept: Scale
-    hits: int
-    first: int
-    stop: int
-
-    def __str__(self) -> str:
-        here = f"steps {self.first} to {self.stop}" + (f" ({self.own})" if self.own.factor > 1 else "")
-        return f"{here} occur in {self.source}" + (f" ({self.kept})" if self.kept.factor > 1 else "")
 
 
 class Kept(NamedTuple):
@@ -115,11 +97,21 @@ class Sketch:
 
     def find(self, series: Iterable[Float[np.ndarray, "C L"]]) -> list[Match]:
         """What of these [C, L] or [L] arrays the corpus holds: at most one match for each channel and source."""
-        found: list[Match] = []
+        return self.search(series).matches
+
+    def search(self, series: Iterable[Float[np.ndarray, "C L"]]) -> Search:
+        """As `find`, and how many series there are, and how many that no sketch could recognise."""
+        matches: list[Match] = []
+        known: set[int] = set()
+        every: set[int] = set()
         for rows in batches(series):
             hits = [self._hits(rows, number, scale) for number, scale in enumerate(ASKED)]
-            found += self._matches(rows, np.concatenate(hits))
-        return found
+            place = (found := np.concatenate(hits))[:, 3]
+            matches += best_matches(rows, found, self.kept.source[place], self.kept.scale[place], self.names)
+            _, telling = keep(rows, SCALES[0])
+            known |= {rows[place].series for place in np.unique(telling)}
+            every |= {row.series for row in rows}
+        return Search(matches, len(every), len(every - known))
 
     def _hits(self, rows: Sequence[Row], number: int, scale: Scale) -> Int[np.ndarray, "N 4"]:
         """The windows of the rows that are kept here: row, place of the resolution in ASKED, first step, place here."""
@@ -143,38 +135,20 @@ class Sketch:
         same = self.kept.hashed[place] == hashed[maybe]
         return maybe[same], place[same]
 
-    def _matches(self, rows: Sequence[Row], hits: Int[np.ndarray, "N 4"]) -> list[Match]:
-        """Hits that lie near to each other, are of one source and of the same resolutions: the best of each source."""
-        if not len(hits):
-            return []
-        row, own, step, place = hits.T
-        factor = np.array([scale.factor for scale in ASKED])[own]
-        group = np.stack([row, self.kept.source[place], own, self.kept.scale[place]], axis=1)
-        order = np.lexsort((step, *group.T[::-1]))
-        group, row, own, step, place, factor = (part[order] for part in (group, row, own, step, place, factor))
-        apart = (group[1:] != group[:-1]).any(axis=1) | (np.diff(step) > REACH * factor[1:])
-        best: dict[tuple[int, int], Match] = {}
-        for part in np.split(np.arange(len(step)), np.flatnonzero(apart) + 1):
-            _, one = np.unique(place[part], return_index=True)
-            count = _far_apart(step[part][np.sort(one)], APART * int(factor[part[0]]))
-            if count < ENOUGH:
-                continue
-            source, kept = int(self.kept.source[place[part[0]]]), SCALES[self.kept.scale[place[part[0]]]]
-            scale, which = ASKED[own[part[0]]], int(row[part[0]])
-            if (old := best.get((which, source))) is None or count > old.hits:
-                stop = int(step[part[-1]]) + len(rows[which].values) - scale.windows(len(rows[which].values)) + 1
-                best[which, source] = Match(
-                    rows[which].series, rows[which].channel, self.names[source], scale, kept, count,
-                    int(step[part[0]]), stop,
-                )  # fmt: skip
-        return [best[key] for key in sorted(best)]
+    @property
+    def fingerprint(self) -> str:
+        """Of all that it holds."""
+        digest = hashlib.blake2b(json.dumps([FORMAT, self.names, self.series]).encode(), digest_size=16)
+        for part, kind in zip(self.kept, ("<u8", "<u4", "<u1"), strict=True):
+            digest.update(part.astype(kind).tobytes())
+        return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
         """What `from_bytes` reads: a compressed .npz; the same sketch gives the same bytes."""
         step = np.diff(self.kept.hashed, prepend=np.uint64(0))
         about = {"format": FORMAT, "names": self.names, "series": self.series, "scales": [list(s) for s in SCALES]}
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        planes = {name: (step >> np.uint64(shift)).astype(kind) for name, kind, shift in PLANES}
+        planes: dict[str, Any] = {name: (step >> np.uint64(shift)).astype(kind) for name, kind, shift in PLANES}
         out = io.BytesIO()
         few = np.uint8 if len(self.names) < 256 else np.uint32
         np.savez_compressed(out, about=text, source=self.kept.source.astype(few), scale=self.kept.scale, **planes)
@@ -237,15 +211,6 @@ def batches(series: Iterable[Float[np.ndarray, "C L"]]) -> Iterator[list[Row]]:
             rows, held = [], 0
     if rows:
         yield rows
-
-
-def _far_apart(steps: Int[np.ndarray, " N"], apart: int) -> int:
-    """How many of these ascending steps, at most, lie `apart` from each other."""
-    count, last = 0, -apart
-    for step in steps.tolist():
-        if step - last >= apart:
-            count, last = count + 1, step
-    return count
 
 
 def _joined(parts: Sequence[Kept]) -> Kept:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 W = 16  # values of a window
 D = W - 2
-BITS = 38  # of a hash; 0 stands for a window with a gap, or without a bend
+BITS = 40  # of a hash; 0 stands for a window with a gap, or without a bend
 LEVELS, WIDTH, LOWEST = 16, 0.4, -3.7  # of sizes: the logarithm of the lowest one's end is LOWEST + WIDTH
 FINE = 14  # binary digits kept below a level, so that what is rounded hardly ever decides
 TINY = 1e-7  # about float32's precision: a second difference below this share of the largest value is 0
@@ -69,7 +69,9 @@ class Bends:
 
         def tap(values: np.ndarray, j: int) -> np.ndarray:
             ahead = j * self.factor
-            return values[where.start + ahead : where.stop + ahead] if isinstance(where, slice) else values[where + ahead]
+            return (
+                values[where.start + ahead : where.stop + ahead] if isinstance(where, slice) else values[where + ahead]
+            )
 
         roots = tap(self.root, 0).copy()
         for j in range(1, D):

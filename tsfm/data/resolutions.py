@@ -16,7 +16,7 @@ from tsfm.data.patterns import Row, W, bends, hashes, telling
 if TYPE_CHECKING:
     from jaxtyping import Int, Shaped
 
-SHORT = 40  # steps that a series must have at a coarser resolution
+SHORT = 32  # steps that a series must have at a coarser resolution
 DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
 NEAR, FAR, COARSE = 6, 96, 600  # windows from one that is kept to the next: the fewest, the most, the most if coarser
 LEAST, FEW = 64, 3  # kept windows of a series that is not so short; of each first step of a coarser resolution
@@ -53,8 +53,10 @@ SCALES = (
     *(scale for factor in NESTED for scale in _both(factor)),
     *(scale for factor, every in ALIGNED for scale in _both(factor, every)),
 )
-FACTORS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 20, 24, 28, 30, 36, 42, 48, 56, 60, 72, 84, 96, 120, 144, 168, 240,
-           288, 336, 360)  # fmt: skip
+FACTORS = (
+    2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 20, 24, 28, 30, 36, 42, 48, 56, 60, 72, 84, 96, 120, 144, 168, 240, 288,
+    336, 360,
+)  # fmt: skip
 ASKED = (Scale(), *(scale for factor in FACTORS for scale in _both(factor)))  # at which a query looks
 
 
@@ -70,7 +72,7 @@ def kept_scales(length: int) -> tuple[int, ...]:
     return tuple(place for place, scale in enumerate(SCALES) if scale.factor in taken)
 
 
-def keep(rows: Sequence[Row], scale: Scale, *, thin: int) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+def keep(rows: Sequence[Row], scale: Scale, *, thin: int = 1) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
     """Hashes of some telling windows of each row, and the row of each: nearer to each other in short series, and `thin`
     times as far apart."""
     bent = bends(rows, means=scale.means, factor=scale.factor)

@@ -27,6 +27,12 @@ class Backbone(nn.Module):
     def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         raise NotImplementedError
 
+    def tail(
+        self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"], *, last: int
+    ) -> Float[Tensor, "B C last D"]:
+        """The newest `last` tokens of forward, for inference; a backbone may leave out what only others need."""
+        return self(x, seen)[:, :, -last:]
+
     def start(self, *, batch: int, channels: int) -> Any:
         """The state before the first token, a value: `step` returns the next one and changes nothing."""
         raise NotImplementedError(f"{type(self).__name__} does not stream")

@@ -15,7 +15,7 @@ USES = {  # what a model is asked that was not trained to forecast, by its task
     "classify": "model.classify_df(df)",
     "regress": "model.classify_df(df)",
 }
-HIDDEN = ("fingerprints", "data", "init", "corpus")  # of what a model was trained on: not rows of the card's table
+HIDDEN = ("fingerprints", "sketch", "data", "init", "corpus")  # of what a model was trained on: not rows of the card's table
 
 
 @dataclass

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,17 @@ FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def save(model: Model, path: str | Path, *, about: About, half: bool = False) -> Path:
+def save(
+    model: Model, path: str | Path, *, about: About, half: bool = False, files: Mapping[str, bytes] | None = None
+) -> Path:
     """Write the directory in full beside its place, then move it there; an interrupted save leaves the old one. `half`
-    keeps weights as float16, which `load` reads back as float32."""
-    path = Path(path)
+    keeps weights as float16, which `load` reads back as float32; `files` are laid beside them under their names."""
+    path, files = Path(path), files or {}
+    for name in files:
+        if name in (WEIGHTS, CONFIG, CARD) or Path(name).name != name:
+            raise ValueError(
+                f"a file beside the weights is called {name!r}; give a name without folder, not one of ours"
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -43,6 +51,8 @@ def save(model: Model, path: str | Path, *, about: About, half: bool = False) ->
         config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (draft / CARD).write_text(card(model, about), encoding="utf-8")
+        for name, content in files.items():
+            (draft / name).write_bytes(content)
         draft.chmod(0o755)  # mkdtemp makes it private
         _put_in_place(draft, path)
     except BaseException as error:

@@ -130,19 +130,25 @@ class Model(nn.Module):
     def levels(self) -> tuple[float, ...]:
         return self.head.levels
 
-    def forward(self, problem: Problem) -> Answer:
-        embedded = self._embed(problem)
-        state, line = embedded.state, embedded.line
-        hidden = self.backbone(embedded.tokens, embedded.seen)
-        read = self.head(hidden, embedded.seen).float()  # undoing the scale in bf16 would lose the digits
+    def forward(self, problem: Problem, *, last: int | None = None) -> Answer:
+        """The answer to a problem. With `last` the read holds those newest steps alone, [B, C, last, Q], and tokens
+        that tell of earlier ones are not read: the same numbers for less work, in inference."""
+        tokens, seen, state, line, copies = self._embed(problem)
+        if last is not None and self.head.reads_window and self.head.answers == "steps":
+            newest = -(-last // self.config.patch)
+            hidden, seen = self.backbone.tail(tokens, seen, last=newest), seen[..., -newest:]
+        else:
+            hidden = self.backbone(tokens, seen)
+        read = self.head(hidden, seen).float()  # undoing the scale in bf16 would lose the digits
         if self.head.answers == "steps":
-            steps = problem.values.shape[-1]
+            steps = problem.values.shape[-1] if last is None else last
             read = read[..., -steps:, :]
-            if self.skip is not None and line is not None and embedded.copies is not None:
-                read = self.skip(read, hidden, line=line, copies=embedded.copies)
+            if self.skip is not None and line is not None and copies is not None:
+                read = self.skip(read, hidden, line=line, copies=copies)
             elif line is not None:
                 # beyond the tokens of a head that reads the context alone, the last value goes on
-                base = line if self.head.reads_window else line[..., -1:].expand(*line.shape[:-1], read.shape[-2])
+                whole = self.head.reads_window
+                base = line[..., -steps:] if whole else line[..., -1:].expand(*line.shape[:-1], read.shape[-2])
                 read = read + base[..., None]
             read = self.scaler.undo(read, state)
             read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
@@ -159,7 +165,7 @@ class Model(nn.Module):
         line = between(scaled, visible) if self.config.fill == "line" else None
         if self.config.lags and line is not None:
             copies = seasonal(scaled, visible, line=line, lags=self.config.lags)
-            beside = torch.cat([copies.bases, copies.zoom], dim=-1)
+            beside = (copies.bases, copies.zoom)
             tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts)
             return Embedded(tokens, seen, state, line, copies)
         tokens, seen = self.patching(scaled, visible, filled=line)

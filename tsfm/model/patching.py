@@ -5,6 +5,7 @@ B batch, C channels, T steps, S patch, P patches, D width, F features beside eac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,7 +55,7 @@ class Patching(nn.Module):
         visible: Bool[Tensor, "B C T"],
         *,
         filled: Float[Tensor, "B C T"] | None = None,
-        beside: Float[Tensor, "B C T F"] | None = None,
+        beside: Sequence[Float[Tensor, "B C T F"]] | None = None,
         facts: Float[Tensor, "B C G"] | None = None,
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
         """Tokens, and whether a token stands at or after the first visible step of its channel. Hidden steps are shown
@@ -65,17 +66,15 @@ class Patching(nn.Module):
         if self.embed == "conv":
             return self._convolve(shown, visible), begun(known.any(dim=-1))
         if beside is not None and facts is not None:
-            per_step = torch.stack([shown, visible.to(shown.dtype), since(visible).to(shown.dtype)], dim=-1)
-            rows = self._cut(rearrange(torch.cat([per_step, beside], dim=-1), "b c t f -> b c f t"))
-            tokens = rearrange(rows, "b c f p s -> b c p (f s)")
-            tokens = torch.cat([tokens, facts[:, :, None].expand(*tokens.shape[:-1], -1)], dim=-1)
-            return self.project(tokens), begun(known.any(dim=-1))
+            own = torch.stack([shown, visible.to(shown.dtype), since(visible).to(shown.dtype)], dim=2)
+            rows = self._cut(torch.cat([own, *(rearrange(one, "b c t f -> b c f t") for one in beside)], dim=2))
+            return self.project(_join(rows, facts)), begun(known.any(dim=-1))
         return self._embed(self._cut(shown), known), begun(known.any(dim=-1))
 
     def _cut(self, x: Tensor) -> Tensor:
         steps = x.shape[-1]
         fit = (num_patches(steps, patch=self.patch, stride=self.stride, pad_end=False) - 1) * self.stride + self.patch
-        x = F.pad(x, (fit - steps, 0))
+        x = F.pad(x, (fit - steps, 0)) if fit > steps else x  # padding by nothing is a copy
         if self.pad_end:
             x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], self.stride)], dim=-1)
         return x.unfold(-1, self.patch, self.stride)
@@ -99,6 +98,16 @@ class Patching(nn.Module):
             return torch.cat([patches, flags], dim=-1)
         ramp = torch.linspace(-1.0, 1.0, self.patch, dtype=patches.dtype, device=patches.device).expand_as(patches)
         return self.project(torch.cat([patches, flags, ramp], dim=-1))
+
+
+def _join(rows: Float[Tensor, "B C F P S"], facts: Float[Tensor, "B C G"]) -> Float[Tensor, "B C P FS+G"]:
+    """All features of the steps of a patch, one feature after the other, then the facts; each is copied once."""
+    batch, channels, features, patches, patch = rows.shape
+    width = features * patch
+    out = rows.new_empty(batch, channels, patches, width + facts.shape[-1])
+    out[..., :width].unflatten(-1, (features, patch)).copy_(rearrange(rows, "b c f p s -> b c p f s"))
+    out[..., width:] = facts[:, :, None]
+    return out
 
 
 def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:

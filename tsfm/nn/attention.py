@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 FEW = 128  # tokens
+ALL = slice(None)
 
 
 def key_mask(seen: Bool[Tensor, "N P"], *, causal: bool) -> Tensor | None:
@@ -47,12 +48,18 @@ class Attention(nn.Module):
         self.norm_q = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
         self.norm_k = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None) -> Float[Tensor, "N P D"]:
+    def forward(
+        self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL
+    ) -> Float[Tensor, "N P D"]:
+        """What the tokens `only` take from all tokens: the same as all of them take, cut to those."""
         # heads are cut off the last axis before they move: the gradient of qkv is then one copy, not a stack and a copy
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
         q, k, v = self.norm_q(q).transpose(1, 2), self.norm_k(k).transpose(1, 2), v.transpose(1, 2)
         if self.rotary:
             q, k = rotate(q), rotate(k)
+        if only != ALL:
+            assert not self.causal, "the triangle of a causal mask is that of all tokens"
+            q, mask = q[:, :, only], None if mask is None else mask[:, :, only]
         if self._is_small(q):
             y = plain_attention(q, k, v, mask, causal=self.causal)
             return self.out(rearrange(y, "n h p k -> n p (h k)"))

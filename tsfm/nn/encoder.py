@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from tsfm.nn.attention import Attention
+from tsfm.nn.attention import ALL, Attention
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import FeedForward
 from tsfm.nn.norms import NORMS, make_norm
@@ -64,9 +64,12 @@ class EncoderBlock(nn.Module):
         self.norm_feed = make_norm(config.norm, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None) -> Float[Tensor, "N P D"]:
+    def forward(
+        self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL
+    ) -> Float[Tensor, "N P D"]:
+        """All tokens are looked at; those of the slice `only` come out."""
         if self.pre_norm:
-            x = x + self.dropout(self.attention(self.norm_attention(x), mask))
+            x = x[:, only] + self.dropout(self.attention(self.norm_attention(x), mask, only=only))
             return x + self.dropout(self.feed(self.norm_feed(x)))
-        x = self.norm_attention(x + self.dropout(self.attention(x, mask)))
+        x = self.norm_attention(x[:, only] + self.dropout(self.attention(x, mask, only=only)))
         return self.norm_feed(x + self.dropout(self.feed(x)))

@@ -58,6 +58,10 @@ class Learner(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
+    def whole(self) -> Model:
+        """The model with all of its weights, wherever they are kept while training; a call to all processes at once."""
+        return self.model
+
     def on_train_start(self) -> None:  # an epoch that is resumed has no start
         rest_frozen(self.model)
 

@@ -19,6 +19,7 @@ from tsfm.tasks.base import Task
 from tsfm.train.begin import Begin, prepare
 from tsfm.train.init import InitConfig
 from tsfm.train.learner import Learner
+from tsfm.train.sharding import ShardedLearner
 
 log = logging.getLogger("tsfm")
 
@@ -35,7 +36,8 @@ class Parts:
 
     def learner(self) -> Learner:
         config = self.config
-        return Learner(
+        kind = ShardedLearner if config.trainer.strategy == "fsdp" else Learner
+        return kind(
             self.model,
             self.task,
             config.optim,
@@ -47,6 +49,8 @@ class Parts:
 
 def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
     """The parts of a run, checked against each other; nothing is written. `data` gives cases from memory."""
+    if config.trainer.strategy == "fsdp" and config.optim.name == "muon":
+        raise ValueError("optim.name=muon needs whole matrices, and trainer.strategy=fsdp cuts them; use strategy=ddp")
     if isinstance(config.data, CasesConfig):
         if data is None:
             data = CaseData(replace(config.data, length=config.data.length or kept_length(config)), seed=config.seed)

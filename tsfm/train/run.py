@@ -59,7 +59,8 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
     try:
         with shared_with_ranks(run_dir):
             fit(trainer, learner, data, checkpoint)
-        validation = load_best(learner, trainer, data)
+        model = learner.whole()
+        validation = load_best(model, learner, trainer, data)
         merge_lora(model)
         if not trainer.is_global_zero:
             raise SystemExit(0)  # one process scores, saves and reports
@@ -105,8 +106,10 @@ def fit(
         raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
 
 
-def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData | CorpusData) -> dict[str, float]:
-    """Put the weights with the best validation score into the learner's model; returns that score. A run that ended
+def load_best(
+    model: Model, learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData | CorpusData
+) -> dict[str, float]:
+    """Put the weights with the best validation score into the model; returns that score. A run that ended
     before its first validation keeps its last weights, and they are validated now; one that is to keep its last
     weights needs no score, and has one where it ended on a validation."""
     best = next((part for part in trainer.checkpoint_callbacks if getattr(part, "monitor", None)), None)
@@ -124,7 +127,7 @@ def load_best(learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData
         )
     if path:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
-        learner.load_state_dict(state["state_dict"])
+        model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state["state_dict"].items()})
     return {f"val_{monitor}": float(score)} if score is not None else {}
 
 
@@ -133,6 +136,6 @@ def quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     hints = "does not have many workers|LeafSpec|exists and is not empty|transfer_batch_to|logging interval"
     hints += "|could not find the monitored key|Mismatch dtype between input and weight"
-    hints += "|in eval mode at the start|across ranks is zero"
+    hints += "|in eval mode at the start|across ranks is zero|returned a view tensor"
     for text in hints.split("|"):
         warnings.filterwarnings("ignore", f".*{text}.*")

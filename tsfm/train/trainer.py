@@ -23,6 +23,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsfm.registry import closest, schema
 from tsfm.train.callbacks import Averaging, Progress, Throughput
+from tsfm.train.sharding import sharded
 
 log = logging.getLogger("tsfm")
 
@@ -51,7 +52,7 @@ class TrainerConfig:
     compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
-    strategy: str = "auto"
+    strategy: str = "auto"  # auto | ddp | fsdp: weights in shards, or any other that Lightning knows by name
     loggers: list[str] = field(default_factory=lambda: ["csv"])  # csv, tensorboard
     progress: bool = True
 
@@ -60,6 +61,12 @@ class TrainerConfig:
             raise ValueError(f"trainer.keep is {self.keep!r}; {closest(self.keep, list(KEEP))}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"trainer.precision is {self.precision!r}; {closest(self.precision, list(PRECISIONS))}")
+        if self.strategy == "fsdp" and (self.devices < 2 or self.ema is not None or self.compile):
+            raise ValueError(
+                "trainer.strategy=fsdp shards weights over devices, so that no process can average or compile them as "
+                f"one; found devices={self.devices}, ema={self.ema}, compile={self.compile}: use at least 2 devices, "
+                "ema=null and compile=false, or strategy=ddp"
+            )
         for logger in self.loggers:
             if logger not in LOGGERS:
                 raise ValueError(f"trainer.loggers has {logger!r}; {closest(logger, list(LOGGERS))}")
@@ -125,7 +132,7 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],  # type: ignore[arg-type]
         accelerator=config.accelerator,
         devices=config.devices,
-        strategy=config.strategy,
+        strategy=sharded(config.devices) if config.strategy == "fsdp" else config.strategy,
         logger=loggers or False,
         callbacks=_callbacks(config, run_dir, monitor=monitor, logs=bool(loggers)),
         use_distributed_sampler=False,  # the loader knows its rank

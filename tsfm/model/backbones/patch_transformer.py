@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tsfm.model.backbone import Backbone
 from tsfm.model.mixing import ChannelMixing, MixingConfig
-from tsfm.nn.attention import key_mask
+from tsfm.nn.attention import ALL, key_mask
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.encoder import EncoderBlock, EncoderConfig
 from tsfm.nn.norms import make_norm
@@ -64,6 +64,13 @@ class PatchTransformer(Backbone):
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        return self._mix(x, seen, only=ALL)
+
+    def tail(self, x: Tensor, seen: Tensor, *, last: int) -> Tensor:
+        """The last block works on the newest tokens alone."""
+        return super().tail(x, seen, last=last) if self.causal else self._mix(x, seen, only=slice(-last, None))
+
+    def _mix(self, x: Tensor, seen: Tensor, *, only: slice) -> Tensor:
         batch = x.shape[0]
         mask = key_mask(rearrange(seen, "b c p -> (b c) p"), causal=self.causal)
         y = rearrange(x, "b c p d -> (b c) p d")
@@ -71,5 +78,6 @@ class PatchTransformer(Backbone):
             y = y + self.positions
         y = self.dropout(y)
         for place, block in enumerate(self.blocks):
-            y = self.mixing(block(y, mask), seen, after=place)
+            here = only if place == len(self.blocks) - 1 else ALL
+            y = self.mixing(block(y, mask, only=here), seen[..., here], after=place)
         return rearrange(self.norm(y), "(b c) p d -> b c p d", b=batch)

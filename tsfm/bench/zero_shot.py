@@ -1,0 +1,69 @@
+"""Whether what `tsfm eval` is about to score is zero-shot: told in the log and the result, refused where it must be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tsfm.bench.anomaly import AnomalyConfig, choose
+from tsfm.bench.gift import GiftBench, chosen
+from tsfm.bench.leakage import Verdict, check, memory_of
+from tsfm.config import EvalConfig
+from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.catalog import resolve
+from tsfm.model.checkpoint import bundled
+from tsfm.registry import BASELINES
+
+log = logging.getLogger("tsfm")
+
+
+class Scored(NamedTuple):
+    """The series of an evaluation; `fingerprints` are told where they are known without reading."""
+
+    names: Sequence[str]
+    series: Iterable[Any]
+    fingerprints: Sequence[str] | None = None
+
+
+def judge(config: EvalConfig) -> Verdict | None:
+    """What can be said of the predictor and the series; None for a baseline, which has seen nothing before. What is
+    asked to be zero-shot, and is not or can't be told to be, is refused."""
+    name = config.predictor
+    if name in BASELINES.names() or not (name in bundled() or Path(name).exists()):
+        return None  # of an unknown name the bench says what there is
+    if (silent := memory_of(name).silent) is not None:
+        verdict = Verdict(None, silent)  # nothing need be read
+    else:
+        names, series, fingerprints = scored(config)
+        verdict = check(name, series, names=names, fingerprints=fingerprints)
+    if config.zero_shot and verdict.zero_shot is not True:
+        other = "or score it on other data" if verdict.seen else "or score a model that keeps a sketch of its training"
+        raise ValueError(
+            f"zero_shot=true asks for series that {name} was never trained on; {verdict}; leave zero_shot out to score "
+            f"it all the same, {other}"
+        )
+    log.info("%s: %s", name, verdict)
+    return verdict
+
+
+def scored(config: EvalConfig) -> Scored:
+    """The series that an evaluation scores, whole: with the past of what is scored."""
+    bench, data = config.bench, config.data
+    if isinstance(bench, AnomalyConfig):
+        picked = choose(bench)
+        return Scored([one.item_id for one in picked], [one.values for one in picked])
+    if isinstance(bench, GiftBench):
+        read = {entry.name: entry.read() for entry in chosen(bench.configs)}
+        return Scored(
+            [name for name, some in read.items() for _ in some], [one for some in read.values() for one in some]
+        )
+    if isinstance(data, CasesConfig):
+        cases = CaseData(data, seed=config.seed or 0)
+        parts = [(split, one) for split in ("train", "test") for one in cases.cases(split).series]
+        learnt = cases.fingerprints[0]  # of all training cases, as one
+        told = [learnt if split == "train" else "" for split, _ in parts]
+        return Scored([f"{split} case" for split, _ in parts], [one for _, one in parts], told)
+    store = resolve(data.dataset)
+    return Scored(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints)
