@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.data.test_leakage import means, moved, noisy
@@ -94,6 +95,17 @@ def test_a_fingerprint_is_enough_to_know_a_series_and_nothing_is_not_enough_to_k
         assert f"has no {FILE}" in other.why
     nothing = check(model(tmp_path / "silent", corpus=None), arrays)
     assert nothing == Verdict(None, f"{tmp_path / 'silent'} does not say what it was trained on")
+
+
+def test_months_of_the_calendar_are_recognised(tmp_path: Path) -> None:
+    days = np.arange("1990-01-10", "2010-01-01", dtype="datetime64[D]")
+    daily = (days - days[0]).astype(float) * 1e-4 + noisy(len(days), RNG)
+    months = pd.Series(daily, index=pd.DatetimeIndex(days)).resample("MS").mean().to_numpy()
+    known = model(tmp_path / "m", corpus=[moved(months, RNG)])
+    assert check(known, [NEW, daily]).word == "true"
+    verdict = check(known, [NEW, daily], stamps=lambda i: days[: (len(NEW), len(daily))[i]])
+    assert (verdict.word, verdict.series) == ("false", 2)
+    assert verdict.seen[0].startswith("series 1 by months: steps ")
 
 
 def test_what_can_not_be_told_is_refused_as_zero_shot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

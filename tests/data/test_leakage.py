@@ -14,6 +14,7 @@ import pytest
 
 from tsfm.data.leakage import Sketch
 from tsfm.data.patterns import bends, hashes, normal, telling
+from tsfm.data.resolutions import by_month
 
 FACTORS = (2, 3, 4, 6, 7, 12, 24)
 # benchmark -> corpus sets that hold some of its values: the same source, told of in the manifest or found by this check
@@ -180,7 +181,7 @@ def test_a_match_says_which_steps_and_at_which_resolution() -> None:
 def test_what_can_not_be_recognised_is_counted() -> None:
     rng = np.random.default_rng(8)
     found = Sketch.build([noisy(300, rng)]).search([np.arange(90.0), noisy(90, rng), np.ones((2, 90)), noisy(12, rng)])
-    assert found == ([], 4, 3)
+    assert found == ([], 4, [0, 2, 3])
 
 
 def test_a_sketch_is_read_as_it_was_written_and_the_same_corpus_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -213,6 +214,20 @@ def test_a_thin_sketch_is_smaller_and_still_finds_what_is_long() -> None:
     assert 0.4 < len(thin) / len(dense) < 0.6
     asked = [moved(one[4000:4600], rng) for one in corpus] + [means(one[5:], 3) for one in corpus]
     assert [one.series for one in thin.find(asked)] == list(range(8))
+
+
+def test_months_of_the_calendar_are_those_of_pandas() -> None:
+    rng = np.random.default_rng(15)
+    days = pd.date_range("2001-03-01", "2006-02-28")
+    values = rng.normal(size=(2, len(days)))
+    values[1, 40] = np.nan
+    table = pd.DataFrame(values.T, index=days).resample("MS")
+    found = by_month(values, days.to_numpy())
+    expected = np.concatenate([table.agg(lambda part: part.mean(skipna=False)), table.sum()], axis=1).T
+    expected[3, 1] = np.nan
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert by_month(values[:, :300], days.to_numpy()[:300]) is None  # too few
+    assert by_month(values[:, :90], np.arange("2001-01", "2008-07", dtype="datetime64[M]")) is None  # months already
 
 
 def test_nothing_in_nothing_found() -> None:

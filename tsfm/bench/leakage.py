@@ -5,7 +5,7 @@ C channels, L steps of a series.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from tsfm.data.leakage import FILE, Sketch
 from tsfm.data.manifest import fingerprint
+from tsfm.data.resolutions import by_month
 from tsfm.model.checkpoint import CONFIG, find, read_config
 
 if TYPE_CHECKING:
@@ -88,9 +89,11 @@ def check(
     *,
     names: Sequence[str] | None = None,
     fingerprints: Sequence[str] | None = None,
+    stamps: Callable[[int], np.ndarray] | None = None,
 ) -> Verdict:
     """What a model, named as in `tsfm.load`, has seen of these [C, L] or [L] arrays. `fingerprints` are those of the
-    series, where they are known: without a sketch the series are then not read."""
+    series, where they are known: without a sketch the series are then not read. `stamps` gives those of the steps of a
+    series by its number: then months of the calendar are looked up too."""
     memory = memory_of(model)
     if memory.silent is not None:
         return Verdict(None, memory.silent)
@@ -109,10 +112,24 @@ def check(
     }
     count, plain, why = len(fingerprints), 0, f"{memory.place} has no {FILE}, by which copies are recognised"
     if memory.sketch is not None:
-        matches, count, plain = memory.sketch.search(arrays)
+        owner, months = [], set()
+
+        def parts() -> Iterator[np.ndarray]:
+            for number, array in enumerate(arrays):
+                owner.append(number)
+                yield array
+                if stamps is not None and (coarse := by_month(np.atleast_2d(array), stamps(number))) is not None:
+                    months.add(len(owner))
+                    owner.append(number)
+                    yield coarse
+
+        matches, _, unknown = memory.sketch.search(parts())
         for match in matches:
-            channel = f", channel {match.channel}" if match.channel else ""
-            seen.setdefault(match.series, f"{label(match.series)}{channel}: {match}")
+            number = owner[match.series]
+            which = " by months" if match.series in months else f", channel {match.channel}" if match.channel else ""
+            seen.setdefault(number, f"{label(number)}{which}: {match}")
+        count = len(set(owner))
+        plain = len(set(owner) - {owner[place] for place in set(range(len(owner))) - set(unknown)})
         why = "every series is too short or too plain to be recognised" if plain == count else ""
         if not why and memory.gap:
             why = f"it began from {memory.gap}, and {FILE} does not hold the training data of that"

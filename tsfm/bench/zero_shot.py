@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from tsfm.bench.anomaly import AnomalyConfig, choose
 from tsfm.bench.gift import GiftBench, chosen
@@ -13,6 +15,7 @@ from tsfm.bench.leakage import Verdict, check, memory_of
 from tsfm.config import EvalConfig
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.data.catalog import resolve
+from tsfm.data.steps import stamps
 from tsfm.model.checkpoint import bundled
 from tsfm.registry import BASELINES
 
@@ -20,11 +23,12 @@ log = logging.getLogger("tsfm")
 
 
 class Scored(NamedTuple):
-    """The series of an evaluation; `fingerprints` are told where they are known without reading."""
+    """The series of an evaluation, and where they are known their fingerprints and, by the number, their stamps."""
 
     names: Sequence[str]
     series: Iterable[Any]
     fingerprints: Sequence[str] | None = None
+    stamps: Callable[[int], np.ndarray] | None = None
 
 
 def judge(config: EvalConfig) -> Verdict | None:
@@ -36,8 +40,8 @@ def judge(config: EvalConfig) -> Verdict | None:
     if (silent := memory_of(name).silent) is not None:
         verdict = Verdict(None, silent)  # nothing need be read
     else:
-        names, series, fingerprints = scored(config)
-        verdict = check(name, series, names=names, fingerprints=fingerprints)
+        names, series, fingerprints, when = scored(config)
+        verdict = check(name, series, names=names, fingerprints=fingerprints, stamps=when)
     if config.zero_shot and verdict.zero_shot is not True:
         other = "or score it on other data" if verdict.seen else "or score a model that keeps a sketch of its training"
         raise ValueError(
@@ -66,4 +70,8 @@ def scored(config: EvalConfig) -> Scored:
         told = [learnt if split == "train" else "" for split, _ in parts]
         return Scored([f"{split} case" for split, _ in parts], [one for _, one in parts], told)
     store = resolve(data.dataset)
-    return Scored(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints)
+
+    def when(i: int) -> np.ndarray:
+        return stamps(store.starts[i], store.freqs[i], int(store.lengths[i]))
+
+    return Scored(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints, when)

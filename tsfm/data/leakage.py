@@ -100,7 +100,7 @@ class Sketch:
         return self.search(series).matches
 
     def search(self, series: Iterable[Float[np.ndarray, "C L"]]) -> Search:
-        """As `find`, and how many series there are, and how many that no sketch could recognise."""
+        """As `find`, and how many series there are, and which of them no sketch could recognise."""
         matches: list[Match] = []
         known: set[int] = set()
         every: set[int] = set()
@@ -111,7 +111,7 @@ class Sketch:
             _, telling = keep(rows, SCALES[0])
             known |= {rows[place].series for place in np.unique(telling)}
             every |= {row.series for row in rows}
-        return Search(matches, len(every), len(every - known))
+        return Search(matches, len(every), sorted(every - known))
 
     def _hits(self, rows: Sequence[Row], number: int, scale: Scale) -> Int[np.ndarray, "N 4"]:
         """The windows of the rows that are kept here: row, place of the resolution in ASKED, first step, place here."""

@@ -38,11 +38,11 @@ class Match:
 
 
 class Search(NamedTuple):
-    """What was found in `series` series, of which `plain` are too short, too smooth or too even to be recognised."""
+    """What was found in `series` series; those at `plain` are too short, too smooth or too even to be recognised."""
 
     matches: list[Match]
     series: int
-    plain: int
+    plain: list[int]
 
 
 def best_matches(

@@ -14,7 +14,7 @@ import numpy as np
 from tsfm.data.patterns import Row, W, bends, hashes, telling
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, Shaped
+    from jaxtyping import Float, Int, Shaped
 
 SHORT = 32  # steps that a series must have at a coarser resolution
 DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
@@ -104,3 +104,14 @@ def _grid(length: int, scale: Scale, thin: int) -> Int[np.ndarray, "2 N"]:
             place = np.arange(phase * apart // scale.factor, number, apart)
             parts.append(np.stack([phase + scale.factor * place, np.full(len(place), apart)]))
     return np.concatenate(parts, axis=1)
+
+
+def by_month(values: Float[np.ndarray, "C L"], stamps: Shaped[np.ndarray, " L"]) -> Float[np.ndarray, "R L"] | None:
+    """R = 2 C rows: means, then sums of the months of the calendar, whose lengths differ, so that no factor makes them.
+    None where a step is a month or longer, or SHORT months are not reached."""
+    month = stamps.astype("datetime64[M]")
+    first = np.flatnonzero(np.concatenate([[True], month[1:] != month[:-1]]))
+    if len(first) < SHORT or len(first) == len(month):
+        return None
+    total = np.add.reduceat(values.astype(np.float64), first, axis=1)
+    return np.concatenate([total / np.diff(first, append=len(month)), total])

@@ -9,6 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.nn.norms import RMSNorm
 from tsfm.nn.rope import rotate
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Attention(nn.Module):
         self.heads, self.rotary, self.causal, self.dropout = heads, rotary, causal, dropout
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
-        self.norm_q = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
-        self.norm_k = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
+        self.norm_q = RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
+        self.norm_k = RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torch import nn
+from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -20,11 +21,19 @@ class TokenBatchNorm(nn.BatchNorm1d):
         return super().forward(input.reshape(-1, input.shape[-1])).reshape(input.shape)
 
 
+class RMSNorm(nn.RMSNorm):
+    """torch's, with the gain in the type of what comes in: autocast leaves the two apart, and torch then takes a slow
+    path and says so at every start."""
+
+    def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def make_norm(name: str, width: int) -> nn.Module:
     if name == "batch":
         return TokenBatchNorm(width)
     if name == "layer":
         return nn.LayerNorm(width)
     if name == "rms":
-        return nn.RMSNorm(width, eps=1e-6)
+        return RMSNorm(width, eps=1e-6)
     raise ValueError(f"unknown norm {name!r}; known: {', '.join(NORMS)}")
