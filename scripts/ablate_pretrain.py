@@ -1,4 +1,4 @@
-"""What each part of the pre-training recipe is worth: one short run for each row, on one budget, scored beside each other.
+"""What each part of the pre-training recipe is worth: a short run for each row, on one budget, scored side by side.
 
     python scripts/ablate_pretrain.py --out runs/ablation                   # every row, 600 steps of pretrain/nano each
     python scripts/ablate_pretrain.py --out runs/ablation --rows recipe "no lags" --steps 2000 --seeds 0 1

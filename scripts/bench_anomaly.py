@@ -5,8 +5,12 @@
     python scripts/bench_anomaly.py --out runs/anomaly --files     # the rows of each file too
     python scripts/bench_anomaly.py --out runs/anomaly --seeds 5   # of the random methods a row per seed
     python scripts/bench_anomaly.py --out runs/anomaly --methods tsfm:patch_transformer --data tsb_ad_u nab
+    python scripts/bench_anomaly.py --out runs/anomaly --methods zero:tsfm-small --data tsb_ad_u --files
+    python scripts/bench_anomaly.py --out runs/anomaly --methods zero:tsfm-small --data tsb_ad_m --set combine=max
 
 `tsfm:<backbone or model directory>` is tsfm's own detector: for each series it learns from the train part alone.
+`zero:<model>` is a trained model (bundled, or a directory) that learns nothing of the series: its `detect`, with --set
+score=... and combine=... (default: blend and mean). Beside it stands TSPulse, zero-shot.
 
 The sets: tsb_ad_u (27 files of TSB-AD-U), nab_part (the NAB files among them), nab (all 54 as Numenta gives them),
 tsb_ad_m (32 files of TSB-AD-M), skab.
@@ -25,6 +29,7 @@ import logging
 import os
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +49,8 @@ SETS = {
     "ucr_anomaly": AnomalyConfig(data="ucr_anomaly"),
 }
 OWN = "tsfm:"  # begins the name of a detector of ours
+ZERO = "zero:"  # begins the name of a trained model that learns nothing of the series
+BESIDE_ZERO = "TSPulse (ZS, time)"  # in the published table
 RECIPE = ("trainer.max_steps=200", "trainer.max_epochs=2")  # of its training on each series
 TRACKS = {"tsb_ad_u": "U", "nab_part": "U", "tsb_ad_m": "M"}
 PUBLISHED = {  # method -> track -> its name in TSB-AD's tables, and the settings there where they are not ours
@@ -82,6 +89,17 @@ class Ours(SeriesDetector):
         return self.detector.score(series)
 
 
+def zero_shot(model: str, *, overrides: Sequence[str] = ()) -> SeriesDetector:
+    """A trained model as a detector; overrides are score=... and combine=..."""
+    from tsfm.bench.scoring import ModelDetector
+    from tsfm.infer.load import load
+
+    settings: dict[str, Any] = dict(text.partition("=")[::2] for text in overrides)
+    if strange := sorted(set(settings) - {"score", "combine"}):
+        raise ValueError(f"--set {strange[0]}=... is no setting of {ZERO}{model}; known: score, combine")
+    return ModelDetector(load(model), **settings)
+
+
 class Kept:
     """Scores by method, settings and file, in one json that is written after every file."""
 
@@ -115,9 +133,9 @@ def score_set(
     """The rows of one method on one set; `factory` makes a detector that is no baseline."""
     settings = PUBLISHED.get(method, {}).get(TRACKS.get(data, ""), ("", {}))[1]
     settings = settings | ({"seed": seed} if seed is not None else {})
-    if factory is None and method.startswith(OWN):
-        settings = {"overrides": list(overrides)}
-        factory = lambda **given: Ours(method.removeprefix(OWN), **given)  # noqa: E731
+    for prefix, make in ((OWN, Ours), (ZERO, zero_shot)):
+        if factory is None and method.startswith(prefix):
+            settings, factory = {"overrides": list(overrides)}, partial(make, method.removeprefix(prefix))
     detector = find_detector(method, **settings) if factory is None else factory(**settings)
     rows = []
     for series in choose(SETS[data])[:limit]:
@@ -132,13 +150,14 @@ def score_set(
 
 
 def published(file: Path, method: str, data: str) -> dict[str, float]:
-    """TSB-AD's VUS-PR of that method, by file."""
+    """The published VUS-PR of that method by file: TSB-AD's own, or of a zero-shot model TSPulse's."""
     track = TRACKS.get(data, "")
-    name = PUBLISHED.get(method, {}).get(track, ("", {}))[0]
+    zero = method.startswith(ZERO)
+    name = BESIDE_ZERO if zero else PUBLISHED.get(method, {}).get(track, ("", {}))[0]
     if not name or not file.is_file():
         return {}
     table = pd.read_csv(file)
-    chosen = table[(table["track"] == track) & (table["method"] == name) & (table["source"] == "tsb-ad")]
+    chosen = table[(table["track"] == track) & (table["method"] == name) & (zero | (table["source"] == "tsb-ad"))]
     return dict(zip(chosen["file"], chosen["VUS-PR"], strict=True))
 
 
@@ -180,7 +199,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, help="only so many files of each set")
     parser.add_argument("--seeds", type=int, default=1, help="run the random methods with the seeds 0 to SEEDS - 1")
     parser.add_argument("--every", action="store_true", help="every metric, not only VUS and AUC; see the json")
-    parser.add_argument("--set", nargs="*", default=[], dest="overrides", help="settings of tsfm:..., key=value")
+    parser.add_argument(
+        "--set", nargs="*", default=[], dest="overrides", help="settings of tsfm:..., zero:..., key=value"
+    )
     parser.add_argument("--files", action="store_true", help="print each file too")
     parser.add_argument("--published", type=Path, default=root.parent / "anchors" / "anomaly_published.csv")
     parser.add_argument(

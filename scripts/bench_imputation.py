@@ -110,8 +110,8 @@ def table(rows: list[dict[str, Any]], published: dict[tuple[str, str, float], fl
         place = (row["data"], row["mask"])
         line = cells.setdefault(place, {"set": place[0], "mask": place[1], "windows": row["windows"]})
         line.setdefault(row["model"], []).append(row["mse"])
-        if row["model"] == rows[0]["model"] and (place + (row["rate"],)) in published:
-            line.setdefault(BESIDE, []).append(published[place + (row["rate"],)])
+        if row["model"] == rows[0]["model"] and (*place, row["rate"]) in published:
+            line.setdefault(BESIDE, []).append(published[(*place, row["rate"])])
     lines = [{key: float(np.mean(v)) if isinstance(v, list) else v for key, v in one.items()} for one in cells.values()]
     for mask in dict.fromkeys(row["mask"] for row in rows):
         lines.append(_mean([line for line in lines if line["mask"] == mask], mask))
@@ -154,7 +154,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{found[0]['model']}  {data}  MSE {mean:.4f}  {found[0]['seconds']:.0f} s", flush=True)
         (asked.out / "imputation.csv").write_text(as_csv(rows), encoding="utf-8")
     text = as_markdown(table(rows, published))
-    head = f"# Imputation, zero-shot, window {asked.context}: MSE, mean over {len(asked.rates)} rates; {names(rows)}\n\n"
+    head = (
+        f"# Imputation, zero-shot, window {asked.context}: MSE, mean over {len(asked.rates)} rates; {names(rows)}\n\n"
+    )
     whole = f"{head}{text}\n## Each rate\n\n{as_markdown(each(rows, published))}"
     (asked.out / "imputation.md").write_text(whole, encoding="utf-8")
     print(head + text)

@@ -19,9 +19,11 @@ import numpy as np
 from tsfm.bench.find import find_baseline
 from tsfm.bench.kinds import SeriesDetector
 from tsfm.data.anomalies import AnomalySeries, read_anomalies
+from tsfm.infer.detect import BLEND, COMBINE
 from tsfm.metrics.detection import auc_pr, auc_roc, detection_scores, f1_at, vus
 from tsfm.metrics.vus import find_length_rank
-from tsfm.registry import schema
+from tsfm.registry import closest, schema
+from tsfm.tasks.detect import SCORES
 
 log = logging.getLogger("tsfm")
 THRESHOLD_FREE = ("vus_pr", "vus_roc", "auc_pr", "auc_roc")
@@ -41,10 +43,15 @@ class AnomalyConfig:
     only: Optional[str] = None  # noqa: UP045  item ids that hold this text, such as _NAB_
     limit: Optional[int] = None  # noqa: UP045  the first so many series
     every: bool = True  # the F1s at their best thresholds too
+    score: Optional[str] = None  # noqa: UP045  of a trained model: pinball, residual, tail, blend; null: its own, or blend
+    combine: str = "mean"  # of the channels' scores of a trained model: mean | max
 
     def __post_init__(self):
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"bench.limit is {self.limit}; give at least 1 series, or null for all")
+        for name, known in (("score", (*SCORES, BLEND)), ("combine", COMBINE[:2])):
+            if (value := getattr(self, name)) is not None and value not in known:
+                raise ValueError(f"bench.{name} is {value!r}; {closest(value, list(known))}")
 
 
 def find_detector(name: str, **settings: Any) -> SeriesDetector:

@@ -56,13 +56,13 @@ def forecast_file(
     timestamp_column: str,
 ) -> str:
     """What `tsfm forecast` prints; writes the forecast and the picture where asked."""
-    from tsfm.infer.plot import check_picture
-    from tsfm.infer.plot import plot as draw
-
     check_horizon(horizon)
-    for path, check in ((out, check_ending), (plot, check_picture)):  # before any work
-        if path is not None:
-            check(Path(path))
+    if out is not None:  # before any work
+        check_ending(Path(out))
+    if plot is not None:
+        from tsfm.infer.plot import check_picture
+
+        check_picture(Path(plot))
     model = find_predictor(predictor)
     df = read_table(source, id_column=id_column)
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
@@ -83,6 +83,8 @@ def forecast_file(
         write_table(forecast, Path(out))
         lines.append(f"wrote {len(forecast):,} rows to {out}")
     if plot is not None:
+        from tsfm.infer.plot import plot as draw
+
         shown = {key: column for key, column in columns.items() if key != "target"}
         draw(given, forecast, truth=truth, path=plot, title=source.stem, **shown)
         lines.append(f"drew {plot}")

@@ -27,6 +27,7 @@ from tsfm.config import EvalConfig, RunConfig
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
+from tsfm.infer.detect import BLEND
 from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.registry import BASELINES, closest
 from tsfm.tasks.base import Ratio, Task
@@ -118,13 +119,19 @@ def score_network(predictor: ModelPredictor, data: CaseData, *, split: str) -> d
 
 class ModelDetector(SeriesDetector):
     """A trained model that hides every block in turn; it learns nothing of the series. A step that nobody observed
-    scores 0."""
+    scores as the least strange one.
 
-    def __init__(self, predictor: ModelPredictor):
+    score, combine: as in `ModelPredictor.detect`. A model of another task than detect is scored by blend if not
+    told."""
+
+    def __init__(self, predictor: ModelPredictor, *, score: str | None = None, combine: str = "mean"):
         self.predictor, self.name = predictor, predictor.name
+        of_another = predictor.about.task.get("name") != "detect"
+        self.how = {"score": BLEND if score is None and of_another else score, "combine": combine}
 
     def score(self, series: np.ndarray) -> np.ndarray:
-        return np.nan_to_num(np.asarray(self.predictor.detect(series)), nan=0.0)
+        found = np.asarray(self.predictor.detect(series, **self.how))
+        return np.where(np.isnan(found), np.nanmin(found), found)
 
 
 def evaluate_other(config: EvalConfig) -> dict[str, Any]:
@@ -136,7 +143,12 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
             raise ValueError(f"bench={bench.name} has no {name}; leave {name}={getattr(config, name)} out")
     if isinstance(bench, AnomalyConfig):
         known = config.predictor in BASELINES.names()
-        return score_anomaly(find_detector(config.predictor) if known else ModelDetector(find_model(config)), bench)
+        how = {"score": bench.score, "combine": bench.combine}
+        if known and how != {"score": None, "combine": "mean"}:
+            raise ValueError(f"bench.score and bench.combine are of trained models; {config.predictor} is a baseline")
+        return score_anomaly(
+            find_detector(config.predictor) if known else ModelDetector(find_model(config), **how), bench
+        )
     if isinstance(bench, GiftBench):
         return evaluate_gift(config, bench)
     if isinstance(bench, CasesBench):

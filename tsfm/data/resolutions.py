@@ -1,6 +1,6 @@
 """The resolutions at which a leak check compares series, and the few windows of each that a sketch keeps.
 
-L steps of a series, N windows.
+C channels, L steps of a series, N windows, R rows.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ N series, C channels, L steps of a series, T steps of a window. NaN is missing; 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,11 @@ import torch
 from tsfm.infer.abilities import check_steps, notes
 from tsfm.infer.clock import say
 from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.novelty import blend
 from tsfm.infer.rows import check_free, in_frame, in_units
+from tsfm.infer.thresholds import CLEAN, by_frame, by_start, clean_frame, clean_steps
 from tsfm.infer.windows import as_batch, cut, take, tile
-from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
+from tsfm.metrics.conformal import check_level
 from tsfm.registry import TASKS, closest
 from tsfm.types import SCALE_FLOOR, SCALE_LEAST
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tsfm")
 COMBINE = ("mean", "max", "none")
-CLEAN = 0.3  # the share of each item that `detect_df` takes as clean where it is not told
+BLEND = "blend"  # a score of `detect` beside those of the task
 COLUMNS = ("score", "threshold", "is_anomaly")
 
 
@@ -47,7 +48,9 @@ def detect(
     """How strange each step is: [L] scores for one array ([L] or [C, L]), [N, L] for a stack, a list for a list.
 
     Every block of a window is hidden in turn and scored from the steps around it (`score`: pinball | residual | tail;
-    see tsfm.tasks.detect). A model trained with task.mode=reconstruct is the exception: nothing is hidden from it, each
+    see tsfm.tasks.detect). blend finds the neighbourhoods of anomalies rather than single steps: the largest of these
+    scores nearby, and how unlike all others the stretch around a step is, both in deviations over the series
+    (tsfm.infer.novelty). A model trained with task.mode=reconstruct is the exception: nothing is hidden from it, each
     step is scored while it is seen, and that is logged. Windows lie `stride` steps apart, by default half their length,
     and where they overlap the scores are averaged. Errors are in units of the standard deviation of the channel in the
     whole series, so that a flat stretch is no strange one. `combine` joins the channels: mean | max | none ([C, L] as
@@ -55,11 +58,14 @@ def detect(
     NaN: missing steps, and observed ones around which no window shows a value of the channel."""
     if combine not in COMBINE:
         raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE))}")
-    task = settle_task(self, score)
+    task = settle_task(self, None if score == BLEND else score)
     given = take(series)
     names = [f"series {i}" for i in range(len(given.parts))]
     _announce(self, task)
     found = strangeness(self, given.parts, task=task, stride=stride, batch_size=batch_size, names=names)
+    if score == BLEND:
+        rows = [zip(part, one, strict=True) for part, one in zip(given.parts, found, strict=True)]
+        found = [np.stack([blend(values, surprise) for values, surprise in pairs]) for pairs in rows]
     return given.back(found) if combine == "none" else given.joined([join(one, how=combine) for one in found])
 
 
@@ -181,6 +187,11 @@ def detect_df(
     level = check_level(level)
     if combine not in COMBINE[:2]:
         raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE[:2]))}")
+    if score == BLEND:
+        raise ValueError(
+            "score is 'blend', which ranks the steps of one series and has no threshold; use detect() for it, or "
+            "pinball, residual or tail here"
+        )
     task = settle_task(self, score)
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
     frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
@@ -188,14 +199,14 @@ def detect_df(
     own = [*notes(self, "detect"), *_announce(self, task)]
     options: dict[str, Any] = {"task": task, "combine": combine, "batch_size": batch_size}
     if isinstance(calibration, pd.DataFrame):
-        clean = _clean_frame(calibration, frame, freq=freq, columns=columns)
+        clean = clean_frame(calibration, frame, freq=freq, columns=columns)
         known, units = _of_frame(self, clean, **options)
         found, _ = _of_frame(self, frame, units=dict(zip(map(say, clean.ids), units, strict=True)), **options)
-        thresholds = _by_frame(frame, clean, known, level=level)
+        thresholds = by_frame(frame, clean, known, level=level)
     else:
-        stops = _clean_steps(frame, calibration)
+        stops = clean_steps(frame, calibration)
         found, _ = _of_frame(self, frame, **options)
-        thresholds = _by_start(frame, found, stops, level=level)
+        thresholds = by_start(frame, found, stops, level=level)
     where = in_frame(frame)
     out = df.copy()
     out["score"] = np.concatenate(found)[where]
@@ -223,65 +234,3 @@ def _of_frame(
     ]
     found = strangeness(self, parts, task=task, names=names, batch_size=batch_size, units=own)
     return [join(one, how=combine) for one in found], own
-
-
-def _clean_frame(calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any]) -> Frame:
-    """The clean frame; items too short to tell their frequency take that of the frame to score."""
-    known = {one.freq for one in frame}
-    if calibration.empty:
-        raise ValueError("calibration is an empty frame; give clean rows, or a share of each item such as 0.3")
-    freq = freq or (known.pop() if len(known) == 1 else None)
-    return read_frame(calibration, prediction_length=1, freq=freq, covariates=False, **columns)
-
-
-def _by_frame(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:
-    """The threshold of each item of `frame` from the scores of the clean frame."""
-    own = {say(item): one for item, one in zip(clean.ids, scores, strict=True)}
-    wanted = [say(item) for item in frame.ids]
-    found = {item: _threshold(own[item], level, f"calibration, item {item}") for item in wanted if item in own}
-    if strange := [item for item in wanted if item not in own]:
-        told = "calibration does not hold %d items (first %s); they take the threshold of all its steps together"
-        logger.info(told, len(strange), strange[0])
-        found |= dict.fromkeys(strange, _threshold(np.concatenate(scores), level, "calibration"))
-    return [found[item] for item in wanted]
-
-
-def _clean_steps(frame: Frame, calibration: Any) -> list[int]:
-    """How many first steps of each item are clean; some are left to judge."""
-    number = isinstance(calibration, (int, float, np.integer, np.floating)) and not isinstance(calibration, bool)
-    steps = number and 1 <= calibration < math.inf and calibration == int(calibration)
-    if not steps and not (number and 0 < calibration < 1):
-        raise ValueError(
-            f"calibration is {calibration!r}; expected a frame of clean rows, a share of each item such as {CLEAN} "
-            "(below 1), or a whole number of first steps"
-        )
-    lengths = [one.values.shape[1] for one in frame]
-    if not steps:
-        return [int(calibration * length) for length in lengths]
-    stop, short = int(calibration), int(np.argmin(lengths))
-    if stop >= lengths[short]:
-        raise ValueError(
-            f"item {say(frame.ids[short])} has {lengths[short]} steps and calibration={stop} takes its first {stop} as "
-            f"clean, which leaves none to judge; give fewer steps, a share of each item such as {CLEAN}, or a frame of "
-            "clean rows, or leave the item out"
-        )
-    return [stop] * len(lengths)
-
-
-def _by_start(frame: Frame, scores: Sequence[np.ndarray], stops: Sequence[int], *, level: float) -> list[float]:
-    """The threshold of each item from its own first steps."""
-    first = ["first step (a share lies below 1)" if stop == 1 else f"first {stop} steps" for stop in stops]
-    return [
-        _threshold(one[:stop], level, f"item {say(item)}, its {words}")
-        for item, one, stop, words in zip(frame.ids, scores, stops, first, strict=True)
-    ]
-
-
-def _threshold(scores: np.ndarray, level: float, place: str) -> float:
-    known = int((~np.isnan(scores)).sum())
-    if known < (needed := scores_needed(level)):
-        raise ValueError(
-            f"{place}: {known} clean steps are scored, and a level of {level:g} needs {needed}; give calibration= a "
-            "longer clean stretch or a frame of clean rows, or a lower level"
-        )
-    return conformal_threshold(scores, level=level)

@@ -15,7 +15,7 @@ USES = {  # what a model is asked that was not trained to forecast, by its task
     "classify": "model.classify_df(df)",
     "regress": "model.classify_df(df)",
 }
-HIDDEN = ("fingerprints", "sketch", "data", "init", "corpus")  # of what a model was trained on: not rows of the card's table
+HIDDEN = ("fingerprints", "sketch", "data", "init", "corpus")  # of what a model was trained on: no rows of the table
 
 
 @dataclass
@@ -103,11 +103,12 @@ def _corpus(sets: list[dict[str, Any]]) -> list[str]:
         "## Limits",
         "",
         "One series at a time: other channels and covariates are not looked at by backbones that keep channels apart.",
-        "No calendar: seasons are found in what is visible, so a yearly season needs two years in the context. Intervals",
-        "were not calibrated on your data. Trained on few and mostly small public sets: check it beside a seasonal",
-        "naive forecast (`tsfm forecast FILE --holdout`).",
+        "No calendar: seasons are found in what is visible, so a yearly season needs two years in the context.",
+        "Intervals were not calibrated on your data. Trained on few and mostly small public sets: check it beside a",
+        "seasonal naive forecast (`tsfm forecast FILE --holdout`).",
         "",
         "## Licence",
         "",
-        "Weights: Apache-2.0, as the code. The sets keep the licences of their publishers; no value of them is shipped.",
+        "Weights: Apache-2.0, as the code. The sets keep the licences of their publishers; none of their values is",
+        "shipped.",
     ]

@@ -133,6 +133,8 @@ class Model(nn.Module):
     def forward(self, problem: Problem, *, last: int | None = None) -> Answer:
         """The answer to a problem. With `last` the read holds those newest steps alone, [B, C, last, Q], and tokens
         that tell of earlier ones are not read: the same numbers for less work, in inference."""
+        if last is not None and not 1 <= last <= problem.values.shape[-1]:
+            raise ValueError(f"last is {last}; ask for 1 to {problem.values.shape[-1]} steps of this window")
         tokens, seen, state, line, copies = self._embed(problem)
         if last is not None and self.head.reads_window and self.head.answers == "steps":
             newest = -(-last // self.config.patch)

@@ -51,13 +51,20 @@ def num_facts(lags: int) -> int:
     return 2 * lags + 2
 
 
-@torch.no_grad()
-@torch.compiler.disable
 def seasonal(
     values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"], *, line: Float[Tensor, "B C T"], lags: int
 ) -> Copies:
     """The copies of each channel. With two lags the first is the shortest good one (a day), the second the best one
     (a week, say); they agree where one explains all."""
+    # a compiler is to leave this as it is; a decorator that says so would import the compiler, for seconds, every time
+    search = torch.compiler.disable(_seasonal) if torch.compiler.is_compiling() else _seasonal
+    return search(values, visible, line=line, lags=lags)
+
+
+@torch.no_grad()
+def _seasonal(
+    values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"], *, line: Float[Tensor, "B C T"], lags: int
+) -> Copies:
     batch = values.shape[0]
     rows, shown = values.flatten(0, 1).float(), visible.flatten(0, 1)
     base = line.flatten(0, 1).float()

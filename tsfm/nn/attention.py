@@ -49,9 +49,7 @@ class Attention(nn.Module):
         self.norm_q = RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
         self.norm_k = RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
 
-    def forward(
-        self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL
-    ) -> Float[Tensor, "N P D"]:
+    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL) -> Float[Tensor, "N P D"]:
         """What the tokens `only` take from all tokens: the same as all of them take, cut to those."""
         # heads are cut off the last axis before they move: the gradient of qkv is then one copy, not a stack and a copy
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
@@ -88,10 +86,10 @@ def plain_attention(
     *,
     causal: bool,
 ) -> Float[Tensor, "N h P K"]:
-    """The definition: softmax(q k' / sqrt(K)) v, the softmax in float32."""
+    """The definition: softmax(q k' / sqrt(K)) v, the softmax in float32 at least."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is None and causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return scores.float().softmax(dim=-1).to(v.dtype) @ v
+    return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(v.dtype) @ v
