@@ -101,7 +101,7 @@ def processor() -> str:
 
 def surroundings(device: str) -> str:
     """Where numbers were taken: without it they say nothing."""
-    packages = ("torch", "transformers", "neuralforecast", "mamba_ssm")
+    packages = ("torch", "transformers", "neuralforecast", "chronos-forecasting", "mamba_ssm")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     load = (
         f", load {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores at the start" if hasattr(os, "getloadavg") else ""

@@ -62,10 +62,8 @@ def detect(
     given = take(series)
     names = [f"series {i}" for i in range(len(given.parts))]
     _announce(self, task)
-    found = strangeness(self, given.parts, task=task, stride=stride, batch_size=batch_size, names=names)
-    if score == BLEND:
-        rows = [zip(part, one, strict=True) for part, one in zip(given.parts, found, strict=True)]
-        found = [np.stack([blend(values, surprise) for values, surprise in pairs]) for pairs in rows]
+    look = blended if score == BLEND else strangeness
+    found = look(self, given.parts, task=task, stride=stride, batch_size=batch_size, names=names)
     return given.back(found) if combine == "none" else given.joined([join(one, how=combine) for one in found])
 
 
@@ -150,6 +148,24 @@ def strangeness(
                 f"it (blocks of {task.config.block} steps are hidden at a time); give a longer series, or leave it out"
             )
     return [np.where(n > 0, s / np.maximum(n, 1), np.nan).astype(np.float32) for s, n in zip(total, count, strict=True)]
+
+
+def blended(
+    self: ModelPredictor, parts: Sequence[np.ndarray], *, task: Detect, names: Sequence[str], **options: Any
+) -> list[Float[np.ndarray, "C L"]]:
+    """The blend of each channel; zeros for one that never varies. Where the model sees channels one by one, only those
+    that vary are looked at."""
+    rows = [(i, c) for i, part in enumerate(parts) for c in range(len(part)) if np.ptp(part[c][~np.isnan(part[c])]) > 0]
+    if self.model.mixes_channels or not rows:
+        whole = strangeness(self, parts, task=task, names=names, **options)
+        surprise = [whole[i][c] for i, c in rows]
+    else:
+        own = [parts[i][c : c + 1] for i, c in rows]
+        surprise = [one[0] for one in strangeness(self, own, task=task, names=[names[i] for i, _ in rows], **options)]
+    out = [np.where(np.isnan(part), np.nan, 0.0).astype(np.float32) for part in parts]
+    for (i, c), found in zip(rows, surprise, strict=True):
+        out[i][c] = blend(parts[i][c], found)
+    return out
 
 
 def join(scores: Float[np.ndarray, "C L"], *, how: str) -> Float[np.ndarray, " L"]:
