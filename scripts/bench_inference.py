@@ -8,8 +8,9 @@
     python scripts/bench_inference.py --quick               # small and few: does it run
 
 All sides take turns in one process on the same windows, in float32 and in bfloat16; of each side the better counts.
-`call` is what a user calls on an array, checks and all: our Predictor.forecast, their pipeline's predict_quantiles, nine
-levels each. `network` is one pass without that. Horizon 64 is the native one of Bolt; 96 it rolls out along nine paths.
+`call` is what a user calls on an array, checks and all: our Predictor.forecast, their pipeline's predict_quantiles,
+nine levels each. `network` is one pass without that. Horizon 64 is the native one of Bolt; 96 it rolls out along nine
+paths.
 `times` is the median over the rounds of theirs / ours: above 1 we forecast more series in a second.
 """
 
@@ -94,19 +95,16 @@ def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, l
 
 
 def theirs(past: np.ndarray) -> list[Side]:
-    context = torch.from_numpy(past[:, 0])
-    sides = []
-    for precision, dtype in PRECISIONS.items():
-        bolt = Bolt(dtype=dtype)
-        call = functools.partial(_forecast, bolt, context)
-        sides.append(
-            Side(bolt.name, precision, bolt.num_parameters(), call, lambda _, bolt=bolt: bolt.one_pass(context))
-        )
-    return sides
+    return [_of_bolt(torch.from_numpy(past[:, 0]), precision) for precision in PRECISIONS]
 
 
-def _forecast(bolt: Bolt, context: torch.Tensor, horizon: int) -> torch.Tensor:
-    return bolt.forecast(context, horizon=horizon)
+def _of_bolt(context: torch.Tensor, precision: str) -> Side:
+    bolt = Bolt(dtype=PRECISIONS[precision])
+
+    def call(horizon: int) -> torch.Tensor:
+        return bolt.forecast(context, horizon=horizon)
+
+    return Side(bolt.name, precision, bolt.num_parameters(), call, lambda _: bolt.one_pass(context))
 
 
 def compare(
@@ -153,9 +151,8 @@ def report_batches(args: argparse.Namespace, clock: Clock) -> None:
     print(f"Ours / {peers[0].name} with random weights ({peers[0].parameters:,} parameters).\n")
     rows = []
     for horizon in args.horizon:
-        rounds = (
-            args.rounds if horizon <= NATIVE else max(args.rounds // 3, 1)
-        )  # a rollout takes them ten times as long
+        # a rollout takes them ten times as long
+        rounds = args.rounds if horizon <= NATIVE else max(args.rounds // 3, 1)
         for what in ("call", "network") if horizon <= NATIVE else ("call",):
             how = {"horizon": horizon, "what": what, "batch": args.batch, "clock": clock, "rounds": rounds}
             rows += compare(sides, peers, **how)
@@ -194,9 +191,7 @@ def _cold(file: Path, model: str, *, threads: int) -> float:
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--model", action="append", help="name, directory or recipe (may be given again); default: both"
-    )
+    parser.add_argument("--model", action="append", help="name, directory or recipe; may be given again")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part (may be given again); default: all")
     parser.add_argument("--horizon", type=int, nargs="+", default=[NATIVE, 96])
     parser.add_argument("--batch", type=int, default=256, help="series at a time")
