@@ -52,10 +52,14 @@ def problem(*, steps: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 37])
-@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9, 1.0])
-def test_fold_is_what_counting_back_and_ahead_finds(steps: int, rate: float) -> None:
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9, 1.0, None])
+def test_fold_is_what_counting_back_and_ahead_finds(steps: int, rate: float | None) -> None:
+    """With gaps, and by the short road of rows that show one run of steps, or none."""
     lag = torch.arange(1, steps + 3)
-    rows, known = noise(len(lag), steps), shown(len(lag), steps, rate=rate)
+    rows, known = noise(len(lag), steps), shown(len(lag), steps, rate=rate or 0.0)
+    if rate is None:
+        bounds = torch.randint(steps + 1, (2, len(lag), 1), generator=torch.Generator().manual_seed(0))
+        known = (torch.arange(steps) >= bounds.amin(0)) & (torch.arange(steps) < bounds.amax(0))
     back, mean, ahead = fold(rows, known, lag)
     for i, one in enumerate(lag.tolist()):
         for t in range(steps):
