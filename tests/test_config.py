@@ -137,7 +137,7 @@ WRONG: list[tuple[str, list[str]]] = [
     # an unknown option
     ("backbone=dlinera", ["unknown backbone 'dlinera'; did you mean 'dlinear'?", "nlinear", "patch_transformer"]),
     ("data=eth1", ["unknown data 'eth1'; did you mean 'etth1'?", "exchange"]),
-    ("optim=lion", ["unknown optim 'lion'; known: adam, adamw, sgd"]),
+    ("optim=lion", ["unknown optim 'lion'; known: adam, adamw, muon, sgd"]),
     (
         "experiment=ltsf/patch_transformer_eth1_96",
         ["unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?", "more"],

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tsfm.config import compose, options, typed
 from tsfm.data.cases import CasesConfig
+from tsfm.data.corpus import CorpusConfig
 from tsfm.data.module import DataConfig, WindowData
 from tsfm.data.store import StoreWriter
 
@@ -296,7 +297,7 @@ def test_every_data_config_composes(name):
     of_any = name in ("store", "cases")
     overrides = [f"data={name}"] + (["data.dataset=somewhere"] if of_any else [])
     config = typed(compose("eval", [*overrides, "predictor=naive"])).data
-    assert isinstance(config, CasesConfig if name == "cases" else DataConfig)
+    assert isinstance(config, {"cases": CasesConfig, "corpus": CorpusConfig}.get(name, DataConfig))
     assert config.dataset == ("somewhere" if of_any else name)
 
 

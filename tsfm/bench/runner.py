@@ -83,8 +83,11 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     check_claims(config.expect, config.bench)
     if config.out is not None:
         check_folder(Path(config.out))
+    forecasts = isinstance(config.bench, WindowsConfig) and not isinstance(config.data, CasesConfig)
+    if forecasts:
+        find_predictor(config.predictor).check_forecasts()
     verdict = judge(config)  # before an hour is spent on it
-    if isinstance(config.bench, WindowsConfig) and not isinstance(config.data, CasesConfig):
+    if forecasts:
         scores, fallbacks = evaluate_windows(config)
     else:
         scores, fallbacks = evaluate_other(config), None
