@@ -4,8 +4,11 @@
     python scripts/bench_cases.py minirocket --sets all --out runs/cases
     python scripts/bench_cases.py classify/mine --sets GunPoint Coffee --out runs/cases --set trainer.epochs=50
 
+    python scripts/bench_cases.py probe:tsfm-small --sets ucr --out runs/cases     # every UCR set, nothing is trained
+
 A learner is the name of a baseline, with settings if need be (nn_dtw:learn=true), or else that of an experiment, which
-is trained by `tsfm train` on each set. One JSON file per learner and set in --out: what is there is not run again.
+is trained by `tsfm train` on each set, or `probe:<model>`: a linear model on what that network, frozen, sees in a case
+(Probe(pool="looks")). One JSON file per learner and set in --out: what is there is not run again.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +36,7 @@ from tsfm.registry import BASELINES
 FULL, LEARNED, ED = "1NN-DTW (full window)", "1NN-DTW (learned window)", "1NN-ED"
 BESIDE = {"minirocket": "MiniROCKET", "nn_dtw": FULL, "nn_dtw:learn=true": LEARNED, "nn_euclidean": ED}
 BESIDE |= {"catch22": "Catch22"}
+PROBE = "probe:"  # begins the name of a trained model that learns nothing of the set
 ALWAYS = ("InceptionTime", "ROCKET")  # shown beside every learner
 NEEDED = ("InceptionTime", "MiniROCKET", "ROCKET", FULL)
 NUM_SETS, MAX_CASES, MAX_VALUES = 30, 1000, 100_000
@@ -101,6 +105,25 @@ def baseline(learner: str) -> CaseLearner:
     return find_baseline(name, CaseLearner, **typed_settings)  # type: ignore[type-abstract]
 
 
+class Frozen(CaseLearner):
+    """A ridge on the features of a frozen network, behind the face of a baseline."""
+
+    def __init__(self, model: str):
+        from tsfm.estimators.probe import Probe
+        from tsfm.infer.load import load
+
+        predictor = load(model)
+        predictor.precision = "bf16"
+        self.name, self.probe = PROBE + model, Probe(predictor, pool="looks")
+
+    def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> Frozen:
+        self.probe.fit(list(cases), labels)
+        return self
+
+    def predict(self, cases: Sequence[np.ndarray]) -> np.ndarray:
+        return self.probe.predict(list(cases))
+
+
 def run_network(experiment: str, dataset: str, *, seed: int, changes: list[str], out: Path) -> dict[str, Any]:
     """Train and score an experiment on one set, as `tsfm train` does."""
     from tsfm.bench.runner import train_and_score  # Lightning, which baselines do without
@@ -111,6 +134,8 @@ def run_network(experiment: str, dataset: str, *, seed: int, changes: list[str],
 
 
 def run(learner: str, dataset: str, *, seed: int, changes: list[str], out: Path) -> dict[str, Any]:
+    if learner.startswith(PROBE):
+        return score_cases(Frozen(learner.removeprefix(PROBE)), CaseData(CasesConfig(dataset), seed=seed))
     if not is_baseline(learner):
         return run_network(learner, dataset, seed=seed, changes=changes, out=out)
     return score_cases(baseline(learner), CaseData(CasesConfig(dataset), seed=seed))
@@ -147,8 +172,8 @@ def table(results: dict[str, dict[str, dict]], sets: list[str], published: dict[
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
-    parser.add_argument("learners", nargs="+", help="baselines (name or name:key=value,...) or experiments")
-    parser.add_argument("--sets", nargs="+", default=["thirty"], help="thirty, all, or names")
+    parser.add_argument("learners", nargs="+", help="baselines (name or name:key=value,...), experiments, probe:MODEL")
+    parser.add_argument("--sets", nargs="+", default=["thirty"], help="thirty, ucr, all, or names")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results, one JSON file each")
     parser.add_argument(
         "--anchors", type=Path, help="folder with classification_published.csv; default: beside the data"
@@ -171,6 +196,8 @@ def main(argv: list[str] | None = None) -> None:
     whole: dict[str, list[str]] = {
         "all": [path.stem for path in known.values() if path.parent.name == "classification"]
     }
+    if asked.sets == ["ucr"]:
+        whole["ucr"] = sorted(fact.name for fact in read_facts(root) if fact.archive == "UCR-2018")
     if asked.sets == ["thirty"]:
         whole["thirty"] = thirty(read_facts(root), published)
     sets: list[str] = whole.get(asked.sets[0], asked.sets)

@@ -51,6 +51,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="of trained models: cpu, cuda, ... (default: a GPU if there)")
     parser.add_argument("--bf16", action="store_true", help="trained models compute in bfloat16")
     parser.add_argument("--flip", action="store_true", help="trained models fill the mirrored window too")
+    parser.add_argument("--alone", action="store_true", help="each channel by itself: no help from how others err")
     parser.add_argument("--published", type=Path, default=root.parent / "anchors" / "imputation_published.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
     return parser.parse_args(argv)
@@ -88,6 +89,7 @@ def score_set(name: str, data: str, asked: argparse.Namespace) -> list[dict[str,
     label = name if predictor is None else predictor.name
     facts = {"windows": found["windows"], "stride": found["stride"], "context": found["context"], "seconds": seconds}
     ways = {"bf16": asked.bf16 and predictor is not None, "flip": asked.flip and predictor is not None}
+    ways["coupled"] = predictor is not None and not asked.alone
     return [
         {"model": label, "data": data, "mask": mask, "rate": rate}
         | {metric: found[f"{mask}_{rate:g}_{metric}"] for metric in ("mse", "mae")}
@@ -100,7 +102,7 @@ def score_set(name: str, data: str, asked: argparse.Namespace) -> list[dict[str,
 def _filler(name: str, predictor: ModelPredictor | None, *, season: int, asked: argparse.Namespace) -> Filler:
     if predictor is None:
         return of_baseline(find_baseline(name, Imputer), season=season)  # type: ignore[type-abstract]
-    return of_model(predictor.model, bf16=asked.bf16, flip=asked.flip)
+    return of_model(predictor.model, bf16=asked.bf16, flip=asked.flip, coupled=False if asked.alone else None)
 
 
 def table(rows: list[dict[str, Any]], published: dict[tuple[str, str, float], float]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from tsfm.bench.kinds import Imputer
 from tsfm.data.module import WindowData
 from tsfm.data.windows import WindowIndex
+from tsfm.infer.coupled import channels_coupled, couple
 from tsfm.model.model import Model
 from tsfm.registry import TASKS, closest, schema
 from tsfm.tasks.impute import Impute
@@ -44,6 +45,7 @@ class ImputationConfig:
     masks: list[str] = field(default_factory=lambda: ["blocks", "hybrid"])  # of points, blocks, hybrid
     rates: list[float] = field(default_factory=lambda: [0.125, 0.25, 0.375, 0.5])
     block: int = 8  # steps
+    coupled: Optional[bool] = None  # noqa: UP045  use how channels err together; null: of models that read each alone
     batch_size: int = 128  # windows
     seed: int = 42  # of the masks
 
@@ -126,24 +128,26 @@ def _score(
     return {"mse": squares / max(count, 1), "mae": sizes / max(count, 1), "count": count}
 
 
-def of_model(model: Model, *, bf16: bool = False, flip: bool = False) -> Filler:
+def of_model(model: Model, *, bf16: bool = False, flip: bool = False, coupled: bool | None = None) -> Filler:
     """The medians of a trained model, computed in bfloat16 if asked; with `flip` the mean of those of the window and of
-    its mirror image."""
+    its mirror image; `coupled` as in ModelPredictor.impute."""
     if not model.head.reads_window or model.head.answers != "steps":
         raise ValueError("this model does not answer for the steps it is shown; train one with head=patch_quantiles")
     device, middle = next(model.parameters()).device, len(model.levels) // 2
+    together = channels_coupled(model, coupled)
 
-    def median(problem: Problem) -> Tensor:
-        return model(problem).read.sort(dim=-1).values[..., middle]
+    def quantiles(problem: Problem) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            read = model(problem).read.sort(dim=-1).values
+            if flip:
+                mirrored = model(replace(problem, values=-problem.values)).read.sort(dim=-1).values
+                read = (read - mirrored.flip(-1)) / 2
+        return read.float()
 
     @torch.no_grad()
     def fill(problem: Problem) -> Tensor:
         problem = problem.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            found = median(problem)
-            if flip:
-                found = (found - median(replace(problem, values=-problem.values))) / 2
-        return found.float().cpu()
+        return (couple(quantiles, problem) if together else quantiles(problem))[..., middle].cpu()
 
     return fill
 

@@ -72,7 +72,7 @@ def score_trained(trained: Trained, bench: Any) -> dict[str, Any]:
         return score_network(ModelPredictor(model, name="model", about=trained.about), data, split=split)
     if task.name == "impute":
         bench = bench if isinstance(bench, ImputationConfig) else ImputationConfig(split=bench.split)
-        return score_imputation(of_model(model), data, bench)
+        return score_imputation(of_model(model, coupled=bench.coupled), data, bench)
     return score_task(task, trained, split=bench.split)
 
 
@@ -171,7 +171,7 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
         covariates=predictor.model.mixes_channels,
     )
     data.setup()
-    return score_imputation(of_model(predictor.model), data, bench)
+    return score_imputation(of_model(predictor.model, coupled=bench.coupled), data, bench)
 
 
 def evaluate_gift(config: EvalConfig, bench: GiftBench) -> dict[str, Any]:

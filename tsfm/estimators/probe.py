@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV, RidgeCV
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsfm.estimators.fitting import begin
 from tsfm.estimators.given import as_cases, as_labels, as_numbers
+from tsfm.estimators.looks import looks
 from tsfm.estimators.portable import Portable
 from tsfm.registry import closest
 
@@ -25,12 +26,18 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 TASKS = ("classify", "regress")
+LOOKS = "looks"  # the pool that is no pool of one layer
 STRENGTHS = np.logspace(-3, 3, 7)  # C of the logistic regression
 PENALTIES = np.logspace(-3, 5, 17)  # alpha of the ridge, in units of one standardised feature
+STRONG = np.logspace(-1, 5, 10)  # alpha of the ridge over many more features than cases
 
 
 class Probe(Portable):
-    """Logistic regression (classify) or ridge (regress) on the standardised, pooled tokens of one layer.
+    """A linear model on the standardised, pooled tokens of a network that learns nothing here.
+
+    pool=mean, last, max: logistic regression (classify) or ridge (regress) on the tokens of one layer. pool=looks:
+    ridge on several looks at each case and several layers at once (`tsfm.estimators.looks`), which tells more and knows
+    no probabilities; of the classes, the nearest to a regression on -1 and 1 (sklearn's RidgeClassifierCV).
 
     model: a trained model (directory, bundled name, or what `tsfm.load` gives); pool: how its tokens become one vector
     per channel (`ModelPredictor.embed`), the channels lie side by side. layers: those to choose among, "auto" for all;
@@ -68,7 +75,8 @@ class Probe(Portable):
         targets = as_numbers(y, len(cases)) if self.task == "regress" else as_labels(y, len(cases))[1]
         self.predictor_, self.n_channels_in_ = start.predictor, len(cases[0])
         self.units_ = units(cases) if not start.predictor.model.scaler.equivariant else (0.0, 1.0)
-        found = {layer: self._search(self._features(cases, layer), targets) for layer in self._layers()}
+        layers = [LOOKS] if self.pool == LOOKS else self._layers()
+        found = {layer: self._search(self._features(cases, layer), targets) for layer in layers}
         self.layer_ = max(found, key=lambda layer: found[layer][0])  # the first of those that are equal
         self.score_, self.linear_ = found[self.layer_]
         if self.task == "classify":
@@ -82,8 +90,9 @@ class Probe(Portable):
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "N M"]:
         """Probabilities of `classes_`."""
-        if self.task != "classify":
-            raise AttributeError("a probe of numbers has no probabilities; use predict")
+        if self.task != "classify" or self.pool == LOOKS:
+            what = "of numbers" if self.task != "classify" else "by ridge (pool=looks)"
+            raise AttributeError(f"a probe {what} has no probabilities; use predict")
         return self._linear(X, "predict_proba")
 
     def _linear(self, X: Any, method: str) -> np.ndarray:
@@ -103,16 +112,18 @@ class Probe(Portable):
             raise ValueError(f"layers is {self.layers!r}; this model has the layers 0 to {num - 1}")
         return sorted({layer % num for layer in chosen})
 
-    def _features(self, cases: list[np.ndarray], layer: int) -> Float[np.ndarray, "N F"]:
+    def _features(self, cases: list[np.ndarray], layer: int | str) -> Float[np.ndarray, "N F"]:
         loc, scale = self.units_
         cases = [(case - loc) / scale for case in cases]
+        if layer == LOOKS:
+            return looks(self.predictor_, cases)
         vectors = np.stack([np.asarray(one) for one in self.predictor_.embed(cases, pool=self.pool, layer=layer)])
         return vectors.reshape(len(cases), -1).astype(np.float64)
 
     def _search(self, features: np.ndarray, targets: np.ndarray) -> tuple[float, Pipeline]:
         """The score on held-out training cases of the best strength, and the linear model with it on all of them."""
-        if self.task == "regress":
-            ridge = RidgeCV(PENALTIES)
+        if self.task == "regress" or self.pool == LOOKS:
+            ridge = RidgeCV(PENALTIES) if self.task == "regress" else RidgeClassifierCV(STRONG)
             pipe = make_pipeline(StandardScaler(), ridge).fit(features, targets)
             return float(np.asarray(ridge.best_score_)), pipe
         pipe = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))

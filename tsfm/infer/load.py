@@ -16,6 +16,7 @@ from tsfm.infer.embed import embed, embed_df
 from tsfm.infer.impute import impute, impute_df
 from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
+from tsfm.infer.thinned import LONG, pays, phases, shown, together
 from tsfm.model.checkpoint import About, find
 from tsfm.model.checkpoint import bundled as bundled
 from tsfm.model.checkpoint import load as load_checkpoint
@@ -36,6 +37,7 @@ class ModelPredictor(Predictor):
     check_forecasts = check_forecasts
 
     contexts: tuple[int, ...] = ()  # steps of the past to look at, whose forecasts are averaged; none: its context
+    thin = 4  # of a season of 96 steps or more, every so manyth step is forecast by itself too; 1: never
     flip = False  # forecast the mirrored series too, and take the mean of both
     precision = "32"  # 32 | bf16, in which a CPU with AVX-512 or AMX answers two to three times as fast
 
@@ -72,14 +74,39 @@ class ModelPredictor(Predictor):
         values = tensor(context)
         observed = torch.isfinite(values)
         beside = None if known is None else tensor(known)
-        reads = []
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            for steps in self.contexts or (values.shape[-1],):
-                past = slice(max(values.shape[-1] - steps, 0), None)
-                ahead = None if beside is None else beside[..., past]
-                reads.append(self._roll_out(values[..., past], observed[..., past], ahead, horizon=horizon))
-        read = reads[0] if len(reads) == 1 else torch.stack([one.sort(dim=-1).values for one in reads]).mean(dim=0)
+            read = self._look(values, observed, beside, horizon=horizon)
+            if self._thins(season) and known is None and pays(values.shape[-1], season=season):
+                read = self._look_again(read, values, observed, horizon=horizon)
         return self.at_levels(read.cpu().numpy(), levels)
+
+    def _thins(self, season: int) -> bool:
+        """Only a model that answers for any horizon and any length can look at phases."""
+        return self.thin > 1 and self.any_horizon and not self.model.fixed_length and season >= LONG
+
+    def reach(self, season: int) -> int | None:
+        return self.context_limit * (self.thin if self._thins(season) else 1)
+
+    def _look(
+        self, values: torch.Tensor, observed: torch.Tensor, known: torch.Tensor | None, *, horizon: int
+    ) -> torch.Tensor:
+        """[B, C, L] -> [B, C, H, Q] ascending: the mean over `contexts`."""
+        reads = []
+        for steps in self.contexts or (self.context_limit,):
+            past = slice(max(values.shape[-1] - steps, 0), None)
+            ahead = None if known is None else known[..., past]
+            reads.append(self._roll_out(values[..., past], observed[..., past], ahead, horizon=horizon))
+        return torch.stack([one.sort(dim=-1).values for one in reads]).mean(dim=0)
+
+    def _look_again(
+        self, read: torch.Tensor, values: torch.Tensor, observed: torch.Tensor, *, horizon: int
+    ) -> torch.Tensor:
+        """The mean with what is said of every `thin`-th step, where each phase shows something."""
+        values, observed = phases(values, self.thin), phases(observed, self.thin)
+        steps = -(-horizon // self.thin)
+        again = together(self._look(values, observed, None, horizon=steps), self.thin, horizon=horizon)
+        there = shown(observed[..., -self.context_limit :], self.thin)[..., None, None]
+        return torch.where(there, (read + again) / 2, read)
 
     def _roll_out(
         self, values: torch.Tensor, observed: torch.Tensor, known: torch.Tensor | None, *, horizon: int

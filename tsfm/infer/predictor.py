@@ -76,6 +76,10 @@ class Predictor(ABC):
         Frames are asked and answered in data units: see `predict_frame`."""
         return None
 
+    def reach(self, season: int) -> int | None:
+        """The longest past it can use at that season, None for all: `context_limit`, or more with a second look."""
+        return self.context_limit
+
     def check_forecasts(self) -> None:
         """Refuse to forecast, where this predictor was made for something else."""
         return
@@ -106,12 +110,12 @@ class Predictor(ABC):
         season: int = 1,
         known: Float[np.ndarray, "B K L+R"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
-        """One batch, checked: the past cut to `context_limit`; finite quantiles that rise with the level."""
+        """One batch, checked: the past cut to its `reach`; finite quantiles that rise with the level."""
         self.check_forecasts()
         asked = self.check_levels(levels)
         if len(self.calendar) > (0 if known is None else known.shape[1]):
             raise ValueError(f"{self.name} needs the time marks {', '.join(self.calendar)} as the last rows of known")
-        if self.context_limit is not None and (older := context.shape[-1] - self.context_limit) > 0:
+        if (limit := self.reach(season)) is not None and (older := context.shape[-1] - limit) > 0:
             context, known = context[..., older:], None if known is None else known[..., older:]
         reads = self.quantiles(context, horizon=horizon, levels=asked, season=season, known=known)
         reads = np.asarray(reads, np.float32)
@@ -181,14 +185,14 @@ class Predictor(ABC):
             if not self.uses_covariates:
                 logger.info("%s does not use covariates; those given are left aside", self.name)
                 known = None
-        limit = self.context_limit
+        limit = self.reach(season)
         numbers = [f"channel {i}" for i in range(parts[0].shape[0])]
-        check_recent(parts, limit, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
+        check_recent(parts, self.context_limit, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
         lengths = np.array([part.shape[1] if limit is None else min(part.shape[1], limit) for part in parts])
         whole = np.array([part.shape[1] for part in parts])
-        reach = horizon if self.horizon_limit is None else -(-horizon // self.horizon_limit) * self.horizon_limit
-        calendar = make_calendar(self.calendar, whole, starts=starts, freq=freq, reach=reach, name=self.name)
-        beside = Rows(known, calendar, lengths=whole, horizon=horizon, reach=reach)
+        ahead = horizon if self.horizon_limit is None else -(-horizon // self.horizon_limit) * self.horizon_limit
+        calendar = make_calendar(self.calendar, whole, starts=starts, freq=freq, reach=ahead, name=self.name)
+        beside = Rows(known, calendar, lengths=whole, horizon=horizon, reach=ahead)
         out = np.empty((len(parts), parts[0].shape[0], horizon, len(wanted)), np.float32)
         for places in batches(lengths, batch_size=batch_size, cells=parts[0].shape[0] + len(beside)):
             length = int(lengths[places].max())
