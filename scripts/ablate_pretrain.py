@@ -38,15 +38,29 @@ ROWS: dict[str, list[str]] = {
     "rate 1e-3": ["optim.lr=1e-3"],
     "rate 4e-3": ["optim.lr=4e-3"],
     "muon": ["optim=muon", "optim.schedule=wsd", "optim.warmup=0.02", "optim.decay=0.3"],
+    "patch 64, no arcsinh, smooth as rough, rate 3e-3": [
+        "model.patch=64",
+        "model.stride=64",
+        "task.patch=64",
+        "task.longest=11",
+        "scaler.arcsinh=false",
+        "task.compress=false",
+        "task.sharp=0",
+        "optim.lr=3e-3",
+    ],
     "mamba": ["experiment=pretrain/mini_mamba", "model.width=64", "backbone.hidden=128", "backbone.state=16"],
     "mixer": ["experiment=pretrain/mini_mixer", "model.width=64"],
     "inverted": ["experiment=pretrain/mini_inverted"],
 }
 
 
+def folder_name(row: str) -> str:
+    return row.replace(",", "").replace(" ", "_")
+
+
 def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str, out: Path) -> Path:
     """Train a row, unless it is there."""
-    folder = out / f"{name.replace(' ', '_')}-{seed}"
+    folder = out / f"{folder_name(name)}-{seed}"
     if not (folder / "result.json").is_file():
         base = [] if any(one.startswith("experiment=") for one in changes) else [f"experiment={experiment}"]
         settings = [f"trainer.max_steps={steps}", "trainer.progress=false", f"seed={seed}", "resume=auto"]
@@ -77,7 +91,7 @@ def table(asked: argparse.Namespace) -> str:
         scored = [
             score(folder)
             for seed in asked.seeds
-            if ((folder := asked.out / f"{name.replace(' ', '_')}-{seed}") / "result.json").is_file()
+            if ((folder := asked.out / f"{folder_name(name)}-{seed}") / "result.json").is_file()
         ]
         if scored:
             mase, wql, sets = np.array(scored).mean(axis=0)

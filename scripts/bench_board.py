@@ -4,6 +4,8 @@
     python scripts/bench_board.py a/model b/model --role corpus --out runs/board  # the held-out ends of the corpus sets
     python scripts/bench_board.py tsfm-mini --sets us_births m3_monthly --out runs/board
 
+Of each benchmark set it is told how many series the training data of a model hold (`seen`), as far as its sketch knows,
+and the means are given over the sets without any, too.
 Writes board.md (the share of sets where both are better, the sets where not, every set) and board.csv. The sets and
 their roles are those of forecasting/manifest.json in a data root (TSFM_DATA). Of a large set a fixed part is drawn:
 --series, --windows and --seed say how much and which, the table how much was left.
@@ -19,9 +21,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tsfm.bench.board import LIMITS, ROLES, Limits, find_sets, score_set, summary
+from tsfm.bench.board import LIMITS, ROLES, BoardSet, Limits, find_sets, score_set, summary
+from tsfm.bench.leakage import check
 from tsfm.bench.ready import add_options, asked_for
 from tsfm.bench.report import as_csv, as_markdown
+from tsfm.data.catalog import resolve
+from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.registry import closest
 
@@ -48,12 +53,29 @@ def choose(role: str, names: list[str] | None) -> list:
     return [known[name.lower()] for name in names] if names else list(known.values())
 
 
+def seen(model: str, entry: BoardSet) -> int | None:
+    """How many series of a set the training data of a model hold; None where that can't be told."""
+    store = resolve(entry.name)
+    verdict = check(model, (store.read(i) for i in range(len(store))))
+    return None if verdict.zero_shot is None else len(verdict.seen)
+
+
 def score_all(asked: argparse.Namespace, predictors: dict[str, Predictor], limits: Limits) -> dict[str, list[dict]]:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in predictors}
+    given = dict(zip(predictors, asked.predictors, strict=True))
+    trained = [name for name, one in predictors.items() if isinstance(one, ModelPredictor)]
     for entry in tqdm(choose(asked.role, asked.sets), desc="sets", disable=None):
         for name, row in score_set(predictors, entry, limits, batch_size=asked.batch_size).items():
+            if asked.role == "benchmark" and name in trained:
+                row["seen"] = seen(given[name], entry)
             rows[name].append(row)
     return rows
+
+
+def head(name: str, told: dict[str, Any]) -> dict[str, Any]:
+    """The line of a model in the first table."""
+    means = {"sets": told["sets"], "windows": told["windows"], "MASE": told["mase"], "WQL": told["wql"]}
+    return {"model": name, **means, "both better": f"{100 * told['better']:.1f} %"}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -67,10 +89,9 @@ def main(argv: list[str] | None = None) -> None:
     heads = []
     for name, each in rows.items():
         told = summary(each)
-        heads.append(
-            {"model": name, "sets": told["sets"], "windows": told["windows"], "MASE": told["mase"], "WQL": told["wql"]}
-            | {"both better": f"{100 * told['better']:.1f} %"}
-        )
+        heads.append(head(name, told))
+        if unseen := [row for row in each if row.get("seen") == 0]:
+            heads.append(head(f"{name}, sets without a series it has seen", summary(unseen)))
         lost = ", ".join(told["not_better"]) or "none"
         parts.append(f"## {name}\n\nNot better in both: {lost}.\n\n{as_markdown(each)}")
         print(

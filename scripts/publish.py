@@ -2,6 +2,9 @@
 
     python scripts/publish.py runs/pretrain/small/2026-... tsfm-small --experiment pretrain/small --scores small.json
 
+    python scripts/publish.py runs/.../small_long tsfm-small --experiment pretrain/small_long --begun pretrain/small
+
+A run that went on from another one (init.from) is told by --begun which experiment that was.
 A scores file holds {"name of a score": number, ...}; they stand in the card and in config.json. The directory is
 written to tsfm/weights/NAME, or below --into. The sketch of the corpus, by which copies of its values are recognised
 (tsfm.data.leakage), lies once beside all bundled models; it is made where it is missing, which takes some minutes.
@@ -46,11 +49,21 @@ def sketch_for(corpus: CorpusData, file: Path) -> Sketch:
     return Sketch.load(file)
 
 
+def first_leg(init: dict[str, Any], begun: str | None, corpus: CorpusData, sketch: Sketch) -> dict[str, Any]:
+    """What the bundled model says of the run it went on from: the experiment, and that the sketch covers its corpus."""
+    if begun is None:
+        raise ValueError(f"this run went on from {init.get('from')}; name the experiment of that one by --begun")
+    if not set(init.get("fingerprints", ())) <= set(corpus.fingerprints):
+        raise ValueError("the run that this one went on from saw series that are not in its corpus; publish neither")
+    return {"from": begun, "method": init["method"], "sketch": sketch.fingerprint}
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("run", help="run directory, or the model directory in it")
     parser.add_argument("name", help="of the bundled model, such as tsfm-small")
     parser.add_argument("--experiment", required=True, help="the experiment file that made it, such as pretrain/small")
+    parser.add_argument("--begun", help="the experiment file of the run that it went on from, if it did")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores by name")
     parser.add_argument("--into", type=Path, default=weights_dir())
     asked = parser.parse_args(argv)
@@ -62,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
         metrics |= {key: float(value) for key, value in json.loads(file.read_text(encoding="utf-8")).items()}
     trained_on = {key: value for key, value in about.trained_on.items() if key not in ("fingerprints", "split")}
     trained_on |= {"sketch": sketch.fingerprint, "corpus": corpus.sets}
+    if init := trained_on.get("init"):
+        trained_on["init"] = first_leg(init, asked.begun, corpus, sketch)
     about = replace(about, trained_on=trained_on, metrics=metrics, command=f"tsfm train experiment={asked.experiment}")
     out = save(model, asked.into / asked.name, about=about, half=True)
     (out / CARD).write_text(card(model, about, name=asked.name), encoding="utf-8")

@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tsfm.model.fill import FILLS, between
+from tsfm.model.fill import FILLS, between, neighbours
 from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
 from tsfm.model.scalers import State
 from tsfm.model.season import Copies, Skip, num_facts, num_steps, seasonal
@@ -164,9 +164,10 @@ class Model(nn.Module):
         if problem.marks is not None:
             state = state.kept(problem.marks)
         scaled = self.scaler.apply(given, state)
-        line = between(scaled, visible) if self.config.fill == "line" else None
+        at = neighbours(visible, dtype=scaled.dtype) if self.config.fill == "line" else None
+        line = between(scaled, visible, at=at) if at is not None else None
         if self.config.lags and line is not None:
-            copies = seasonal(scaled, visible, line=line, lags=self.config.lags)
+            copies = seasonal(scaled, visible, line=line, lags=self.config.lags, at=at)
             beside = (copies.bases, copies.zoom)
             tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts)
             return Embedded(tokens, seen, state, line, copies)

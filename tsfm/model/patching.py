@@ -101,10 +101,12 @@ class Patching(nn.Module):
 
 
 def _join(rows: Float[Tensor, "B C F P S"], facts: Float[Tensor, "B C G"]) -> Float[Tensor, "B C P FS+G"]:
-    """All features of the steps of a patch, one feature after the other, then the facts; each is copied once."""
+    """All features of the steps of a patch, one feature after the other, then the facts; each is copied once, into the
+    type in which the layers that read it compute."""
     batch, channels, features, patches, patch = rows.shape
-    width = features * patch
-    out = rows.new_empty(batch, channels, patches, width + facts.shape[-1])
+    width, kind = features * patch, rows.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else rows.dtype
+    out = rows.new_empty(batch, channels, patches, width + facts.shape[-1], dtype=dtype)
     out[..., :width].unflatten(-1, (features, patch)).copy_(rearrange(rows, "b c f p s -> b c p f s"))
     out[..., width:] = facts[:, :, None]
     return out

@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from tsfm.model.fill import between, neighbours
+from tsfm.model.fill import Neighbours, between, neighbours
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -52,23 +52,35 @@ def num_facts(lags: int) -> int:
 
 
 def seasonal(
-    values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"], *, line: Float[Tensor, "B C T"], lags: int
+    values: Float[Tensor, "B C T"],
+    visible: Bool[Tensor, "B C T"],
+    *,
+    line: Float[Tensor, "B C T"],
+    lags: int,
+    at: Neighbours | None = None,
 ) -> Copies:
     """The copies of each channel. With two lags the first is the shortest good one (a day), the second the best one
-    (a week, say); they agree where one explains all."""
+    (a week, say); they agree where one explains all. `at` are the neighbours that `line` was drawn between, where they
+    are known."""
     # a compiler is to leave this as it is; a decorator that says so would import the compiler, for seconds, every time
     search = torch.compiler.disable(_seasonal) if torch.compiler.is_compiling() else _seasonal
-    return search(values, visible, line=line, lags=lags)
+    at = neighbours(visible, dtype=torch.float32) if at is None else at
+    return search(values, visible, line=line, lags=lags, at=at)
 
 
 @torch.no_grad()
 def _seasonal(
-    values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"], *, line: Float[Tensor, "B C T"], lags: int
+    values: Float[Tensor, "B C T"],
+    visible: Bool[Tensor, "B C T"],
+    *,
+    line: Float[Tensor, "B C T"],
+    lags: int,
+    at: Neighbours,
 ) -> Copies:
     batch = values.shape[0]
     rows, shown = values.flatten(0, 1).float(), visible.flatten(0, 1)
     base = line.flatten(0, 1).float()
-    at = neighbours(shown, dtype=rows.dtype)
+    at = Neighbours(*(one.flatten(0, 1) for one in (*at[:3], at.share.to(rows.dtype))))
     found, strength = find_lags(rows, shown)
     bases, facts, last, copied = [], [], base, shown
     for place in range(lags):
@@ -219,18 +231,22 @@ def _fold_run(
     rows: Float[Tensor, "N T"], lag: Int[Tensor, "N 1"], *, first: Int[Tensor, "N 1"], last: Int[Tensor, "N 1"]
 ) -> tuple[Float[Tensor, "N T"], Float[Tensor, "N T"], Float[Tensor, "N T"]]:
     """`fold` of rows that show every step from `first` to `last`: where to look is then plain arithmetic."""
-    steps = torch.arange(rows.shape[-1], device=rows.device)
-    newest_ = steps - lag * ((steps - last + lag - 1) // lag).clamp_min(1)
-    depth = ((newest_ - first) // lag + 1).clamp(0, CYCLES)
-    nothing = torch.full_like(rows, torch.nan)
+    # as floats, exact for windows of less than 2^24 steps: a CPU divides integers one by one
+    steps = torch.arange(rows.shape[-1], dtype=rows.dtype, device=rows.device)
+    lag, first, last = (one.to(rows.dtype) for one in (lag, first, last))
+    newest_ = steps - lag * ((steps - last + lag - 1) / lag).floor_().clamp_min_(1)
+    depth = ((newest_ - first) / lag).floor_().add_(1).clamp_(0, CYCLES)
 
-    def look(where: Tensor, inside: Tensor, other: Tensor | float) -> Tensor:
-        return torch.where(inside, rows.gather(-1, where.clamp(0, rows.shape[-1] - 1)), other)
+    def look(where: Tensor, inside: Tensor, other: float) -> Tensor:
+        there = rows.gather(-1, where.clamp(0, rows.shape[-1] - 1).long())
+        return there.masked_fill_(~inside, other)
 
-    back = look(newest_, depth > 0, nothing)
-    total = back + sum(look(newest_ - one * lag, depth > one, 0.0) for one in range(1, CYCLES))
-    next_ = steps + lag * ((first - steps + lag - 1) // lag).clamp_min(1)
-    return back, total / depth, look(next_, next_ <= last, nothing)
+    back = look(newest_, depth > 0, torch.nan)
+    total = back.clone()
+    for one in range(1, CYCLES):
+        total += look(newest_ - one * lag, depth > one, 0.0)
+    next_ = steps + lag * ((first - steps + lag - 1) / lag).floor_().clamp_min_(1)
+    return back, total / depth, look(next_, next_ <= last, torch.nan)
 
 
 class Skip(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tsfm.nn.norms import RMSNorm
-from tsfm.nn.rope import rotate
+from tsfm.nn.rope import angles, turn
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -55,7 +55,8 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
         q, k, v = self.norm_q(q).transpose(1, 2), self.norm_k(k).transpose(1, 2), v.transpose(1, 2)
         if self.rotary:
-            q, k = rotate(q), rotate(k)
+            cos, sin = angles(q)
+            q, k = turn(q, cos, sin), turn(k, cos, sin)
         if only != ALL:
             assert not self.causal, "the triangle of a causal mask is that of all tokens"
             q, mask = q[:, :, only], None if mask is None else mask[:, :, only]
@@ -87,7 +88,7 @@ def plain_attention(
     causal: bool,
 ) -> Float[Tensor, "N h P K"]:
     """The definition: softmax(q k' / sqrt(K)) v, the softmax in float32 at least."""
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     if mask is None and causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     if mask is not None:
