@@ -17,7 +17,9 @@ from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.board import LIMITS, BoardSet, Limits, find_sets, pose, score, score_set, summary
 from tsfm.data.catalog import resolve
 from tsfm.data.holdback import held_out
+from tsfm.data.leakage import FILE, Sketch
 from tsfm.infer.predictor import Predictor
+from tsfm.model.checkpoint import About, save
 
 SETS = {  # name -> role, official split
     "Hours": ("benchmark", None),
@@ -187,6 +189,20 @@ def test_the_board_is_written_as_tables(root: Path, tmp_path: Path, capsys: pyte
         bench_board.main(["last_value", "--sets", "dayz", "--out", str(out)])
     with pytest.raises(ValueError, match="named twice"):
         bench_board.main(["last_value", "last_value", "--out", str(out)])
+
+
+def test_a_set_of_which_a_model_has_seen_series_is_counted_apart(root: Path, tmp_path: Path) -> None:
+    months = resolve("months")
+    sketch = Sketch.build([np.asarray(months.read(0)[0])], ["corpus"])
+    model = save(reader().model, tmp_path / "knows", about=About(), files={FILE: sketch.to_bytes()})
+    out = tmp_path / "out"
+    bench_board.main([str(model), "seasonal_naive", "--out", str(out)])
+    table = pd.read_csv(out / "board.csv")
+    found = table[table["model"] == "knows"].set_index("set")["seen"]
+    assert found["months"] == 1
+    assert found["Hours"] == 0
+    assert table[table["model"] == "seasonal_naive"]["seen"].isna().all()
+    assert "| knows, sets without a series it has seen | 2 |" in (out / "board.md").read_text()
 
 
 def test_gift_tables_stand_beside_the_published(

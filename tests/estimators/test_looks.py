@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from scripts.bench_cases import Frozen
 from tests.infer.small import reader
 from tsfm.estimators.looks import LOOKS, looks, pools, stretched, units
 from tsfm.estimators.probe import Probe
+from tsfm.model.checkpoint import save
 
 
 def cases(num: int, *, channels: int = 1, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
@@ -72,3 +76,11 @@ def test_numbers_are_told_from_looks_too() -> None:
     given = [np.sin(2 * np.pi * one * np.arange(80) / 80).astype(np.float32)[None] for one in speed]
     probe = Probe(reader(), task="regress", pool="looks").fit(given[:40], speed[:40])
     assert np.corrcoef(probe.predict(given[40:]), speed[40:])[0, 1] > 0.9
+
+
+def test_a_frozen_network_learns_cases_behind_the_face_of_a_baseline(tmp_path: Path) -> None:
+    model = save(reader().model, tmp_path / "net")
+    given, labels = cases(30)
+    frozen = Frozen(str(model)).fit(given[:20], labels[:20])
+    assert frozen.name == f"probe:{model}"
+    assert (frozen.predict(given[20:]) == labels[20:]).mean() > 0.8
