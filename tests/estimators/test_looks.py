@@ -12,7 +12,7 @@ from scripts.bench_cases import Frozen
 from tests.infer.small import reader
 from tsfm.estimators.looks import LOOKS, looks, pools, stretched, units
 from tsfm.estimators.probe import Probe
-from tsfm.model.checkpoint import save
+from tsfm.model.checkpoint import About, save
 
 
 def cases(num: int, *, channels: int = 1, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
@@ -79,7 +79,7 @@ def test_numbers_are_told_from_looks_too() -> None:
 
 
 def test_a_frozen_network_learns_cases_behind_the_face_of_a_baseline(tmp_path: Path) -> None:
-    model = save(reader().model, tmp_path / "net")
+    model = save(reader().model, tmp_path / "net", about=About())
     given, labels = cases(30)
     frozen = Frozen(str(model)).fit(given[:20], labels[:20])
     assert frozen.name == f"probe:{model}"
