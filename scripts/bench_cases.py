@@ -200,7 +200,7 @@ def main(argv: list[str] | None = None) -> None:
         whole["ucr"] = sorted(fact.name for fact in read_facts(root) if fact.archive == "UCR-2018")
     if asked.sets == ["thirty"]:
         whole["thirty"] = thirty(read_facts(root), published)
-    sets: list[str] = whole.get(asked.sets[0], asked.sets)
+    sets: list[str] = whole.get(asked.sets[0]) or list(asked.sets)
     results: dict[str, dict[str, dict]] = {}
     for learner in asked.learners:
         folder = asked.out / f"{learner.replace('/', '_').replace(':', '-')}-{asked.seed}"

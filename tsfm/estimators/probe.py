@@ -115,7 +115,7 @@ class Probe(Portable):
     def _features(self, cases: list[np.ndarray], layer: int | str) -> Float[np.ndarray, "N F"]:
         loc, scale = self.units_
         cases = [(case - loc) / scale for case in cases]
-        if layer == LOOKS:
+        if isinstance(layer, str):
             return looks(self.predictor_, cases)
         vectors = np.stack([np.asarray(one) for one in self.predictor_.embed(cases, pool=self.pool, layer=layer)])
         return vectors.reshape(len(cases), -1).astype(np.float64)

@@ -36,6 +36,7 @@ class ModelPredictor(Predictor):
     classify, probabilities, regress, classify_df = classify, probabilities, regress, classify_df
     check_forecasts = check_forecasts
 
+    context_limit: int
     contexts: tuple[int, ...] = ()  # steps of the past to look at, whose forecasts are averaged; none: its context
     thin = 4  # of a season of 96 steps or more, every so manyth step is forecast by itself too; 1: never
     flip = False  # forecast the mirrored series too, and take the mean of both

@@ -8,7 +8,7 @@ bought the most of all inputs at small budgets (TinyCast, arXiv:2608.15767; lags
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -63,7 +63,7 @@ def seasonal(
     (a week, say); they agree where one explains all. `at` are the neighbours that `line` was drawn between, where they
     are known."""
     # a compiler is to leave this as it is; a decorator that says so would import the compiler, for seconds, every time
-    search = torch.compiler.disable(_seasonal) if torch.compiler.is_compiling() else _seasonal
+    search: Any = torch.compiler.disable(_seasonal) if torch.compiler.is_compiling() else _seasonal
     at = neighbours(visible, dtype=torch.float32) if at is None else at
     return search(values, visible, line=line, lags=lags, at=at)
 
