@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tsfm.nn.attention import Attention, key_mask
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import FeedForward, ResidualMLP
-from tsfm.nn.norms import NORMS, make_norm
+from tsfm.nn.norms import NORMS, RMSNorm, make_norm
 from tsfm.nn.rope import rotate
 
 ROWS, TOKENS, WIDTH, HEADS = 3, 7, 12, 2
@@ -226,3 +226,18 @@ def test_feed_forward_layers_are_their_formulas() -> None:
     inner = up * torch.sigmoid(up)
     expected = x @ layer.skip.weight.T + layer.skip.bias + inner @ layer.down.weight.T + layer.down.bias
     torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 5, 16), (2, 7, 3, 16)])
+def test_rms_norm_is_the_same_with_and_without_gradients(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    norm = RMSNorm(16, eps=1e-6).to(torch.float64 if dtype == torch.float64 else torch.float32)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 2, 16))
+    x = torch.randn(shape, dtype=dtype)
+    x[0, 0] = 0.0
+    slow = norm(x)
+    with torch.no_grad():
+        fast = norm(x)
+    assert fast.dtype == slow.dtype == dtype
+    torch.testing.assert_close(fast, slow, rtol=2**-7 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
