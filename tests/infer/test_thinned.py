@@ -78,3 +78,13 @@ def test_frames_and_arrays_of_a_long_season_agree() -> None:
     by_array = model.predict(values[0], prediction_length=8, levels=LEVELS, season=LONG)
     whole = model.forecast(values, horizon=8, levels=LEVELS, season=LONG)
     np.testing.assert_allclose(by_array.quantiles[0], whole[0], rtol=1e-6)
+
+
+def test_a_short_series_is_looked_at_as_if_it_were_alone() -> None:
+    model, values = pretrained(), past(500)
+    short = values[1, 0, -150:]
+    both = model.predict([values[0, 0], short], prediction_length=8, levels=LEVELS, season=LONG)
+    alone = model.predict(short, prediction_length=8, levels=LEVELS, season=LONG)
+    plain = model.predict(short, prediction_length=8, levels=LEVELS)
+    np.testing.assert_allclose(both.quantiles[1], alone.quantiles[0], rtol=1e-5)
+    np.testing.assert_array_equal(alone.quantiles, plain.quantiles)

@@ -77,8 +77,8 @@ class ModelPredictor(Predictor):
         beside = None if known is None else tensor(known)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             read = self._look(values, observed, beside, horizon=horizon)
-            if self._thins(season) and known is None and pays(values.shape[-1], season=season):
-                read = self._look_again(read, values, observed, horizon=horizon)
+            if self._thins(season) and known is None and bool((worth := pays(observed, season=season)).any()):
+                read = self._look_again(read, values, observed, worth=worth, horizon=horizon)
         return self.at_levels(read.cpu().numpy(), levels)
 
     def _thins(self, season: int) -> bool:
@@ -100,14 +100,14 @@ class ModelPredictor(Predictor):
         return torch.stack([one.sort(dim=-1).values for one in reads]).mean(dim=0)
 
     def _look_again(
-        self, read: torch.Tensor, values: torch.Tensor, observed: torch.Tensor, *, horizon: int
+        self, read: torch.Tensor, values: torch.Tensor, observed: torch.Tensor, *, worth: torch.Tensor, horizon: int
     ) -> torch.Tensor:
-        """The mean with what is said of every `thin`-th step, where each phase shows something."""
+        """The mean with what is said of every `thin`-th step, where that is worth it and each phase shows something."""
         values, observed = phases(values, self.thin), phases(observed, self.thin)
         steps = -(-horizon // self.thin)
         again = together(self._look(values, observed, None, horizon=steps), self.thin, horizon=horizon)
-        there = shown(observed[..., -self.context_limit :], self.thin)[..., None, None]
-        return torch.where(there, (read + again) / 2, read)
+        there = shown(observed[..., -self.context_limit :], self.thin) & worth[:, None]
+        return torch.where(there[..., None, None], (read + again) / 2, read)
 
     def _roll_out(
         self, values: torch.Tensor, observed: torch.Tensor, known: torch.Tensor | None, *, horizon: int

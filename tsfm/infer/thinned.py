@@ -19,9 +19,10 @@ LONG = 96  # steps of a season from which on a second look pays: chosen on sets 
 CYCLES = 2  # seasons that a past must hold, else it shows no more than the first look does
 
 
-def pays(steps: int, *, season: int) -> bool:
-    """Whether a past of so many steps is worth a second look."""
-    return season >= LONG and steps >= CYCLES * season
+def pays(observed: Bool[Tensor, "B C L"], *, season: int) -> Bool[Tensor, " B"]:
+    """Of which series the past, from its first observed step on, is worth a second look."""
+    steps = observed.any(dim=1).cummax(dim=-1).values.sum(dim=-1)
+    return (steps >= CYCLES * season) & (season >= LONG)
 
 
 def phases(values: Float[Tensor, "B C L"], every: int) -> Float[Tensor, "B*k C L/k"]:
