@@ -77,7 +77,9 @@ def main(argv: list[str] | None = None) -> None:
     trained_on |= {"sketch": sketch.fingerprint, "corpus": corpus.sets}
     if init := trained_on.get("init"):
         trained_on["init"] = first_leg(init, asked.begun, corpus, sketch)
-    about = replace(about, trained_on=trained_on, metrics=metrics, command=f"tsfm train experiment={asked.experiment}")
+    goes_on = f" init.from=<run of {asked.begun}>" if asked.begun else ""
+    command = f"tsfm train experiment={asked.experiment}{goes_on}"
+    about = replace(about, trained_on=trained_on, metrics=metrics, command=command)
     out = save(model, asked.into / asked.name, about=about, half=True)
     (out / CARD).write_text(card(model, about, name=asked.name), encoding="utf-8")
     size = sum(file.stat().st_size for file in out.iterdir())
