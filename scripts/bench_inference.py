@@ -7,7 +7,8 @@
     python scripts/bench_inference.py --threads 1 --clock cpu   # on a busy machine
     python scripts/bench_inference.py --quick               # small and few: does it run
 
-All sides take turns in one process on the same windows, in float32 and in bfloat16; of each side the better counts.
+Both sides take turns on the same windows, in float32 and in bfloat16; of each side the better counts. Each library
+has a process of its own, as its users have it: what we do to the allocator would else speed Bolt up by a fifth.
 `call` is what a user calls on an array, checks and all: our Predictor.forecast, their pipeline's predict_quantiles,
 nine levels each. `network` is one pass without that. Horizon 64 is the native one of Bolt; 96 it rolls out along nine
 paths.
@@ -29,10 +30,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from peers.apart import Apart
 from peers.bolt import LEVELS, NATIVE, Bolt
 from peers.measure import Clock, alternate, markdown, surroundings
 
@@ -107,28 +109,51 @@ def _of_bolt(context: torch.Tensor, precision: str) -> Side:
     return Side(bolt.name, precision, bolt.num_parameters(), call, lambda _: bolt.one_pass(context))
 
 
-def compare(
-    sides: Sequence[Side], peers: Sequence[Side], *, horizon: int, what: str, batch: int, clock: Clock, rounds: int
-) -> list[dict[str, Any]]:
+class Key(NamedTuple):
+    """What is timed."""
+
+    name: str
+    precision: str
+    what: str
+    horizon: int
+
+
+def side_steps(names: Sequence[str] | None, batch: int, context: int, horizons: Sequence[int]) -> tuple[dict, dict]:
+    """What the process of one library times, and the parameters of its models; without names it is Bolt."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    past = windows(batch, context)
+    sides = theirs(past) if names is None else [side for name in names for side in ours(name, past)]
+    steps = {
+        Key(one.name, one.precision, what, horizon): functools.partial(getattr(one, what), horizon)
+        for one in sides
+        for horizon in horizons
+        for what in ("call", "network")
+    }
+    return steps, {one.name: one.parameters for one in sides}
+
+
+def compare(sides: Apart, peers: Apart, *, horizon: int, what: str, batch: int, rounds: int) -> list[dict[str, Any]]:
     """A row for each of our models: the better precision of either side, and how many times as fast we are."""
-    steps = {(one.name, one.precision): functools.partial(getattr(one, what), horizon) for one in (*sides, *peers)}
-    taken = alternate(steps, clock=clock, rounds=rounds, warm=1)  # type: ignore[arg-type]  # keys may be any
+    both = sides.steps | peers.steps
+    steps = {key: step for key, step in both.items() if (key.what, key.horizon) == (what, horizon)}
+    taken = alternate(steps, clock=lambda step: step(), rounds=rounds, warm=1)
 
-    def best(name: str) -> tuple[str, str]:
-        return min((key for key in taken if key[0] == name), key=lambda key: statistics.median(taken[key]))
+    def best(name: str) -> Key:
+        return min((key for key in taken if key.name == name), key=lambda key: statistics.median(taken[key]))
 
-    peer, table = best(peers[0].name), []
-    for name in dict.fromkeys(one.name for one in sides):
+    peer, table = best(*peers.note), []
+    for name, parameters in sides.note.items():
         mine = best(name)
         each = sorted(b / a for a, b in zip(taken[mine], taken[peer], strict=True))
         low, _, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
         table.append(
             {
                 "model": name,
-                "parameters": f"{next(one.parameters for one in sides if one.name == name):,}",
+                "parameters": f"{parameters:,}",
                 "horizon": horizon,
                 "what": what,
-                "precision": " / ".join((mine[1], peer[1])),
+                "precision": f"{mine.precision} / {peer.precision}",
                 "ms": " / ".join(f"{1e3 * statistics.median(taken[key]):.0f}" for key in (mine, peer)),
                 "series per second": " / ".join(f"{batch / statistics.median(taken[key]):.0f}" for key in (mine, peer)),
                 "times": f"{statistics.median(each):.1f}",
@@ -145,18 +170,21 @@ def asked(name: str, horizon: int) -> str:
 
 
 def report_batches(args: argparse.Namespace, clock: Clock) -> None:
-    past = windows(args.batch, args.context)
-    sides, peers = [side for name in args.model for side in ours(name, past)], theirs(past)
+    shape = (args.batch, args.context, args.horizon)
+    sides = Apart(side_steps, args.model, *shape, threads=args.threads, clock=clock)
+    peers = Apart(side_steps, None, *shape, threads=args.threads, clock=clock)
+    ((name, parameters),) = peers.note.items()
     print(f"\n## Forecasts of {args.batch} series, context {args.context}\n")
-    print(f"Ours / {peers[0].name} with random weights ({peers[0].parameters:,} parameters).\n")
+    print(f"Ours / {name} with random weights ({parameters:,} parameters).\n")
     rows = []
     for horizon in args.horizon:
         # a rollout takes them ten times as long
         rounds = args.rounds if horizon <= NATIVE else max(args.rounds // 3, 1)
         for what in ("call", "network") if horizon <= NATIVE else ("call",):
-            how = {"horizon": horizon, "what": what, "batch": args.batch, "clock": clock, "rounds": rounds}
-            rows += compare(sides, peers, **how)
+            rows += compare(sides, peers, horizon=horizon, what=what, batch=args.batch, rounds=rounds)
     print(markdown(rows))
+    sides.close()
+    peers.close()
 
 
 def report_start(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Time and memory of steps that take turns in one process, and tables of them."""
+"""Time and memory of steps that take turns, and tables of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 Step = Callable[[], Any]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,15 @@ class Clock:
             torch.cuda.synchronize()
 
 
-def alternate(steps: Mapping[str, Step], *, clock: Clock, rounds: int, warm: int = 2) -> dict[str, list[float]]:
+def alternate(
+    steps: Mapping[Key, Step], *, clock: Callable[[Step], float], rounds: int, warm: int = 2
+) -> dict[Key, list[float]]:
     """Seconds of each step in each round. All take turns, in the opposite order every other round, so that what slows
     the machine for a while slows all of them."""
     for step in steps.values():
         for _ in range(warm):
             step()
-    taken: dict[str, list[float]] = {name: [] for name in steps}
+    taken: dict[Key, list[float]] = {name: [] for name in steps}
     for number in range(rounds):
         for name in list(steps) if number % 2 == 0 else reversed(list(steps)):
             taken[name].append(clock(steps[name]))

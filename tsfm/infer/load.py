@@ -53,7 +53,7 @@ class ModelPredictor(Predictor):
         self.known: list[str] = data.get("known") or []
         self.calendar = tuple(data.get("calendar") or ()) if self.uses_covariates else ()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def quantiles(
         self,
         context: np.ndarray,

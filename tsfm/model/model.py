@@ -169,7 +169,7 @@ class Model(nn.Module):
         if self.config.lags and line is not None:
             copies = seasonal(scaled, visible, line=line, lags=self.config.lags, at=at)
             beside = (copies.bases, copies.zoom)
-            tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts)
+            tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts, at=at)
             return Embedded(tokens, seen, state, line, copies)
         tokens, seen = self.patching(scaled, visible, filled=line)
         return Embedded(tokens, seen, state, line, None)

@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.model.fill import Neighbours, neighbours
 from tsfm.nn.mlp import ResidualMLP
 from tsfm.nn.stem import ConvStem
 
@@ -57,16 +58,17 @@ class Patching(nn.Module):
         filled: Float[Tensor, "B C T"] | None = None,
         beside: Sequence[Float[Tensor, "B C T F"]] | None = None,
         facts: Float[Tensor, "B C G"] | None = None,
+        at: Neighbours | None = None,
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
         """Tokens, and whether a token stands at or after the first visible step of its channel. Hidden steps are shown
         as zeros, or as what `filled` holds there. With `beside` and `facts`, a token also tells for each step how long
-        ago the newest visible one was."""
+        ago the newest visible one was; `at` spares the search for it."""
         known = self._cut(visible)
         shown = torch.where(visible, scaled, 0.0) if filled is None else filled
         if self.embed == "conv":
             return self._convolve(shown, visible), begun(known.any(dim=-1))
         if beside is not None and facts is not None:
-            own = torch.stack([shown, visible.to(shown.dtype), since(visible).to(shown.dtype)], dim=2)
+            own = torch.stack([shown, visible.to(shown.dtype), since(visible, at=at).to(shown.dtype)], dim=2)
             rows = self._cut(torch.cat([own, *(rearrange(one, "b c t f -> b c f t") for one in beside)], dim=2))
             return self.project(_join(rows, facts)), begun(known.any(dim=-1))
         return self._embed(self._cut(shown), known), begun(known.any(dim=-1))
@@ -117,8 +119,8 @@ def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:
     return known.cummax(dim=-1).values
 
 
-def since(visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C T"]:
+def since(visible: Bool[Tensor, "B C T"], *, at: Neighbours | None = None) -> Float[Tensor, "B C T"]:
     """How long ago the newest visible step was, log2(1 + steps) over 10; 0 where there was none, as at that step."""
-    steps = torch.arange(visible.shape[-1], device=visible.device).expand_as(visible)
-    newest = torch.where(visible, steps, -1).cummax(dim=-1).values
-    return torch.where(newest >= 0, (steps - newest + 1).float().log2() / 10, 0.0)
+    at = neighbours(visible, dtype=torch.float32) if at is None else at
+    steps = torch.arange(visible.shape[-1], device=visible.device)
+    return torch.where(at.early, 0.0, (steps - at.before + 1).float().log2() / 10)

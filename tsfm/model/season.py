@@ -1,7 +1,7 @@
 """Seasonal copies: what a series showed one cycle ago, and on average over the last cycles, at every step.
 
 B batch, C channels, T steps, N rows (batch and channels together), D width, Q quantiles,
-F bases of each step, G facts about a channel.
+F bases of each step, G facts about a channel, L lags, K of them chosen.
 The cycle is found on the visible part alone, so a hidden value can change neither the lag nor any copy. Explicit copies
 bought the most of all inputs at small budgets (TinyCast, arXiv:2608.15767; lags of Moirai-2 re-trainings).
 """
@@ -14,7 +14,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from tsfm.model.fill import Neighbours, between, neighbours
+from tsfm.model.fill import Neighbours, between, extent, looks, neighbours, without_gaps
+from tsfm.model.scalers import arcsinh
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -81,30 +82,30 @@ def _seasonal(
     rows, shown = values.flatten(0, 1).float(), visible.flatten(0, 1)
     base = line.flatten(0, 1).float()
     at = Neighbours(*(one.flatten(0, 1) for one in (*at[:3], at.share.to(rows.dtype))))
-    found, strength = find_lags(rows, shown)
-    bases, facts, last, copied = [], [], base, shown
-    for place in range(lags):
-        lag, good = found[:, place], strength[:, place]
-        is_cycle = (good > LEAST)[:, None]
-        back, mean, ahead = fold(rows, shown, lag)
-        nothing = back.isnan()
-        back, mean = (torch.where(is_cycle & ~one.isnan(), one, base) for one in (back, mean))
-        bases += [back, mean, mean + between(rows - mean, shown, at=at)]
-        if place == 0:
-            copied = shown & is_cycle & ~nothing
-            last = torch.where(is_cycle & ~ahead.isnan(), ahead, back)
-        facts += [good, torch.where(good > LEAST, lag.clamp_min(1).float().log2() / 10, 0.0)]
+    lag, strength = (one[:, :lags] for one in find_lags(rows, shown))
+    is_cycle = strength > LEAST
+    facts = torch.stack([strength, torch.where(is_cycle, lag.clamp_min(1).float().log2() / 10, 0.0)], dim=-1).flatten(1)
+    # all lags at once, N K T: few large steps are faster than many small ones
+    folded = fold(rows.repeat_interleave(lags, 0), shown.repeat_interleave(lags, 0), lag.flatten())
+    back, mean, ahead = (one.unflatten(0, (-1, lags)) for one in folded)
+    found = is_cycle[..., None] & ~back.isnan()
+    back, mean = (torch.where(found, one, base[:, None]) for one in (back, mean))
+    each = Neighbours(*(one[:, None].expand_as(back) for one in at))
+    moved = mean + between(rows[:, None] - mean, shown[:, None], at=each)
+    copied = shown & found[:, 0]
+    last = torch.where(is_cycle[:, :1] & ~ahead[:, 0].isnan(), ahead[:, 0], back[:, 0])
     step = typical(rows[:, 1:] - rows[:, :-1], shown[:, 1:] & shown[:, :-1])
-    cycle = torch.where(copied.any(dim=-1), typical(rows - bases[0], copied), step)
+    cycle = torch.where(copied.any(dim=-1), typical(rows - back[:, 0], copied), step)
     unit = torch.minimum(step, cycle).clamp(UNIT, 1.0)
-    facts += [step.clamp(UNIT, 10.0).log10(), cycle.clamp(UNIT, 10.0).log10()]
-    zoom = ((base - newest(rows, shown)) / unit[:, None]).asinh() / 4
-    joined = torch.stack([*bases, last, zoom], dim=-2)  # in memory each feature's steps lie side by side
+    errors = torch.stack([step, cycle], dim=-1).clamp(UNIT, 10.0).log10()
+    zoom = arcsinh((base - newest(rows, shown)) / unit[:, None]) / 4
+    # in memory each feature's steps lie side by side
+    joined = torch.cat([torch.stack([back, mean, moved], dim=2).flatten(1, 2), last[:, None], zoom[:, None]], dim=1)
     joined = rearrange(joined, "(b c) f t -> b c t f", b=batch)
     return Copies(
         bases=joined[..., :-1],
         zoom=joined[..., -1:],
-        facts=rearrange(torch.stack(facts, dim=-1), "(b c) g -> b c g", b=batch),
+        facts=rearrange(torch.cat([facts, errors], dim=-1), "(b c) g -> b c g", b=batch),
         unit=rearrange(unit, "(b c) -> b c 1", b=batch),
     )
 
@@ -128,26 +129,18 @@ def find_lags(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[I
     Autocorrelation by FFT (Wiener-Khinchin) over pairs of visible steps, after a linear trend is taken away. Lags count
     from the first rise on: before it, a smooth series resembles itself without any cycle. A cycle must be seen twice.
     """
+    first, last = extent(shown)
+    if looks(rows):  # what nobody sees at the ends is no part of the search
+        seen = slice(int(first.min()), int(last.max()) + 1)
+        rows, shown, first, last = rows[:, seen], shown[:, seen], first - seen.start, last - seen.start
     steps = rows.shape[-1]
     if steps < 4:  # no cycle is seen twice
         return torch.ones(len(rows), 2, dtype=torch.long, device=rows.device), rows.new_zeros(len(rows), 2)
     flat, count = detrended(rows, shown)
-    weight = shown.to(flat.dtype)
-    longest = steps // 2
-    size = steps + longest + 1  # of the transform: in a shorter one a lag would meet the other end
-    unit = 1 << max(size.bit_length() - 4, 0)  # a multiple of it has small prime factors only
-    size = -(-size // unit) * unit
-    spectrum = torch.fft.rfft(torch.stack([flat, weight, flat.square()]), n=size)
-    power = torch.view_as_real(spectrum[:2]).square().sum(dim=-1)
-    cross = torch.fft.irfft(torch.stack([*power, spectrum[1].conj() * spectrum[2]]), n=size)
-    product, pairs = cross[0, :, : longest + 1], cross[1, :, : longest + 1].round()
-    # energy of the two ends that a lag compares: a burst at one end would else make or break every lag
-    later, early = cross[2, :, : longest + 1], cross[2].roll(-1, dims=-1).flip(-1)[:, : longest + 1]
-    energy = (later.clamp_min(0) * early.clamp_min(0)).sqrt()
+    lag = torch.arange(steps // 2 + 1, device=rows.device)
+    product, pairs, energy = products(flat, shown, lag=lag, first=first, last=last)
     rho = product / energy.clamp_min(1e-6)
-    first, last = extent(shown)
     span = (last - first + 1).clamp_min(0)
-    lag = torch.arange(rho.shape[-1], device=rows.device)
     usable = (lag >= 2) & (2 * lag <= span) & (pairs >= 0.25 * count[:, None]) & (energy > 1e-6)
     usual = torch.tensor([one for one in CALENDAR if one < rho.shape[-1]], dtype=torch.long, device=rows.device)
     rho = rho.clamp(-1, 1) * (1 - 0.2 * lag / span.clamp_min(1))
@@ -168,6 +161,39 @@ def find_lags(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[I
     return torch.stack([short, where], dim=-1), torch.where((best > LEAST)[:, None], strength, 0.0)
 
 
+def products(
+    flat: Float[Tensor, "N T"],
+    shown: Bool[Tensor, "N T"],
+    *,
+    lag: Int[Tensor, " L"],
+    first: Int[Tensor, "N 1"],
+    last: Int[Tensor, "N 1"],
+) -> tuple[Float[Tensor, "N L"], Tensor, Tensor]:
+    """Over the pairs of shown steps at each lag, [N, L]: the sum of their products, their number, and the root of the
+    energies of the two ends that are compared: a burst at one end would else make or break every lag."""
+    size = flat.shape[-1] + len(lag)  # of the transform: in a shorter one a lag would meet the other end
+    unit = 1 << max(size.bit_length() - 4, 0)  # a multiple of it has small prime factors only
+    size = -(-size // unit) * unit
+    squares = flat.square()
+    if without_gaps(shown, first=first, last=last):  # sums over a run are differences of running sums
+        product = torch.fft.irfft(_power(torch.fft.rfft(flat, n=size)), n=size)
+        upto = torch.nn.functional.pad(squares.cumsum(dim=-1), (1, 0))
+        early = upto.gather(-1, (last + 1 - lag).clamp_min(0))
+        later = upto[:, -1:] - upto.gather(-1, (first + lag).clamp_max(flat.shape[-1]))
+        pairs = last + 1 - first - lag
+    else:
+        own, weight, energy = torch.fft.rfft(torch.stack([flat, shown.to(flat.dtype), squares]), n=size)
+        together = torch.stack([_power(own), _power(weight), weight.conj() * energy])
+        product, pairs, cross = torch.fft.irfft(together, n=size)
+        later, early = cross[:, : len(lag)], cross.roll(-1, dims=-1).flip(-1)[:, : len(lag)]
+        pairs = pairs[:, : len(lag)].round()
+    return product[:, : len(lag)], pairs, (later.clamp_min(0) * early.clamp_min(0)).sqrt()
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real.square() + spectrum.imag.square()
+
+
 def detrended(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[Tensor, Tensor]:
     """Rows without the straight line of least squares through what is shown, zero where nothing is; and the counts."""
     weight = shown.to(rows.dtype)
@@ -181,13 +207,6 @@ def detrended(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[T
     return across - slope * along, count
 
 
-def extent(shown: Bool[Tensor, "N T"]) -> tuple[Int[Tensor, "N 1"], Int[Tensor, "N 1"]]:
-    """The first and the last shown step of each row; T and -1 where there is none."""
-    steps = torch.arange(shown.shape[-1], device=shown.device)
-    first = torch.where(shown, steps, shown.shape[-1]).amin(dim=-1, keepdim=True)
-    return first, torch.where(shown, steps, -1).amax(dim=-1, keepdim=True)
-
-
 def fold(
     rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"], lag: Int[Tensor, " N"]
 ) -> tuple[Float[Tensor, "N T"], Float[Tensor, "N T"], Float[Tensor, "N T"]]:
@@ -196,9 +215,7 @@ def fold(
 
     Steps are put in order of phase, and of time within a phase; running counts and sums then tell all three at once."""
     first, last = extent(shown)
-    # a third of the time, and most series that are forecast have no gaps; an accelerator would wait for the look
-    looks = rows.device.type == "cpu" and not torch.compiler.is_compiling()  # a graph can't choose by what it holds
-    if looks and torch.equal(shown.sum(dim=-1, keepdim=True), (last - first + 1).clamp_min(0)):
+    if without_gaps(shown, first=first, last=last):  # a third of the time
         return _fold_run(rows, lag[:, None], first=first, last=last)
     num, size = rows.shape
     steps = torch.arange(size, device=rows.device).expand(num, size)
@@ -232,21 +249,23 @@ def _fold_run(
 ) -> tuple[Float[Tensor, "N T"], Float[Tensor, "N T"], Float[Tensor, "N T"]]:
     """`fold` of rows that show every step from `first` to `last`: where to look is then plain arithmetic."""
     # as floats, exact for windows of less than 2^24 steps: a CPU divides integers one by one
-    steps = torch.arange(rows.shape[-1], dtype=rows.dtype, device=rows.device)
-    lag, first, last = (one.to(rows.dtype) for one in (lag, first, last))
+    end = rows.shape[-1] + 1  # with a step at each end, 0 and this, that stand for all beyond
+    steps = torch.arange(1, end, dtype=rows.dtype, device=rows.device)
+    lag, first, last = lag.to(rows.dtype), first.to(rows.dtype) + 1, last.to(rows.dtype) + 1
+    held = torch.where((steps >= first) & (steps <= last), rows, torch.nan)
+    held = torch.nn.functional.pad(held, (1, 1), value=torch.nan)
+
+    def look(where: Tensor) -> Tensor:
+        return held.gather(-1, where.clamp(0, end).long())
+
     newest_ = steps - lag * ((steps - last + lag - 1) / lag).floor_().clamp_min_(1)
     depth = ((newest_ - first) / lag).floor_().add_(1).clamp_(0, CYCLES)
-
-    def look(where: Tensor, inside: Tensor, other: float) -> Tensor:
-        there = rows.gather(-1, where.clamp(0, rows.shape[-1] - 1).long())
-        return there.masked_fill_(~inside, other)
-
-    back = look(newest_, depth > 0, torch.nan)
+    back = look(newest_)
     total = back.clone()
     for one in range(1, CYCLES):
-        total += look(newest_ - one * lag, depth > one, 0.0)
+        total += look(newest_ - one * lag).nan_to_num_()
     next_ = steps + lag * ((first - steps + lag - 1) / lag).floor_().clamp_min_(1)
-    return back, total / depth, look(next_, next_ <= last, torch.nan)
+    return back, total / depth, look(next_)
 
 
 class Skip(nn.Module):

@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
         y = self.up(x)
         if self.gated:
             y, gate = y.chunk(2, dim=-1)
-            y = y * F.silu(gate)
+            y = y * F.silu(gate.contiguous() if x.device.type == "cpu" else gate)  # strided takes twice as long
         else:
             y = F.gelu(y)
         return self.down(self.dropout(y))
