@@ -147,7 +147,7 @@ def hashes(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
     return total >> np.uint64(64 - BITS)
 
 
-def telling(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
+def telling(patterns: Int[np.ndarray, "D N"], *, repeats: float = REPEATS) -> Shaped[np.ndarray, " N"]:
     """Whether each pattern is rich enough to tell where it is from: no smooth curve, no few jumps, no even cycle."""
     turns = (patterns[1:] * patterns[:-1] < 0).sum(axis=0)
     sizes = np.abs(patterns)
@@ -156,7 +156,7 @@ def telling(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
     even = np.zeros(patterns.shape[1], bool)
     for lag in range(1, D // 2 + 1):
         ahead, behind = bend[lag:], bend[:-lag]
-        even |= np.abs((ahead * behind).sum(axis=0)) > REPEATS * np.sqrt(
+        even |= np.abs((ahead * behind).sum(axis=0)) > repeats * np.sqrt(
             np.square(ahead).sum(axis=0) * np.square(behind).sum(axis=0)
         )
     return (turns >= TURNS) & (kinds >= KINDS) & ((sizes > 0).sum(axis=0) >= MOVES) & ~even

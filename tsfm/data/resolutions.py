@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tsfm.data.patterns import Row, W, bends, hashes, telling
+from tsfm.data.patterns import REPEATS, Row, W, bends, hashes, telling
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -20,6 +20,7 @@ SHORT = 32  # steps that a series must have at a coarser resolution
 DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
 NEAR, FAR, COARSE = 6, 96, 600  # windows from one that is kept to the next: the fewest, the most, the most if coarser
 LEAST, FEW = 64, 3  # kept windows of a series that is not so short; of each first step of a coarser resolution
+OWN = 0.98  # as REPEATS, where nothing was thinned or averaged: cycles come out of those alike
 TRIES = 12  # windows tried in place of one that tells nothing
 
 
@@ -84,7 +85,7 @@ def keep(rows: Sequence[Row], scale: Scale, *, thin: int = 1) -> tuple[Shaped[np
     found, which = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for _ in range(TRIES):
         patterns = bent.windows(start + bent.first[row])
-        good = telling(patterns)
+        good = telling(patterns, repeats=OWN if scale.factor == 1 else REPEATS)
         found.append(hashes(patterns[:, good]))
         which.append(row[good])
         ahead = start + jump
