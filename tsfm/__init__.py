@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# torch's CPU threads wait by spinning unless told otherwise before its import; where another process wants the same
-# cores, a training step then takes five to ten times as long
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Told before torch's import: how its CPU threads wait for each other. By spinning, where another process wants the same
+# cores, a step takes two to ten times as long; asleep, a forecast takes half as long again. So they spin for some ten
+# microseconds and then sleep; a runtime other than GNU's knows no such number and lets them sleep
+if "OMP_WAIT_POLICY" not in os.environ and "GOMP_SPINCOUNT" not in os.environ:
+    os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 
 if TYPE_CHECKING:
     from tsfm.estimators.classifier import Classifier as Classifier
