@@ -9,6 +9,7 @@
 
 Both sides take turns on the same windows, in float32 and in bfloat16; of each side the better counts. Each library
 has a process of its own, as its users have it: what we do to the allocator and to waiting threads is not done to Bolt.
+With --together both live in one, and it is.
 `call` is what a user calls on an array, checks and all: our Predictor.forecast, their pipeline's predict_quantiles,
 nine levels each. `network` is one pass without that. Horizon 64 is the native one of Bolt; 96 it rolls out along nine
 paths.
@@ -120,12 +121,12 @@ class Key(NamedTuple):
     horizon: int
 
 
-def side_steps(names: Sequence[str] | None, batch: int, context: int, horizons: Sequence[int]) -> tuple[dict, dict]:
-    """What the process of one library times, and the parameters of its models; without names it is Bolt."""
+def side_steps(names: Sequence[str], batch: int, context: int, horizons: Sequence[int]) -> tuple[dict, dict]:
+    """What a process times of these models, of which Bolt may be one, and their parameters."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     past = windows(batch, context)
-    sides = theirs(past) if names is None else [side for name in names for side in ours(name, past)]
+    sides = [side for name in names for side in (theirs(past) if name == Bolt.name else ours(name, past))]
     steps = {
         Key(one.name, one.precision, what, horizon): functools.partial(getattr(one, what), horizon)
         for one in sides
@@ -144,8 +145,10 @@ def compare(sides: Apart, peers: Apart, *, horizon: int, what: str, batch: int, 
     def best(name: str) -> Key:
         return min((key for key in taken if key.name == name), key=lambda key: statistics.median(taken[key]))
 
-    peer, table = best(*peers.note), []
+    peer, table = best(Bolt.name), []
     for name, parameters in sides.note.items():
+        if name == Bolt.name:
+            continue
         mine = best(name)
         each = sorted(b / a for a, b in zip(taken[mine], taken[peer], strict=True))
         low, _, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
@@ -174,11 +177,14 @@ def asked(name: str, horizon: int) -> str:
 
 def report_batches(args: argparse.Namespace, clock: Clock) -> None:
     shape = (args.batch, args.context, args.horizon)
-    sides = Apart(side_steps, args.model, *shape, threads=args.threads, clock=clock)
-    peers = Apart(side_steps, None, *shape, threads=args.threads, clock=clock, unset=WAITING)
-    ((name, parameters),) = peers.note.items()
+    how = {"threads": args.threads, "clock": clock}
+    if args.together:
+        sides = peers = Apart(side_steps, [*args.model, Bolt.name], *shape, **how)
+    else:
+        sides = Apart(side_steps, args.model, *shape, **how)
+        peers = Apart(side_steps, [Bolt.name], *shape, **how, unset=WAITING)
     print(f"\n## Forecasts of {args.batch} series, context {args.context}\n")
-    print(f"Ours / {name} with random weights ({parameters:,} parameters).\n")
+    print(f"Ours / {Bolt.name} with random weights ({peers.note[Bolt.name]:,} parameters).\n")
     rows = []
     for horizon in args.horizon:
         # a rollout takes them ten times as long
@@ -233,6 +239,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: on a busy machine, with 1 thread"
     )
+    parser.add_argument("--together", action="store_true", help="both sides in one process")
     parser.add_argument("--quick", action="store_true", help="small and few")
     args = parser.parse_args(argv)
     args.model = args.model or ["tsfm-mini", "tsfm-small"]
