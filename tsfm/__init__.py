@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 # Told before torch's import: how its CPU threads wait for each other. By spinning, where another process wants the same
 # cores, a step takes two to ten times as long; asleep, a forecast takes half as long again. So they spin for 10,000
-# rounds, a fraction of a millisecond, and then sleep; a runtime other than GNU's knows no such number and lets them sleep
+# rounds, a fraction of a millisecond, and then sleep; a runtime that is not GNU's lets them sleep at once
 if "OMP_WAIT_POLICY" not in os.environ and "GOMP_SPINCOUNT" not in os.environ:
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 

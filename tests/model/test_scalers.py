@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tsfm.model.scalers import LIMIT, Scaler
+from tsfm.model.scalers import LIMIT, Scaler, arcsinh
 from tsfm.registry import SCALERS
 from tsfm.types import SCALE_FLOOR, Grid
 
@@ -219,6 +219,13 @@ def test_arcsinh_bounds_what_an_answer_can_be() -> None:
     values = torch.randn(1, CHANNELS, STEPS)
     state = scaler.fit(values, torch.ones_like(values, dtype=torch.bool))
     assert torch.isfinite(scaler.undo(torch.full((1, CHANNELS, 3, 1), 1e9), state)).all()
+
+
+def test_arcsinh_is_that_of_torch_at_every_size() -> None:
+    sizes = torch.cat([torch.zeros(1), torch.logspace(-38, 38, 1001)])
+    x = torch.cat([sizes, -sizes])
+    torch.testing.assert_close(arcsinh(x), x.double().asinh().float(), rtol=3e-7, atol=0)
+    assert arcsinh(torch.tensor([torch.nan])).isnan().all()
 
 
 def test_affine_needs_the_number_of_channels() -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsfm.model.fill import between
+from tsfm.model import fill
+from tsfm.model.fill import between, neighbours
 from tsfm.model.model import Model, ModelConfig
 from tsfm.model.season import CYCLES, LEAST, Copies, Skip, find_lags, fold, num_facts, num_steps, seasonal
 from tsfm.registry import BACKBONES, HEADS, SCALERS
@@ -259,3 +260,24 @@ def test_a_model_that_can_show_no_copies_says_so(shape: dict[str, Any], head: st
             backbone=BACKBONES.config({"name": "patch_transformer"}),
             head=HEADS.config({"name": head}),
         )
+
+
+def test_what_has_no_gaps_is_told_as_if_it_might(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU windows without gaps go a shorter way; on an accelerator and in a graph nobody looks."""
+    dice = torch.Generator().manual_seed(0)
+    values = torch.randn(40, 2, 130, generator=dice).cumsum(dim=-1) + 5 * torch.sin(
+        torch.arange(130) * 2 * math.pi / 12
+    )
+    ends = torch.randint(0, 131, (40, 2, 2), generator=dice).sort(dim=-1).values
+    steps = torch.arange(130)
+    visible = (steps >= ends[..., :1]) & (steps < ends[..., 1:])
+    values = torch.where(visible, values, 0.0)
+    line = between(values, visible)
+    near = neighbours(visible, dtype=torch.float32)
+    short = seasonal(values, visible, line=line, lags=2)
+    monkeypatch.setattr(fill, "looks", lambda rows: False)
+    monkeypatch.setattr("tsfm.model.season.looks", lambda rows: False)
+    for one, other in zip(near, neighbours(visible, dtype=torch.float32), strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(short, seasonal(values, visible, line=line, lags=2), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
