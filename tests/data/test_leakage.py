@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tsfm.data.leakage import Sketch
-from tsfm.data.patterns import bends, hashes, normal, telling
+from tsfm.data.patterns import REPEATS, bends, hashes, normal, telling
 from tsfm.data.resolutions import OWN, by_month
 
 FACTORS = (2, 3, 4, 6, 7, 12, 24)
@@ -296,8 +295,8 @@ def real(role: str) -> dict[str, list[np.ndarray]]:
 @pytest.mark.slow
 @pytest.mark.realdata
 def test_on_the_real_corpus_every_planted_leak_is_found_and_no_clean_set_is_accused() -> None:
-    """Benchmark sets against the corpus of the same folder; then pieces of them are planted into it. Not the plain
-    ones, of which the check says that it can't know them: a few even cycles, or mostly missing."""
+    """Benchmark sets against the corpus of the same folder; then pieces of them are planted into it. A piece that is
+    itself an even cycle, or mostly missing, may be missed, but few are."""
     rng = np.random.default_rng(14)
     corpus, benchmark = real("corpus"), real("benchmark")
     begun = time.process_time()
@@ -310,32 +309,28 @@ def test_on_the_real_corpus_every_planted_leak_is_found_and_no_clean_set_is_accu
     assert {"exchange_rate", "m1_monthly", "m3_monthly", "m4_yearly"} <= set(accused)
     assert seconds < 180
 
-    def tells(row: np.ndarray) -> bool:
+    def tells(row: np.ndarray, repeats: float = REPEATS) -> float:
         bent = bends([normal(row)], means=False, factor=1)
-        return bent.count > 0 and telling(bent.windows(slice(0, bent.count)), repeats=OWN).mean() >= 0.2
+        return telling(bent.windows(slice(0, bent.count)), repeats=repeats).mean() if bent.count else 0.0
 
     planted: list[tuple[np.ndarray, np.ndarray]] = []
-    told, plain = [], []
+    told, plain = [], set()
     pool = {name: [one for one in some if len(one) >= 45] for name, some in benchmark.items() if name not in SHARED}
     while len(planted) < 400:
         pool = {name: some for name, some in pool.items() if some}
         name = sorted(pool)[len(planted) % len(pool)]
         whole = pool[name].pop(int(rng.integers(len(pool[name]))))  # twice the same would be told by one of its names
         factor = int(rng.choice([1, 1, *FACTORS]))
-        if len(whole) < 60 * factor:
+        if len(whole) < 60 * factor or tells(whole) < 0.3:
             continue
         first = int(rng.integers(0, max(len(whole) - 250 * factor, 1)))
         piece = whole[first : first + 250 * factor]
         coarse = piece if factor == 1 else (means, every, sums)[len(planted) % 3](piece, factor)
-        what = f"{name}, {piece.shape[-1]} steps, every {factor}"
-        if not tells(coarse):
-            plain.append(what)
-            continue
+        plain |= {len(planted)} if tells(coarse, OWN) < 0.2 else set()
         planted.append((moved(coarse, rng), whole))
-        told.append(what)
+        told.append(f"{name}, {piece.shape[-1]} steps, every {factor}")
     leaks = Sketch.build([held for held, _ in planted], [f"leak {i}" for i in range(len(planted))])
     hits = {(one.series, one.source) for one in Sketch.merge([sketch, leaks]).find([asked for _, asked in planted])}
-    missed = [told[i] for i in range(len(planted)) if (i, f"leak {i}") not in hits]
-    few = dict(Counter(one.split(",")[0] for one in plain))
-    print(f"planted {len(planted)}, missed {missed}; too plain to be known: {len(plain)}, {few}")
-    assert not missed
+    missed = [i for i in range(len(planted)) if (i, f"leak {i}") not in hits]
+    print(f"planted {len(planted)}, {len(plain)} of them plain; missed {[told[i] for i in missed]}")
+    assert set(missed) <= plain and len(missed) <= 0.01 * len(planted)
