@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +213,26 @@ def test_what_exists_is_not_replaced_unasked(tmp_path):
     (tmp_path / "notes" / "thesis.txt").write_text("dear")
     with pytest.raises(FileExistsError, match="is not a store"):
         write(tmp_path / "notes", values, overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_store_that_another_process_finishes_in_the_same_moment(tmp_path, monkeypatch, overwrite):
+    values = series(np.random.default_rng(0), [50], 1)
+    theirs, mine, rename = write(tmp_path / "theirs", values), values[0] + 1, os.rename
+
+    def late(source, target):
+        monkeypatch.setattr(os, "rename", rename)  # once
+        shutil.copytree(tmp_path / "theirs", target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    if overwrite:
+        assert write(tmp_path / "s", [mine], overwrite=True).fingerprint == write(tmp_path / "own", [mine]).fingerprint
+    else:
+        with pytest.raises(FileExistsError, match="use overwrite=True"):
+            write(tmp_path / "s", [mine])
+        assert SeriesStore.open(tmp_path / "s").fingerprint == theirs.fingerprint
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize(

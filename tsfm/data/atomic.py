@@ -40,8 +40,13 @@ def put_in_place(temp: Path, path: Path, *, overwrite: bool) -> None:
     """Rename the finished folder `temp` to `path`; an old store there is removed only after the new one stands."""
     check_target(path, overwrite=overwrite)
     if not path.exists():
-        os.rename(temp, path)
-        return
+        try:
+            os.rename(temp, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        check_target(path, overwrite=overwrite)  # another process has put one there in this moment
     old = beside(path, "old")
     os.rename(path, old)
     try:

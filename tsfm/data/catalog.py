@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tsfm.data.atomic import beside, cache_folder
+from tsfm.data.atomic import beside, cache_folder, put_in_place
 from tsfm.data.ingest import ingest
 from tsfm.data.manifest import MANIFEST, SCHEMA_VERSION
 from tsfm.data.store import SeriesStore
@@ -192,8 +192,11 @@ def _downloaded(known: Known, *, allowed: bool) -> SeriesStore:
                     f"the download of {known.name!r} has other values than expected: fingerprint {found}, not "
                     f"{known.fingerprint}; {known.url} may have changed or was cut short: nothing was kept; {advice}"
                 )
-            if not target.exists():
-                os.rename(temp / "store", target)
+            try:
+                put_in_place(temp / "store", target, overwrite=False)
+            except FileExistsError:
+                if not (target / MANIFEST).is_file():
+                    raise
         finally:
             shutil.rmtree(temp, ignore_errors=True)
     return SeriesStore.open(target)
