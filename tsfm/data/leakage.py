@@ -2,7 +2,8 @@
 
 A sketch keeps hashes of a few windows of every series (see `patterns`), at several resolutions. A query looks up all
 its windows at all its resolutions, so a copy that is longer than the way from one kept window to the next is hit,
-wherever it begins. C channels, L steps of a series, N hashes.
+wherever it begins. Of series that hardly have a telling window, such as days and nights in turn, it keeps pairs of
+windows, one after the other, which together tell enough. C channels, L steps of a series, N hashes.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tsfm.data.matches import Match, Search, best_matches
-from tsfm.data.patterns import BITS, Row, bends, hashes, normal
-from tsfm.data.resolutions import ASKED, SCALES, Scale, keep, kept_scales
+from tsfm.data.patterns import BITS, D, Row, bends, hashes, joined, normal
+from tsfm.data.resolutions import ASKED, FAINT, OWN, SCALES, Scale, keep
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
 
 FILE, FORMAT = "trained_on.npz", 1  # its name beside the weights of a model
 PIECE, CHUNK = 2**17, 2**14  # values of series taken at once, windows hashed at once: both stay in the cache
-SHIFT = np.uint64(BITS - 24)  # a table of the leading 24 binary digits rejects most windows at once
+LEADING = 24  # binary digits, at most, whose table rejects most windows at once
 PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of what is saved
 
 
@@ -37,6 +39,26 @@ class Kept(NamedTuple):
     hashed: Shaped[np.ndarray, " N"]
     source: Int[np.ndarray, " N"]
     scale: Int[np.ndarray, " N"]
+
+
+class Lookup:
+    """Where hashes stand among sorted ones; `place` says which of a sketch these are."""
+
+    def __init__(self, hashed: Shaped[np.ndarray, " N"], place: Int[np.ndarray, " N"]):
+        self.hashed, self.place = hashed, place
+        digits = min(len(hashed).bit_length() + 5, LEADING)
+        self.shift = np.uint64(BITS - digits)
+        self.table = np.zeros(2**digits, bool)
+        self.table[hashed >> self.shift] = True
+
+    def find(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+        """Which of these are there, and where in the sketch."""
+        maybe = np.flatnonzero(self.table[hashed >> self.shift])
+        if not len(self.hashed):
+            return maybe, maybe
+        near = np.minimum(np.searchsorted(self.hashed, hashed[maybe]), len(self.hashed) - 1)
+        same = self.hashed[near] == hashed[maybe]
+        return maybe[same], self.place[near[same]]
 
 
 class Sketch:
@@ -50,7 +72,6 @@ class Sketch:
         hashed = kept.hashed[order]
         order = order[hashed > np.concatenate([np.zeros(1, np.uint64), hashed[:-1]])]  # once; 0 stands for no pattern
         self.kept = Kept(kept.hashed[order], source[order].astype(np.uint32), kept.scale[order].astype(np.uint8))
-        self._table: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.kept.hashed)
@@ -77,12 +98,9 @@ class Sketch:
 
         parts: list[Kept] = []
         for rows in batches(named()):
-            for number, scale in enumerate(SCALES):
-                some = [row for row in rows if number in kept_scales(len(row.values))]
-                if some:
-                    hashed, which = keep(some, scale, thin=thin)
-                    source = np.array([owner[row.series] for row in some])[which]
-                    parts.append(Kept(hashed, source, np.full(len(hashed), number)))
+            source = np.array([owner[row.series] for row in rows])
+            for scale, hashed, which in keep(rows, thin=thin):
+                parts.append(Kept(hashed, source[which], np.full(len(hashed), SCALES.index(scale))))
         return cls(_joined(parts), list(labels), series=len(owner))
 
     @staticmethod
@@ -108,8 +126,7 @@ class Sketch:
             hits = [self._hits(rows, number, scale) for number, scale in enumerate(ASKED)]
             place = (found := np.concatenate(hits))[:, 3]
             matches += best_matches(rows, found, self.kept.source[place], self.kept.scale[place], self.names)
-            _, telling = keep(rows, SCALES[0])
-            known |= {rows[place].series for place in np.unique(telling)}
+            known |= {rows[place].series for _, _, which in keep(rows, OWN) for place in np.unique(which)}
             every |= {row.series for row in rows}
         return Search(matches, len(every), sorted(every - known))
 
@@ -119,21 +136,21 @@ class Sketch:
         out = [np.zeros((0, 4), np.int64)]
         if long and len(self):
             bent = bends([rows[place] for place in long], means=scale.means, factor=scale.factor)
-            for first in range(0, bent.count, CHUNK):
-                at, place = self._look_up(hashes(bent.windows(slice(first, min(first + CHUNK, bent.count)))))
-                which, step = bent.locate(at + first)
+            parts = [slice(first, min(first + CHUNK, bent.count)) for first in range(0, bent.count, CHUNK)]
+            single = np.concatenate([hashes(bent.windows(part)) for part in parts])
+            ahead = D * scale.factor
+            for hashed, lookup in zip((single, joined(single[:-ahead], single[ahead:])), self._lookups, strict=True):
+                at, place = lookup.find(hashed)
+                which, step = bent.locate(at)
                 out.append(np.stack([np.array(long)[which], np.full(len(at), number), step, place], axis=1))
         return np.concatenate(out)
 
-    def _look_up(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-        """Which of these hashes are kept, and where."""
-        if self._table is None:
-            self._table = np.zeros(2**24, bool)
-            self._table[self.kept.hashed >> SHIFT] = True
-        maybe = np.flatnonzero(self._table[hashed >> SHIFT])
-        place = np.minimum(np.searchsorted(self.kept.hashed, hashed[maybe]), len(self) - 1)
-        same = self.kept.hashed[place] == hashed[maybe]
-        return maybe[same], place[same]
+    @cached_property
+    def _lookups(self) -> tuple[Lookup, Lookup]:
+        """Of single windows and of pairs."""
+        pair = self.kept.scale == SCALES.index(FAINT)
+        single, both = np.flatnonzero(~pair), np.flatnonzero(pair)
+        return Lookup(self.kept.hashed[single], single), Lookup(self.kept.hashed[both], both)
 
     @property
     def fingerprint(self) -> str:

@@ -23,6 +23,7 @@ LEVELS, WIDTH, LOWEST = 16, 0.4, -3.7  # of sizes: the logarithm of the lowest o
 FINE = 14  # binary digits kept below a level, so that what is rounded hardly ever decides
 TINY = 1e-7  # about float32's precision: a second difference below this share of the largest value is 0
 TURNS, KINDS, MOVES = 4, 6, 11  # of a telling window: changes of sign, different levels, second differences but 0
+PAIR_TURNS, NEWS = 6, 6  # of two windows: changes of sign, sizes that are new
 REPEATS = 0.85  # correlation of a pattern with itself some steps later, from which on it is a cycle like many others
 GROUPS = ((0, 5), (5, 10), (10, 14))  # second differences that fit into 32 bits together
 ODD = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93))
@@ -147,9 +148,19 @@ def hashes(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
     return total >> np.uint64(64 - BITS)
 
 
+def joined(one: Shaped[np.ndarray, " N"], other: Shaped[np.ndarray, " N"]) -> Shaped[np.ndarray, " N"]:
+    """A hash of pairs of windows from the hashes of both."""
+    return (one * ODD[0] + other * ODD[1]) >> np.uint64(64 - BITS)
+
+
+def news(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
+    """How many sizes of each pattern are not those of the cycle that suits it best."""
+    sizes = np.abs(patterns)
+    return np.min([(sizes[lag:] != sizes[:-lag]).sum(axis=0) for lag in range(1, D // 2 + 1)], axis=0)
+
+
 def telling(patterns: Int[np.ndarray, "D N"], *, repeats: float = REPEATS) -> Shaped[np.ndarray, " N"]:
     """Whether each pattern is rich enough to tell where it is from: no smooth curve, no few jumps, no even cycle."""
-    turns = (patterns[1:] * patterns[:-1] < 0).sum(axis=0)
     sizes = np.abs(patterns)
     kinds = sum((sizes == level).any(axis=0).astype(np.int64) for level in range(LEVELS))
     bend = np.sign(patterns) * np.exp(WIDTH * sizes)
@@ -159,4 +170,15 @@ def telling(patterns: Int[np.ndarray, "D N"], *, repeats: float = REPEATS) -> Sh
         even |= np.abs((ahead * behind).sum(axis=0)) > repeats * np.sqrt(
             np.square(ahead).sum(axis=0) * np.square(behind).sum(axis=0)
         )
-    return (turns >= TURNS) & (kinds >= KINDS) & ((sizes > 0).sum(axis=0) >= MOVES) & ~even
+    return (turns(patterns) >= TURNS) & (kinds >= KINDS) & ((sizes > 0).sum(axis=0) >= MOVES) & ~even
+
+
+def telling_pairs(one: Int[np.ndarray, "D N"], other: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
+    """Whether two patterns, one after the other, are rich enough together: they may be an even cycle, with news."""
+    both = np.concatenate([one, other])
+    return (turns(both) >= PAIR_TURNS) & ((both != 0).sum(axis=0) >= 2 * MOVES) & (news(both) >= NEWS)
+
+
+def turns(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
+    """Changes of sign."""
+    return (patterns[1:] * patterns[:-1] < 0).sum(axis=0)

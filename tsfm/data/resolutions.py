@@ -5,13 +5,13 @@ C channels, L steps of a series, N windows, R rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tsfm.data.patterns import REPEATS, Row, W, bends, hashes, telling
+from tsfm.data.patterns import REPEATS, D, Row, W, bends, hashes, joined, telling, telling_pairs
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -20,7 +20,8 @@ SHORT = 32  # steps that a series must have at a coarser resolution
 DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
 NEAR, FAR, COARSE = 6, 96, 600  # windows from one that is kept to the next: the fewest, the most, the most if coarser
 LEAST, FEW = 64, 3  # kept windows of a series that is not so short; of each first step of a coarser resolution
-OWN = 0.98  # as REPEATS, where nothing was thinned or averaged: cycles come out of those alike
+HARDLY = 7  # telling windows of a series; where fewer are found, pairs of others are kept as well
+OWN_REPEATS = 0.98  # as REPEATS, where nothing was thinned or averaged: cycles come out of those alike
 TRIES = 12  # windows tried in place of one that tells nothing
 
 
@@ -49,8 +50,10 @@ def _both(factor: int, every: int = 1) -> tuple[Scale, Scale]:
 # so that a factor of a kept one need not be kept. The others it keeps from the beginnings of natural units only.
 NESTED = (24, 12, 7, 6, 4, 3, 2)
 ALIGNED = ((48, 48), (96, 96), (144, 144), (168, 24), (288, 288))
+FAINT = Scale(True, 1)  # the values themselves, in pairs of windows that tell little each
+OWN = (Scale(), FAINT)  # nothing thinned or averaged
 SCALES = (
-    Scale(),
+    *OWN,
     *(scale for factor in NESTED for scale in _both(factor)),
     *(scale for factor, every in ALIGNED for scale in _both(factor, every)),
 )
@@ -62,20 +65,36 @@ ASKED = (Scale(), *(scale for factor in FACTORS for scale in _both(factor)))  # 
 
 
 @lru_cache(maxsize=4096)
-def kept_scales(length: int) -> tuple[int, ...]:
-    """The places in SCALES of those that a sketch keeps of a series of `length` steps."""
+def kept_scales(length: int) -> tuple[Scale, ...]:
+    """Those of SCALES that a sketch keeps of a series of `length` steps."""
     taken: list[int] = []
     for factor in NESTED:
         nested = any(other % factor == 0 for other in taken)
         if length // factor >= SHORT and not nested and (factor != 7 or length <= DAILY):
             taken.append(factor)
     taken += [1, *(factor for factor, _ in ALIGNED if length // factor >= SHORT)]
-    return tuple(place for place, scale in enumerate(SCALES) if scale.factor in taken)
+    return tuple(scale for scale in SCALES if scale.factor in taken)
 
 
-def keep(rows: Sequence[Row], scale: Scale, *, thin: int = 1) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """Hashes of some telling windows of each row, and the row of each: nearer to each other in short series, and `thin`
-    times as far apart."""
+def keep(
+    rows: Sequence[Row], scales: Sequence[Scale] = SCALES, *, thin: int = 1
+) -> Iterator[tuple[Scale, Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]]:
+    """For each of these resolutions, hashes of some windows of rows and the row of each: nearer to each other in short
+    series, and `thin` times as far apart. Of rows of which the first keeps hardly any, FAINT keeps pairs."""
+    silent = np.arange(len(rows))
+    for scale in scales:
+        long = [place for place, row in enumerate(rows) if scale in kept_scales(len(row.values))]
+        some = silent if scale == FAINT else np.array(long, np.int64)
+        if len(some):
+            here = [rows[place] for place in some]
+            hashed, which = _faint(here, thin) if scale == FAINT else _telling(here, scale, thin)
+            if scale == SCALES[0]:
+                silent = np.flatnonzero(np.bincount(some[which], minlength=len(rows)) < HARDLY)
+            yield scale, hashed, some[which]
+
+
+def _telling(rows: Sequence[Row], scale: Scale, thin: int) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """Hashes of telling windows, and the row of each."""
     bent = bends(rows, means=scale.means, factor=scale.factor)
     grids = [_grid(len(row.values), scale, thin) for row in rows]
     row = np.repeat(np.arange(len(rows)), [grid.shape[1] for grid in grids])
@@ -85,7 +104,7 @@ def keep(rows: Sequence[Row], scale: Scale, *, thin: int = 1) -> tuple[Shaped[np
     found, which = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for _ in range(TRIES):
         patterns = bent.windows(start + bent.first[row])
-        good = telling(patterns, repeats=OWN if scale.factor == 1 else REPEATS)
+        good = telling(patterns, repeats=OWN_REPEATS if scale.factor == 1 else REPEATS)
         found.append(hashes(patterns[:, good]))
         which.append(row[good])
         ahead = start + jump
@@ -94,9 +113,24 @@ def keep(rows: Sequence[Row], scale: Scale, *, thin: int = 1) -> tuple[Shaped[np
     return np.concatenate(found), np.concatenate(which)
 
 
+def _faint(rows: Sequence[Row], thin: int) -> tuple[Shaped[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """Hashes of telling pairs of windows that occur once in their row, and the row of each."""
+    bent = bends(rows, means=False, factor=1)
+    grids = [_grid(len(row.values), FAINT, thin)[0] for row in rows]
+    row = np.repeat(np.arange(len(rows)), [len(grid) for grid in grids])
+    start = np.concatenate(grids) + bent.first[row]
+    both = [bent.windows(start), bent.windows(np.minimum(start + D, bent.count - 1))]
+    good = telling_pairs(*both)
+    pairs = np.stack([row[good].astype(np.uint64), joined(hashes(both[0][:, good]), hashes(both[1][:, good]))])
+    pairs, count = np.unique(pairs, axis=1, return_counts=True)
+    which, hashed = pairs[:, count == 1]
+    return hashed, which.astype(np.int64)
+
+
 def _grid(length: int, scale: Scale, thin: int) -> Int[np.ndarray, "2 N"]:
     """First steps of windows of a series, evenly spaced from each first step, and how many windows lie between."""
-    near, least, most = (NEAR, LEAST, FAR) if scale.factor == 1 else (1, FEW, COARSE)
+    near = 1 if scale == FAINT or scale.factor > 1 else NEAR
+    least, most = (LEAST, FAR) if scale.factor == 1 else (FEW, COARSE)
     total, parts = scale.windows(length), [np.zeros((2, 0), np.int64)]
     for phase in range(0, scale.factor, scale.every):
         number = -(-(total - phase) // scale.factor)
