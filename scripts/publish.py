@@ -46,7 +46,13 @@ def sketch_for(corpus: CorpusData, file: Path) -> Sketch:
         names = [name for name, store in zip(corpus.names, corpus.stores, strict=True) for _ in range(len(store))]
         series = (store.read(i) for store in corpus.stores for i in range(len(store)))
         Sketch.build(series, names).save(file)
-    return Sketch.load(file)
+    sketch, count = Sketch.load(file), sum(len(store) for store in corpus.stores)
+    if (sketch.names, sketch.series) != (sorted(set(corpus.names)), count):
+        raise ValueError(
+            f"{file} is a sketch of {sketch.series} series of {len(sketch.names)} sets, and the corpus of this run has "
+            f"{count} of {len(set(corpus.names))}; remove it, and publish all models beside it again"
+        )
+    return sketch
 
 
 def first_leg(init: dict[str, Any], begun: str | None, corpus: CorpusData, sketch: Sketch) -> dict[str, Any]:

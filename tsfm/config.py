@@ -39,7 +39,7 @@ class Expect:
 
     metric: str = "???"
     value: float = 0.0
-    tolerance: float = 0.03  # relative; lower than the value is within too, where lower is better
+    tolerance: float = 0.03  # relative; what is better than the value is within too
     data: Optional[str] = None  # noqa: UP045  the data set it speaks of; on another the claim is not made
     source: str = ""
 

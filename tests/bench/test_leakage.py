@@ -18,6 +18,7 @@ from tsfm.bench.leakage import Verdict, check
 from tsfm.cli import main
 from tsfm.data.leakage import FILE, Sketch
 from tsfm.data.store import SeriesStore, StoreWriter
+from tsfm.infer.load import bundled
 from tsfm.model.checkpoint import CONFIG, About, load, save
 
 RNG = np.random.default_rng(0)
@@ -155,6 +156,13 @@ def test_models_side_by_side_share_the_sketch_that_each_names(tmp_path: Path) ->
         check(tmp_path / "small", [SEEN])
 
 
+@pytest.mark.parametrize("name", bundled())
+def test_bundled_models_know_what_they_saw(name: str) -> None:
+    found = check(name, [NEW, np.arange(90.0)])
+    assert (found.word, found.series, found.plain) == ("true", 2, 1)
+    assert found.row() == {"zero_shot": "true", "plain_series": 1}
+
+
 def test_a_sketch_of_another_model_or_a_damaged_one_is_named(tmp_path: Path) -> None:
     known = model(tmp_path / "m", sketch=Sketch.build([OTHER]).fingerprint)
     with pytest.raises(ValueError, match=rf"{FILE} has fingerprint .* copy both from the same model"):
@@ -162,6 +170,9 @@ def test_a_sketch_of_another_model_or_a_damaged_one_is_named(tmp_path: Path) -> 
     (known / FILE).write_bytes(b"cut")
     with pytest.raises(ValueError, match=rf"{FILE}: it is not a sketch"):
         check(known, [NEW])
+    Sketch.build([SEEN]).save(tmp_path / FILE)  # what models side by side share
+    with pytest.raises(ValueError, match=rf"{FILE} has fingerprint .* copy both from the same model"):
+        check(model(tmp_path / "other", corpus=None, sketch="0" * 32), [NEW])
 
 
 def test_files_beside_the_weights_are_saved_with_them_and_change_no_weight(tmp_path: Path) -> None:

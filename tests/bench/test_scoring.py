@@ -10,13 +10,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tsfm.bench.runner import record
 from tsfm.cli import main
+from tsfm.config import Expect
 from tsfm.data.cases import CaseData, CasesConfig
 
 SMALL = [
     "model.width=8", "backbone.depth=1", "trainer.max_steps=4", "trainer.progress=false", "trainer.loggers=[]",
     "trainer.accelerator=cpu",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "found", "met"),
+    [
+        ("mse", 0.4, 0.2, True), ("mse", 0.4, 0.41, True), ("mse", 0.4, 0.42, False),
+        ("accuracy", 0.9, 0.1, False), ("accuracy", 0.9, 0.88, True), ("accuracy", 0.9, 0.99, True),
+        ("vus_pr", 0.5, 0.4, False), ("r2", 0.5, 0.6, True), ("false_alarms", 0.1, 0.01, True),
+        ("coverage", 0.8, 0.7, False), ("coverage", 0.8, 0.9, False), ("coverage", 0.8, 0.81, True),
+    ],
+)  # fmt: skip
+def test_a_claim_is_met_by_what_is_better_or_near(metric: str, value: float, found: float, met: bool) -> None:
+    (claim,) = record("x", "y", {metric: found}, [Expect(metric=metric, value=value)])["expect"]
+    assert claim["met"] == met
 
 
 @pytest.fixture(scope="module")

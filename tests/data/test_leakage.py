@@ -16,7 +16,7 @@ from tsfm.data.leakage import Sketch
 from tsfm.data.patterns import bends, hashes, normal, telling
 from tsfm.data.resolutions import FAINT, SCALES, by_month
 
-FACTORS = (2, 3, 4, 6, 7, 12, 24)
+FACTORS = (2, 3, 4, 5, 6, 7, 10, 12, 24)
 # benchmark -> corpus sets that hold some of its values: the same source, told of in the manifest or found by this check
 SHARED = {
     "exchange_rate": {"tsdl_mixed"},
@@ -197,6 +197,24 @@ def test_what_can_not_be_recognised_is_counted() -> None:
     rng = np.random.default_rng(8)
     found = Sketch.build([noisy(300, rng)]).search([np.arange(90.0), noisy(90, rng), np.ones((2, 90)), noisy(12, rng)])
     assert found == ([], 4, [0, 2, 3])
+
+
+def test_short_series_are_found_or_said_to_be_too_short() -> None:
+    rng = np.random.default_rng(17)
+    for length in range(12, 40):
+        held = [noisy(length, rng) for _ in range(20)]
+        found = Sketch.build(held).search([moved(one, rng) for one in held])
+        hit = {one.series for one in found.matches}
+        assert len(hit | set(found.plain)) >= 16, length  # rounding, or a window that tells nothing, costs a few
+        assert (len(hit) > 10) == (length >= 24), length  # two windows of 16 steps, 8 apart
+
+
+def test_huge_and_tiny_values_are_told_as_any() -> None:
+    rng = np.random.default_rng(18)
+    values = noisy(300, rng)
+    for scale in (1e-200, 1e200):
+        (match,) = Sketch.build([values.astype(np.float64) * scale]).find([values])
+        assert match.stop - match.first > 200
 
 
 def test_a_sketch_is_read_as_it_was_written_and_the_same_corpus_gives_the_same_bytes(tmp_path: Path) -> None:

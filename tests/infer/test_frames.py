@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsfm.infer.batches import as_series
 from tsfm.infer.frames import read_frame, write_frame
 
 
@@ -117,6 +118,15 @@ class TestAnnounced:
     def test_no_id_column_is_one_series(self, caplog):
         frame = self.announced(panel(("a",)).drop(columns="item_id"), "all rows are one series, '0'", caplog)
         assert write_frame(frame, np.zeros((1, 1, 3)))["item_id"].tolist() == ["0"] * 3
+
+    def test_steps_that_float32_can_not_tell_apart(self, caplog):
+        df = panel()
+        assert not read(df.assign(target=df["target"] + 1000)).announcements
+        self.announced(df.assign(target=df["target"].astype(float) + 1e9), "too small for float32 beside", caplog)
+        counter = np.random.default_rng(0).integers(1, 5, len(df)).cumsum() + 400_000_000
+        self.announced(df.assign(target=counter), "subtract a constant from the values", caplog)
+        as_series(np.sin(np.arange(90.0)) + 1e8)
+        assert "series 0: 89 of 89 steps are too small for float32" in caplog.text
 
     def test_other_known_names(self, caplog):
         df = panel().rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,33 @@ def test_a_broken_run_goes_on_to_the_same_weights_and_the_same_loss_curve(
     losses = curve(whole, "train/loss")
     assert len(losses) >= STEPS // 20
     assert curve(broken, "train/loss") == losses
+
+
+def test_a_run_in_pieces_of_limited_time_ends_as_one_in_one_piece(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    run(path, whole)
+    step = Learner.training_step
+
+    def slow(self: Learner, batch: tsfm.Batch, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 20:
+            time.sleep(2)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "training_step", slow)
+        first = run(path, pieces, "trainer.max_time=00:00:00:02")
+    steps = int(first["cut_short"].removesuffix(f" of {STEPS} steps"))
+    assert 0 < steps <= 21
+    assert "resume=auto" in caplog.text
+    assert tsfm.load(pieces) is not None  # the model so far
+
+    second = run(path, pieces, "resume=auto", "trainer.max_time=00:00:10:00")
+    assert "cut_short" not in second
+    expected, found = weights(whole), weights(pieces)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert run(path, pieces, "resume=auto") == second  # nothing is left to do
 
 
 def test_it_is_saved_loaded_and_forecasts_any_horizon(path: Path, tmp_path: Path) -> None:

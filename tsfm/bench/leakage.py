@@ -41,6 +41,8 @@ class Verdict:
     def row(self) -> dict[str, Any]:
         """What a result says of it."""
         found: dict[str, Any] = {"zero_shot": self.word}
+        if self.plain:
+            found["plain_series"] = self.plain
         if self.seen:
             found |= {"seen_series": len(self.seen), "seen": list(self.seen[:NAMED])}
         return found
@@ -141,18 +143,16 @@ def check(
 def sketch_of(place: Path, trained_on: dict[str, Any]) -> Sketch | None:
     """The sketch of what the model in a directory was trained on: beside its weights, or one folder up where several
     models share it, known by its fingerprint. None where the model has none."""
-    wanted = trained_on.get("sketch")
+    wanted, other = trained_on.get("sketch"), ""
     for file in (place / FILE, place.parent / FILE):
         if not file.is_file() or (file.parent != place and wanted is None):
             continue
         sketch = _read(file, file.stat().st_mtime_ns)
         if wanted in (None, sketch.fingerprint):
             return sketch
-        if file.parent == place:
-            raise ValueError(
-                f"{file} has fingerprint {sketch.fingerprint}, and {CONFIG} beside it names {wanted}; copy both from "
-                "the same model"
-            )
+        other = other or f"{file} has fingerprint {sketch.fingerprint}, and {place / CONFIG} names {wanted}"
+    if other:
+        raise ValueError(f"{other}; copy both from the same model")
     if wanted is not None:
         raise FileNotFoundError(f"{place} lacks {FILE}, which its {CONFIG} names; copy it there from the same model")
     return None

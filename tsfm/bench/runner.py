@@ -14,7 +14,7 @@ from tsfm.bench.anomaly import AnomalyConfig
 from tsfm.bench.find import find_predictor
 from tsfm.bench.gift import GiftBench
 from tsfm.bench.protocols import WindowsConfig, score_windows
-from tsfm.bench.scoring import check_bench, check_claim, evaluate_other, score_trained
+from tsfm.bench.scoring import EITHER, HIGHER, check_bench, check_claim, evaluate_other, score_trained
 from tsfm.bench.trained import as_trained, pick_device
 from tsfm.bench.zero_shot import judge
 from tsfm.config import EvalConfig, Expect, RunConfig, plain
@@ -24,7 +24,7 @@ from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.registry import closest
 from tsfm.train.run import train
-from tsfm.train.rundir import CONFIG, RESULT, check_folder, check_same, environment, write_whole
+from tsfm.train.rundir import CONFIG, CUT, RESULT, check_folder, check_same, environment, is_finished, write_whole
 
 log = logging.getLogger("tsfm")
 
@@ -56,6 +56,8 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         "run_dir": str(trained.run_dir),
         "model": str(trained.model_dir),
     }
+    if trained.cut:
+        result[CUT] = trained.cut
     write_whole(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
     return result
 
@@ -65,7 +67,7 @@ def finished(config: RunConfig) -> dict[str, Any] | None:
     if config.resume != "auto" or config.run_dir is None:
         return None
     file = Path(config.run_dir) / RESULT
-    if not file.is_file():
+    if not is_finished(file.parent):
         return None
     check_same(file.parent, config)
     old = yaml.safe_load((file.parent / CONFIG).read_text(encoding="utf-8"))
@@ -176,8 +178,8 @@ def record(name: str, dataset: str, scores: dict[str, Any], expect: list[Expect]
         if claim.metric not in scores:
             raise ValueError(f"expect.metric {claim.metric!r} was not measured; {closest(claim.metric, list(scores))}")
         found = scores[claim.metric]
-        off = found - claim.value
-        met = (abs(off) if claim.metric in ("coverage", "width") else off) <= claim.tolerance * abs(claim.value)
+        worse = claim.value - found if claim.metric in HIGHER else found - claim.value
+        met = (abs(worse) if claim.metric in EITHER else worse) <= claim.tolerance * abs(claim.value)
         claims.append({"metric": claim.metric, "expected": claim.value, "found": round(found, 6), "met": met})
         word = "within" if met else "NOT within"
         log.info(

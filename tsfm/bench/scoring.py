@@ -42,6 +42,13 @@ METRICS = {  # what an experiment can make claims about, by the name of the benc
     "anomaly": anomaly.METRICS,
     "gift": gift.METRICS,
 }
+HIGHER = (  # is better
+    *("accuracy", "balanced_accuracy", "macro_f1", "r2"),
+    *anomaly.THRESHOLD_FREE,
+    *anomaly.AT_BEST,
+    "f1_at_own",
+)
+EITHER = ("coverage", "width")  # may miss by more and by less
 FITS = {  # the benches that score a task's runs; `windows`, the default, leaves others to what fits them
     "forecast": ("windows",),
     "pretrain": ("windows",),

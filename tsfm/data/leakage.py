@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsfm.data.matches import Match, Search, best_matches
+from tsfm.data.matches import APART, ENOUGH, Match, Search, best_matches
 from tsfm.data.patterns import BITS, D, Row, bends, hashes, joined, normal
 from tsfm.data.resolutions import ASKED, FAINT, OWN, SCALES, Scale, keep
 
@@ -126,7 +126,9 @@ class Sketch:
             hits = [self._hits(rows, number, scale) for number, scale in enumerate(ASKED)]
             place = (found := np.concatenate(hits))[:, 3]
             matches += best_matches(rows, found, self.kept.source[place], self.kept.scale[place], self.names)
-            known |= {rows[place].series for _, _, which in keep(rows, OWN) for place in np.unique(which)}
+            for scale, _, which in keep(rows, OWN):  # pairs may begin at every step
+                least = APART + 1 if scale == FAINT else ENOUGH
+                known |= {rows[place].series for place in np.flatnonzero(np.bincount(which) >= least)}
             every |= {row.series for row in rows}
         return Search(matches, len(every), sorted(every - known))
 
@@ -155,8 +157,12 @@ class Sketch:
     @property
     def fingerprint(self) -> str:
         """Of all that it holds."""
-        digest = hashlib.blake2b(json.dumps([FORMAT, self.names, self.series]).encode(), digest_size=16)
-        for part, kind in zip(self.kept, ("<u8", "<u4", "<u1"), strict=True):
+        used = sorted(SCALES[place] for place in np.unique(self.kept.scale))
+        place = np.array([used.index(scale) if scale in used else 0 for scale in SCALES])
+        about = json.dumps([FORMAT, self.names, self.series, used])
+        digest = hashlib.blake2b(about.encode(), digest_size=16)
+        parts = (self.kept.hashed, self.kept.source, place[self.kept.scale])
+        for part, kind in zip(parts, ("<u8", "<u4", "<u1"), strict=True):
             digest.update(part.astype(kind).tobytes())
         return digest.hexdigest()
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tsfm.data.patterns import Row, W
+from tsfm.data.patterns import Row
 from tsfm.data.resolutions import ASKED, COARSE, FAR, SCALES, Scale
 
 if TYPE_CHECKING:
     from jaxtyping import Int
 
 ENOUGH = 2  # kept windows that a copy hits
-APART = W // 2  # windows, at least, from one to the next, so that both say something of their own
+APART = 7  # windows, at least, from one to the next, so that both say something of their own
 REACH = 4  # times what lies between kept windows in a long series, at most: so that thin sketches do too
 
 

@@ -42,11 +42,13 @@ class Row(NamedTuple):
 def normal(values: Float[np.ndarray, " L"], *, series: int = 0, channel: int = 0) -> Row:
     """The row of a channel; one that never changes is all NaN."""
     values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+    largest = np.nanmax(np.abs(values), initial=0.0)
+    values = values / (largest or 1.0)  # squares of what is huge would overflow
     seen = values[~np.isnan(values)]
-    largest, scale = (np.abs(seen).max(), seen.std()) if len(seen) else (0.0, 0.0)
-    if scale <= TINY * largest:
+    scale = seen.std() if len(seen) else 0.0
+    if scale <= TINY:
         return Row(np.full(len(values), np.nan), 0.0, series, channel)
-    return Row((values - seen.mean()) / scale, TINY * float(largest / scale), series, channel)
+    return Row((values - seen.mean()) / scale, TINY / float(scale), series, channel)
 
 
 @dataclass(frozen=True)

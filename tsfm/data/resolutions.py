@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHORT = 32  # steps that a series must have at a coarser resolution
 DAILY = 2**13  # steps; longer series are taken to be no daily ones, which weeks are made of
-NEAR, FAR, COARSE = 6, 96, 600  # windows from one that is kept to the next: the fewest, the most, the most if coarser
+NEAR, FAR, COARSE = 8, 96, 600  # windows from one that is kept to the next: the fewest, the most, the most if coarser
 LEAST, FEW = 64, 3  # kept windows of a series that is not so short; of each first step of a coarser resolution
 HARDLY = 7  # telling windows of a series; where fewer are found, pairs of others are kept as well
 OWN_REPEATS = 0.98  # as REPEATS, where nothing was thinned or averaged: cycles come out of those alike
@@ -48,8 +48,8 @@ def _both(factor: int, every: int = 1) -> tuple[Scale, Scale]:
 
 # A sketch keeps the first from each first step: means of 4 steps are found at means of 24, of which they are a part,
 # so that a factor of a kept one need not be kept. The others it keeps from the beginnings of natural units only.
-NESTED = (24, 12, 7, 6, 4, 3, 2)
-ALIGNED = ((48, 48), (96, 96), (144, 144), (168, 24), (288, 288))
+NESTED = (24, 12, 10, 7, 6, 5, 4, 3, 2)
+ALIGNED = ((48, 48), (60, 60), (96, 96), (144, 144), (168, 24), (288, 288))
 FAINT = Scale(True, 1)  # the values themselves, in pairs of windows that tell little each
 OWN = (Scale(), FAINT)  # nothing thinned or averaged
 SCALES = (

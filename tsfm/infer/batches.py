@@ -5,12 +5,15 @@ B batch, C channels, L past steps, N series.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tsfm.infer.columns import FLOAT32_MAX
+from tsfm.infer.columns import FLOAT32_MAX, blur
+
+logger = logging.getLogger("tsfm")
 
 STRETCH = 1.5  # a batch's longest series is at most this many times its shortest (and 64 steps)
 CELLS = 2**22  # values in a padded batch, 16 MiB in float32
@@ -51,6 +54,8 @@ def _checked(array: np.ndarray, *, place: int, silent_channels: bool) -> np.ndar
     silent = np.isnan(wide).all(1)
     if silent.all() if silent_channels else silent.any():
         raise ValueError(f"series {place} has no observed value in channel {int(silent.argmax())}; drop or fill it")
+    if blurred := blur(wide):
+        logger.warning("series %d: %s", place, blurred)
     return wide.astype(np.float32)
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from tsfm.registry import closest
 
 ALSO_KNOWN_AS = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}  # exact names, used when ours are absent
+BLUR = 0.1  # share of the steps that float32 may lose
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -174,8 +175,9 @@ def is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype)
 
 
-def read_numbers(column: pd.Series, *, what: str, label: str) -> np.ndarray:
-    """A column as float32, missing as NaN; text, infinities and numbers beyond float32 are errors with their row."""
+def read_numbers(column: pd.Series, *, what: str, label: str, notes: list[str] | None = None) -> np.ndarray:
+    """A column as float32, missing as NaN; text, infinities and numbers beyond float32 are errors with their row. That
+    float32 cannot tell its steps apart goes into `notes`."""
     if column.dtype == object and not any(isinstance(value, str) for value in column):
         with contextlib.suppress(ValueError, TypeError):  # said below, with the row
             column = pd.Series(pd.to_numeric(column), name=column.name)
@@ -193,4 +195,16 @@ def read_numbers(column: pd.Series, *, what: str, label: str) -> np.ndarray:
             f"{label}: {what} column {column.name!r} holds {values[bad[0]]} in row {bad[0]} ({len(bad)} such rows); "
             "infinite or beyond float32: set such steps to NaN or rescale the column"
         )
+    if notes is not None and (blurred := blur(values)):
+        notes.append(f"{label}: {what} column {column.name!r}: {blurred}")
     return values.astype(np.float32)
+
+
+def blur(values: np.ndarray) -> str:
+    """What float32 loses of the steps of float64 values [..., L]; empty where that is nothing to speak of."""
+    step, told = np.diff(values), np.diff(values.astype(np.float32))
+    lost = int(((step != 0) & (told == 0)).sum())
+    moves = int((step != 0).sum() - np.isnan(step).sum())
+    if lost <= BLUR * moves:
+        return ""
+    return f"{lost} of {moves} steps are too small for float32 beside their level; subtract a constant from the values"

@@ -196,7 +196,7 @@ def read_frame(
     if columns.item is None:
         notes.append("df: no column 'item_id', so all rows are one series, '0'")
     past, known = _covariates(columns, future, notes=notes) if covariates else ([], [])
-    wide = [read_numbers(columns.column(name), what="target", label="df") for name in columns.targets]
+    wide = [read_numbers(columns.column(name), what="target", label="df", notes=notes) for name in columns.targets]
     wide += [read_numbers(columns.column(name), what="covariate", label="df") for name in past + known]
     table = _table(columns, codes, ids, np.column_stack(wide), label="df", notes=notes)
     bounds = np.searchsorted(table.code, np.arange(len(ids) + 1))

@@ -59,7 +59,7 @@ def _ascending(reads: np.ndarray) -> np.ndarray:
 
 class Predictor(ABC):
     """A forecaster. `levels` are those it reads (None: any); `context_limit` the longest past it uses (None: all);
-    `horizon_limit` the steps it was trained for (None: any), beyond which it goes on from its own median."""
+    `horizon_limit` the steps it was trained for (None: any), beyond which it goes on from its own forecast."""
 
     name: str
     levels: tuple[float, ...] | None = None
@@ -238,8 +238,7 @@ class Predictor(ABC):
         )
         _, own = self.covariates(frame.past_names, frame.known_names)
         if self.horizon_limit is not None and frame.horizon > self.horizon_limit:
-            narrow = "" if self.levels == POINT else "; intervals there are too narrow"
-            own.append(f"beyond the trained horizon of {self.horizon_limit} steps the median is fed back{narrow}")
+            own.append(f"beyond the trained horizon of {self.horizon_limit} steps it goes on from its own forecast")
         for note in own:
             logger.info(note)
         result = self.predict_frame(frame, levels=levels, batch_size=batch_size)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, TQDMProgressBar, WeightAveraging
+from pytorch_lightning.callbacks import Callback, Timer, TQDMProgressBar, WeightAveraging
 from torch import Tensor
 
 from tsfm.train.learner import Learner
@@ -40,6 +40,21 @@ class Throughput(Callback):
     def _restart(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Learner)
         self.since = (time.perf_counter(), pl_module.windows_seen)
+
+
+class Piece(Timer):
+    """Ends a run after some time (dd:hh:mm:ss). A run that goes on has it anew: Lightning's own timer would count
+    from where it first began, and stop at once."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+    @property
+    def is_over(self) -> bool:
+        return (self.time_remaining() or 0) <= 0
 
 
 class Averaging(WeightAveraging):

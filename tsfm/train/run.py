@@ -24,14 +24,14 @@ from tsfm.tasks.base import Task
 from tsfm.train.learner import Learner
 from tsfm.train.parts import assemble
 from tsfm.train.rundir import begin_run, cannot_write, find_run, shared_with_ranks
-from tsfm.train.trainer import keep_history, make_trainer
+from tsfm.train.trainer import cut_short, keep_history, make_trainer
 
 log = logging.getLogger("tsfm")
 
 
 @dataclass
 class Trained:
-    """What a finished run leaves."""
+    """What a run leaves. `cut`: how far it came, where trainer.max_time ended it before its end."""
 
     model: Model
     model_dir: Path
@@ -42,6 +42,7 @@ class Trained:
     epochs: int
     validation: dict[str, float]
     about: About
+    cut: str | None = None
 
 
 def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None) -> Trained:
@@ -88,8 +89,15 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
             f"the accelerator's memory is full with data.{size}={getattr(config.data, size)}; lower it and raise "
             f"trainer.accumulate as much ({str(error).splitlines()[0]})"
         ) from None
+    if cut := cut_short(trainer):
+        log.warning(
+            "trainer.max_time=%s ended the run after %s: resume=auto run_dir=%s goes on from its last checkpoint; the "
+            "model so far was written, before its learning rate came down",
+            config.trainer.max_time, cut, run_dir,
+        )  # fmt: skip
     seconds = time.perf_counter() - begun
-    return Trained(model.eval(), model_dir, run_dir, task, data, seconds, trainer.current_epoch, validation, about)
+    epochs = trainer.current_epoch
+    return Trained(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut)
 
 
 def fit(

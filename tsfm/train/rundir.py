@@ -27,9 +27,11 @@ from tsfm import __version__
 from tsfm.config import RunConfig, first_weights, plain
 
 CONFIG, RESULT = "config.yaml", "result.json"
+CUT = "cut_short"  # in the result of a run that trainer.max_time ended: how far it came
 SHARED = "TSFM_RUN_DIR"  # set for the other processes of a run
 # what may differ between a run and its continuation
 LOOSE = ("resume", "run_dir", "run_root", "expect", "bench")
+FREE = ("progress", "loggers", "max_time")  # of trainer
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
 
 
@@ -75,7 +77,7 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in LOOSE}
     if isinstance(trainer := kept.get("trainer"), dict):
         trainer = {"keep": "best"} | trainer  # runs of 0.1.0 don't say it, nor how they began
-        kept["trainer"] = {key: value for key, value in trainer.items() if key not in ("progress", "loggers")}
+        kept["trainer"] = {key: value for key, value in trainer.items() if key not in FREE}
     if kept:
         kept["init"] = first_weights() | (kept.get("init") or {})
     return kept
@@ -111,9 +113,15 @@ def find_run(config: RunConfig) -> tuple[Path, Path | None]:
     if config.resume == "auto":
         values = identity(plain(config))
         for old in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
-            if not (old.parent / RESULT).exists() and identity(_read(old)) == values:
+            if not is_finished(old.parent) and identity(_read(old)) == values:
                 return old.parent, _resumable(old.parent, config)
     return _fresh(root, seed=config.seed), None
+
+
+def is_finished(run_dir: Path) -> bool:
+    """Whether nothing is left to do for a run."""
+    file = run_dir / RESULT
+    return file.is_file() and CUT not in json.loads(file.read_text(encoding="utf-8"))
 
 
 def begin_run(run_dir: Path, config: RunConfig, *, command: str) -> None:

@@ -22,7 +22,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsfm.registry import closest, schema
-from tsfm.train.callbacks import Averaging, Progress, Throughput
+from tsfm.train.callbacks import Averaging, Piece, Progress, Throughput
 from tsfm.train.sharding import sharded
 
 log = logging.getLogger("tsfm")
@@ -40,7 +40,7 @@ LEAST = {"patience": 1, "val_every": 0, "checkpoint_every": 1, "grad_clip": 0, "
 class TrainerConfig:
     max_epochs: int = 20
     max_steps: int = -1  # optimiser steps; -1: as many as the epochs have
-    max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss
+    max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss of one piece; resume=auto goes on with the next
     keep: str = "best"  # the weights that end as the model: best in validation | last, which needs no validation
     patience: Optional[int] = 5  # noqa: UP045  validations without a better score before stopping; null: never stop
     val_every: Optional[int] = None  # noqa: UP045  training batches between validations; null: once per epoch; 0: never
@@ -123,7 +123,6 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         default_root_dir=str(run_dir),
         max_epochs=config.max_epochs,
         max_steps=config.max_steps,
-        max_time=config.max_time,
         val_check_interval=config.val_every or None,
         check_val_every_n_epoch=None if config.val_every else 1,
         limit_val_batches=0 if config.val_every == 0 else None,
@@ -141,6 +140,16 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         enable_progress_bar=config.progress,
         enable_model_summary=False,
     )
+
+
+def cut_short(trainer: pl.Trainer) -> str | None:
+    """How far a run came that max_time ended before its steps or epochs did; None where it came to its end."""
+    timers = [part for part in trainer.callbacks if isinstance(part, Piece)]  # type: ignore[attr-defined]
+    steps, epochs = trainer.max_steps, trainer.max_epochs or -1
+    ended = 0 < steps <= trainer.global_step or 0 < epochs <= trainer.current_epoch
+    if ended or max(steps, epochs) < 0 or not any(timer.is_over for timer in timers):
+        return None
+    return f"{trainer.global_step} of {steps} steps" if steps > 0 else f"{trainer.current_epoch} of {epochs} epochs"
 
 
 def keep_history(trainer: pl.Trainer, file: Path, *, before: int) -> None:
@@ -165,6 +174,8 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
         enable_version_counter=False,
     )
     callbacks: list[Callback] = [Throughput()]
+    if config.max_time is not None:
+        callbacks.append(Piece(config.max_time, verbose=False))
     if config.ema is not None:
         callbacks.append(Averaging(config.ema))
     if config.patience is not None:
