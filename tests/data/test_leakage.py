@@ -16,7 +16,7 @@ from tsfm.data.leakage import Sketch
 from tsfm.data.patterns import bends, hashes, normal, telling
 from tsfm.data.resolutions import FAINT, SCALES, by_month
 
-FACTORS = (2, 3, 4, 5, 6, 7, 10, 12, 24)
+FACTORS = (2, 3, 4, 6, 7, 12, 24)
 # benchmark -> corpus sets that hold some of its values: the same source, told of in the manifest or found by this check
 SHARED = {
     "exchange_rate": {"tsdl_mixed"},

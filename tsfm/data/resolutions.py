@@ -48,8 +48,8 @@ def _both(factor: int, every: int = 1) -> tuple[Scale, Scale]:
 
 # A sketch keeps the first from each first step: means of 4 steps are found at means of 24, of which they are a part,
 # so that a factor of a kept one need not be kept. The others it keeps from the beginnings of natural units only.
-NESTED = (24, 12, 10, 7, 6, 5, 4, 3, 2)
-ALIGNED = ((48, 48), (60, 60), (96, 96), (144, 144), (168, 24), (288, 288))
+NESTED = (24, 12, 7, 6, 4, 3, 2)  # 5 hours, kept so, make clean sets of daily cycles look alike
+ALIGNED = ((48, 48), (96, 96), (144, 144), (168, 24), (288, 288))
 FAINT = Scale(True, 1)  # the values themselves, in pairs of windows that tell little each
 OWN = (Scale(), FAINT)  # nothing thinned or averaged
 SCALES = (
