@@ -43,9 +43,7 @@ def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
 def sketch_for(corpus: CorpusData, file: Path) -> Sketch:
     """The sketch of the corpus, from its file where that is there."""
     if not file.is_file():
-        names = [name for name, store in zip(corpus.names, corpus.stores, strict=True) for _ in range(len(store))]
-        series = (store.read(i) for store in corpus.stores for i in range(len(store)))
-        Sketch.build(series, names).save(file)
+        corpus.sketch.save(file)
     sketch, count = Sketch.load(file), sum(len(store) for store in corpus.stores)
     if (sketch.names, sketch.series) != (sorted(set(corpus.names)), count):
         raise ValueError(

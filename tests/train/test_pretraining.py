@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 import tsfm
 from tests.data.test_corpus import LENGTHS, walk
 from tests.data.test_pool import store
+from tsfm.bench.leakage import check
 from tsfm.bench.runner import train_and_score
 from tsfm.config import compose, typed
 from tsfm.train.learner import Learner
@@ -123,6 +124,9 @@ def test_it_is_saved_loaded_and_forecasts_any_horizon(path: Path, tmp_path: Path
         numbers = told.select_dtypes("number").to_numpy()
         assert np.isfinite(numbers).all()
     assert len(model.about.trained_on["fingerprints"]) == len(LENGTHS)
+    series, other = walk(max(LENGTHS), int(np.argmax(LENGTHS))), walk(max(LENGTHS), 99)
+    assert check(tmp_path / "r", [-3 * series[: len(series) // 2] + 5]).word == "false"
+    assert check(tmp_path / "r", [other]).word == "true"
 
 
 def test_the_loss_falls(path: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tsfm.data.catalog import RAW_FOLDER, data_roots, resolve
 from tsfm.data.collate import as_batch
+from tsfm.data.leakage import Sketch
 from tsfm.data.loader import WindowLoader
 from tsfm.data.manifest import joint_fingerprint
 from tsfm.data.mixture import CorpusConfig, Drawn, Words
@@ -97,6 +98,12 @@ class CorpusData(pl.LightningDataModule):
     @property
     def fingerprint(self) -> str:
         return joint_fingerprint(self.fingerprints)
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        """By which copies of the real series are recognised; a second for a million values."""
+        names = [name for name, store in zip(self.names, self.stores, strict=True) for _ in range(len(store))]
+        return Sketch.build((store.read(i) for store in self.stores for i in range(len(store))), names)
 
     @property
     def sets(self) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import torch
 from tsfm.config import RunConfig, plain
 from tsfm.data.cases import CaseData
 from tsfm.data.corpus import CorpusData
+from tsfm.data.leakage import FILE
 from tsfm.data.module import WindowData
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
@@ -65,6 +66,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
         merge_lora(model)
         if not trainer.is_global_zero:
             raise SystemExit(0)  # one process scores, saves and reports
+        sketch = data.sketch if isinstance(data, CorpusData) else None
         about = About(
             task=plain(config.task),
             trained_on={
@@ -73,6 +75,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
                 "seed": config.seed,
                 "data": plain(data.settled),
                 "fingerprints": data.fingerprints,
+                **({"sketch": sketch.fingerprint} if sketch is not None else {}),
                 **({"init": parts.begin.facts} if parts.begin.facts else {}),
             },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
@@ -80,7 +83,8 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
             metrics=validation,
             command=command,
         )
-        model_dir = save(model, run_dir / "model", about=about)
+        beside = {FILE: sketch.to_bytes()} if sketch is not None else None
+        model_dir = save(model, run_dir / "model", about=about, files=beside)
     except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
         raise cannot_write(run_dir, error, f"then go on with resume=auto run_dir={run_dir}") from None
     except torch.cuda.OutOfMemoryError as error:
