@@ -43,3 +43,14 @@ def test_without_covariates_the_picture_counts_channels(store: Path) -> None:
     told = shown(store, "data.known=[price]")  # a backbone that keeps channels apart
     assert [line[:9] for line in told.splitlines() if " .. " in line] == ["channel 0", "channel 1"]
     assert "channels    2, frequency h" in told
+
+
+@pytest.mark.parametrize("real", [0.5, 0.0])
+def test_a_pre_training_run_is_shown_with_its_corpus(store: Path, real: float) -> None:
+    small = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "task.patch=8"]
+    words = ["experiment=pretrain/nano", *small, "data.lengths=[48,64]", "data.shares=[0.5,0.5]", "data.points=640"]
+    told = describe.run([*words, f"data.sets=[{store}]", f"data.real={real}"])
+    assert ("1 series of 1 sets; 50% of the windows are real" if real else "no real series; 0% of the") in told
+    assert "50% of 48 steps, 50% of 64 steps; 640 values a batch" in told
+    assert f"held out    {3 if real else 0} ends" in told
+    assert "wanted (?)" in told

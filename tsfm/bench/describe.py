@@ -12,6 +12,7 @@ import yaml
 
 from tsfm.config import RunConfig, conf_dir, options, plain, typed
 from tsfm.data.cases import CaseData
+from tsfm.data.corpus import CorpusData
 from tsfm.data.covariates import WORDS
 from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
@@ -33,6 +34,8 @@ def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     parts.learner()  # refuses what the task can't judge
     if isinstance(data, CaseData):
         return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_cases(parts, data)])
+    if isinstance(data, CorpusData):
+        return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_corpus(parts, data)])
     splits = {split: data.windows(split) for split in ("train", "val", "test")}
     problem = task.pose(splits["train"].gather(torch.arange(1).numpy()), torch.Generator().manual_seed(config.seed))
     layout = data.layout
@@ -66,6 +69,24 @@ def of_cases(parts: Parts, data: CaseData) -> list[str]:
         classes,
         "",
         "the first training case",
+        picture(problem),
+    ]
+
+
+def of_corpus(parts: Parts, data: CorpusData) -> list[str]:
+    """The model of a pre-training run, what it draws windows from, and the first problem."""
+    shape = data.config
+    batch = next(iter(data.train_dataloader()))
+    problem = parts.task.pose(batch, torch.Generator().manual_seed(parts.config.seed))
+    sets = f"{len(data.fingerprints):,} series of {len(data.names)} sets" if shape.real else "no real series"
+    lengths = ", ".join(f"{share:.0%} of {n} steps" for n, share in zip(shape.lengths, shape.shares, strict=True))
+    return [
+        network(parts.model, channels=data.num_channels),
+        f"corpus      {sets}; {shape.real:.0%} of the windows are real, the others made up",
+        f"windows     {lengths}; {shape.points:,} values a batch, {shape.batches_per_epoch:,} batches an epoch",
+        f"held out    {len(data.windows('val')):,} ends of real series",
+        "",
+        "the first training problem",
         picture(problem),
     ]
 

@@ -41,6 +41,14 @@ def test_weights_are_respected() -> None:
     assert lowest.float().mean() == pytest.approx(0.75, abs=0.08)
 
 
+def test_settings_of_a_generator_reach_it() -> None:
+    def roughness(**settings: float) -> float:
+        config = UniverseConfig(weights={"seasonal": 1.0}, mix=0.0, settings={"seasonal": settings})
+        return float(Universe(config).draw(300, 256, seeded()).diff(n=2).abs().mean())
+
+    assert roughness(noise=0.0, level=0.0) < 0.8 * roughness() < 0.8 * roughness(noise=5.0)
+
+
 def test_rows_come_in_random_order() -> None:
     drawn = Universe(UniverseConfig(weights={"intermittent": 1.0, "random_walk": 1.0}, mix=0.0)).draw(400, 64, seeded())
     lowest = ((drawn == drawn.amin(-1, keepdim=True)).sum(-1) > 3).float()
@@ -78,6 +86,10 @@ def test_a_mix_is_a_convex_combination_of_rows() -> None:
         ({"mix": 1.5}, "mix is 1.5"),
         ({"most": 1}, "2 to 10 rows"),
         ({"concentration": 0.0}, "above 0"),
+        ({"settings": {"seasonel": {"noise": 0.1}}}, "did you mean 'seasonal'"),
+        ({"settings": {"seasonal": {"nois": 0.1}}}, r"settings\.seasonal: .*did you mean 'noise'"),
+        ({"settings": {"seasonal": {"noise": -1.0}}}, r"settings\.seasonal: noise is 0.0 to -1"),
+        ({"settings": {"seasonal": 3}}, r"settings\.seasonal is 3; expected settings by name, such as noise: 0.1"),
     ],
 )
 def test_bad_settings_name_themselves(settings: dict, says: str) -> None:

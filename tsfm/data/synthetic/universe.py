@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -45,6 +46,7 @@ WEIGHTS = {
 @dataclass
 class UniverseConfig:
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))  # generator -> weight; 0 leaves one out
+    settings: dict[str, Any] = field(default_factory=dict)  # generator -> its settings that are not the defaults
     mix: float = 0.15  # share of rows that are replaced by a convex mix of rows (TSMixup, arXiv:2403.07815)
     most: int = 3  # rows in a mix, 2 to that many
     concentration: float = 1.5  # of the mix's Dirichlet weights
@@ -58,6 +60,15 @@ class UniverseConfig:
         for name in self.weights:
             if name not in known:
                 raise ValueError(f"weights names an unknown generator {name!r}; {closest(name, known)}")
+        for name, settings in self.settings.items():
+            if name not in known:
+                raise ValueError(f"settings names an unknown generator {name!r}; {closest(name, known)}")
+            if not isinstance(settings, Mapping):
+                raise ValueError(f"settings.{name} is {settings}; expected settings by name, such as noise: 0.1")
+            try:
+                GENERATORS.config({"name": name, **settings})
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"settings.{name}: {error}") from None
         check_share("mix", self.mix)
         if not 2 <= self.most <= 10:
             raise ValueError(f"most is {self.most}; a mix has 2 to 10 rows")
@@ -74,7 +85,7 @@ class Universe:
     def __init__(self, config: UniverseConfig | None = None):
         self.config = config or UniverseConfig()
         self.parts: list[tuple[Generator, float]] = [
-            (GENERATORS.build(GENERATORS.config({"name": name})), weight)
+            (GENERATORS.build(GENERATORS.config({"name": name, **self.config.settings.get(name, {})})), weight)
             for name, weight in self.config.weights.items()
             if weight > 0
         ]
