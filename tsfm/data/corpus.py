@@ -160,7 +160,13 @@ def _listed() -> list[dict[str, Any]]:
     for root in data_roots():
         file = root / RAW_FOLDER / "manifest.json"
         if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))["datasets"]
+            try:
+                listed = json.loads(file.read_text(encoding="utf-8"))["datasets"]
+                return [{**one, "file": str(one["file"])} for one in listed]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{file} cannot be read ({error}); it should list files and roles under 'datasets'"
+                ) from None
     return []
 
 

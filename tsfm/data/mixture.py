@@ -174,8 +174,8 @@ def mixed(rows: Float[Tensor, "B T"], share: float, generator: torch.Generator) 
 
 
 def coupled(windows: Float[Tensor, "B C T"], share: float, generator: torch.Generator) -> Float[Tensor, "B C T"]:
-    """In a share of the windows every channel also follows another one, up to 16 steps later, by a weight between -1
-    and 1 (as Chronos-2 makes multivariate series of univariate ones, arXiv:2510.15821, section 4)."""
+    """In a share of the windows every channel also follows one, up to 16 steps later, by a weight between -1 and 1: so
+    Chronos-2 makes multivariate series of univariate ones (arXiv:2510.15821, section 4)."""
     num, channels, steps = windows.shape
     whom = torch.randint(channels, (num, channels), generator=generator)
     late = torch.randint(17, (num, channels, 1), generator=generator)

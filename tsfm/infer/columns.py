@@ -35,12 +35,16 @@ class Columns:
 
 
 def check_horizon(prediction_length: Any) -> int:
-    if isinstance(prediction_length, bool) or not isinstance(prediction_length, (int, np.integer)):
-        kind = type(prediction_length).__name__
-        raise ValueError(f"prediction_length is {prediction_length!r} ({kind}); expected a whole number of steps")
-    if prediction_length < 1:
-        raise ValueError(f"prediction_length is {prediction_length}; expected at least 1 step")
-    return int(prediction_length)
+    return check_count("prediction_length", prediction_length)
+
+
+def check_count(name: str, value: Any, *, one: str = "step", many: str = "steps") -> int:
+    """A whole number of at least 1, NumPy's too."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name} is {value!r} ({type(value).__name__}); expected a whole number of {many}")
+    if value < 1:
+        raise ValueError(f"{name} is {value}; expected at least 1 {one}")
+    return int(value)
 
 
 def _missing(what: str, wanted: str, frame: pd.DataFrame, *, label: str) -> ValueError:

@@ -18,7 +18,7 @@ import numpy as np
 from tsfm.data.freq import season_length
 from tsfm.infer.batches import as_series, batches, check_recent, stack
 from tsfm.infer.clock import say
-from tsfm.infer.columns import check_horizon
+from tsfm.infer.columns import check_count, check_horizon
 from tsfm.infer.covariates import Rows, check_known, frame_rows, make_calendar
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.metrics.forecast import check_levels
@@ -174,10 +174,8 @@ class Predictor(ABC):
         """
         self.check_forecasts()
         horizon = check_horizon(prediction_length)
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; expected at least 1 series")
-        if season < 1:
-            raise ValueError(f"season is {season}; it is a number of steps, at least 1")
+        batch_size = check_count("batch_size", batch_size, one="series", many="series")
+        season = check_count("season", season)
         asked = self.check_levels(self.levels or DECILES if levels is None else levels)
         wanted = tuple(sorted({*asked, 0.5}))  # the median is always told
         self.check_levels(wanted)
