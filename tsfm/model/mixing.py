@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from tsfm.nn.group import GroupAttention
+from tsfm.nn.norms import RMSNorm
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -43,7 +44,7 @@ class ChannelMixing(nn.Module):
                 f"width {width} is not a multiple of backbone.mix_heads {config.mix_heads}; use heads that divide it"
             )
         places = range(config.mix_every - 1, depth, config.mix_every) if config.mix_every else ()
-        self.norms = nn.ModuleDict({str(place): nn.RMSNorm(width, eps=1e-6) for place in places})
+        self.norms = nn.ModuleDict({str(place): RMSNorm(width, eps=1e-6) for place in places})
         self.groups = nn.ModuleDict({str(place): GroupAttention(width, heads=config.mix_heads) for place in places})
 
     @property

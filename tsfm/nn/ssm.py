@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.nn.norms import RMSNorm
 from tsfm.nn.scan import CHUNK, scan, scan_step
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class SSM(nn.Module):
         self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
         self.a_log = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
         self.skip = nn.Parameter(torch.ones(self.heads))
-        self.norm = nn.RMSNorm(inner, eps=1e-5)
+        self.norm = RMSNorm(inner, eps=1e-5)
         self.out = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Float[Tensor, "N P D"], seen: Bool[Tensor, "N P"] | None = None) -> Float[Tensor, "N P D"]:
