@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tsfm.data.leakage import Sketch
+from tsfm.data.matches import _plausible
 from tsfm.data.patterns import bends, hashes, normal, telling
 from tsfm.data.resolutions import FAINT, SCALES, by_month
 
@@ -207,6 +208,17 @@ def test_short_series_are_found_or_said_to_be_too_short() -> None:
         hit = {one.series for one in found.matches}
         assert len(hit | set(found.plain)) >= 16, length  # rounding, or a window that tells nothing, costs a few
         assert (len(hit) > 10) == (length >= 24), length  # two windows of 16 steps, 8 apart
+
+
+def test_ratios_of_steps_that_no_copy_has_are_left_out() -> None:
+    assert all(
+        _plausible(*one) for one in ((1, 1), (24, 1), (1, 288), (144, 6), (2, 3), (6, 4), (5, 6), (96, 336 // 7))
+    )
+    assert not any(_plausible(*one) for one in ((336, 96), (7, 2), (24, 7), (60, 7)))
+    rng = np.random.default_rng(19)
+    hours = noisy(6000, rng)
+    (match,) = Sketch.build([moved(means(hours, 2), rng)]).find([means(hours, 3)])  # both come to steps of 6 hours
+    assert 3 * match.own.factor == 2 * match.kept.factor
 
 
 def test_huge_and_tiny_values_are_told_as_any() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 2  # kept windows that a copy hits
 APART = 7  # windows, at least, from one to the next, so that both say something of their own
+ODD_RATIO = 6  # no term of a ratio of steps is larger, unless the other is 1
 REACH = 4  # times what lies between kept windows in a long series, at most: so that thin sketches do too
 
 
@@ -68,6 +70,8 @@ def best_matches(
     for part in np.split(np.arange(len(step)), np.flatnonzero(ends) + 1):
         _, once = np.unique(place[part], return_index=True)
         asked, (which, where) = ASKED[own[part[0]]], (int(row[part[0]]), int(source[part[0]]))
+        if not _plausible(asked.factor, SCALES[scale[part[0]]].factor):
+            continue
         count = _far_apart(step[part][np.sort(once)], APART * asked.factor)
         if count < ENOUGH or ((old := best.get((which, where))) is not None and count <= old.hits):
             continue
@@ -84,6 +88,13 @@ def best_matches(
             stop=int(step[part[-1]]) + span,
         )
     return [best[key] for key in sorted(best)]
+
+
+def _plausible(own: int, kept: int) -> bool:
+    """Whether the steps of copies stand in such a ratio: n to 1, or as 10 to 15 minutes. In others, such as 7 to 2, two
+    daily cycles may look alike."""
+    common = math.gcd(own, kept)
+    return min(own, kept) == common or max(own, kept) <= ODD_RATIO * common
 
 
 def _far_apart(steps: Int[np.ndarray, " N"], apart: int) -> int:
