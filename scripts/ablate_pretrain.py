@@ -64,7 +64,7 @@ def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str
     if not (folder / "result.json").is_file():
         base = [] if any(one.startswith("experiment=") for one in changes) else [f"experiment={experiment}"]
         settings = [f"trainer.max_steps={steps}", "trainer.progress=false", f"seed={seed}", "resume=auto"]
-        command = [sys.executable, "-m", "tsfm.cli", "train", *base, *changes, *settings, f"run_dir={folder}"]
+        command = [sys.executable, "-m", "tsfm", "train", *base, *changes, *settings, f"run_dir={folder}"]
         subprocess.run(command, check=True)
     return folder
 

@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 
 from tsfm.bench.anomaly import AnomalyConfig, choose, find_detector, score_series, why_not
-from tsfm.bench.kinds import SeriesDetector
+from tsfm.bench.interfaces import SeriesDetector
 
 Factory = Callable[..., SeriesDetector]  # settings -> detector
 SETS = {

@@ -21,14 +21,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tsfm.bench.board import LIMITS, ROLES, BoardSet, Limits, find_sets, score_set, summary
-from tsfm.bench.leakage import check
 from tsfm.bench.ready import add_options, asked_for
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.data.catalog import resolve
+from tsfm.bench.suite import LIMITS, ROLES, BoardSet, Limits, find_sets, score_set, summary
+from tsfm.contamination.verdict import check
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
+from tsfm.store.catalog import resolve
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -49,7 +49,7 @@ def choose(role: str, names: list[str] | None) -> list:
     known = {entry.name.lower(): entry for entry in find_sets(role)}
     for name in names or []:
         if name.lower() not in known:
-            raise ValueError(f"no {role} set {name!r}; {closest(name, list(known))}")
+            raise ValueError(f"no {role} set {name!r}; {did_you_mean(name, list(known))}")
     return [known[name.lower()] for name in names] if names else list(known.values())
 
 

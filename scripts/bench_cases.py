@@ -27,7 +27,7 @@ import yaml
 
 from tsfm.bench.cases import score_cases
 from tsfm.bench.find import find_baseline
-from tsfm.bench.kinds import CaseLearner
+from tsfm.bench.interfaces import CaseLearner
 from tsfm.config import compose, typed
 from tsfm.data.case_files import known_cases
 from tsfm.data.cases import CaseData, CasesConfig
@@ -126,7 +126,7 @@ class Frozen(CaseLearner):
 
 def run_network(experiment: str, dataset: str, *, seed: int, changes: list[str], out: Path) -> dict[str, Any]:
     """Train and score an experiment on one set, as `tsfm train` does."""
-    from tsfm.bench.runner import train_and_score  # Lightning, which baselines do without
+    from tsfm.commands.runner import train_and_score  # Lightning, which baselines do without
 
     words = [f"experiment={experiment}", f"data.dataset={dataset}", f"seed={seed}", f"run_root={out / 'runs'}"]
     name = f"name={experiment.replace('/', '_')}_{dataset}"

@@ -29,8 +29,8 @@ from tsfm.data.flat import FlatSeries, flatten
 from tsfm.data.loader import WindowLoader
 from tsfm.data.sampling import Shuffled
 from tsfm.data.splits import table
-from tsfm.data.store import SeriesStore, StoreWriter
 from tsfm.data.windows import WindowIndex
+from tsfm.store.series_store import SeriesStore, StoreWriter
 
 TARGET_SPEED, TARGET_RATIO, TARGET_GROWTH = 300_000, 50, 300  # windows/s; times the plain loop; MB
 

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 from peers.measure import Clock, alternate, markdown, milliseconds, peak_resident, ratio, resident, surroundings
 
-from tsfm.bench.runner import evaluate, train_and_score
+from tsfm.commands.runner import evaluate, train_and_score
 from tsfm.config import compose, typed
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.estimators.probe import Probe
-from tsfm.train.init import with_checkpoint
+from tsfm.train.init_config import with_checkpoint
 from tsfm.train.optim import make_optimizer
 from tsfm.train.parts import Parts, assemble
 

@@ -24,12 +24,12 @@ import numpy as np
 
 from tsfm.bench.find import find_baseline
 from tsfm.bench.imputation import KINDS, Filler, ImputationConfig, of_baseline, of_model, score_imputation
-from tsfm.bench.kinds import Imputer
+from tsfm.bench.interfaces import Imputer
 from tsfm.bench.longhorizon import dataset
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.bench.trained import as_trained, pick_device
 from tsfm.data.module import WindowData
-from tsfm.infer.coupled import channels_coupled
+from tsfm.infer.cross_channel import channels_coupled
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.registry import BASELINES
 

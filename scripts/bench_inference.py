@@ -217,7 +217,7 @@ def _hours(count: int) -> np.ndarray:
 
 
 def _cold(file: Path, model: str, *, threads: int) -> float:
-    command = [sys.executable, "-m", "tsfm.cli", "forecast", str(file), "--model", model, "--horizon", "24"]
+    command = [sys.executable, "-m", "tsfm", "forecast", str(file), "--model", model, "--horizon", "24"]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
     taken = time.perf_counter() - begun

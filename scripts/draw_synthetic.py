@@ -15,10 +15,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tsfm.data.synthetic.augment import Augment
-from tsfm.data.synthetic.signals import zscore
-from tsfm.data.synthetic.universe import Universe
 from tsfm.registry import GENERATORS
+from tsfm.synthetic.augment import Augment
+from tsfm.synthetic.signals import zscore
+from tsfm.synthetic.universe import Universe
 
 INK, GREY = "#1f4e79", "#555555"
 

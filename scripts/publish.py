@@ -7,7 +7,7 @@
 A run that went on from another one (init.from) is told by --begun which experiment that was.
 A scores file holds {"name of a score": number, ...}; they stand in the card and in config.json. The directory is
 written to tsfm/weights/NAME, or below --into. The sketch of the corpus, by which copies of its values are recognised
-(tsfm.data.leakage), lies once beside all bundled models; it is made where it is missing, which takes some minutes.
+(tsfm.contamination.sketch), lies once beside all bundled models; it is made where it is missing, in some minutes.
 TSFM_DATA names the corpus the run was trained on: another one is refused.
 """
 
@@ -19,12 +19,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from tsfm.contamination.sketch import FILE, Sketch
 from tsfm.data.corpus import CorpusConfig, CorpusData
-from tsfm.data.leakage import FILE, Sketch
-from tsfm.data.synthetic.augment import AugmentConfig
-from tsfm.data.synthetic.universe import UniverseConfig
 from tsfm.model.card import card
 from tsfm.model.checkpoint import CARD, find, load, save, weights_dir
+from tsfm.synthetic.augment import AugmentConfig
+from tsfm.synthetic.universe import UniverseConfig
 
 
 def corpus_of(trained_on: dict[str, Any]) -> CorpusData:

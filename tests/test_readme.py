@@ -74,7 +74,7 @@ def test_the_backbone_of_the_readme_trains_from_a_package_of_its_own(installed: 
     def tsfm(*words: str) -> subprocess.CompletedProcess[str]:
         env = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)]), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            [sys.executable, "-m", "tsfm.cli", *words],
+            [sys.executable, "-m", "tsfm", *words],
             cwd=tmp_path,
             env=env,
             capture_output=True,

@@ -15,7 +15,8 @@ import torch
 from hydra.core.config_store import ConfigStore
 
 from tsfm import registry
-from tsfm.registry import BACKBONES, REGISTRIES, Registry, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import BACKBONES, REGISTRIES, Registry
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_an_unknown_name_lists_the_near_and_the_known_ones(toys: Registry[Any]) 
         toys.entry("baloon")
     with pytest.raises(ValueError, match=r"unknown toy 'train'; known: ball, balloon$"):
         toys.entry("train")
-    assert closest("x", []) == "known: none"
+    assert did_you_mean("x", []) == "known: none"
 
 
 def test_a_wrong_key_names_itself(toys: Registry[Any]) -> None:

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tsfm.version import __version__
 
 # Told before torch's import: how its CPU threads wait for each other. By spinning, where another process wants the same
 # cores, a step takes two to ten times as long; asleep, a forecast takes half as long again. So they spin for 10,000
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tsfm.estimators.classifier import Classifier as Classifier
     from tsfm.estimators.classifier import Regressor as Regressor
     from tsfm.estimators.detector import Detector as Detector
-    from tsfm.estimators.face import load as load
+    from tsfm.estimators.pretrained import load as load
     from tsfm.types import Batch as Batch
 
 # torch takes a second to import, so a face fetches what it shows only when it is looked at
@@ -24,7 +24,7 @@ _WHERE = {
     "Classifier": "tsfm.estimators.classifier",
     "Detector": "tsfm.estimators.detector",
     "Regressor": "tsfm.estimators.classifier",
-    "load": "tsfm.estimators.face",
+    "load": "tsfm.estimators.pretrained",
 }
 __all__ = ["Batch", "Classifier", "Detector", "Regressor", "__version__", "load"]
 

@@ -24,7 +24,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tsfm.registry import REGISTRIES, closest, discover_all
+from tsfm.messages import did_you_mean
+from tsfm.registry import REGISTRIES, discover_all
 
 RESUME = ("never", "auto")
 
@@ -46,7 +47,7 @@ class Expect:
 
 def first_weights() -> dict[str, Any]:
     """The settings of `init` and their defaults: weights from a seed, all of them trained. A dict, not a dataclass:
-    `from` can't be the name of a field. tsfm.train.init checks the values and says what they mean."""
+    `from` can't be the name of a field. tsfm.train.init_config checks the values and says what they mean."""
     return {
         "from": None,  # a model directory, a run directory, or the name of a bundled model
         "freeze": [],  # parts that are not trained: beginnings of the names of parameters, or all_but_head
@@ -80,7 +81,7 @@ class RunConfig:
 
     def __post_init__(self):
         if self.resume not in RESUME:
-            raise ValueError(f"resume is {self.resume!r}; {closest(self.resume, list(RESUME))}")
+            raise ValueError(f"resume is {self.resume!r}; {did_you_mean(self.resume, list(RESUME))}")
 
 
 @dataclass
@@ -184,7 +185,7 @@ def typed(config: DictConfig) -> Any:
     """The dataclasses a composed config describes; their own checks run here."""
     try:
         for key, known in _strangers(config):  # Hydra lets +key=value by
-            raise ConfigError(f"{key} is not a setting; {closest(key.rpartition('.')[2], known)}")
+            raise ConfigError(f"{key} is not a setting; {did_you_mean(key.rpartition('.')[2], known)}")
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise ConfigError(f"no value for {', '.join(missing)}; give one, for instance {missing[0]}=...")
@@ -207,9 +208,9 @@ def explain(error: BaseException, *, groups: Sequence[str] = ()) -> str:
     if option and (conf_dir() / option[1]).is_dir():
         listed = re.search(rf"Available options in '{option[1]}':((?:\n\t\S+)*)", text)  # a folder of one's own too
         known = {*options(option[1]), *(name for name in (listed[1] if listed else "").split() if name[0] != "_")}
-        return f"unknown {option[1]} {option[2]!r}; {closest(option[2], sorted(known))}"
+        return f"unknown {option[1]} {option[2]!r}; {did_you_mean(option[2], sorted(known))}"
     if group := re.search(r"Could not override '([\w/]+)'\.\s+No match in the defaults list", text):
-        return f"{group[1]} is not chosen here; {closest(group[1], list(groups))}" + _place(text)
+        return f"{group[1]} is not chosen here; {did_you_mean(group[1], list(groups))}" + _place(text)
     if wrong := re.match(r"Error parsing override '(.*)'\s+([^\n]*)", text):
         return f"{wrong[1]!r} can't be read ({wrong[2]}); write settings as key=value, for instance seed=1"
     full = re.search(r"full_key: (\S+)", text)
@@ -233,7 +234,7 @@ def _fault(chain: list[BaseException], key: str, groups: Sequence[str]) -> str:
     if re.search(r"Key '.+' (?:not in|is not in struct)", text):
         if re.search(rf"In '{key}/.*raised", text):  # a file of a group was taken for a setting of that name
             return "is not a setting; begin the file with `# @package _global_`"
-        return f"is not a setting; {closest(key.rpartition('.')[2], _siblings(chain, key, groups))}"
+        return f"is not a setting; {did_you_mean(key.rpartition('.')[2], _siblings(chain, key, groups))}"
     value = r"Value '(.*?)' (?:of type '\w+' )?(?:could not be converted to|is not a valid) (\w+)"
     if wrong := re.search(value, text, re.DOTALL):
         return f"is {wrong[1]!r}; expected a value of type {wrong[2].lower()}"

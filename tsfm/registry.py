@@ -6,7 +6,6 @@ foreign code.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import logging
@@ -18,23 +17,10 @@ from typing import Any, Generic, TypeVar
 
 from hydra.core.config_store import ConfigStore
 
+from tsfm.messages import did_you_mean
+
 log = logging.getLogger("tsfm")
 Part = TypeVar("Part")
-
-
-MOST = 20  # names that a message lists
-
-
-def closest(name: str, known: list[str]) -> str:
-    """A sentence that names the likeliest intended name, and the known ones; of very many, the nearest."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    listed = sorted(known)
-    if (more := len(listed) - MOST) > 0:
-        listed = sorted(difflib.get_close_matches(name, known, n=MOST, cutoff=0.0))
-    told = ", ".join(listed) or "none"
-    return (
-        (f"did you mean {near[0]!r}? " if near else "") + f"known: {told}" + (f" and {more} more" if more > 0 else "")
-    )
 
 
 @dataclass(frozen=True)
@@ -126,7 +112,7 @@ class Registry(Generic[Part]):
         if name not in self._entries:
             self.discover()
         if name not in self._entries:
-            raise ValueError(f"unknown {self.group} {name!r}; {closest(name, list(self._entries))}")
+            raise ValueError(f"unknown {self.group} {name!r}; {did_you_mean(name, list(self._entries))}")
         return self._entries[name]
 
     def build(self, config: Any, **grid: Any) -> Part:
@@ -143,7 +129,9 @@ class Registry(Generic[Part]):
         fields = list(typed.__dataclass_fields__)
         for key in values:
             if key not in fields:
-                raise ValueError(f"{self.group}.{key} is not a setting of {values['name']!r}; {closest(key, fields)}")
+                raise ValueError(
+                    f"{self.group}.{key} is not a setting of {values['name']!r}; {did_you_mean(key, fields)}"
+                )
         return typed(**values)
 
     def names(self) -> list[str]:
@@ -159,7 +147,7 @@ HEADS: Registry[Any] = Registry("head", package="tsfm.model")
 SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
 TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
 BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench.baselines")
-GENERATORS: Registry[Any] = Registry("generator", package="tsfm.data.synthetic")
+GENERATORS: Registry[Any] = Registry("generator", package="tsfm.synthetic")
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
 
 

@@ -23,8 +23,8 @@ import pandas as pd
 import pytest
 
 import tsfm
-from tsfm.cli import main
-from tsfm.data.ingest import ingest
+from tsfm.commands.cli import main
+from tsfm.store.ingest import ingest
 
 Spoil = Callable[[Path, pytest.MonkeyPatch], Any]
 TINY = "--config-dir conf experiment=tiny"  # written ... in the commands

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tests.bad_inputs.desk import Spoil, quiet, refuse
-from tsfm.data.ingest import ingest
+from tsfm.store.ingest import ingest
 
 
 def table(change: Callable[[pd.DataFrame], pd.DataFrame | None], *, file: str = "bad.csv") -> Spoil:

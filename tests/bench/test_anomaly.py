@@ -15,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 
 from tests.conftest import ROOT
 from tsfm.bench.anomaly import METRICS, AnomalyConfig, find_detector, score_anomaly, score_series
-from tsfm.bench.kinds import SeriesDetector
+from tsfm.bench.interfaces import SeriesDetector
 from tsfm.data.anomalies import AnomalySeries, anomaly_names, decimals, read_anomalies
 from tsfm.metrics.detection import detection_scores, find_length_rank
 

@@ -9,7 +9,7 @@ from tsfm.bench.anomaly import find_detector
 from tsfm.bench.baselines.detectors import SubKMeans
 from tsfm.bench.baselines.profiles import matrix_profile
 from tsfm.bench.baselines.subsequences import normalised
-from tsfm.bench.kinds import SeriesDetector
+from tsfm.bench.interfaces import SeriesDetector
 from tsfm.metrics.detection import auc_roc
 from tsfm.registry import BASELINES
 

@@ -14,9 +14,9 @@ from tests.conftest import data_root
 from tsfm.bench import cases as protocol
 from tsfm.bench.baselines import classifiers
 from tsfm.bench.cases import CasesBench, score_cases, score_numbers, score_probabilities
-from tsfm.bench.evened import of_length, without_gaps, z_normalised
+from tsfm.bench.equal_length import of_length, without_gaps, z_normalised
 from tsfm.bench.find import baselines, find_baseline
-from tsfm.bench.kinds import CaseLearner
+from tsfm.bench.interfaces import CaseLearner
 from tsfm.config import compose, typed
 from tsfm.data.cases import CaseData, CasesConfig
 

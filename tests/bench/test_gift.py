@@ -16,7 +16,7 @@ from tsfm.bench import gift_data
 from tsfm.bench.baselines.simple import LastValue, SeasonalNaive
 from tsfm.bench.gift import GiftBench, geometric_mean, means, score_config, score_gift
 from tsfm.bench.gift_data import GIFT, GiftConfig, as_stored, chosen, num_windows, prediction_length
-from tsfm.cli import main
+from tsfm.commands.cli import main
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast import seasonal_error
 

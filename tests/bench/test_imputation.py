@@ -11,10 +11,10 @@ import torch
 
 from tsfm.bench.baselines.imputers import LinearInterpolation
 from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
-from tsfm.data.ingest import ingest
 from tsfm.data.module import WindowData
 from tsfm.data.settings import DataConfig
 from tsfm.registry import BASELINES
+from tsfm.store.ingest import ingest
 from tsfm.types import Problem
 
 STEPS, CONTEXT = 400, 64
@@ -112,7 +112,7 @@ def test_wrong_settings_are_named(settings: dict, words: str) -> None:
 
 
 def test_the_command_scores_a_baseline(data: WindowData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tsfm.cli import main
+    from tsfm.commands.cli import main
 
     words = ["predictor=linear_interpolation", "data=store", f"data.dataset={data.config.dataset}", "context=64"]
     assert main(["eval", *words, "bench=imputation", "bench.masks=[blocks]", f"out={tmp_path}"]) == 0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tsfm.bench.find import baselines, find_baseline, find_predictor
-from tsfm.bench.kinds import CaseLearner, Imputer
+from tsfm.bench.interfaces import CaseLearner, Imputer
 
 NAMES = baselines(Imputer)
 

@@ -13,7 +13,7 @@ from scripts import bench_longhorizon
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.longhorizon import dataset, score_long
-from tsfm.cli import main
+from tsfm.commands.cli import main
 from tsfm.data.settings import DataConfig
 
 ROWS = 400

@@ -9,7 +9,6 @@ import torch
 from tests.tiny import forecast_problem, tiny, waves
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.protocols import insample_scale, score_windows
-from tsfm.data.calendar import Calendar
 from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import table
 from tsfm.data.windows import WindowIndex
@@ -17,6 +16,7 @@ from tsfm.infer.load import ModelPredictor
 from tsfm.metrics.forecast import seasonal_error
 from tsfm.model.checkpoint import About
 from tsfm.registry import TASKS
+from tsfm.timestamps.time_features import Calendar
 from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
 
 LEVELS, SEASON, HORIZON = (0.1, 0.5, 0.9), 6, 8

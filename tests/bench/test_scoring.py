@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tsfm.bench.runner import record
-from tsfm.cli import main
+from tsfm.commands.cli import main
+from tsfm.commands.runner import record
 from tsfm.config import Expect
 from tsfm.data.cases import CaseData, CasesConfig
 

@@ -16,7 +16,7 @@ from tsfm.config import compose, typed
 from tsfm.data import cases as module
 from tsfm.data.case_split import apportion, hold_out, pick_share
 from tsfm.data.cases import CaseData, CasesConfig
-from tsfm.data.ingest import ingest
+from tsfm.store.ingest import ingest
 
 GIVEN = CasesConfig("given")
 realdata = pytest.mark.realdata

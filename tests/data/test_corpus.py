@@ -13,10 +13,10 @@ import torch
 
 from tests.data.test_pool import seeded, store
 from tsfm.data.corpus import CorpusConfig, CorpusData
-from tsfm.data.holdback import held_out
+from tsfm.data.holdout import held_out
 from tsfm.data.loader import WindowLoader
 from tsfm.data.mixture import GROUP, Words, coupled, mixed, scaled
-from tsfm.data.synthetic.universe import UniverseConfig
+from tsfm.synthetic.universe import UniverseConfig
 from tsfm.types import Batch
 
 FEW = UniverseConfig(weights={"ets": 1.0, "random_walk": 1.0})

@@ -12,14 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsfm.data.calendar import FIELDS, Calendar, choose, varying
 from tsfm.data.covariates import lay_out
 from tsfm.data.flat import FlatSeries
 from tsfm.data.module import DataConfig, WindowData
 from tsfm.data.splits import table
-from tsfm.data.steps import parse, stamps
-from tsfm.data.store import StoreWriter
 from tsfm.data.windows import WindowIndex
+from tsfm.store.series_store import StoreWriter
+from tsfm.timestamps.offsets import parse, stamps
+from tsfm.timestamps.time_features import FIELDS, Calendar, choose, varying
 from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
 
 FREQS = {

@@ -13,7 +13,7 @@ import pytest
 
 import tsfm.data.flat as module
 from tsfm.data.flat import FILE, FlatSeries, flatten
-from tsfm.data.store import SeriesStore, StoreWriter
+from tsfm.store.series_store import SeriesStore, StoreWriter
 
 
 def make(path: Path, *, lengths=(700, 1, 0x3FF), channels=3, missing=True) -> SeriesStore:

@@ -19,7 +19,7 @@ from tsfm.config import compose, options, typed
 from tsfm.data.cases import CasesConfig
 from tsfm.data.corpus import CorpusConfig
 from tsfm.data.module import DataConfig, WindowData
-from tsfm.data.store import StoreWriter
+from tsfm.store.series_store import StoreWriter
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("TSFM_DATA", ROOT.parent / "shared" / "data"))

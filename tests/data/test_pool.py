@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tsfm.data import pool as pool_file
-from tsfm.data.holdback import held_out
+from tsfm.data.holdout import held_out
 from tsfm.data.pool import FACTORS, LEAST, Pool, gather
-from tsfm.data.store import SeriesStore, StoreWriter
+from tsfm.store.series_store import SeriesStore, StoreWriter
 
 HOURLY = 48  # steps that are held out at least
 MARKER = 1e6

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.tiny import tiny
-from tsfm.estimators.face import Pretrained
+from tsfm.estimators.pretrained import Pretrained
 from tsfm.model.checkpoint import About
 
 STEPS = ["model.width=16", "backbone.depth=1", "trainer.max_steps=5"]

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import tsfm
-from tsfm.bench.runner import evaluate, train_and_score
+from tsfm.commands.runner import evaluate, train_and_score
 from tsfm.config import compose, typed
-from tsfm.data.store import StoreWriter
 from tsfm.registry import BACKBONES
+from tsfm.store.series_store import StoreWriter
 
 STEPS, CONTEXT, HORIZON, LEAD, START = 6000, 32, 8, 8, "2024-01-01"
 

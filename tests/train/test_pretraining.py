@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 import tsfm
 from tests.data.test_corpus import LENGTHS, walk
 from tests.data.test_pool import store
-from tsfm.bench.leakage import check
-from tsfm.bench.runner import train_and_score
+from tsfm.commands.runner import train_and_score
 from tsfm.config import compose, typed
+from tsfm.contamination.verdict import check
 from tsfm.train.learner import Learner
 
 STEPS, EPOCH = 26, 11

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tsfm.data.store import StoreWriter
+from tsfm.store.series_store import StoreWriter
 
 SETTINGS = [
     "data=store", "data.batch_size=8", "model.context=32", "model.horizon=8", "model.width=16", "model.patch=8",
@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(store: Path, run_dir: Path, *extra: str) -> list[str]:
     return [
-        sys.executable, "-m", "tsfm.cli", "train", *SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", *extra,
+        sys.executable, "-m", "tsfm", "train", *SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", *extra,
     ]  # fmt: skip
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.train.test_resume import SETTINGS
-from tsfm.bench.runner import train_and_score
+from tsfm.commands.runner import train_and_score
 from tsfm.config import compose, typed
-from tsfm.data.store import StoreWriter
 from tsfm.infer.load import load
+from tsfm.store.series_store import StoreWriter
 from tsfm.train.parts import make_model
 
 

@@ -17,12 +17,13 @@ from typing import Any, Optional
 import numpy as np
 
 from tsfm.bench.find import find_baseline
-from tsfm.bench.kinds import SeriesDetector
+from tsfm.bench.interfaces import SeriesDetector
 from tsfm.data.anomalies import AnomalySeries, read_anomalies
 from tsfm.infer.detect import BLEND, COMBINE
+from tsfm.messages import did_you_mean
 from tsfm.metrics.detection import auc_pr, auc_roc, detection_scores, f1_at, vus
 from tsfm.metrics.vus import find_length_rank
-from tsfm.registry import closest, schema
+from tsfm.registry import schema
 from tsfm.tasks.detect import SCORES
 
 log = logging.getLogger("tsfm")
@@ -51,7 +52,7 @@ class AnomalyConfig:
             raise ValueError(f"bench.limit is {self.limit}; give at least 1 series, or null for all")
         for name, known in (("score", (*SCORES, BLEND)), ("combine", COMBINE[:2])):
             if (value := getattr(self, name)) is not None and value not in known:
-                raise ValueError(f"bench.{name} is {value!r}; {closest(value, list(known))}")
+                raise ValueError(f"bench.{name} is {value!r}; {did_you_mean(value, list(known))}")
 
 
 def find_detector(name: str, **settings: Any) -> SeriesDetector:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.bench.kinds import CaseLearner
+from tsfm.bench.interfaces import CaseLearner
 from tsfm.data.cases import CaseData
+from tsfm.messages import did_you_mean
 from tsfm.metrics import classification, regression
-from tsfm.registry import closest, schema
+from tsfm.registry import schema
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,7 +36,7 @@ class CasesBench:
 
     def __post_init__(self):
         if self.split not in SPLITS:
-            raise ValueError(f"bench.split is {self.split!r}; {closest(self.split, list(SPLITS))}")
+            raise ValueError(f"bench.split is {self.split!r}; {did_you_mean(self.split, list(SPLITS))}")
 
 
 def score_labels(

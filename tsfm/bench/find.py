@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tsfm.bench.kinds import CaseLearner, Imputer, SeriesDetector
+from tsfm.bench.interfaces import CaseLearner, Imputer, SeriesDetector
 from tsfm.infer.load import bundled, load
 from tsfm.infer.predictor import Predictor
-from tsfm.registry import BASELINES, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import BASELINES
 
 Kind = TypeVar("Kind")
 DOES = {
@@ -32,7 +33,7 @@ def find_baseline(name: str, kind: type[Kind], **settings: Any) -> Kind:
     if name in BASELINES.names():
         does = next(words for other, words in DOES.items() if issubclass(BASELINES.entry(name).part, other))
         raise ValueError(f"baseline {name!r} {does}; what is needed here {DOES[kind]}: {', '.join(known)}")
-    raise ValueError(f"no baseline {name!r}; {closest(name, known)}")
+    raise ValueError(f"no baseline {name!r}; {did_you_mean(name, known)}")
 
 
 def find_predictor(name: str) -> Predictor:
@@ -43,5 +44,5 @@ def find_predictor(name: str) -> Predictor:
         return load(name)
     raise ValueError(
         f"no predictor {name!r}: no folder of a trained model, no bundled model, no baseline; "
-        f"{closest(name, baselines(Predictor) + bundled())}"
+        f"{did_you_mean(name, baselines(Predictor) + bundled())}"
     )

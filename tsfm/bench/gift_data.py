@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tsfm.data.catalog import RAW_FOLDER, data_roots
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
+from tsfm.store.catalog import RAW_FOLDER, data_roots
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -195,7 +195,7 @@ def chosen(names: Sequence[str] | None) -> list[GiftConfig]:
     known = [entry.name for entry in GIFT]
     for name in names:
         if name not in known:
-            raise ValueError(f"bench.configs has {name!r}; {closest(name, known)}")
+            raise ValueError(f"bench.configs has {name!r}; {did_you_mean(name, known)}")
     if not names:
         raise ValueError("bench.configs is empty; name at least one configuration, or null for all")
     return [entry for entry in GIFT if entry.name in set(names)]

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsfm.bench.kinds import Imputer
+from tsfm.bench.interfaces import Imputer
 from tsfm.data.module import WindowData
 from tsfm.data.windows import WindowIndex
-from tsfm.infer.coupled import channels_coupled, couple
+from tsfm.infer.cross_channel import channels_coupled, couple
+from tsfm.messages import did_you_mean
 from tsfm.model.model import Model
-from tsfm.registry import TASKS, closest, schema
+from tsfm.registry import TASKS, schema
 from tsfm.tasks.impute import Impute
 from tsfm.types import Problem
 
@@ -51,14 +52,14 @@ class ImputationConfig:
 
     def __post_init__(self):
         if self.split not in SPLITS:
-            raise ValueError(f"bench.split is {self.split!r}; {closest(self.split, list(SPLITS))}")
+            raise ValueError(f"bench.split is {self.split!r}; {did_you_mean(self.split, list(SPLITS))}")
         if not self.masks or not self.rates:
             raise ValueError(
                 f"bench.masks is {list(self.masks)} and rates {list(self.rates)}; name at least one of each"
             )
         for mask in self.masks:
             if mask not in KINDS:
-                raise ValueError(f"bench.masks has {mask!r}; {closest(mask, list(KINDS))}")
+                raise ValueError(f"bench.masks has {mask!r}; {did_you_mean(mask, list(KINDS))}")
         if not all(0 < rate < 1 for rate in self.rates) or self.block < 1:
             raise ValueError(
                 f"bench.rates is {list(self.rates)} and block {self.block}; expected shares of steps between 0 and 1, "

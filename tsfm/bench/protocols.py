@@ -12,8 +12,9 @@ import numpy as np
 
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.predictor import Predictor
+from tsfm.messages import did_you_mean
 from tsfm.metrics.forecast import ForecastScore, check_levels, seasonal_error
-from tsfm.registry import closest, schema
+from tsfm.registry import schema
 from tsfm.types import PAST
 
 SPLITS = ("train", "val", "test")
@@ -36,7 +37,7 @@ class WindowsConfig:
 
     def __post_init__(self):
         if self.split not in SPLITS:
-            raise ValueError(f"bench.split is {self.split!r}; {closest(self.split, list(SPLITS))}")
+            raise ValueError(f"bench.split is {self.split!r}; {did_you_mean(self.split, list(SPLITS))}")
         if (self.stride is not None and self.stride < 1) or self.batch_size < 1:
             raise ValueError(f"bench.stride {self.stride} and bench.batch_size {self.batch_size} must be at least 1")
         if self.season is not None and self.season < 1:

@@ -19,7 +19,7 @@ from tsfm.bench.cases import CasesBench, describe, score_cases, score_numbers, s
 from tsfm.bench.find import DOES, baselines, find_baseline
 from tsfm.bench.gift import GiftBench, as_text, score_gift
 from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
-from tsfm.bench.kinds import CaseLearner, Imputer, SeriesDetector
+from tsfm.bench.interfaces import CaseLearner, Imputer, SeriesDetector
 from tsfm.bench.ready import ready
 from tsfm.bench.report import as_csv
 from tsfm.bench.trained import as_trained, pick_device
@@ -29,7 +29,8 @@ from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
 from tsfm.infer.detect import BLEND
 from tsfm.infer.load import ModelPredictor, bundled, load
-from tsfm.registry import BASELINES, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import BASELINES
 from tsfm.tasks.base import Ratio, Task
 from tsfm.train.run import Trained
 from tsfm.train.rundir import write_whole
@@ -216,7 +217,7 @@ def find_model(config: EvalConfig) -> ModelPredictor:
     kind = {"imputation": Imputer, "cases": CaseLearner, "anomaly": SeriesDetector}[config.bench.name]
     raise ValueError(
         f"no predictor {config.predictor!r}: no folder of a trained model, no bundled model, no baseline that "
-        f"{DOES[kind]}; {closest(config.predictor, baselines(kind) + bundled())}"
+        f"{DOES[kind]}; {did_you_mean(config.predictor, baselines(kind) + bundled())}"
     )
 
 
@@ -232,4 +233,4 @@ def check_bench(config: RunConfig) -> None:
 def check_claim(metric: str, bench: Any) -> None:
     """Refuse an unknown metric before an hour is spent on it."""
     if metric not in (known := known_metrics(bench)):
-        raise ValueError(f"expect.metric is {metric!r}; {closest(metric, known)}")
+        raise ValueError(f"expect.metric is {metric!r}; {did_you_mean(metric, known)}")

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 
 from tsfm.config import RunConfig
-from tsfm.data.catalog import resolve
 from tsfm.data.settings import DataConfig
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
+from tsfm.store.catalog import resolve
 
 log = logging.getLogger("tsfm")
 

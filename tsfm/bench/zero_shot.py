@@ -11,13 +11,13 @@ import numpy as np
 
 from tsfm.bench.anomaly import AnomalyConfig, choose
 from tsfm.bench.gift import GiftBench, chosen
-from tsfm.bench.leakage import Verdict, check, memory_of
 from tsfm.config import EvalConfig
+from tsfm.contamination.verdict import Verdict, check, memory_of
 from tsfm.data.cases import CaseData, CasesConfig
-from tsfm.data.catalog import resolve
-from tsfm.data.steps import stamps
 from tsfm.model.checkpoint import bundled
 from tsfm.registry import BASELINES
+from tsfm.store.catalog import resolve
+from tsfm.timestamps.offsets import stamps
 
 log = logging.getLogger("tsfm")
 

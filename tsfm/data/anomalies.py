@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.data.catalog import data_roots
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
+from tsfm.store.catalog import data_roots
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int8
@@ -77,7 +77,7 @@ def read_anomalies(name: str) -> list[AnomalySeries]:
     if missing := [part for part in parts if part not in files]:
         if name in SETS:
             raise ValueError(f"anomaly set {name!r} needs the file {missing[0]}.parquet, which is not in {FOLDER}/")
-        raise ValueError(f"unknown anomaly set {name!r}; {closest(name, anomaly_names())}")
+        raise ValueError(f"unknown anomaly set {name!r}; {did_you_mean(name, anomaly_names())}")
     return [series for part in parts for series in read_file(files[part])]
 
 

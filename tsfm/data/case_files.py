@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsfm.data.catalog import data_roots
-from tsfm.data.manifest import MANIFEST, fingerprint, joint_fingerprint
-from tsfm.data.store import SeriesStore
-from tsfm.registry import closest
+from tsfm.fingerprint import fingerprint, joint_fingerprint
+from tsfm.messages import did_you_mean
+from tsfm.store.catalog import data_roots
+from tsfm.store.manifest import MANIFEST
+from tsfm.store.series_store import SeriesStore
 
 FOLDERS = ("classification", "regression")  # of a data root
 OFFICIAL = ("train", "test")
@@ -82,7 +83,7 @@ def find_cases(name_or_path: str | Path) -> Path:
             "TSFM_DATA to one that does, or give the path of a file"
         )
     near = difflib.get_close_matches(name.lower(), known, n=8, cutoff=0.4) or list(known)[:10]
-    raise ValueError(f"no labelled cases {name!r}; {closest(name, [known[key].stem for key in near])}")
+    raise ValueError(f"no labelled cases {name!r}; {did_you_mean(name, [known[key].stem for key in near])}")
 
 
 def read_cases(name_or_path: str | Path) -> dict[str, Cases]:

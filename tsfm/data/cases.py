@@ -18,11 +18,12 @@ from tsfm.data.case_files import Cases, given_cases, read_cases
 from tsfm.data.case_index import CaseIndex, check_cases, fit_cases, pad_cases
 from tsfm.data.case_split import hold_out, pick_share
 from tsfm.data.loader import WindowLoader
-from tsfm.data.manifest import joint_fingerprint
 from tsfm.data.sampling import InOrder, Shuffled
 from tsfm.data.splits import SPLITS
 from tsfm.data.standardize import Standardizer
-from tsfm.registry import closest, schema
+from tsfm.fingerprint import joint_fingerprint
+from tsfm.messages import did_you_mean
+from tsfm.registry import schema
 
 log = logging.getLogger("tsfm")
 LIMIT_GIB = 1  # of all cases, padded
@@ -180,7 +181,7 @@ class CaseData(pl.LightningDataModule):
     def windows(self, split: str) -> CaseIndex:
         """The cases of train, val (none where data.val is 0) or test."""
         if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; {closest(split, list(SPLITS))}")
+            raise ValueError(f"unknown split {split!r}; {did_you_mean(split, list(SPLITS))}")
         self.setup()
         return self._indices[split]
 

@@ -18,17 +18,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from tsfm.data.catalog import RAW_FOLDER, data_roots, resolve
+from tsfm.contamination.sketch import Sketch
 from tsfm.data.collate import as_batch
-from tsfm.data.leakage import Sketch
 from tsfm.data.loader import WindowLoader
-from tsfm.data.manifest import joint_fingerprint
 from tsfm.data.mixture import CorpusConfig, Drawn, Words
 from tsfm.data.pool import Pool, gather
 from tsfm.data.sampling import InOrder
 from tsfm.data.standardize import Standardizer
-from tsfm.data.store import SeriesStore
-from tsfm.registry import closest
+from tsfm.fingerprint import joint_fingerprint
+from tsfm.messages import did_you_mean
+from tsfm.store.catalog import RAW_FOLDER, data_roots, resolve
+from tsfm.store.series_store import SeriesStore
 from tsfm.types import Batch
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class CorpusData(pl.LightningDataModule):
         if split == "train":
             return Drawn(self.config, self.pool if self.config.real else None)
         if split not in ("val", "test"):
-            raise ValueError(f"unknown split {split!r}; {closest(split, ['train', 'val', 'test'])}")
+            raise ValueError(f"unknown split {split!r}; {did_you_mean(split, ['train', 'val', 'test'])}")
         return self._ends
 
     @cached_property

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tsfm.data.calendar import PREFIX
 from tsfm.data.settings import DataConfig
 from tsfm.data.windows import pick
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
+from tsfm.timestamps.time_features import PREFIX
 from tsfm.types import KNOWN, MARK, PAST, TARGET
 
 WORDS = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", MARK: "time mark"}
@@ -62,7 +62,7 @@ def lay_out(stored: Sequence[str], config: DataConfig, *, calendar: tuple[str, .
     for key in ("known", "past"):
         for name in getattr(config, key) or ():
             if name not in stored:
-                raise ValueError(f"data.{key}: no channel {name!r}; {closest(name, list(stored))}")
+                raise ValueError(f"data.{key}: no channel {name!r}; {did_you_mean(name, list(stored))}")
     past, known = tuple(config.past or ()), tuple(config.known or ())
     targets = pick(stored, config.channels)
     if config.channels is None:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tsfm.data.atomic import cache_folder
+from tsfm.store.atomic import cache_folder
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from tsfm.data.store import SeriesStore
+    from tsfm.store.series_store import SeriesStore
 
 LIMIT_BYTES = 256 * 2**20  # a store up to this size is held in memory
 PIECE_VALUES = 2**20  # values read and written at once

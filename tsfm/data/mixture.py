@@ -16,9 +16,9 @@ from torch import Tensor
 from tsfm.data.collate import as_batch
 from tsfm.data.pool import Pool
 from tsfm.data.sampling import keys
-from tsfm.data.synthetic.augment import Augment, AugmentConfig
-from tsfm.data.synthetic.universe import Universe, UniverseConfig
 from tsfm.registry import schema
+from tsfm.synthetic.augment import Augment, AugmentConfig
+from tsfm.synthetic.universe import Universe, UniverseConfig
 from tsfm.types import Batch
 
 if TYPE_CHECKING:

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 
-from tsfm.data.calendar import Calendar, choose
-from tsfm.data.catalog import resolve
 from tsfm.data.covariates import Layout, lay_out
 from tsfm.data.flat import FlatSeries, flatten
-from tsfm.data.freq import season_length
 from tsfm.data.loader import WindowLoader
 from tsfm.data.sampling import InOrder, Plan, Shuffled, WithReplacement
 from tsfm.data.settings import DataConfig
 from tsfm.data.splits import EMPTY, SPLITS, Spans, table
 from tsfm.data.standardize import Standardizer, fit
-from tsfm.data.store import SeriesStore
 from tsfm.data.windows import WindowIndex
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
+from tsfm.store.catalog import resolve
+from tsfm.store.series_store import SeriesStore
+from tsfm.timestamps.frequency import season_length
+from tsfm.timestamps.time_features import Calendar, choose
 
 __all__ = ["DataConfig", "WindowData", "WindowLoader"]
 
@@ -94,7 +94,7 @@ class WindowData(pl.LightningDataModule):
         test part is made of horizons (last_horizon).
         """
         if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; {closest(split, list(SPLITS))}")
+            raise ValueError(f"unknown split {split!r}; {did_you_mean(split, list(SPLITS))}")
         self.setup()
         assert self._flat is not None
         if stride is None:

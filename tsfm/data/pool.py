@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from tsfm.data.flat import flatten
-from tsfm.data.holdback import held_out, usual_horizon
-from tsfm.data.store import SeriesStore
+from tsfm.data.holdout import held_out, usual_horizon
+from tsfm.store.series_store import SeriesStore
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

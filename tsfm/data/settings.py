@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from tsfm.data.calendar import check_fields
 from tsfm.data.splits import FIELD, check_rule
-from tsfm.registry import closest, schema
+from tsfm.messages import did_you_mean
+from tsfm.registry import schema
+from tsfm.timestamps.time_features import check_fields
 
 SAMPLINGS = ("epoch", "random")
 
@@ -40,7 +41,7 @@ class DataConfig:
     def __post_init__(self):
         check_rule(self.split, self.ratios, horizon=1, windows=self.windows)
         if self.sampling not in SAMPLINGS:
-            raise ValueError(f"data.sampling is {self.sampling!r}; {closest(self.sampling, list(SAMPLINGS))}")
+            raise ValueError(f"data.sampling is {self.sampling!r}; {did_you_mean(self.sampling, list(SAMPLINGS))}")
         if self.sampling == "epoch" and self.batches_per_epoch is not None:
             raise ValueError(
                 f"data.batches_per_epoch is {self.batches_per_epoch}, but sampling=epoch draws every window once; use "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -60,7 +60,7 @@ class Spans:
 
 def check_rule(rule: str, ratios: Sequence[float], *, horizon: int | None, windows: int) -> None:
     if rule not in RULES:
-        raise ValueError(f"unknown split rule {rule!r}; {closest(rule, list(RULES))}")
+        raise ValueError(f"unknown split rule {rule!r}; {did_you_mean(rule, list(RULES))}")
     if len(ratios) != 3 or min(ratios) < 0 or ratios[0] == 0 or abs(sum(ratios) - 1) > 1e-6:
         raise ValueError(
             f"data.ratios are {list(ratios)}; expected shares of train, val and test that sum to 1, train > 0"

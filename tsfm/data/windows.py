@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsfm.data.calendar import Calendar
 from tsfm.data.collate import as_batch
 from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import Spans
 from tsfm.data.standardize import Standardizer
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
+from tsfm.timestamps.time_features import Calendar
 from tsfm.types import TARGET, Batch
 
 if TYPE_CHECKING:
@@ -222,5 +222,5 @@ def pick(known: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
         raise ValueError(f"channels are {list(wanted)}; name at least one, and each once")
     for name in wanted:
         if name not in known:
-            raise ValueError(f"no channel {name!r}; {closest(name, list(known))}")
+            raise ValueError(f"no channel {name!r}; {did_you_mean(name, list(known))}")
     return tuple(wanted)

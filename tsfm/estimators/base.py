@@ -18,13 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsfm.config import RunConfig
 from tsfm.estimators.fitting import Begin, begin, describe, fit, init_words, keep_source, workshop
-from tsfm.estimators.given import as_cases
 from tsfm.estimators.portable import Portable
 from tsfm.estimators.probe import Probe
 from tsfm.estimators.tuning import check_patches
+from tsfm.estimators.validation import as_cases
 from tsfm.infer.load import ModelPredictor
+from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import CARD, CONFIG, WEIGHTS, _put_in_place, save
-from tsfm.registry import closest
 
 FITS = ("full", "head", "lora", "probe")
 
@@ -88,7 +88,7 @@ class CaseEstimator(Portable):
         """What the fit begins from; refuses parameters that do not belong together."""
         start = begin(self.model, device=self.device)
         if self.method not in FITS:
-            raise ValueError(f"method is {self.method!r}; {closest(str(self.method), list(FITS))}")
+            raise ValueError(f"method is {self.method!r}; {did_you_mean(str(self.method), list(FITS))}")
         if isinstance(self.members, bool) or not isinstance(self.members, (int, np.integer)) or self.members < 1:
             raise ValueError(f"members is {self.members!r}; it is a number of networks, at least 1")
         if start.predictor is None and self.method != "full":

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from tsfm.estimators.base import CaseEstimator, mean
-from tsfm.estimators.given import as_cases, as_labels, as_numbers
+from tsfm.estimators.validation import as_cases, as_labels, as_numbers
 
 if TYPE_CHECKING:
     from jaxtyping import Float

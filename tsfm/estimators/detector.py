@@ -19,15 +19,16 @@ from sklearn.utils.validation import check_is_fitted
 from tsfm.config import RunConfig
 from tsfm.estimators import tuning
 from tsfm.estimators.fitting import Begin, begin, describe, fit, init_words, keep_source, workshop, write_store
-from tsfm.estimators.given import as_series, like, turned
 from tsfm.estimators.portable import Portable
 from tsfm.estimators.steps import is_number, last, shorter, standardised, unit_of
+from tsfm.estimators.validation import as_series, like, turned
 from tsfm.infer.detect import join, settle_task, strangeness
 from tsfm.infer.load import ModelPredictor
+from tsfm.messages import did_you_mean
 from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
 from tsfm.model.checkpoint import save
 from tsfm.model.model import ModelConfig
-from tsfm.registry import BACKBONES, closest
+from tsfm.registry import BACKBONES
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -150,7 +151,7 @@ class Detector(Portable):
                 f"stride is {self.stride!r}; it is a number of steps, at least 1, or None for half a window"
             )
         if self.combine not in COMBINE:
-            raise ValueError(f"combine is {self.combine!r}; {closest(str(self.combine), list(COMBINE))}")
+            raise ValueError(f"combine is {self.combine!r}; {did_you_mean(str(self.combine), list(COMBINE))}")
         if start.predictor is None and self.method is not None:
             raise ValueError(
                 f"method={self.method} adapts a trained model, and {self.model!r} is a backbone; leave it out"

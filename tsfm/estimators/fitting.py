@@ -21,8 +21,9 @@ from tsfm.config import RunConfig, compose, options, typed
 from tsfm.estimators.portable import accelerator, place
 from tsfm.estimators.tuning import quoted
 from tsfm.infer.load import ModelPredictor, load
+from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import save
-from tsfm.registry import BACKBONES, closest
+from tsfm.registry import BACKBONES
 
 if TYPE_CHECKING:
     from tsfm.data.cases import CaseData
@@ -63,14 +64,14 @@ def begin(model: Any, *, device: str) -> Begin:
         return Begin(predictor=load(model, device=place(device)))
     except FileNotFoundError as error:
         raise ValueError(
-            f"model: no backbone of that name ({closest(str(model), BACKBONES.names())}), and {error}"
+            f"model: no backbone of that name ({did_you_mean(str(model), BACKBONES.names())}), and {error}"
         ) from None
 
 
 def init_words(place: Path, method: str) -> list[str]:
     """The settings that begin from the checkpoint at `place`."""
     if method not in METHODS:
-        raise ValueError(f"method is {method!r}; {closest(str(method), list(METHODS))}")
+        raise ValueError(f"method is {method!r}; {did_you_mean(str(method), list(METHODS))}")
     return [f"init.from={quoted(place)}", *METHODS[method]]
 
 
@@ -89,7 +90,7 @@ def keep_source(source: ModelPredictor, folder: Path) -> Path:
 
 def describe(words: Sequence[str], overrides: Sequence[str]) -> RunConfig:
     """The typed config of these settings and a user's own, which come last."""
-    from tsfm.train.init import with_checkpoint
+    from tsfm.train.init_config import with_checkpoint
 
     if isinstance(overrides, str) or not all(isinstance(word, str) for word in overrides):
         raise ValueError(f"overrides are {overrides!r}; expected a list of settings such as ['optim.lr=1e-3']")
@@ -138,7 +139,7 @@ def fit(
 
 def write_store(series: Sequence[np.ndarray], folder: Path) -> Path:
     """A store of series [C, L] without stamps of their own."""
-    from tsfm.data.store import StoreWriter
+    from tsfm.store.series_store import StoreWriter
 
     names = [f"channel_{channel}" for channel in range(len(series[0]))]
     with StoreWriter(folder / "store", channels=names) as writer:

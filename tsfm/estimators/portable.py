@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from tsfm.infer.load import ModelPredictor
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
 
 # Lightning's word for a device
 ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
@@ -18,7 +18,7 @@ ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 def accelerator(device: str) -> str:
     """Lightning's word for the device that an estimator is told."""
     if device not in ACCELERATORS:
-        raise ValueError(f"device is {device!r}; {closest(str(device), list(ACCELERATORS))}")
+        raise ValueError(f"device is {device!r}; {did_you_mean(str(device), list(ACCELERATORS))}")
     return ACCELERATORS[device]
 
 

@@ -17,10 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from tsfm.estimators.fitting import begin
-from tsfm.estimators.given import as_cases, as_labels, as_numbers
-from tsfm.estimators.looks import looks
 from tsfm.estimators.portable import Portable
-from tsfm.registry import closest
+from tsfm.estimators.probe_features import looks
+from tsfm.estimators.validation import as_cases, as_labels, as_numbers
+from tsfm.messages import did_you_mean
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,8 +36,8 @@ class Probe(Portable):
     """A linear model on the standardised, pooled tokens of a network that learns nothing here.
 
     pool=mean, last, max: logistic regression (classify) or ridge (regress) on the tokens of one layer. pool=looks:
-    ridge on several looks at each case and several layers at once (`tsfm.estimators.looks`), which tells more and knows
-    no probabilities; of the classes, the nearest to a regression on -1 and 1 (sklearn's RidgeClassifierCV).
+    ridge on several looks at each case and several layers at once (`tsfm.estimators.probe_features`), which tells
+    more and knows no probabilities; of the classes, the nearest to a regression on -1 and 1 (RidgeClassifierCV).
 
     model: a trained model (directory, bundled name, or what `tsfm.load` gives); pool: how its tokens become one vector
     per channel (`ModelPredictor.embed`), the channels lie side by side. layers: those to choose among, "auto" for all;
@@ -67,7 +67,7 @@ class Probe(Portable):
         for name in ("linear_", "layer_", "predictor_"):  # of an earlier fit
             vars(self).pop(name, None)
         if self.task not in TASKS:
-            raise ValueError(f"task is {self.task!r}; {closest(str(self.task), list(TASKS))}")
+            raise ValueError(f"task is {self.task!r}; {did_you_mean(str(self.task), list(TASKS))}")
         start = begin(self.model, device=self.device)
         if start.predictor is None:
             raise ValueError(f"a probe looks into a trained model, and {self.model!r} is a backbone without weights")

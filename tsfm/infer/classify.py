@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 
 from tsfm.infer.abilities import check_labels, labelled
-from tsfm.infer.clock import say
 from tsfm.infer.embed import check_newest
 from tsfm.infer.frames import read_frame
 from tsfm.infer.windows import as_batch, cut, newest, take
+from tsfm.timestamps.timezones import say
 from tsfm.types import Problem
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.registry import closest
+from tsfm.messages import did_you_mean
 
 ALSO_KNOWN_AS = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}  # exact names, used when ours are absent
 BLUR = 0.1  # share of the steps that float32 may lose
@@ -49,7 +49,7 @@ def check_count(name: str, value: Any, *, one: str = "step", many: str = "steps"
 
 def _missing(what: str, wanted: str, frame: pd.DataFrame, *, label: str) -> ValueError:
     return ValueError(
-        f"{label} has no {what} column {wanted!r}; {closest(wanted, [str(name) for name in frame.columns])}. "
+        f"{label} has no {what} column {wanted!r}; {did_you_mean(wanted, [str(name) for name in frame.columns])}. "
         f"Name it with {what if what == 'target' else what + '_column'}="
     )
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.data.calendar import Calendar
 from tsfm.infer.batches import stack
+from tsfm.timestamps.time_features import Calendar
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

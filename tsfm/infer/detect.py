@@ -14,14 +14,15 @@ import pandas as pd
 import torch
 
 from tsfm.infer.abilities import check_steps, notes
-from tsfm.infer.clock import say
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.novelty import blend
-from tsfm.infer.rows import check_free, in_frame, in_units
+from tsfm.infer.row_mapping import check_free, in_frame, in_units
 from tsfm.infer.thresholds import CLEAN, by_frame, by_start, clean_frame, clean_steps
 from tsfm.infer.windows import as_batch, cut, take, tile
+from tsfm.messages import did_you_mean
 from tsfm.metrics.conformal import check_level
-from tsfm.registry import TASKS, closest
+from tsfm.registry import TASKS
+from tsfm.timestamps.timezones import say
 from tsfm.types import SCALE_FLOOR, SCALE_LEAST
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def detect(
     given).
     NaN: missing steps, and observed ones around which no window shows a value of the channel."""
     if combine not in COMBINE:
-        raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE))}")
+        raise ValueError(f"combine is {combine!r}; {did_you_mean(combine, list(COMBINE))}")
     task = settle_task(self, None if score == BLEND else score)
     given = take(series)
     names = [f"series {i}" for i in range(len(given.parts))]
@@ -202,7 +203,7 @@ def detect_df(
     no anomaly."""
     level = check_level(level)
     if combine not in COMBINE[:2]:
-        raise ValueError(f"combine is {combine!r}; {closest(combine, list(COMBINE[:2]))}")
+        raise ValueError(f"combine is {combine!r}; {did_you_mean(combine, list(COMBINE[:2]))}")
     if score == BLEND:
         raise ValueError(
             "score is 'blend', which ranks the steps of one series and has no threshold; use detect() for it, or "

@@ -10,12 +10,12 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from tsfm.infer.clock import say
 from tsfm.infer.frames import read_frame
-from tsfm.infer.rows import in_units
+from tsfm.infer.row_mapping import in_units
 from tsfm.infer.windows import as_batch, cut, newest, take
+from tsfm.messages import did_you_mean
 from tsfm.model.pooled import pool_tokens
-from tsfm.registry import closest
+from tsfm.timestamps.timezones import say
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def embed(
 
 def _check(self: ModelPredictor, *, pool: str, layer: int) -> None:
     if pool not in POOLS:
-        raise ValueError(f"pool is {pool!r}; {closest(str(pool), list(POOLS))}")
+        raise ValueError(f"pool is {pool!r}; {did_you_mean(str(pool), list(POOLS))}")
     number = self.model.num_layers
     if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)) or not -number <= layer < number:
         raise ValueError(f"layer is {layer!r}; {self.name} has the layers 0 to {number - 1}, or -1 for the last")

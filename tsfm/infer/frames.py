@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.data.freq import grid_index, regular_grid, stamps
-from tsfm.infer.clock import as_shown, fact, frequencies, naive_utc, on_clock, say
 from tsfm.infer.columns import Columns, check_horizon, is_number, read_numbers, read_stamps, settle
+from tsfm.timestamps.frequency import grid_index, regular_grid, stamps
+from tsfm.timestamps.timezones import as_shown, fact, frequencies, naive_utc, on_clock, say
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

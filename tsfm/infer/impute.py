@@ -16,11 +16,11 @@ import pandas as pd
 import torch
 
 from tsfm.infer.abilities import check_steps, notes
-from tsfm.infer.clock import say
-from tsfm.infer.coupled import channels_coupled, couple
+from tsfm.infer.cross_channel import channels_coupled, couple
 from tsfm.infer.frames import Frame, read_frame
-from tsfm.infer.rows import check_free, in_frame, in_units, laid_out
+from tsfm.infer.row_mapping import check_free, in_frame, in_units, laid_out
 from tsfm.infer.windows import Tiles, as_batch, cut, take, tile
+from tsfm.timestamps.timezones import say
 from tsfm.types import Problem
 
 if TYPE_CHECKING:

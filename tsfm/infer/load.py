@@ -16,7 +16,7 @@ from tsfm.infer.embed import embed, embed_df
 from tsfm.infer.impute import impute, impute_df
 from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
-from tsfm.infer.thinned import LONG, pays, phases, shown, together
+from tsfm.infer.strided import LONG, pays, phases, shown, together
 from tsfm.model.checkpoint import About, find
 from tsfm.model.checkpoint import bundled as bundled
 from tsfm.model.checkpoint import load as load_checkpoint

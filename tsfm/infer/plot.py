@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from tsfm.infer.clock import say
 from tsfm.infer.columns import Columns, read_numbers, read_stamps, settle
 from tsfm.metrics.forecast import central_pair
+from tsfm.timestamps.timezones import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

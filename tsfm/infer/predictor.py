@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.data.freq import season_length
 from tsfm.infer.batches import as_series, batches, check_recent, stack
-from tsfm.infer.clock import say
 from tsfm.infer.columns import check_count, check_horizon
 from tsfm.infer.covariates import Rows, check_known, frame_rows, make_calendar
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.metrics.forecast import check_levels
+from tsfm.timestamps.frequency import season_length
+from tsfm.timestamps.timezones import say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.clock import say
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.metrics.conformal import conformal_threshold, scores_needed
+from tsfm.timestamps.timezones import say
 
 logger = logging.getLogger("tsfm")
 CLEAN = 0.3  # the share of each item that is taken as clean where nothing is told

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tsfm import __version__
 from tsfm.model.model import Model
+from tsfm.version import __version__
 
 USES = {  # what a model is asked that was not trained to forecast, by its task
     "impute": "model.impute_df(df)",

@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tsfm import __version__
+from tsfm.messages import did_you_mean
 from tsfm.model.card import About, card
 from tsfm.model.model import Model
-from tsfm.registry import closest
+from tsfm.version import __version__
 
 __all__ = ["About", "bundled", "find", "load", "save"]
 
@@ -110,7 +110,7 @@ def find(name_or_path: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(
             f"no model {str(name_or_path)!r}: neither a folder nor a bundled model "
-            f"({closest(str(name_or_path), bundled())})"
+            f"({did_you_mean(str(name_or_path), bundled())})"
         )
     return path
 

@@ -13,11 +13,12 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.messages import did_you_mean
 from tsfm.model.fill import FILLS, between, neighbours
 from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
 from tsfm.model.scalers import State
 from tsfm.model.season import Copies, Skip, num_facts, num_steps, seasonal
-from tsfm.registry import BACKBONES, HEADS, SCALERS, closest, schema
+from tsfm.registry import BACKBONES, HEADS, SCALERS, schema
 from tsfm.types import Answer, Grid, Problem
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class ModelConfig:
                 f"{self.context + self.horizon}; use at most that"
             )
         if self.embed not in EMBEDS:
-            raise ValueError(f"model.embed is {self.embed!r}; {closest(self.embed, list(EMBEDS))}")
+            raise ValueError(f"model.embed is {self.embed!r}; {did_you_mean(self.embed, list(EMBEDS))}")
         if self.fill not in FILLS:
-            raise ValueError(f"model.fill is {self.fill!r}; {closest(self.fill, list(FILLS))}")
+            raise ValueError(f"model.fill is {self.fill!r}; {did_you_mean(self.fill, list(FILLS))}")
         if self.lags not in (0, 1, 2):
             raise ValueError(f"model.lags is {self.lags}; a model is shown copies of 0, 1 or 2 cycles")
         if self.lags and (self.embed != "residual" or self.fill != "line"):
@@ -224,7 +225,7 @@ class Model(nn.Module):
         known = list(ModelConfig.__dataclass_fields__)
         for key in shape:
             if key not in known:
-                raise ValueError(f"model.{key} is not a setting of this version of tsfm; {closest(key, known)}")
+                raise ValueError(f"model.{key} is not a setting of this version of tsfm; {did_you_mean(key, known)}")
         missing = [name for name in ("scaler", "backbone", "head") if name not in spec]
         if missing:
             raise ValueError(f"the model config has no {', '.join(missing)}; found {sorted(spec)}")

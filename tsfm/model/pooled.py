@@ -13,9 +13,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.messages import did_you_mean
 from tsfm.model.heads import Head
 from tsfm.nn.dropout import Dropout
-from tsfm.registry import HEADS, closest
+from tsfm.registry import HEADS
 from tsfm.types import Grid
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class PooledHead(Head):
             if self.outputs < 1:
                 raise ValueError(f"head.outputs is {self.outputs}; it is the number of classes, or 1 for a number")
             if self.pool not in POOLS:
-                raise ValueError(f"head.pool is {self.pool!r}; {closest(self.pool, list(POOLS))}")
+                raise ValueError(f"head.pool is {self.pool!r}; {did_you_mean(self.pool, list(POOLS))}")
             if self.channels not in ACROSS:
-                raise ValueError(f"head.channels is {self.channels!r}; {closest(self.channels, list(ACROSS))}")
+                raise ValueError(f"head.channels is {self.channels!r}; {did_you_mean(self.channels, list(ACROSS))}")
 
     reads_window = True
     mixes_channels = True

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tsfm.registry import TASKS, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import TASKS
 from tsfm.tasks.base import Ratio
 from tsfm.tasks.labels import LabelConfig, LabelTask
 from tsfm.types import Answer, Batch, Problem
@@ -30,7 +31,7 @@ class Classify(LabelTask):
         def __post_init__(self):
             super().__post_init__()
             if self.weights not in WEIGHTS:
-                raise ValueError(f"task.weights is {self.weights!r}; {closest(self.weights, list(WEIGHTS))}")
+                raise ValueError(f"task.weights is {self.weights!r}; {did_you_mean(self.weights, list(WEIGHTS))}")
             if not 0 <= self.smoothing < 1 or self.mixup < 0:
                 raise ValueError(
                     f"task.smoothing is {self.smoothing} and mixup {self.mixup}; expected a share in [0, 1), and at "

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tsfm.registry import TASKS, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import TASKS
 from tsfm.tasks.losses import pinball
-from tsfm.tasks.steps import StepConfig, StepTask, hide
+from tsfm.tasks.step_task import StepConfig, StepTask, hide
 from tsfm.types import Answer, Batch, Problem
 
 SCORES = ("pinball", "residual", "tail")
@@ -40,7 +41,7 @@ class Detect(StepTask):
             super().__post_init__()
             for name, known in (("mode", MODES), ("score", SCORES)):
                 if (value := getattr(self, name)) not in known:
-                    raise ValueError(f"task.{name} is {value!r}; {closest(value, list(known))}")
+                    raise ValueError(f"task.{name} is {value!r}; {did_you_mean(value, list(known))}")
             if self.block < 1 or self.turns < 2:
                 raise ValueError(
                     f"task.block is {self.block} and turns {self.turns}; a block has at least 1 step, and of at least "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tsfm.registry import TASKS
-from tsfm.tasks.steps import StepConfig, StepTask, hide
+from tsfm.tasks.step_task import StepConfig, StepTask, hide
 from tsfm.types import Batch, Problem
 
 

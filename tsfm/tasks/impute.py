@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tsfm.registry import TASKS, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import TASKS
 from tsfm.tasks import masks
-from tsfm.tasks.steps import StepConfig, StepTask, hide
+from tsfm.tasks.step_task import StepConfig, StepTask, hide
 from tsfm.types import Batch, Problem
 
 
@@ -28,7 +29,7 @@ class Impute(StepTask):
         def __post_init__(self):
             super().__post_init__()
             if self.mask not in masks.MASKS:
-                raise ValueError(f"task.mask is {self.mask!r}; {closest(self.mask, list(masks.MASKS))}")
+                raise ValueError(f"task.mask is {self.mask!r}; {did_you_mean(self.mask, list(masks.MASKS))}")
             if not self.rates or not all(0 < rate < 1 for rate in self.rates):
                 raise ValueError(f"task.rates is {list(self.rates)}; expected shares of hidden steps between 0 and 1")
             if self.mask == "channels" and self.units == "scaled":

@@ -16,7 +16,7 @@ from tsfm.registry import TASKS
 from tsfm.tasks import masks
 from tsfm.tasks.base import Ratio
 from tsfm.tasks.losses import LOSSES
-from tsfm.tasks.steps import StepConfig, StepTask, hide
+from tsfm.tasks.step_task import StepConfig, StepTask, hide
 from tsfm.types import Answer, Batch, Problem
 
 LIMIT = 12.0  # largest arcsinh value of a target: 80,000 scales away

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tsfm.registry import TASKS, closest
+from tsfm.messages import did_you_mean
+from tsfm.registry import TASKS
 from tsfm.tasks.base import Ratio
 from tsfm.tasks.labels import LabelConfig, LabelTask
 from tsfm.types import Answer, Problem
@@ -27,7 +28,7 @@ class Regress(LabelTask):
         def __post_init__(self):
             super().__post_init__()
             if self.loss not in ERRORS:
-                raise ValueError(f"task.loss is {self.loss!r}; {closest(self.loss, list(ERRORS))}")
+                raise ValueError(f"task.loss is {self.loss!r}; {did_you_mean(self.loss, list(ERRORS))}")
 
     config: Config
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tsfm.model.model import Model
 from tsfm.tasks.base import Ratio, Task
-from tsfm.train.begin import rest_frozen
+from tsfm.train.initialization import rest_frozen
 from tsfm.train.optim import TO_AN_END, OptimConfig, make_optimizer, rate
 from tsfm.types import Answer, Batch, Problem
 

@@ -10,7 +10,8 @@ from typing import Any, Optional
 import torch
 from torch import nn
 
-from tsfm.registry import closest, schema
+from tsfm.messages import did_you_mean
+from tsfm.registry import schema
 from tsfm.train.joint import Joint
 
 OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD, "muon": Joint}
@@ -39,9 +40,9 @@ class OptimConfig:
 
     def __post_init__(self):
         if self.name not in OPTIMISERS:
-            raise ValueError(f"optim.name is {self.name!r}; {closest(self.name, list(OPTIMISERS))}")
+            raise ValueError(f"optim.name is {self.name!r}; {did_you_mean(self.name, list(OPTIMISERS))}")
         if self.schedule not in SCHEDULES:
-            raise ValueError(f"optim.schedule is {self.schedule!r}; {closest(self.schedule, list(SCHEDULES))}")
+            raise ValueError(f"optim.schedule is {self.schedule!r}; {did_you_mean(self.schedule, list(SCHEDULES))}")
         if not self.lr > 0:
             raise ValueError(f"optim.lr is {self.lr}; a learning rate is above 0")
         if not 0 <= self.warmup < 1 or not 0 <= self.decay <= 1 or not 0 <= self.floor <= 1:

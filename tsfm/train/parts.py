@@ -16,8 +16,8 @@ from tsfm.model.checkpoint import find, read_config
 from tsfm.model.model import Model
 from tsfm.registry import BACKBONES, HEADS, TASKS
 from tsfm.tasks.base import Task
-from tsfm.train.begin import Begin, prepare
-from tsfm.train.init import InitConfig
+from tsfm.train.init_config import InitConfig
+from tsfm.train.initialization import Begin, prepare
 from tsfm.train.learner import Learner
 from tsfm.train.sharding import ShardedLearner
 

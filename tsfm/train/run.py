@@ -14,9 +14,9 @@ import pytorch_lightning as pl
 import torch
 
 from tsfm.config import RunConfig, plain
+from tsfm.contamination.sketch import FILE
 from tsfm.data.cases import CaseData
 from tsfm.data.corpus import CorpusData
-from tsfm.data.leakage import FILE
 from tsfm.data.module import WindowData
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model

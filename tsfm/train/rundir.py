@@ -23,8 +23,8 @@ from typing import Any
 import torch
 import yaml
 
-from tsfm import __version__
 from tsfm.config import RunConfig, first_weights, plain
+from tsfm.version import __version__
 
 CONFIG, RESULT = "config.yaml", "result.json"
 CUT = "cut_short"  # in the result of a run that trainer.max_time ended: how far it came

@@ -21,7 +21,8 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from tsfm.registry import closest, schema
+from tsfm.messages import did_you_mean
+from tsfm.registry import schema
 from tsfm.train.callbacks import Averaging, Piece, Progress, Throughput
 from tsfm.train.sharding import sharded
 
@@ -58,9 +59,11 @@ class TrainerConfig:
 
     def __post_init__(self):
         if self.keep not in KEEP:
-            raise ValueError(f"trainer.keep is {self.keep!r}; {closest(self.keep, list(KEEP))}")
+            raise ValueError(f"trainer.keep is {self.keep!r}; {did_you_mean(self.keep, list(KEEP))}")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"trainer.precision is {self.precision!r}; {closest(self.precision, list(PRECISIONS))}")
+            raise ValueError(
+                f"trainer.precision is {self.precision!r}; {did_you_mean(self.precision, list(PRECISIONS))}"
+            )
         if self.strategy == "fsdp" and (self.devices < 2 or self.ema is not None or self.compile):
             raise ValueError(
                 "trainer.strategy=fsdp shards weights over devices, so that no process can average or compile them as "
@@ -69,7 +72,7 @@ class TrainerConfig:
             )
         for logger in self.loggers:
             if logger not in LOGGERS:
-                raise ValueError(f"trainer.loggers has {logger!r}; {closest(logger, list(LOGGERS))}")
+                raise ValueError(f"trainer.loggers has {logger!r}; {did_you_mean(logger, list(LOGGERS))}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"trainer.ema is {self.ema}; a decay lies between 0 and 1, for instance 0.999")
         for name, low in LEAST.items():
@@ -81,7 +84,7 @@ class TrainerConfig:
             )
         if self.accelerator not in ACCELERATORS:
             raise ValueError(
-                f"trainer.accelerator is {self.accelerator!r}; {closest(self.accelerator, list(ACCELERATORS))}"
+                f"trainer.accelerator is {self.accelerator!r}; {did_you_mean(self.accelerator, list(ACCELERATORS))}"
             )
         if self.max_time is not None and not re.fullmatch(r"\d+(:\d\d){3}", self.max_time):
             raise ValueError(f"trainer.max_time is {self.max_time!r}; write dd:hh:mm:ss, as in 00:01:30:00")

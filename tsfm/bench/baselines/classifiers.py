@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from tsfm.bench.evened import Evened, check_unequal, without_gaps, z_normalised
+from tsfm.bench.equal_length import Evened, check_unequal, without_gaps, z_normalised
 from tsfm.registry import BASELINES
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.bench.kinds import Imputer
+from tsfm.bench.interfaces import Imputer
 from tsfm.registry import BASELINES
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.bench.baselines.subsequences import WindowConfig, check_series, find_window
-from tsfm.bench.kinds import SeriesDetector
+from tsfm.bench.interfaces import SeriesDetector
 from tsfm.metrics.vus import find_length_rank
 from tsfm.registry import BASELINES
 

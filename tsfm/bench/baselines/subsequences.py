@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.bench.kinds import SeriesDetector
+from tsfm.bench.interfaces import SeriesDetector
 from tsfm.metrics.vus import find_length_rank
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from tsfm.messages import did_you_mean
 from tsfm.model.backbone import Backbone
 from tsfm.model.mixing import ChannelMixing, MixingConfig
 from tsfm.nn.dropout import Dropout
@@ -19,7 +20,7 @@ from tsfm.nn.mlp import FeedForward
 from tsfm.nn.norms import NORMS, make_norm
 from tsfm.nn.scan import CHUNK, kernel
 from tsfm.nn.ssm import SSM, SSMState
-from tsfm.registry import BACKBONES, closest
+from tsfm.registry import BACKBONES
 from tsfm.types import Grid
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Mamba(Backbone):
                 if getattr(self, name) < 0:
                     raise ValueError(f"backbone.{name} is {getattr(self, name)}; use 0 for none")
             if self.over not in OVER:
-                raise ValueError(f"backbone.over is {self.over!r}; {closest(self.over, list(OVER))}")
+                raise ValueError(f"backbone.over is {self.over!r}; {did_you_mean(self.over, list(OVER))}")
             if self.norm not in NORMS:
-                raise ValueError(f"backbone.norm is {self.norm!r}; {closest(self.norm, list(NORMS))}")
+                raise ValueError(f"backbone.norm is {self.norm!r}; {did_you_mean(self.norm, list(NORMS))}")
             if not 0 < self.dt_min <= self.dt_max:
                 raise ValueError(
                     f"backbone.dt_min is {self.dt_min}, dt_max {self.dt_max}; expected 0 < dt_min <= dt_max"

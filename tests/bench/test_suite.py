@@ -1,0 +1,231 @@
+"""Laws of the board: which windows it scores of which sets, that corpus windows were never trained on, and what better
+than the seasonal naive means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scripts import bench_board, bench_gift
+from tests.infer.small import reader
+from tsfm.bench.baselines.simple import SeasonalNaive
+from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, pose, score, score_set, summary
+from tsfm.contamination.sketch import FILE, Sketch
+from tsfm.data.holdout import held_out
+from tsfm.infer.predictor import Predictor
+from tsfm.model.checkpoint import About, save
+from tsfm.store.catalog import resolve
+
+SETS = {  # name -> role, official split
+    "Hours": ("benchmark", None),
+    "months": ("benchmark", "official: split column, horizon 6"),
+    "days": ("benchmark", "Monash convention: last 20 points are test (split column)"),
+    "tsdl_mixed": ("corpus", None),
+    "wide": ("corpus", None),
+}
+
+
+def long(lengths: dict[str, int], freq: str, *, start: str = "2020-01-01") -> pd.DataFrame:
+    """Items with a season of 12 steps, a level of their own and noise."""
+    random, parts = np.random.default_rng(len(lengths)), []
+    for item, length in lengths.items():
+        stamps = pd.date_range(start, periods=length, freq=freq)
+        values = 20 + 5 * np.sin(np.arange(length) * np.pi / 6) + random.normal(size=length) + random.uniform(0, 20)
+        parts.append(pd.DataFrame({"item_id": item, "timestamp": stamps, "target": values.astype(np.float32)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with a manifest and five sets."""
+    folder = tmp_path / "root" / "forecasting"
+    folder.mkdir(parents=True)
+    hours = long({"a": 960, "b": 1400, "c": 30}, "h")
+    hours.loc[(hours["item_id"] == "b") & (hours.groupby("item_id").cumcount() >= 1300), "target"] = np.nan
+    hours.to_parquet(folder / "Hours.parquet")
+    long({f"m{i}": 60 + i for i in range(9)}, "MS").to_parquet(folder / "months.parquet")
+    long({"d": 300}, "D").to_parquet(folder / "days.parquet")
+    table = pd.DataFrame({f"c{i}": np.random.default_rng(i).normal(size=700).cumsum() for i in range(5)})
+    table.insert(0, "timestamp", pd.date_range("2020-01-01", periods=700, freq="30min"))
+    table.to_parquet(folder / "wide.parquet")
+    both = pd.concat([long({"q": 40, "r": 15}, "QS"), long({"m": 200}, "MS")], ignore_index=True)
+    both.to_parquet(folder / "tsdl_mixed.parquet")
+    listed = [
+        {"file": f"{name}.parquet", "role": role, "official_split": split} for name, (role, split) in SETS.items()
+    ]
+    (folder / "manifest.json").write_text(json.dumps({"datasets": listed}))
+    monkeypatch.setenv("TSFM_DATA", str(folder.parent))
+    return folder.parent
+
+
+def posed(name: str, role: str = "benchmark", **limits: int):
+    entry = next(entry for entry in find_sets(role) if entry.name == name)
+    return pose(entry, resolve(name), replace(LIMITS[role], **limits))
+
+
+def test_the_sets_of_a_role_are_those_of_the_manifest_with_their_official_horizons(root: Path) -> None:
+    assert find_sets("benchmark") == [
+        BoardSet("days", "benchmark", 20, once=False),
+        BoardSet("Hours", "benchmark", None, once=False),
+        BoardSet("months", "benchmark", 6, once=True),
+    ]
+    assert [entry.name for entry in find_sets("corpus")] == ["tsdl_mixed", "wide"]
+    with pytest.raises(ValueError, match="did you mean 'corpus'"):
+        find_sets("corpse")
+
+
+def test_windows_are_the_last_ones_and_their_number_follows_the_shortest_series(root: Path) -> None:
+    (days,) = posed("days").tasks
+    assert (days.horizon, days.season, len(days.pasts)) == (20, 7, 2)  # a tenth of 300 takes two horizons
+    assert [past.shape[1] for past in days.pasts] == [260, 280]
+    whole = resolve("days").read(0)
+    np.testing.assert_array_equal(np.concatenate(days.truths, 1), whole[:, -40:])
+    (months,) = posed("months").tasks
+    assert (months.horizon, months.season, len(months.pasts)) == (6, 12, 9)  # one window of a competition
+
+
+def test_what_cannot_be_scored_is_left_out_and_counted(root: Path) -> None:
+    found = posed("Hours")
+    (hours,) = found.tasks
+    assert hours.horizon == 48
+    assert found.too_short == 1  # 30 steps have no past before a horizon of 48
+    assert found.silent_windows == 2  # the end of b was not observed: of its two windows nothing can be said
+    assert (found.series, len(hours.pasts)) == (1, 2)
+
+
+def test_what_is_drawn_depends_on_the_seed_alone_and_the_rest_is_counted(root: Path) -> None:
+    some, again, other = posed("months", series=4), posed("months", series=4), posed("months", series=4, seed=1)
+    ends = [[past[0, -1] for past in one.tasks[0].pasts] for one in (some, again, other)]
+    assert ends[0] == ends[1] != ends[2]
+    assert (some.series, some.not_drawn) == (4, 5)
+    assert len(posed("days", windows=1).tasks[0].pasts) == 1
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_corpus_windows_lie_in_what_training_never_sees(root: Path, each: int) -> None:
+    for name in ("tsdl_mixed", "wide"):
+        for task in posed(name, "corpus", each=each).tasks:
+            for past, truth in zip(task.pasts, task.truths, strict=True):
+                known = {200, 40, 700}
+                length = min(n for n in known if n >= past.shape[1] + truth.shape[1])
+                assert past.shape[1] >= length - held_out(length, task.horizon)
+
+
+def test_each_frequency_of_a_mixed_set_has_its_own_horizon(root: Path) -> None:
+    found = posed("tsdl_mixed", "corpus")
+    assert [(task.horizon, task.season) for task in found.tasks] == [(12, 12), (8, 4)]
+    assert found.too_short == 1  # 15 quarters: half of them are less than a horizon
+    assert score(SeasonalNaive(), found)["windows"] == 2
+    assert len(posed("wide", "corpus").tasks[0].pasts) == 5  # variates count as series
+
+
+class Oracle(Predictor):
+    """Knows the last value of the season, and a share of what comes."""
+
+    name = "oracle"
+
+    def __init__(self, truth: np.ndarray, share: float):
+        self.truth, self.share = truth, share
+
+    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+        first = context.shape[-1]
+        naive = SeasonalNaive().quantiles(context, horizon=horizon, levels=levels, season=season)
+        real = self.truth[None, :, first : first + horizon, None]
+        return (self.share * real + (1 - self.share) * naive).astype(np.float32)
+
+
+@pytest.mark.parametrize(("share", "better"), [(-0.5, False), (0.0, False), (0.5, True)])
+def test_better_is_strictly_better_in_both(root: Path, share: float, better: bool) -> None:
+    entry = BoardSet("days", "benchmark", 20)
+    oracle = Oracle(resolve("days").read(0), share)
+    row = score_set({"oracle": oracle}, entry, Limits(), batch_size=1)["oracle"]
+    assert row["better"] is better
+    if share == 0:
+        assert row["mase_relative"] == row["wql_relative"] == 1.0
+    told = summary([row])
+    assert told["not_better"] == ([] if better else ["days"])
+    assert told["better"] == float(better)
+    assert told["mase"] == pytest.approx(row["mase_relative"])
+
+
+def test_batches_do_not_matter_to_a_model(root: Path) -> None:
+    found = posed("months")
+    whole, single = score(reader(), found), score(reader(), found, batch_size=1)
+    assert single["mase"] == pytest.approx(whole["mase"], rel=1e-5)
+    assert single["wql"] == pytest.approx(whole["wql"], rel=1e-5)
+
+
+def test_a_missing_list_of_sets_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="set TSFM_DATA"):
+        find_sets("benchmark")
+    (tmp_path / "forecasting").mkdir()
+    (tmp_path / "forecasting" / "manifest.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"manifest.json cannot be read"):
+        find_sets("benchmark")
+
+
+# the scripts
+
+
+def test_the_board_is_written_as_tables(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    bench_board.main(["last_value", "seasonal_naive", "--out", str(out)])
+    assert "both better on" in capsys.readouterr().out
+    table = pd.read_csv(out / "board.csv")
+    assert set(table["model"]) == {"last_value", "seasonal_naive"}
+    assert len(table) == 6
+    naive = table[table["model"] == "seasonal_naive"]
+    assert (naive["mase_relative"] == 1).all()
+    text = (out / "board.md").read_text()
+    assert "Not better in both: days, Hours, months." in text
+    with pytest.raises(ValueError, match="no benchmark set 'dayz'"):
+        bench_board.main(["last_value", "--sets", "dayz", "--out", str(out)])
+    with pytest.raises(ValueError, match="named twice"):
+        bench_board.main(["last_value", "last_value", "--out", str(out)])
+
+
+def test_a_set_of_which_a_model_has_seen_series_is_counted_apart(root: Path, tmp_path: Path) -> None:
+    months = resolve("months")
+    sketch = Sketch.build([np.asarray(months.read(0)[0])], ["corpus"])
+    model = save(reader().model, tmp_path / "knows", about=About(), files={FILE: sketch.to_bytes()})
+    out = tmp_path / "out"
+    bench_board.main([str(model), "seasonal_naive", "--out", str(out)])
+    table = pd.read_csv(out / "board.csv")
+    found = table[table["model"] == "knows"].set_index("set")["seen"]
+    assert found["months"] == 1
+    assert found["Hours"] == 0
+    assert table[table["model"] == "seasonal_naive"]["seen"].isna().all()
+    assert "| knows, sets without a series it has seen | 2 |" in (out / "board.md").read_text()
+
+
+def test_gift_tables_stand_beside_the_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "root" / "forecasting"
+    folder.mkdir(parents=True)
+    long({"T1": 3000}, "D", start="1969-01-01").to_parquet(folder / "us_births.parquet")
+    monkeypatch.setenv("TSFM_DATA", str(folder.parent))
+    rows = [
+        {"config": config, "model": model, "MASE_rel": 0.5 * scale, "CRPS_rel": 0.25 * scale}
+        for config, scale in (("us_births/M/short", 1), ("us_births/W/short", 4), ("saugeen/D/short", 9))
+        for model in ("Good", "Partial")
+        if (config, model) != ("us_births/W/short", "Partial")
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "gift_eval_per_config.csv", index=False)
+    words = ["last_value", "--published", str(tmp_path), "--beside", "Good", "--out", str(tmp_path / "out")]
+    bench_gift.main([*words, "--configs", "us_births/M/short", "us_births/W/short"])
+    means = pd.read_csv(tmp_path / "out" / "gift_means.csv").set_index("model")
+    assert list(means.index) == ["Good", "**last_value**"]  # what lacks a configuration has no mean
+    assert means.loc["Good", "MASE"] == pytest.approx(1.0)
+    assert means.loc["Good", "CRPS"] == pytest.approx(0.5)
+    text = (tmp_path / "out" / "gift.md").read_text()
+    assert "| us_births/W/short |" in text
+    assert "Good CRPS" in text
+    assert "relative to seasonal naive" in capsys.readouterr().out

@@ -1,0 +1,137 @@
+"""The command line: fast to start, one RESULT line, exit code 0 only when all was done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsfm.commands.cli import main
+
+SMALL = [
+    "model.context=32", "model.horizon=8", "model.width=16", "model.patch=8", "model.stride=8", "backbone.heads=2",
+    "backbone.depth=1", "backbone.hidden=16", "trainer.max_epochs=1", "trainer.progress=false",
+    "trainer.accelerator=cpu",
+]  # fmt: skip
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    stamps = pd.date_range("2024-01-01", periods=240, freq="h")
+    parts = [
+        pd.DataFrame({"item_id": name, "timestamp": stamps, "target": level + np.sin(np.arange(240) * 2 * np.pi / 24)})
+        for name, level in (("a", 3.0), ("b", 50.0))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table["target"] += generator.normal(0, 0.1, len(table))
+    table.drop(index=[100, 101, 300]).to_csv(tmp_path / "sales.csv", index=False)
+    return tmp_path / "sales.csv"
+
+
+def result_of(text: str) -> dict:
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("RESULT ")
+    return json.loads(last.removeprefix("RESULT "))
+
+
+def test_the_whole_road(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ingest, show, train, eval, forecast: the commands users keep."""
+    store, run_dir = tmp_path / "store", tmp_path / "run"
+    assert main(["ingest", str(csv), "--out", str(store)]) == 0
+    assert "3" in capsys.readouterr().out  # the gaps
+
+    data = ["data=store", f"data.dataset={store}", "data.standardize=false"]
+    assert main(["show", *data, *SMALL]) == 0
+    shown = capsys.readouterr().out
+    for word in ("parameters", "tokens", "FLOPs", "windows", "train 2", "?", "season 24"):
+        assert word in shown
+
+    assert main(["train", *data, *SMALL, f"run_dir={run_dir}", "name=sales"]) == 0
+    result = result_of(capsys.readouterr().out)
+    assert result["experiment"] == "sales"
+    assert result["windows"] == 2 * (48 - 8 + 1)  # 20 % of 240 rows of two series
+    assert {"mse", "mae", "mase", "smape", "wql", "seconds", "run_dir"} <= result.keys()
+    for name in ("config.yaml", "command.txt", "environment.json", "metrics.csv", "result.json", "model/config.json"):
+        assert (run_dir / name).is_file(), name
+    assert "tsfm train" in (run_dir / "command.txt").read_text()
+
+    assert main(["eval", f"predictor={run_dir}", *data]) == 0
+    again = result_of(capsys.readouterr().out)
+    assert again["mse"] == pytest.approx(result["mse"], rel=1e-6)
+
+    out, picture = tmp_path / "forecast.csv", tmp_path / "forecast.png"
+    asked = [
+        "forecast",
+        str(csv),
+        "--model",
+        str(run_dir),
+        "--horizon",
+        "12",
+        "--out",
+        str(out),
+        "--plot",
+        str(picture),
+    ]
+    assert main([*asked, "--holdout"]) == 0
+    assert "seasonal_naive" in capsys.readouterr().out
+    said = pd.read_csv(out)
+    assert list(said.columns[:4]) == ["item_id", "timestamp", "target_name", "predictions"]
+    assert len(said) == 24
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_score_does_not_depend_on_the_batch_size(
+    csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["ingest", str(csv), "--out", str(tmp_path / "store")])
+    data = ["data=store", f"data.dataset={tmp_path / 'store'}"]
+    main(["train", *data, *SMALL, f"run_dir={tmp_path / 'run'}"])
+    capsys.readouterr()
+    found = []
+    for size in (1, 7, 512):
+        assert main(["eval", f"predictor={tmp_path / 'run'}", *data, f"bench.batch_size={size}"]) == 0
+        found.append(result_of(capsys.readouterr().out))
+    assert len({one["windows"] for one in found}) == 1
+    for metric in ("mse", "mae", "mase", "smape", "wql"):
+        assert max(one[metric] for one in found) == pytest.approx(min(one[metric] for one in found), rel=1e-6)
+
+
+def test_a_sweep_runs_every_combination(csv: Path, tmp_path: Path) -> None:
+    main(["ingest", str(csv), "--out", str(tmp_path / "store")])
+    words = [*SMALL, f"data.dataset={tmp_path / 'store'}", "data=store", f"run_root={tmp_path / 'runs'}", "seed=0,1"]
+    command = [sys.executable, "-m", "tsfm", "train", "-m", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    seeds = [json.loads(line[7:])["seed"] for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert seeds == [0, 1]
+    failing = subprocess.run(
+        [*command[:-1], "seed=0", "optim.lr=0.001,-1"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert failing.returncode != 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])
+def test_help_answers_without_torch(words: list[str]) -> None:
+    code = f"import sys; sys.argv = ['tsfm', *{words}]; from tsfm.commands.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'hydra', 'pandas', 'pytorch_lightning'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.bench
+def test_start_up_times() -> None:
+    for code, limit in (("import tsfm", 2.5), ("import tsfm; tsfm.load", 5.0)):
+        times = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            times.append(time.perf_counter() - begun)
+        assert min(times) < limit

@@ -1,0 +1,56 @@
+"""`tsfm show`: what a config would do, covariates and their visibility included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tsfm.commands import show as describe
+from tsfm.store.series_store import StoreWriter
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "store", channels=["sales", "price", "rain"]) as writer:
+        writer.add("s", rng.normal(size=(3, 300)).astype(np.float32), np.datetime64("2024-01-01", "us"), "h")
+    return tmp_path / "store"
+
+
+def shown(store: Path, *settings: str) -> str:
+    shape = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "model.embed=residual"]
+    network = ["head=patch_quantiles", "task.loss=pinball", "backbone=patch_transformer", "backbone.positions=rotary"]
+    return describe.run(["data=store", f"data.dataset={store}", *shape, *network, *settings])
+
+
+def test_the_picture_shows_how_far_each_channel_is_visible(store: Path) -> None:
+    told = shown(store, "backbone.mix_every=1", "data.past=[rain]", "data.known=[price]", "data.calendar=[hour]")
+    rows = {line.split()[0]: line for line in told.splitlines() if " .. " in line}
+    assert list(rows) == ["sales", "rain", "price", "calendar_hour"]
+    cells = {name: line[16 : 16 + 48] for name, line in rows.items()}
+    assert cells["sales"][32:] == "?" * 16
+    assert cells["rain"][32:] == " " * 16
+    assert not set(cells["price"]) & {"?", " "}
+    assert not set(cells["calendar_hour"]) & {"?", " "}
+    assert "48 steps: 32 visible (bars), 16 wanted (?)" in told
+    assert "channels    4, frequency h" in told
+    assert "1 target\n            1 past-only\n            1 known ahead\n            1 time mark" in told
+
+
+def test_without_covariates_the_picture_counts_channels(store: Path) -> None:
+    told = shown(store, "data.known=[price]")  # a backbone that keeps channels apart
+    assert [line[:9] for line in told.splitlines() if " .. " in line] == ["channel 0", "channel 1"]
+    assert "channels    2, frequency h" in told
+
+
+@pytest.mark.parametrize("real", [0.5, 0.0])
+def test_a_pre_training_run_is_shown_with_its_corpus(store: Path, real: float) -> None:
+    small = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "task.patch=8"]
+    words = ["experiment=pretrain/nano", *small, "data.lengths=[48,64]", "data.shares=[0.5,0.5]", "data.points=640"]
+    told = describe.run([*words, f"data.sets=[{store}]", f"data.real={real}"])
+    assert ("1 series of 1 sets; 50% of the windows are real" if real else "no real series; 0% of the") in told
+    assert "50% of 48 steps, 50% of 64 steps; 640 values a batch" in told
+    assert f"held out    {3 if real else 0} ends" in told
+    assert "wanted (?)" in told

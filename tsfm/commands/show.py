@@ -1,0 +1,172 @@
+"""What a config would do, in text, before a minute is spent on it: `tsfm show` and `tsfm models`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import yaml
+
+from tsfm.config import RunConfig, conf_dir, options, plain, typed
+from tsfm.data.cases import CaseData
+from tsfm.data.corpus import CorpusData
+from tsfm.data.covariates import WORDS
+from tsfm.infer.load import bundled, load, weights_dir
+from tsfm.model.checkpoint import CONFIG, read_config
+from tsfm.model.model import Model, flops_per_window
+from tsfm.registry import BASELINES
+from tsfm.train.init_config import with_checkpoint
+from tsfm.train.parts import Parts, assemble
+from tsfm.types import Problem
+
+FLAGS = ("causal", "mixes_channels", "ordered_channels", "fixed_length", "streaming")
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def run(overrides: list[str], *, config_dir: str | None = None) -> str:
+    """The resolved config of a run, its model, its data, and its first problem."""
+    config: RunConfig = typed(with_checkpoint(overrides, config_dir=config_dir))
+    parts = assemble(config)
+    model, task, data = parts.model, parts.task, parts.data
+    parts.learner()  # refuses what the task can't judge
+    if isinstance(data, CaseData):
+        return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_cases(parts, data)])
+    if isinstance(data, CorpusData):
+        return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_corpus(parts, data)])
+    splits = {split: data.windows(split) for split in ("train", "val", "test")}
+    problem = task.pose(splits["train"].gather(torch.arange(1).numpy()), torch.Generator().manual_seed(config.seed))
+    layout = data.layout
+    kinds = Counter(layout.roles)
+    lines = [
+        yaml.safe_dump(plain(config), sort_keys=False),
+        network(model, channels=data.num_channels),
+        "windows     " + ", ".join(f"{split} {len(windows):,}" for split, windows in splits.items()),
+        *(
+            f"left out    {len(w.skipped)} series of {split}: {w.skipped[0]}"
+            for split, w in splits.items()
+            if w.skipped
+        ),
+        f"channels    {data.num_channels}, frequency {data.freq}, season {data.season}",
+        *(f"            {kinds[role]} {WORDS[role]}" for role in WORDS if layout.covariates and kinds[role]),
+        "",
+        "the first training problem",
+        picture(problem, names=layout.names if layout.covariates else None, targets=len(layout.targets)),
+    ]
+    return "\n".join(lines)
+
+
+def of_cases(parts: Parts, data: CaseData) -> list[str]:
+    """The model of a run on labelled cases, the cases, and the first of them."""
+    splits = ", ".join(f"{split} {len(data.windows(split)):,}" for split in ("train", "val", "test"))
+    problem = parts.task.pose(data.windows("train").gather(torch.arange(1).numpy()))
+    classes = f"classes     {', '.join(data.classes)}" if data.classes else "labels      numbers"
+    return [
+        network(parts.model, channels=data.num_channels),
+        f"cases       {splits}, of at most {data.length} steps and {data.num_channels} channels",
+        classes,
+        "",
+        "the first training case",
+        picture(problem),
+    ]
+
+
+def of_corpus(parts: Parts, data: CorpusData) -> list[str]:
+    """The model of a pre-training run, what it draws windows from, and the first problem."""
+    shape = data.config
+    batch = next(iter(data.train_dataloader()))
+    problem = parts.task.pose(batch, torch.Generator().manual_seed(parts.config.seed))
+    sets = f"{len(data.fingerprints):,} series of {len(data.names)} sets" if shape.real else "no real series"
+    lengths = ", ".join(f"{share:.0%} of {n} steps" for n, share in zip(shape.lengths, shape.shares, strict=True))
+    return [
+        network(parts.model, channels=data.num_channels),
+        f"corpus      {sets}; {shape.real:.0%} of the windows are real, the others made up",
+        f"windows     {lengths}; {shape.points:,} values a batch, {shape.batches_per_epoch:,} batches an epoch",
+        f"held out    {len(data.windows('val')):,} ends of real series",
+        "",
+        "the first training problem",
+        picture(problem),
+    ]
+
+
+def model(path: str) -> str:
+    """A checkpoint directory: its config, size and where it comes from."""
+    predictor = load(path)
+    about = {key: value for key, value in vars(predictor.about).items() if value}
+    for facts in (trained := about.get("trained_on", {}), trained.get("init", {})):
+        facts.pop("fingerprints", None)
+    spec = yaml.safe_dump({"model": predictor.model.spec(), "about": about}, sort_keys=False)
+    return spec + "\n" + network(predictor.model, channels=predictor.model.config.channels or 1)
+
+
+def network(model: Model, *, channels: int) -> str:
+    patches = model.grid.patches
+    flags = [name for name in FLAGS if getattr(model.backbone, name)]
+    return "\n".join(
+        [
+            f"parameters  {model.num_parameters():,}",
+            f"tokens      {patches} per channel, {patches * channels if patches else '?'} per window",
+            f"FLOPs       {flops_per_window(model, channels=channels):,} per window of {channels} channels, forward",
+            f"backbone    {model.parts['backbone'].name}: {', '.join(flags) or 'no special property'}",
+            *([f"            {notes}"] if (notes := model.backbone.notes()) else []),
+        ]
+    )
+
+
+def picture(
+    problem: Problem,
+    *,
+    columns: int = 72,
+    channels: int = 3,
+    names: Sequence[str] | None = None,
+    targets: int | None = None,
+) -> str:
+    """The first window as text: bars where visible, `?` where wanted, blank where nobody observed or nothing is told.
+
+    At most `channels` of the targets and as many of the covariates, which come after them."""
+    values, visible, wanted = problem.values[0], problem.visible[0], problem.wanted[0]
+    steps, first = values.shape[-1], len(values) if targets is None else targets
+    edges = torch.linspace(0, steps, min(columns, steps) + 1).long().tolist()
+    drawn = [c for c in range(len(values)) if c < min(channels, first) or first <= c < first + channels]
+    labels = [names[c] if names else f"channel {c}" for c in drawn]
+    width, lines = max(map(len, labels)), []
+    for c, label in zip(drawn, labels, strict=True):
+        shown = values[c][visible[c]]
+        low, high = (shown.min(), shown.max()) if len(shown) else (torch.tensor(0.0), torch.tensor(1.0))
+        cells = []
+        for begin, stop in pairwise(edges):
+            if wanted[c, begin:stop].any():
+                cells.append("?")
+            elif visible[c, begin:stop].any():
+                mean = values[c, begin:stop][visible[c, begin:stop]].mean()
+                cells.append(BARS[min(7, int(8 * (mean - low) / (high - low).clamp_min(1e-12)))])
+            else:
+                cells.append(" ")
+        lines.append(f"{label:{width}s}   {''.join(cells)}   {low:.3g} .. {high:.3g}")
+    asked, seen = int(wanted[0].sum()), int(visible[0].sum())
+    left = f", {len(values) - len(drawn)} more channels" if len(values) > len(drawn) else ""
+    return "\n".join([*lines, f"{steps} steps: {seen} visible (bars), {asked} wanted (?){left}"])
+
+
+def groups() -> str:
+    """Every config group with its choices."""
+    root = conf_dir()
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != "hydra")
+    lines = [f"{name:12s}{', '.join(options(name)) or '-'}" for name in names]
+    return "\n".join([*lines, f"{'predictor':12s}{', '.join(BASELINES.names())}, or a model directory (tsfm eval)"])
+
+
+def models() -> str:
+    """Bundled models and the checkpoints below runs/, one line each."""
+    places = [(name, weights_dir() / name) for name in bundled()]
+    places += [(str(file.parent), file.parent) for file in sorted(Path("runs").glob(f"**/model/{CONFIG}"))]
+    lines = []
+    for name, place in places:
+        try:
+            spec = read_config(place)["model"]
+            lines.append(f"{name}  {spec['backbone']['name']}, context {spec['context']}, horizon {spec['horizon']}")
+        except (ValueError, KeyError, TypeError) as error:  # the others are still worth listing
+            lines.append(f"{name}  can't be read: {error}")
+    return "\n".join(lines) or "no model is bundled with this version, and there is none below runs/; train one first"

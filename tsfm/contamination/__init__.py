@@ -1,0 +1,1 @@
+"""Whether a model has seen the series that it is scored on."""

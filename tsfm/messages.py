@@ -1,0 +1,26 @@
+"""Parts of error messages that many packages share."""
+
+from __future__ import annotations
+
+import difflib
+
+MAX_LISTED = 20  # names that a message lists
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return the end of a message about an unknown name: the most similar known name, and the known names.
+
+    Of more than `MAX_LISTED` known names, only the most similar ones are listed, followed by how many more there are.
+
+    Examples
+    --------
+    >>> did_you_mean("mixr", ["mamba", "mixer"])
+    "did you mean 'mixer'? known: mamba, mixer"
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    listed = sorted(known)
+    num_more = len(listed) - MAX_LISTED
+    if num_more > 0:
+        listed = sorted(difflib.get_close_matches(name, known, n=MAX_LISTED, cutoff=0.0))
+    suggestion = f"did you mean {near[0]!r}? " if near else ""
+    return f"{suggestion}known: {', '.join(listed) or 'none'}" + (f" and {num_more} more" if num_more > 0 else "")

@@ -1,0 +1,1 @@
+"""Files in, Parquet out: the reader of columns and timestamps, and the series store."""

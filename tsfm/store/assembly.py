@@ -1,0 +1,231 @@
+"""Rows to items to a store: gather an item's rows, find its frequency, lay it on the grid. C channels, T steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tsfm.store.columns import Options
+from tsfm.store.readers import Block, Table
+from tsfm.store.regroup import Rows, static_of
+from tsfm.store.ts_files import Item, anchored
+from tsfm.store.writer import StoreWriter
+from tsfm.timestamps.frequency import base, check_order, infer_freq, parse, regular_grid, where
+from tsfm.timestamps.offsets import numbered_start
+
+MAX_WAITING = 100  # items held in memory because no item has told its frequency yet
+
+
+@dataclass
+class IngestReport:
+    """What became of the files."""
+
+    path: Path
+    series: int = 0
+    steps: int = 0
+    channels: list[str] = field(default_factory=list)
+    inserted: int = 0  # steps without a row, now unobserved
+    missing: int = 0  # values missing in the rows themselves
+    files: int = 0
+    seconds: float = 0.0
+    frequency: str = ""
+    fingerprint: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        names = ", ".join(self.channels[:6]) + (", ..." if len(self.channels) > 6 else "")
+        lines = [
+            f"{self.path}: {self.series:,} series, {self.steps:,} steps every {self.frequency}, "
+            f"{len(self.channels)} channel(s) ({names}), from {self.files} file(s) in {self.seconds:.1f} s",
+            f"  {self.inserted:,} steps inserted in gaps (unobserved), {self.missing:,} values missing in the rows",
+            *(f"  note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+class Scattered(Exception):
+    """An item's rows come back after another item began."""
+
+
+class Assembly:
+    """Rows to items to the writer."""
+
+    def __init__(self, out: Path, *, options: Options, grid: str, labels: dict[str, Any], overwrite: bool, mixed: bool):
+        self.out, self.options, self.grid, self.mixed = out, options, grid, mixed
+        self.labels, self.overwrite = labels, overwrite
+        self.writer: StoreWriter | None = None
+        self.report = IngestReport(out)
+        self.freq, self.freq_item = options.freq, ""  # of the first item, which the others must share
+        self._waiting: list[Rows] = []  # items that do not tell their frequency, until another item tells it
+        self._pieces: list[Rows] = []  # of the item being read
+        self._item: str | None = None
+        self._seen: set[str] = set()
+        self._failure: ValueError | None = None  # the first; raised at close unless rows are scattered
+        self._tables: dict[str, Table] = {}  # that are one item each
+        self._observed = np.zeros(0, dtype=bool)  # channels with any value
+
+    def open(self, channels: list[str], table: Table, *, whole: bool) -> StoreWriter:
+        """The writer for these channels. `whole`: the table is one item, whose name no other table may have."""
+        if whole and self._tables.setdefault(table.item, table) is not table:
+            raise ValueError(
+                f"{self._tables[table.item].data} and {table.data} would both be item {table.item!r}; rename one file"
+            )
+        if self.writer is None:
+            self.writer = StoreWriter(self.out, channels=channels, overwrite=self.overwrite, **self.labels)
+            self.report.channels, self._observed = channels, np.zeros(len(channels), dtype=bool)
+        elif channels != self.report.channels:
+            odd = sorted(set(channels) ^ set(self.report.channels))[:5] or "in another order"
+            raise ValueError(
+                f"{table.file} has {len(channels)} channel(s), the files before it {len(self.report.channels)} "
+                f"(differing: {odd}); the series of a store share their channels: choose them with target=[...], or "
+                "make two stores"
+            )
+        return self.writer
+
+    def take(self, block: Block) -> None:
+        """Rows in file order, item after item."""
+        cuts = np.flatnonzero(np.diff(block.code)) + 1
+        for low, high in zip([0, *cuts], [*cuts, len(block.code)], strict=True):
+            item = block.items[block.code[low]]
+            if item != self._item:
+                self.finish_item()
+                if item in self._seen:
+                    raise Scattered
+                self._seen.add(item)
+                self._item = item
+            if self._failure is not None:
+                continue
+            part = slice(low, high)
+            static = {}
+            if block.static:
+                static = static_of(block, part, item, self._pieces[0].static if self._pieces else None)
+            times = None if block.times is None else block.times[part]
+            values = block.values[part]
+            self._pieces.append(Rows(item, block.file, block.rows[part], times, values, static))
+
+    def finish_item(self) -> None:
+        """Hand on the item whose rows have all been read; if it is wrong, read on, for more rows of it may follow."""
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            try:
+                self.item(self._joined(pieces))
+            except ValueError as error:
+                self._failure = error
+
+    @staticmethod
+    def _joined(pieces: list[Rows]) -> Rows:
+        whole = pieces[0]
+        if len(pieces) > 1:
+            files = list(dict.fromkeys(piece.file for piece in pieces))
+            labels = [piece.rows if len(files) == 1 else _labels(piece) for piece in pieces]
+            whole = Rows(
+                whole.item_id,
+                files[0] if len(files) == 1 else f"{len(files)} files",
+                np.concatenate(labels),
+                None if whole.times is None else np.concatenate([piece.times for piece in pieces]),
+                np.concatenate([piece.values for piece in pieces]),
+                whole.static,
+            )
+        return whole
+
+    def item(self, rows: Rows) -> None:
+        """One item with all its rows; until a frequency is known, items that do not tell theirs wait."""
+        if rows.times is None:
+            assert self.options.freq is not None
+            self._write(rows, numbered_start(self.options.freq), self.options.freq)
+        elif self.options.freq is not None:
+            self._write(rows, rows.times[0], anchored(self.options.freq, rows.times[0]))
+        elif (freq := self._own_freq(rows)) is not None:
+            self._agree(freq, rows.item_id, rows.file)
+            waiting, self._waiting = self._waiting, []
+            for earlier in waiting:
+                self.item(earlier)
+            self._write(rows, rows.times[0], freq)
+        elif self.freq is not None:
+            freq = base(self.freq) if parse(self.freq).micros else self.freq
+            self._write(rows, rows.times[0], anchored(freq, rows.times[0]))
+        else:
+            self._waiting.append(rows)
+            if len(self._waiting) > MAX_WAITING:
+                self._give_up()
+
+    def _own_freq(self, rows: Rows) -> str | None:
+        """The frequency that the item's stamps tell; None if they are too few or too irregular to tell one."""
+        if self.freq and (micros := parse(self.freq).micros) and (np.diff(rows.times.astype(np.int64)) == micros).all():
+            return anchored(base(self.freq), rows.times[0]) if len(rows.times) > 1 else None
+        try:
+            return infer_freq(rows.times, item=rows.item_id, file=rows.file)
+        except ValueError:
+            return None
+
+    def _give_up(self) -> None:
+        """No item has told a frequency: say what is wrong with the first."""
+        infer_freq(self._waiting[0].times, item=self._waiting[0].item_id, file=self._waiting[0].file)
+
+    def _agree(self, freq: str, item: str, file: str) -> None:
+        """The steps of all items are equally long, unless mixed frequencies are allowed."""
+        if self.freq is None:
+            self.freq, self.freq_item = freq, item
+        if not self.mixed and base(freq) != base(self.freq):
+            raise ValueError(
+                f"{where(item, file=file)} has a step every {freq}, item {self.freq_item!r} every {self.freq}; give "
+                "allow_mixed_freq=True to keep both in one store, or freq to lay all on one grid"
+            )
+
+    def _write(self, rows: Rows, start: np.datetime64, freq: str) -> None:
+        inserted, values = 0, rows.values.T
+        if rows.times is not None and self.grid == "fill":
+            start, values, inserted = regular_grid(
+                rows.times, rows.values, freq=freq, item=rows.item_id, file=rows.file, rows=rows.rows
+            )
+        elif rows.times is not None:
+            check_order(rows.times, item=rows.item_id, file=rows.file, rows=rows.rows, strict=False)
+        self._agree(freq, rows.item_id, rows.file)
+        self._add(rows.item_id, values, start, freq, rows.static, rows.file, inserted)
+
+    def add_item(self, item: Item, table: Table) -> None:
+        """A series that its file held as a whole."""
+        self.open(item.channels, table, whole=False)
+        self._agree(item.freq, item.item_id, item.file)
+        self._add(item.item_id, item.values, item.start, item.freq, item.static, item.file, 0)
+
+    def _add(
+        self, item: str, values: np.ndarray, start: Any, freq: str, static: dict, file: str, inserted: int
+    ) -> None:
+        assert self.writer is not None
+        observed = ~np.isnan(values)
+        if not observed.any():
+            raise ValueError(
+                f"{where(item, file=file)}: all {values.shape[1]} values are missing; leave the item out of the file"
+            )
+        self._observed |= observed.any(axis=1)
+        self.report.missing += int((~observed).sum()) - inserted * len(values)
+        self.report.inserted += inserted
+        self.report.series += 1
+        self.report.steps += values.shape[1]
+        self.writer.add(item, values, start, freq, static)
+
+    def close(self, notes: Sequence[str], source: str) -> IngestReport:
+        """Finish the store."""
+        self.finish_item()
+        if self._failure is not None:
+            raise self._failure
+        if self._waiting:
+            self._give_up()
+        if self.writer is None or not self.report.series:
+            raise ValueError(f"{source} holds no series; nothing is written")
+        if not self._observed.all():
+            empty = self.report.channels[int((~self._observed).argmax())]
+            raise ValueError(f"{source}: column {empty!r} has no value at all; leave it out with target=[...]")
+        self.report.notes = self.writer.notes = list(notes)
+        manifest = self.writer.close()
+        self.report.frequency, self.report.fingerprint = manifest.frequency, manifest.fingerprint
+        return self.report
+
+
+def _labels(rows: Rows) -> np.ndarray:
+    return np.array([f"{row} of {rows.file}" for row in rows.rows], dtype=object)

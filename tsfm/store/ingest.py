@@ -1,0 +1,124 @@
+"""Files to a store. L rows, C channels, T steps.
+
+    ingest("sales.csv", "data/sales")    # item_id, timestamp, target
+
+Memory holds one block of rows and the longest series. Rows of an item normally lie together; where they do not (a table
+sorted by time), reading begins anew and the rows are brought together through temporary files (`regroup`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tsfm.store.assembly import Assembly, IngestReport, Scattered
+from tsfm.store.atomic import check_target, clear_errors
+from tsfm.store.columns import ITEM, TIME, Options
+from tsfm.store.readers import Table, blocks, tables, total_rows
+from tsfm.store.regroup import Regroup
+from tsfm.store.ts_files import read_items
+from tsfm.store.value_parsing import Clock
+from tsfm.timestamps.offsets import parse
+
+__all__ = ["IngestReport", "ingest"]
+
+LAYOUTS = ("auto", "long", "wide")
+GRIDS = ("fill", "keep")
+
+
+def ingest(
+    source: Any,
+    out: str | Path,
+    *,
+    layout: str = "auto",
+    id_column: str = ITEM,
+    timestamp_column: str = TIME,
+    target: str | Sequence[str] | None = None,
+    freq: str | None = None,
+    grid: str = "fill",
+    static: str | Sequence[str] | None = None,
+    name: str | None = None,
+    domain: str | None = None,
+    licence: str | None = None,
+    role: str | None = None,
+    source_note: str | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    allow_mixed_freq: bool = False,
+    sentinel: float | Sequence[float] | None = None,
+) -> IngestReport:
+    """Turn files into the store `out`; nothing is written if anything is wrong with them.
+
+    source: a path, a glob, a DataFrame, or a list of these; long or wide CSV and Parquet, .ts, .tsf.
+    grid: "fill" puts unobserved steps into gaps; "keep" takes rows as equally spaced, whatever their stamps say.
+    target: channels; None is every numeric column. sentinel: numbers that mean missing, such as -999.
+    """
+    began, out = time.perf_counter(), Path(out)
+    for word, value, known in (("layout", layout, LAYOUTS), ("grid", grid, GRIDS)):
+        if value not in known:
+            raise ValueError(f"{word} is {value!r}; it is one of {', '.join(known)}")
+    freq = str(parse(freq)) if freq is not None else None
+    options = Options(
+        layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
+    )
+    found = tables(source)
+    with clear_errors(out):
+        check_target(out, overwrite=overwrite)
+    files = ", ".join(table.file for table in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    labels = {"name": name, "domain": domain, "licence": licence, "role": role, "source": source_note or files}
+    for regroup in (False, True):
+        work = Assembly(out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq)
+        try:
+            report = _run(found, work, regroup=regroup, progress=progress)
+        except Scattered:
+            continue
+        finally:
+            if work.writer is not None:
+                work.writer.abort()  # after a close nothing is left to abort
+        report.files, report.seconds = len(found), time.perf_counter() - began
+        return report
+    raise AssertionError("regrouped rows cannot be scattered")
+
+
+def _run(found: list[Table], work: Assembly, *, regroup: bool, progress: bool) -> IngestReport:
+    """One pass over the tables."""
+    clock, notes, options = Clock(), [], work.options
+    spill: Regroup | None = None
+    hidden = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=total_rows(found), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:
+        for table in found:
+            if table.kind in ("ts", "tsf"):
+                for item in read_items(Path(table.data), freq=options.freq, notes=notes):
+                    work.add_item(item, table)
+                    bar.update(item.values.shape[1])
+                continue
+            for plan, block in blocks(table, options, clock, notes):
+                writer = work.open(plan.target, table, whole=plan.item is None)
+                if regroup:
+                    with clear_errors(work.out):
+                        spill = spill or Regroup(writer.folder / "regroup")
+                        spill.add(block)
+                else:
+                    work.take(block)
+                bar.update(len(block.rows))
+    if spill is not None:
+        notes.append("rows of an item did not lie together: they were regrouped through temporary files")
+        for rows in spill.items():
+            work.item(rows)
+        shutil.rmtree(spill.folder)
+    if options.sentinel:
+        notes.append(f"values equal to {', '.join(f'{x:g}' for x in options.sentinel)} were taken as missing")
+    if work.grid == "keep":
+        notes.append("rows were taken as equally spaced (grid='keep'), whatever their stamps say")
+    return work.close([*clock.notes, *notes], ", ".join(table.file for table in found[:3]))
+
+
+def _as_tuple(value: Any) -> tuple:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, (str, int, float)) else tuple(value)

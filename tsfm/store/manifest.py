@@ -1,0 +1,65 @@
+"""What a store says of itself.
+
+A store is a folder: manifest.json (this), part-00000.parquet ... (the values), _series.parquet (a line per series).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+SERIES = "_series.parquet"  # the underscore keeps dataset readers (pandas, Spark) from taking it for a shard
+
+
+@dataclass
+class Shard:
+    file: str
+    rows: list[int]  # rows of each row group
+
+
+@dataclass
+class Manifest:
+    name: str
+    frequency: str  # of all series; without anchor ("W") where anchors differ, "mixed" where steps differ
+    channels: list[str]
+    num_series: int
+    num_steps: int
+    fingerprint: str  # of all values in order: independent of item names, chunks and shards
+    shards: list[Shard]
+    chunk_steps: int  # steps of every chunk but the last of a series
+    static: list[str] = field(default_factory=list)
+    domain: str | None = None
+    licence: str | None = None
+    source: str | None = None
+    role: str | None = None  # corpus (for training) or benchmark (for evaluation)
+    notes: list[str] = field(default_factory=list)
+    created: str = ""  # UTC, ISO 8601
+    tsfm_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def save(self, folder: Path) -> None:
+        (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        path = folder / MANIFEST
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            version = int(dict(found)["schema_version"])
+        except (ValueError, KeyError, TypeError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} is not a store's manifest ({why}); ingest the data again") from None
+        if version > SCHEMA_VERSION:
+            raise ValueError(
+                f"{path} has schema version {version}, and this tsfm reads up to {SCHEMA_VERSION}; upgrade tsfm, or "
+                "ingest the data again with this version"
+            )
+        known = {entry.name for entry in fields(cls)}
+        try:
+            shards = [Shard(**shard) for shard in found.pop("shards")]
+            return cls(shards=shards, **{key: value for key, value in found.items() if key in known})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a complete manifest ({error}); ingest the data again") from None

@@ -1,0 +1,118 @@
+"""Bring together the rows of items that lie scattered through a file, as in tables sorted by time. L rows, C channels.
+
+Rows go to temporary files, ITEMS_PER_FILE items to each in the order of their first rows; then one file at a time is
+sorted in memory. So memory holds the series of ITEMS_PER_FILE items at most, however large the table is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tsfm.store.readers import Block
+from tsfm.timestamps.frequency import where
+
+ITEMS_PER_FILE = 256
+
+
+@dataclass
+class Rows:
+    """All rows of one item, in file order."""
+
+    item_id: str
+    file: str
+    rows: np.ndarray  # [L] row numbers, or texts that name the file too
+    times: Any  # [L] datetime64[us], or None
+    values: np.ndarray  # [L, C] float32
+    static: dict[str, Any]
+
+
+def static_of(block: Block, part: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
+    """The static values of rows of one item; a value that changes within the item is an error."""
+    found = {}
+    for name, column in block.static.items():
+        cells = column[part]
+        first = known[name] if known is not None else cells[0]
+        for at, cell in enumerate(cells):
+            if cell != first and not (cell != cell and first != first):
+                place = where(item, file=block.file, row=block.rows[part][at])
+                raise ValueError(
+                    f"{place}: static column {name!r} changes from {first!r} to {cell!r}; it has to be constant within "
+                    "an item"
+                )
+        found[name] = first
+    return found
+
+
+class Regroup:
+    """`add` every block, then read `items`; `folder` holds the temporary files."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._items: dict[str, int] = {}
+        self._static: list[dict[str, Any]] = []
+        self._files: dict[str, int] = {}
+        self._timed = True
+        self._dtype = np.dtype([])
+        folder.mkdir()
+
+    def add(self, block: Block) -> None:
+        file = self._files.setdefault(block.file, len(self._files))
+        self._timed = block.times is not None
+        channels = block.values.shape[1]
+        self._dtype = np.dtype(
+            [("item", "i8"), ("file", "i4"), ("row", "i8"), ("time", "M8[us]"), ("values", "f4", (channels,))]
+        )
+        numbers = np.array([self._items.setdefault(name, len(self._items)) for name in block.items])
+        record = np.zeros(len(block.rows), dtype=self._dtype)
+        record["item"], record["file"], record["row"] = numbers[block.code], file, block.rows
+        record["values"] = block.values
+        if block.times is not None:
+            record["time"] = block.times
+        if block.static:
+            self._check_static(block)
+        order = np.argsort(record["item"], kind="stable")
+        record = record[order]
+        parts = record["item"] // ITEMS_PER_FILE
+        for part in np.unique(parts):
+            low, high = np.searchsorted(parts, [part, part + 1])
+            with open(self.folder / f"{part}.rows", "ab") as out:
+                out.write(record[low:high].tobytes())
+
+    def _check_static(self, block: Block) -> None:
+        for at, code in enumerate(block.code):
+            number = self._items[block.items[code]]
+            known = self._static[number] if number < len(self._static) else None
+            found = static_of(block, slice(at, at + 1), block.items[code], known)
+            if known is None:
+                self._static.append(found)
+
+    def items(self) -> Iterator[Rows]:
+        """Every item with all its rows, in the order of first appearance."""
+        names, files = list(self._items), list(self._files)
+        for part in range(-(-len(names) // ITEMS_PER_FILE)):
+            path = self.folder / f"{part}.rows"
+            record = np.fromfile(path, dtype=self._dtype)
+            path.unlink()
+            record = record[np.argsort(record["item"], kind="stable")]
+            cuts = np.flatnonzero(np.diff(record["item"])) + 1
+            for rows in np.split(record, cuts):
+                number, used = int(rows["item"][0]), np.unique(rows["file"])
+                labels = rows["row"]
+                if len(used) > 1:
+                    labels = np.array(
+                        [f"{row} of {files[file]}" for row, file in zip(labels, rows["file"], strict=True)],
+                        dtype=object,
+                    )
+                yield Rows(
+                    names[number],
+                    files[used[0]] if len(used) == 1 else f"{len(used)} files",
+                    labels,
+                    rows["time"] if self._timed else None,
+                    rows["values"].copy(),
+                    self._static[number] if self._static else {},
+                )

@@ -1,0 +1,193 @@
+"""The two text formats of the archives: .tsf (Monash forecasting) and .ts (UCR/UEA, aeon). C channels, L steps.
+
+.tsf: R. Godahewa et al., Monash Time Series Forecasting Archive, arXiv:2105.06643. A line is `name:start:values`.
+.ts: A. Bagnall et al., arXiv:1811.00075. One case a line, dimensions parted by ":", the class or target value last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tsfm.timestamps.frequency import where
+from tsfm.timestamps.offsets import DAY_NAMES, MONTH_NAMES, numbered_start, parse
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+TSF_FREQUENCIES = {"yearly": "YS", "quarterly": "QS", "monthly": "MS", "weekly": "W", "daily": "D", "hourly": "h"}
+TSF_FREQUENCIES |= {"half_hourly": "30min", "minutely": "min", "secondly": "s"}
+UNTIMED = "s"  # the step of .ts cases, which have no stamps
+
+
+@dataclass
+class Item:
+    """One whole series of a file."""
+
+    item_id: str
+    values: Float[np.ndarray, "C L"]  # float32, NaN where missing
+    channels: list[str]
+    start: np.datetime64
+    freq: str
+    static: dict[str, Any]
+    file: str
+    row: int  # line in the file
+
+
+def anchored(freq: str, start: np.datetime64) -> str:
+    """The alias with the anchor that the start stamp gives it: W from a Sunday is W-SUN, QS from January is QS-OCT."""
+    step = parse(freq)
+    if step.anchor or step.unit not in ("W", "Q", "Y"):
+        return str(step)
+    month = int(start.astype("M8[M]").astype(np.int64)) % 12
+    if step.unit == "W":
+        return f"{step}-{DAY_NAMES[(int(start.astype('M8[D]').astype(np.int64)) + 3) % 7]}"
+    if step.unit == "Q":
+        return f"{step}-{MONTH_NAMES[9 + month % 3]}"
+    return str(step) if (month, step.edge) in ((0, "S"), (11, "E")) else f"{step}-{MONTH_NAMES[month]}"
+
+
+def read_items(path: Path, *, freq: str | None, notes: list[str]) -> Iterator[Item]:
+    """The series of a .ts or .tsf file, one at a time; `freq` overrides the file's own."""
+    reader = _tsf if path.name.lower().endswith(".tsf") else _ts
+    count = 0
+    try:
+        with open(path, encoding="utf-8", errors="replace") as lines:  # names in these files are often Latin-1
+            for item in reader(path, lines, freq, notes):
+                count += 1
+                yield item
+    except PermissionError:
+        raise PermissionError(f"no permission to read {path}") from None
+    if not count:
+        raise ValueError(f"{path.name} has no series after @data; is it cut short?")
+
+
+def _values(text: str, place: str, sign: str = ",") -> np.ndarray:
+    """Comma-separated numbers, ? or NaN where missing."""
+    cells = text.split(sign)
+    try:
+        values = np.array([np.nan if cell.strip() in ("?", "") else float(cell) for cell in cells])
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}; values are numbers, or ? where missing") from None
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if np.isinf(single).any():
+        raise ValueError(f"{place}: value {int(np.isinf(single).argmax()) + 1} is infinite; use ? where missing")
+    return single
+
+
+def _header(path: Path, lines: Iterator[str]) -> tuple[list[list[str]], int]:
+    """The words of every @ line up to @data, and that line's number."""
+    words = []
+    for number, line in enumerate(lines, start=1):
+        line = line.strip().lstrip("\ufeff")
+        if not line or line.startswith("#"):
+            continue
+        if not line.startswith("@"):
+            raise ValueError(f"{path.name}, row {number}: expected an @ line before @data, found {line[:40]!r}")
+        words.append(line[1:].split())
+        if words[-1] and words[-1][0].lower() == "data":
+            return words, number
+    raise ValueError(f"{path.name} has no @data line; it is not a complete {path.suffix} file")
+
+
+def _data(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
+    """The lines below @data that say something, with their numbers."""
+    for number, line in enumerate(lines, start=above + 1):
+        if line.strip() and not line.startswith("#"):
+            yield number, line.strip()
+
+
+def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[Item]:
+    header, above = _header(path, lines)
+    attributes = [
+        (words[1], words[2].lower()) for words in header if words[0].lower() == "attribute" and len(words) > 2
+    ]
+    named = next((words[1].lower() for words in header if words[0].lower() == "frequency" and len(words) > 1), None)
+    step = freq or (_tsf_freq(named) if named else None)
+    if step is None:
+        raise ValueError(f"{path.name} has no @frequency tsfm knows (found {named}); give freq, for example freq='D'")
+    for number, line in _data(lines, above):
+        parts = line.split(":")
+        if len(parts) != len(attributes) + 1:
+            raise ValueError(
+                f"{path.name}, row {number}: {len(parts)} parts between colons; expected {len(attributes)} "
+                "attribute(s) and the values"
+            )
+        known = dict(zip([name for name, _ in attributes], parts, strict=False))
+        kinds = dict(attributes)
+        item = known.pop("series_name", f"T{number}")
+        place = where(item, file=path.name, row=number)
+        stamp = known.pop("start_timestamp", None)
+        if stamp is None and "series without a start stamp begin in 1970" not in notes:
+            notes.append("series without a start stamp begin in 1970")
+        start = numbered_start(step) if stamp is None else _tsf_stamp(stamp, place)
+        static = {key: _number(text, place) if kinds[key] == "numeric" else text for key, text in known.items()}
+        values = _values(parts[-1], place)[None]
+        yield Item(item, values, ["target"], start, anchored(step, start), static, path.name, number)
+
+
+def _tsf_freq(name: str) -> str | None:
+    """Monash words: yearly, half_hourly, 10_minutes, 4_seconds ..."""
+    if name in TSF_FREQUENCIES:
+        return TSF_FREQUENCIES[name]
+    count, _, unit = name.partition("_")
+    units = {"minutes": "min", "seconds": "s", "hours": "h", "days": "D"}
+    return f"{int(count)}{units[unit]}" if count.isdigit() and unit in units else None
+
+
+def _tsf_stamp(text: str, place: str) -> np.datetime64:
+    day, _, clock = text.strip().partition(" ")
+    try:
+        return np.datetime64(f"{day}T{clock.replace('-', ':') or '00:00:00'}", "us")
+    except ValueError:
+        raise ValueError(f"{place}: start_timestamp {text!r} cannot be read; expected 2020-01-31 00-00-00") from None
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{place}: {text!r} is not a number, as the header promises") from None
+
+
+def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[Item]:
+    header, above = _header(path, lines)
+    flags = {words[0].lower(): words[1].lower() if len(words) > 1 else "true" for words in header}
+    if flags.get("timestamps", "false") == "true":
+        raise ValueError(
+            f"{path.name} has @timestamps true; only files without stamps can be read: export it as long CSV"
+        )
+    labelled, target = flags.get("classlabel") == "true", flags.get("targetlabel") == "true"
+    note = f"cases have no stamps: steps were numbered from 1970 on, one every {freq or UNTIMED}"
+    if note not in notes:
+        notes.append(note)
+    step = freq or UNTIMED
+    start = numbered_start(step)
+    stem = path.name.rsplit(".", 1)[0]
+    split = {"_train": "train", "_test": "test"}.get(stem[stem.rfind("_") :].lower()) if "_" in stem else None
+    dimensions = None
+    for count, (number, line) in enumerate(_data(lines, above)):
+        item = f"{stem}/{count}"
+        place = where(item, file=path.name, row=number)
+        parts = line.split(":")
+        label = parts.pop().strip() if labelled or target else None
+        series = [_values(part, place) for part in parts]
+        if not series or len({len(values) for values in series}) > 1:
+            raise ValueError(
+                f"{place}: dimensions have {[len(values) for values in series]} steps; all dimensions of a case need "
+                "the same number, ? where missing"
+            )
+        dimensions = dimensions or len(series)
+        if len(series) != dimensions:
+            raise ValueError(
+                f"{place} has {len(series)} dimension(s), the cases before {dimensions}; is the label there?"
+            )
+        static: dict[str, Any] = {} if label is None else {"label": _number(label, place) if target else label}
+        static |= {"split": split} if split else {}
+        channels = [f"dim_{d}" for d in range(dimensions)]
+        yield Item(item, np.stack(series), channels, start, anchored(step, start), static, path.name, number)

@@ -1,0 +1,223 @@
+"""Write a store: series in, a folder out, all or nothing. C channels, L steps.
+
+A series is cut into chunks of `chunk_steps` steps, however its pieces arrive. Everything goes to a hidden folder beside
+the target that takes the target's name at close.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tsfm.fingerprint import Fingerprint, joint_fingerprint
+from tsfm.store.atomic import beside, check_target, clear_errors, put_in_place
+from tsfm.store.manifest import SERIES, Manifest
+from tsfm.store.shards import Row, ShardWriter, plain
+from tsfm.timestamps.offsets import base, parse, stamp_at
+from tsfm.version import __version__
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+CHUNK_VALUES = 2**18  # values of a chunk and of a row group: 1 MiB is the most that reading one step has to decode
+SHARD_BYTES = 64 * 2**20
+
+
+@dataclass
+class _Series:
+    """The series being written."""
+
+    item_id: str
+    start: np.datetime64
+    freq: str
+    static: dict[str, Any]
+    row: int  # of its first chunk, counted over all shards
+    length: int = 0
+    written: int = 0  # steps already in chunks
+    missing: bool = False
+    mark: Fingerprint = field(default_factory=Fingerprint)
+    pieces: list[np.ndarray] = field(default_factory=list)  # steps not yet in a chunk
+
+
+class StoreWriter:
+    """`with StoreWriter(path, channels=[...]) as writer: writer.add(...)`; on any exception nothing is left behind."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        channels: Sequence[str],
+        name: str | None = None,
+        domain: str | None = None,
+        licence: str | None = None,
+        source: str | None = None,
+        role: str | None = None,
+        overwrite: bool = False,
+        chunk_values: int = CHUNK_VALUES,
+        shard_bytes: int = SHARD_BYTES,
+    ):
+        self.path, self.channels, self.overwrite = Path(path), [str(channel) for channel in channels], overwrite
+        if not self.channels or len(set(self.channels)) < len(self.channels):
+            raise ValueError(f"channels are {self.channels}; a store needs at least one, each with its own name")
+        self.notes: list[str] = []
+        self.labels: dict[str, Any] = {"domain": domain, "licence": licence, "source": source, "role": role}
+        self.labels["name"] = name or self.path.name
+        self.chunk_steps = max(1, chunk_values // len(self.channels))
+        self.folder = beside(self.path, "tmp")  # hidden, until close
+        self._ids: set[str] = set()
+        self._done: list[_Series] = []
+        self._current: _Series | None = None
+        self._shards = ShardWriter(self.folder, group_values=chunk_values, shard_values=shard_bytes // 4)
+        with clear_errors(self.path):
+            check_target(self.path, overwrite=overwrite)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir()
+
+    def add(
+        self,
+        item_id: str,
+        values: Float[np.ndarray, "C L"],
+        start: Any,
+        freq: str,
+        static: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin a series whose first step is at `start`; NaN is a step nobody observed. `append` continues it."""
+        self._finish_series()
+        item_id, first = str(item_id), np.datetime64(start).astype("datetime64[us]")
+        static = {str(key): plain(value) for key, value in (static or {}).items()}
+        if item_id in self._ids:
+            raise ValueError(f"item {item_id!r} is already in store {self.path}; give every series its own item_id")
+        if np.isnat(first):
+            raise ValueError(f"item {item_id!r} has no start stamp; give the stamp of its first step")
+        before = self._done[0].static if self._done else static
+        if set(static) != set(before):
+            raise ValueError(
+                f"item {item_id!r} has the static columns {sorted(static)}, those before {sorted(before)}; "
+                "give every series the same ones, None where unknown"
+            )
+        self._current = _Series(item_id, first, str(parse(freq)), static, row=self._shards.num_rows)
+        self._ids.add(item_id)
+        self.append(values)
+
+    def append(self, values: Float[np.ndarray, "C L"]) -> None:
+        """More steps of the series that `add` began."""
+        series = self._current
+        if series is None:
+            raise ValueError("append continues a series; call add first")
+        with np.errstate(over="ignore"):
+            values = np.array(values, dtype=np.float32)
+        if values.ndim != 2 or len(values) != len(self.channels) or not values.shape[1]:
+            raise ValueError(
+                f"item {series.item_id!r} has values of shape {values.shape}; expected [{len(self.channels)} channels, "
+                "steps] with at least one step"
+            )
+        if np.isinf(values).any():
+            channel, step = np.argwhere(np.isinf(values))[0]
+            raise ValueError(
+                f"item {series.item_id!r}, channel {self.channels[channel]!r}, step {series.length + step} is infinite "
+                "(or too large for float32); replace it, or use NaN for a value nobody observed"
+            )
+        series.mark.update(values)
+        series.missing = series.missing or bool(np.isnan(values).any())
+        series.length += values.shape[1]
+        series.pieces.append(values)
+        if series.length - series.written >= self.chunk_steps:
+            self._cut(series, at_least=self.chunk_steps)
+
+    def _cut(self, series: _Series, *, at_least: int) -> None:
+        """Turn gathered steps into rows of chunk_steps, the last perhaps shorter; fewer than `at_least` steps wait."""
+        values = np.concatenate(series.pieces, axis=1)
+        first = 0
+        while values.shape[1] - first >= at_least:
+            chunk = values[:, first : first + self.chunk_steps]
+            start = stamp_at(series.start, series.freq, np.int64(series.written)) if series.written else series.start
+            with clear_errors(self.path):
+                self._shards.add(Row(series.item_id, series.written, start, series.freq, chunk, series.static))
+            first += chunk.shape[1]
+            series.written += chunk.shape[1]
+        series.pieces = [values[:, first:]] if values.shape[1] > first else []
+
+    def _finish_series(self) -> None:
+        if self._current is not None:
+            if self._current.pieces:
+                self._cut(self._current, at_least=1)
+            self._done.append(self._current)
+            self._current = None
+
+    def close(self) -> Manifest:
+        """Finish the store: everything is on disk under its final name, or an exception says why not."""
+        try:
+            self._finish_series()
+            if not self._done:
+                raise ValueError(f"no series were added to store {self.path}; nothing is written")
+            with clear_errors(self.path):
+                self._shards.flush()
+                self._shards.close()
+                self._write_series()
+                manifest = self._manifest()
+                manifest.save(self.folder)
+                put_in_place(self.folder, self.path, overwrite=self.overwrite)
+        except BaseException:
+            self.abort()
+            raise
+        return manifest
+
+    def _write_series(self) -> None:
+        done, ids = self._done, [series.item_id for series in self._done]
+        columns: dict[str, Any] = {
+            "item_id": pa.array(ids, pa.string()),
+            "length": pa.array([series.length for series in done], pa.int64()),
+            "start": pa.array(np.array([series.start for series in done], dtype="datetime64[us]")),
+            "freq": pa.array([series.freq for series in done], pa.string()),
+            "fingerprint": pa.array([series.mark.hexdigest() for series in done], pa.string()),
+            "has_missing": pa.array([series.missing for series in done], pa.bool_()),
+            "row": pa.array([series.row for series in done], pa.int64()),
+            **self._shards.static_columns(ids, [series.static for series in done]),
+        }
+        pq.write_table(pa.table(columns), self.folder / SERIES, compression="zstd")
+
+    def _manifest(self) -> Manifest:
+        return Manifest(
+            frequency=common_frequency({series.freq for series in self._done}),
+            channels=self.channels,
+            num_series=len(self._done),
+            num_steps=sum(series.length for series in self._done),
+            fingerprint=joint_fingerprint([series.mark.hexdigest() for series in self._done]),
+            shards=self._shards.shards,
+            chunk_steps=self.chunk_steps,
+            static=list(self._done[0].static),
+            notes=self.notes,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            tsfm_version=__version__,
+            **self.labels,
+        )
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._shards.abandon()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+def common_frequency(freqs: set[str]) -> str:
+    """One word for the frequencies of a store: without anchor where only anchors differ, else "mixed"."""
+    if len(freqs) == 1:
+        return next(iter(freqs))
+    bases = {base(freq) for freq in freqs}
+    return bases.pop() if len(bases) == 1 else "mixed"

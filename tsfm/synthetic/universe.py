@@ -1,0 +1,126 @@
+"""Every generator at once, by weight, with mixes across them. N rows, L steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tsfm.messages import did_you_mean
+from tsfm.registry import GENERATORS
+from tsfm.synthetic.base import Generator, check_share, check_size
+from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.signals import zscore
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+# Calendars, processes and operations weigh most: the gain of made-up series over real ones sits in bursts and trends.
+WEIGHTS = {
+    "seasonal": 4.0,
+    "daytype": 4.0,
+    "solar": 0.5,
+    "waves": 0.5,
+    "kernel_gp": 2.0,
+    "coloured": 0.5,
+    "random_walk": 1.0,
+    "arima": 1.5,
+    "ets": 2.0,
+    "ou": 1.0,
+    "volatility": 0.7,
+    "intermittent": 1.0,
+    "bursts": 1.5,
+    "counts": 1.0,
+    "sensors": 1.0,
+    "steps": 0.7,
+    "piecewise_trend": 1.0,
+    "spikes": 0.7,
+    "growth": 1.0,
+    "oscillators": 0.7,
+    "chaos": 0.4,
+    "scm": 1.0,
+}
+
+
+@dataclass
+class UniverseConfig:
+    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))  # generator -> weight; 0 leaves one out
+    settings: dict[str, Any] = field(default_factory=dict)  # generator -> its settings that are not the defaults
+    mix: float = 0.15  # share of rows that are replaced by a convex mix of rows (TSMixup, arXiv:2403.07815)
+    most: int = 3  # rows in a mix, 2 to that many
+    concentration: float = 1.5  # of the mix's Dirichlet weights
+
+    def __post_init__(self) -> None:
+        if not self.weights or not all(0 <= weight < float("inf") for weight in self.weights.values()):
+            raise ValueError(f"weights is {self.weights}; expected a weight of 0 or more for each generator")
+        if not sum(self.weights.values()):
+            raise ValueError("all weights are 0; give one generator a weight above 0")
+        known = GENERATORS.names()
+        for name in self.weights:
+            if name not in known:
+                raise ValueError(f"weights names an unknown generator {name!r}; {did_you_mean(name, known)}")
+        for name, settings in self.settings.items():
+            if name not in known:
+                raise ValueError(f"settings names an unknown generator {name!r}; {did_you_mean(name, known)}")
+            if not isinstance(settings, Mapping):
+                raise ValueError(f"settings.{name} is {settings}; expected settings by name, such as noise: 0.1")
+            try:
+                GENERATORS.config({"name": name, **settings})
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"settings.{name}: {error}") from None
+        check_share("mix", self.mix)
+        if not 2 <= self.most <= 10:
+            raise ValueError(f"most is {self.most}; a mix has 2 to 10 rows")
+        if not self.concentration > 0:
+            raise ValueError(f"concentration is {self.concentration}; expected a number above 0")
+
+
+class Universe:
+    """Draws z-scored rows of all generators, in random order.
+
+    A generator has fixed costs of up to .2 s a call (chaos), so draw a thousand rows at once rather than ten.
+    """
+
+    def __init__(self, config: UniverseConfig | None = None):
+        self.config = config or UniverseConfig()
+        self.parts: list[tuple[Generator, float]] = [
+            (GENERATORS.build(GENERATORS.config({"name": name, **self.config.settings.get(name, {})})), weight)
+            for name, weight in self.config.weights.items()
+            if weight > 0
+        ]
+
+    def draw(self, num: int, length: int, generator: torch.Generator) -> Float[torch.Tensor, "N L"]:
+        """Finite float32 rows of zero mean and unit spread, on the generator's device."""
+        check_size(num, length)
+        dice = Dice(generator)
+        if not num:
+            return torch.zeros(0, length, device=dice.device)
+        counts = torch.bincount(dice.choose(num, [weight for _, weight in self.parts]), minlength=len(self.parts))
+        drawn = [
+            part.draw(count, length, generator)
+            for (part, _), count in zip(self.parts, counts.tolist(), strict=True)
+            if count
+        ]
+        rows = zscore(torch.cat(drawn))
+        rows = rows[torch.randperm(num, generator=generator, device=dice.device)]
+        return self.mixed(dice, rows) if self.config.mix > 0 else rows
+
+    def mixed(self, dice: Dice, rows: Float[torch.Tensor, "N L"]) -> Float[torch.Tensor, "N L"]:
+        """A share of the rows becomes a weighted mean of itself and others, z-scored again."""
+        num, most = rows.shape[0], self.config.most
+        chosen = dice.chance(num, rate=self.config.mix).nonzero()[:, 0]
+        count = len(chosen)
+        if not count:
+            return rows
+        share = dice.shares(count, most, concentration=self.config.concentration)
+        used = torch.arange(most, device=dice.device)[None] < dice.integers(count, 1, low=2, high=most)
+        share = share * used / (share * used).sum(-1, keepdim=True)
+        other = dice.integers(count, most, low=0, high=num - 1)
+        other[:, 0] = chosen
+        blend = torch.einsum("nk,nkl->nl", share, rows[other])
+        spread = blend.std(-1, correction=0, keepdim=True)
+        out = rows.clone()
+        out[chosen] = torch.where(spread > 1e-3, zscore(blend), rows[chosen])  # opposites may cancel
+        return out

@@ -1,0 +1,1 @@
+"""Frequencies, offsets, time features and time zones."""

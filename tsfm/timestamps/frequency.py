@@ -1,0 +1,202 @@
+"""Infer the step of timestamps and lay gappy rows on its grid. L rows, C channels, T steps (rows and gaps)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tsfm.timestamps.offsets import (
+    DAY,
+    DAY_NAMES,
+    MICROS,
+    MONTH_NAMES,
+    Step,
+    base,
+    calendar,
+    clock,
+    day_of_month,
+    gift_season,
+    month_length,
+    of_day,
+    parse,
+    season_length,
+    stamps,
+)
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = [
+    "Gridded",
+    "base",
+    "gift_season",
+    "grid_index",
+    "infer_freq",
+    "parse",
+    "regular_grid",
+    "season_length",
+    "stamps",
+    "where",
+]
+
+MONTH_DAYS = 365.2425 / 12
+DRIFT_DAYS = 4  # a stamp this near to a calendar grid's stamp is taken for it (some sets stamp "about the start")
+MAX_INFLATION = 20  # grid steps per row beyond which one far-away stamp is likelier than a sparse series
+
+
+class Gridded(NamedTuple):
+    start: np.datetime64  # [us] stamp of the first step
+    values: Float[np.ndarray, "C T"]  # float32, NaN where nobody observed
+    inserted: int  # steps that had no row
+
+
+def where(item: str, *, file: str | None = None, row: object = None) -> str:
+    """How every data error begins: file, item and row, as far as they are known."""
+    parts = [str(file)] if file else []
+    return ", ".join([*parts, f"item {str(item)!r}", *([f"row {row}"] if row is not None else [])])
+
+
+def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> str:
+    """The alias of the step that dominates; gaps, duplicates and months of unequal length do not disturb it."""
+    times = np.asarray(timestamps, dtype="datetime64[us]")
+    times = np.unique(times[~np.isnat(times)])
+    if len(times) < 3:
+        raise ValueError(
+            f"{where(item, file=file)} has {len(times)} different timestamp(s); a frequency needs at least 3: "
+            "give freq, for example freq='D'"
+        )
+    steps = np.diff(times.astype(np.int64))
+    if np.median(steps) >= 27.5 * DAY and (step := _calendar_step(times, steps)):
+        return str(step)
+    modal, dominates, share = _modal(steps)
+    if not dominates:
+        raise ValueError(
+            f"{where(item, file=file)} has no dominating time step: the commonest, {_duration(modal)}, makes "
+            f"{share:.0%} of the steps; give freq, and grid='keep' if rows are to count as equally spaced"
+        )
+    step = _fixed_step(modal, times)
+    return "B" if str(step) == "D" and _is_business(times, steps) else str(step)
+
+
+def _modal(steps: np.ndarray) -> tuple[int, bool, float]:
+    """The commonest step, whether it dominates (half of all, or a fifth that divides all others), and its share."""
+    sizes, counts = np.unique(steps, return_counts=True)
+    modal, share = int(sizes[counts.argmax()]), counts.max() / len(steps)
+    return modal, share >= 0.5 or (share >= 0.2 and not (steps % modal).any()), share
+
+
+def _calendar_step(times: np.ndarray, steps: np.ndarray) -> Step | None:
+    """A monthly, quarterly or yearly step, if the stamps keep the day of the month (or its end), or nearly so."""
+    day, last = day_of_month(times), month_length(times)
+    gone = np.diff(times.astype("M8[M]").astype(np.int64))
+    if not (day == np.minimum(day.max(), last)).all():
+        if not (steps % _modal(steps)[0]).any():
+            return None  # a fixed number of days, for example four weeks, and gaps
+        gone = np.rint(steps / (DAY * MONTH_DAYS)).astype(np.int64)
+        if (np.abs(steps - gone * DAY * MONTH_DAYS) > DRIFT_DAYS * DAY).mean() > 0.1:
+            return None
+    gone = gone[gone > 0]
+    modal, dominates, _ = _modal(gone) if len(gone) else (0, False, 0.0)
+    if not dominates:
+        return None
+    edge = "E" if (day == last).all() else "S"
+    month = int(times[0].astype("M8[M]").astype(np.int64)) % 12
+    if modal % 12 == 0:
+        return Step(modal // 12, "Y", edge, "" if (month, edge) in ((0, "S"), (11, "E")) else MONTH_NAMES[month])
+    if modal % 3 == 0:  # pandas names a quarter by its last start (QS-OCT) or last end (QE-DEC) of the year
+        return Step(modal // 3, "Q", edge, MONTH_NAMES[9 + month % 3])
+    return Step(modal, "M", edge)
+
+
+def _fixed_step(micros: int, times: np.ndarray) -> Step:
+    """The step of a fixed length, in its largest unit."""
+    unit = next(unit for unit in ("W", "D", "h", "min", "s", "ms", "us") if micros % MICROS[unit] == 0)
+    weekday = (int(times[0].astype("M8[D]").astype(np.int64)) + 3) % 7  # 1970-01-01 was a Thursday
+    return Step(micros // MICROS[unit], unit, "", DAY_NAMES[weekday] if unit == "W" else "")
+
+
+def _is_business(times: np.ndarray, steps: np.ndarray) -> bool:
+    """Whether the days are Monday to Friday, more than two weeks of them, nearly all present."""
+    days = times.astype("M8[D]")
+    due = int(np.busday_count(days[0], days[-1])) + 1
+    return due > 10 and bool(np.is_busday(days).all()) and len(days) >= 0.9 * due and bool((steps > DAY).any())
+
+
+def _duration(micros: int) -> str:
+    unit = next((unit for unit in ("D", "h", "min", "s", "ms") if micros >= MICROS[unit]), "us")
+    return f"{micros / MICROS[unit]:g} {unit}"
+
+
+def check_order(times: np.ndarray, *, item: str, file: str | None, rows: np.ndarray, strict: bool = True) -> None:
+    """Stamps must rise (strictly, or else not fall); the row that breaks it is named."""
+    late = np.flatnonzero(times[1:] <= times[:-1] if strict else times[1:] < times[:-1])
+    if not len(late):
+        return
+    at = int(late[0]) + 1
+    same = np.flatnonzero(times[:at] == times[at])
+    if len(same):
+        raise ValueError(
+            f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])} is there twice (before in row "
+            f"{rows[same[0]]}); drop or average the duplicates, or use grid='keep' to take rows as equally spaced"
+        )
+    raise ValueError(
+        f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])} follows {clock(times[at - 1])}; "
+        "sort the rows of each item by time"
+    )
+
+
+def regular_grid(
+    timestamps, values: np.ndarray, *, freq: str, item: str, file: str | None = None, rows: Any = 1
+) -> Gridded:
+    """Lay rows (values[L, C]) on the grid of `freq`; steps without a row are NaN. `rows`: row numbers, or the first."""
+    times, step = np.asarray(timestamps, dtype="datetime64[us]"), parse(freq)
+    if not len(times):
+        raise ValueError(f"{where(item, file=file)} has no rows; a series needs at least one")
+    values = np.asarray(values, dtype=np.float32).reshape(len(times), -1)
+    if step.micros and (np.diff(times.astype(np.int64)) == step.micros).all():  # no gaps: nothing to look for
+        return Gridded(times[0], np.ascontiguousarray(values.T), 0)
+    rows = np.arange(rows, rows + len(times)) if np.ndim(rows) == 0 else np.asarray(rows)
+    check_order(times, item=item, file=file, rows=rows)
+    index = _on_grid(times, step, item=item, file=file, rows=rows)
+    length = int(index[-1]) + 1
+    if length > max(1000, MAX_INFLATION * len(times)):
+        at = int(np.diff(index).argmax()) + 1
+        raise ValueError(
+            f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])}, after "
+            f"{clock(times[at - 1])}, would make {length} steps of {len(times)} rows at freq {freq}; correct it, "
+            "give a coarser freq, or use grid='keep'"
+        )
+    grid = np.full((values.shape[1], length), np.nan, dtype=np.float32)
+    grid[:, index] = values.T
+    return Gridded(times[0], grid, length - len(times))
+
+
+def grid_index(timestamps, *, freq: str) -> Int[np.ndarray, " L"]:
+    """The step of each row on the grid that `regular_grid` lays, counted from the first row."""
+    times = np.asarray(timestamps, dtype="datetime64[us]")
+    return _on_grid(times, parse(freq), item="series", file=None, rows=np.arange(len(times)))
+
+
+def _on_grid(times: np.ndarray, step: Step, *, item: str, file: str | None, rows: np.ndarray) -> np.ndarray:
+    """Grid index of every stamp, counted from the first; a stamp beside the grid is an error that names it."""
+    start = times[0]
+    gone = (times - start).astype(np.int64)
+    if step.months:
+        index = np.rint(gone / (DAY * MONTH_DAYS * step.months)).astype(np.int64)
+        fits = np.abs((times - calendar(start, step, index)).astype(np.int64)) <= DRIFT_DAYS * DAY
+    elif step.unit == "B":
+        days = times.astype("M8[D]")
+        index, rest = np.divmod(np.busday_count(days[0], days), step.count)
+        fits = np.is_busday(days) & (rest == 0) & (of_day(times) == of_day(start))
+    else:
+        index, rest = np.divmod(gone, step.micros)
+        fits = rest == 0
+    fits[1:] &= np.diff(index) > 0
+    if not fits.all():
+        at = int((~fits).argmax())
+        raise ValueError(
+            f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])} is not on the {step} grid "
+            f"that starts at {clock(start)}; correct it, give another freq, or use grid='keep'"
+        )
+    return index
