@@ -1,6 +1,6 @@
 """One picture of every generator of made-up series, and how fast each one is.
 
-    python scripts/draw_synthetic.py notebooks/img/synthetic.png
+    python scripts/draw_synthetic.py docs/img/synthetic.png
     python scripts/draw_synthetic.py /tmp/all.png --rows 8 --length 1024
 
 Prints series per second by generator, and of the whole universe with and without augmentation.

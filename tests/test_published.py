@@ -12,7 +12,7 @@ from tsfm.config import compose, options, typed
 
 # rows of the test part; each has that many windows, less the horizon, plus one
 ROWS = {"etth1": 2880, "etth2": 2880, "ettm1": 11520, "exchange": 1517, "ili": 193}
-# claims that a run here missed, with what was found; README says more
+# claims that a run here missed, with what was measured; docs/results.md says more
 MISSED = {"ltsf/patch_transformer_ili_24": "MSE 15 % above the published one"}
 
 

@@ -1,0 +1,103 @@
+"""The documented table of backbones is true, and the backbone of docs/extend.md trains from a package of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from tests.conftest import ROOT
+from tests.documentation import table
+from tsfm.registry import BACKBONES
+from tsfm.types import Grid
+
+ONE_PATCH = {"inverted": 16, "nlinear": 8, "dlinear": 16}  # backbones of a single patch of 8 steps -> their width
+
+
+def documented() -> list[tuple[str, str, list[bool]]]:
+    """(backbone, settings, documented properties) of each line of the table in docs/backbones.md."""
+    rows = []
+    for names, setting, *cells in table(ROOT / "docs" / "backbones.md", "| backbone | setting |"):
+        words = [word for code in re.findall(r"`([^`]+)`", setting) for word in code.split() if "=" in word]
+        rows += [(name, " ".join(words), [cell == "yes" for cell in cells]) for name in re.findall(r"`(\w+)`", names)]
+    return rows
+
+
+def test_the_table_names_every_backbone() -> None:
+    assert {name for name, _, _ in documented()} == {entry.name for entry in BACKBONES}
+
+
+@pytest.mark.parametrize(("name", "settings", "properties"), documented())
+def test_the_table_states_what_the_backbones_declare(name: str, settings: str, properties: list[bool]) -> None:
+    width, patches = ONE_PATCH.get(name, 32), 1 if name in ONE_PATCH else 8
+    grid = Grid(channels=3, patches=patches, patch=8, width=width)
+    values = OmegaConf.to_container(OmegaConf.from_dotlist(settings.split()))
+    heads = {"heads": 4} if "heads" in BACKBONES.entry(name).config.__dataclass_fields__ else {}
+    backbone = BACKBONES.build(BACKBONES.config({"name": name} | heads | dict(values)), grid=grid)
+    declared = [
+        backbone.causal,
+        backbone.streaming,
+        backbone.mixes_channels,
+        not backbone.ordered_channels,
+        not backbone.fixed_length,
+    ]
+    assert declared == properties
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The package of docs/extend.md in a folder as pip leaves it: its module next to its entry points."""
+    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8").split("## A backbone in a package")[1]
+    module, project = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "toml"))
+    assert module
+    assert project
+    entry = re.search(r'entry-points."tsfm.backbones"\]\n(\w+) = "(\w+)"', project[1])
+    assert entry
+    name, value = entry.groups()
+    site = tmp_path / "site"
+    info = site / f"{name}-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text(f"[tsfm.backbones]\n{name} = {value}\n")
+    (site / f"{value}.py").write_text(module[1])
+    return site
+
+
+def test_the_backbone_of_the_page_trains_from_a_package_of_its_own(installed: Path, tmp_path: Path) -> None:
+    time = np.arange(400)
+    stamps = pd.date_range("2024-01-01", periods=400, freq="h")
+    series = pd.DataFrame({"item_id": "a", "timestamp": stamps, "target": np.sin(time / 4)})
+    series.to_csv(tmp_path / "a.csv", index=False)
+
+    def tsfm(*words: str) -> subprocess.CompletedProcess[str]:
+        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "tsfm", *words]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    assert tsfm("ingest", "a.csv", "--out", "a").returncode == 0
+    settings = [
+        "data=store",
+        "data.dataset=a",
+        "backbone=linear_mixer",
+        "model.context=64",
+        "model.horizon=16",
+        "head=flatten",
+    ]
+    run = tsfm(
+        "train", *settings, "backbone.hidden=32", "trainer.max_epochs=1", "run_dir=run", "trainer.progress=false"
+    )
+    assert run.returncode == 0, run.stderr
+    assert '"mse"' in run.stdout
+    assert "name: linear_mixer" in (tmp_path / "run" / "config.yaml").read_text()
+    typo = tsfm("train", *settings, "backbone.hiden=32")
+    assert typo.returncode == 2
+    assert "backbone.hiden is not a setting; did you mean 'hidden'?" in typo.stderr
+    near = tsfm("train", *settings[:2], "backbone=linear_mixr")
+    assert "unknown backbone 'linear_mixr'; did you mean 'linear_mixer'?" in near.stderr
