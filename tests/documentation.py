@@ -29,17 +29,17 @@ def name_of(page: Path) -> str:
 
 def blocks(page: Path, *languages: str) -> list[Block]:
     """The fenced blocks of these languages, in order."""
-    found = FENCE.findall(page.read_text(encoding="utf-8"))
-    return [Block(language, code, bool(mark)) for mark, language, code in found if language in languages]
+    fences = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [Block(language, code, bool(mark)) for mark, language, code in fences if language in languages]
 
 
 def commands(page: Path) -> list[list[str]]:
     """The shell commands of the `console` blocks, as words; pipes and `&&` separate commands."""
-    words: list[list[str]] = []
+    lines: list[list[str]] = []
     for block in blocks(page, "console"):
         for line in block.code.replace("\\\n", " ").splitlines():
-            words += [shlex.split(part) for part in re.split(r"\||&&", line) if part.strip()]
-    return words
+            lines += [shlex.split(command) for command in re.split(r"\||&&", line) if command.strip()]
+    return lines
 
 
 def inline_code(page: Path) -> list[str]:

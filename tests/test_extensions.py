@@ -25,8 +25,10 @@ def documented() -> list[tuple[str, str, list[bool]]]:
     """(backbone, settings, documented properties) of each line of the table in docs/backbones.md."""
     rows = []
     for names, setting, *cells in table(ROOT / "docs" / "backbones.md", "| backbone | setting |"):
-        words = [word for code in re.findall(r"`([^`]+)`", setting) for word in code.split() if "=" in word]
-        rows += [(name, " ".join(words), [cell == "yes" for cell in cells]) for name in re.findall(r"`(\w+)`", names)]
+        overrides = [word for code in re.findall(r"`([^`]+)`", setting) for word in code.split() if "=" in word]
+        rows += [
+            (name, " ".join(overrides), [cell == "yes" for cell in cells]) for name in re.findall(r"`(\w+)`", names)
+        ]
     return rows
 
 
@@ -76,9 +78,9 @@ def test_the_backbone_of_the_page_trains_from_a_package_of_its_own(installed: Pa
     series = pd.DataFrame({"item_id": "a", "timestamp": stamps, "target": np.sin(time / 4)})
     series.to_csv(tmp_path / "a.csv", index=False)
 
-    def tsfm(*words: str) -> subprocess.CompletedProcess[str]:
+    def tsfm(*arguments: str) -> subprocess.CompletedProcess[str]:
         env = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tsfm", *words]
+        command = [sys.executable, "-m", "tsfm", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
     assert tsfm("ingest", "a.csv", "--out", "a").returncode == 0
