@@ -78,7 +78,7 @@ PHRASES = {
     r"made[- ]up": "synthetic",
     r"\bmend(?:s|ed|ing)?\b": "fix",
     r"\b(?:a|one|second|first) look\b|\blooks at\b": "a pass, reads",
-    r"\bis no (?!longer|such|more)\w": "is not a",
+    r"(?<!there )\bis no (?!longer|such|more)\w": "is not a",
     r"\b(?:the house|rooms?|floors? above|storey)\b": "package, layer",
     r"\bdice\b": "random generator",
     r"\bspeaks? of\b": "is about, concerns",

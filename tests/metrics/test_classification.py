@@ -14,72 +14,72 @@ from tsfm.metrics.imputation import ImputationScore
 def drawn(seed: int, *, num: int = 200, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Class indices and probabilities that know something of them; the last class never occurs."""
     rng = np.random.default_rng(seed)
-    truth = rng.integers(0, classes - 1, num)
-    logits = rng.normal(size=(num, classes)) + 2 * np.eye(classes)[truth]
+    y_true = rng.integers(0, classes - 1, num)
+    logits = rng.normal(size=(num, classes)) + 2 * np.eye(classes)[y_true]
     shares = np.exp(logits)
-    return truth, shares / shares.sum(1, keepdims=True)
+    return y_true, shares / shares.sum(1, keepdims=True)
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("as_text", [False, True])
 def test_labels_agree_with_scikit_learn(seed: int, as_text: bool) -> None:
-    truth, shares = drawn(seed)
-    told = shares.argmax(1)
+    y_true, shares = drawn(seed)
+    y_pred = shares.argmax(1)
     if as_text:
-        truth, told = (np.array([f"class {k}" for k in values], dtype=object) for values in (truth, told))
-    assert c.accuracy(truth, told) == pytest.approx(sk.accuracy_score(truth, told), abs=1e-12)
-    seen = np.isin(told, truth)  # scikit-learn warns of classes told that never occur, and leaves them out as we do
-    balanced = sk.balanced_accuracy_score(truth[seen], told[seen])
-    assert c.balanced_accuracy(truth[seen], told[seen]) == pytest.approx(balanced, abs=1e-12)
-    f1 = sk.f1_score(truth.astype(str), told.astype(str), average="macro", zero_division=0)
-    assert c.macro_f1(truth, told) == pytest.approx(f1, abs=1e-12)
+        y_true, y_pred = (np.array([f"class {k}" for k in values], dtype=object) for values in (y_true, y_pred))
+    assert c.accuracy(y_true, y_pred) == pytest.approx(sk.accuracy_score(y_true, y_pred), abs=1e-12)
+    seen = np.isin(y_pred, y_true)  # scikit-learn warns of the others, and leaves them out too
+    balanced = sk.balanced_accuracy_score(y_true[seen], y_pred[seen])
+    assert c.balanced_accuracy(y_true[seen], y_pred[seen]) == pytest.approx(balanced, abs=1e-12)
+    f1 = sk.f1_score(y_true.astype(str), y_pred.astype(str), average="macro", zero_division=0)
+    assert c.macro_f1(y_true, y_pred) == pytest.approx(f1, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_log_loss_agrees_with_scikit_learn(seed: int) -> None:
-    truth, shares = drawn(seed)
-    assert c.log_loss(truth, shares) == pytest.approx(sk.log_loss(truth, shares, labels=range(5)), abs=1e-12)
-    shares[0] = np.eye(5)[(truth[0] + 1) % 4]  # certain, and wrong
-    found = c.log_loss(truth, shares)
+    y_true, shares = drawn(seed)
+    assert c.log_loss(y_true, shares) == pytest.approx(sk.log_loss(y_true, shares, labels=range(5)), abs=1e-12)
+    shares[0] = np.eye(5)[(y_true[0] + 1) % 4]  # certain, and wrong
+    found = c.log_loss(y_true, shares)
     assert np.isfinite(found)
-    assert found == pytest.approx(sk.log_loss(truth, shares, labels=range(5)), abs=1e-12)
+    assert found == pytest.approx(sk.log_loss(y_true, shares, labels=range(5)), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_calibration_error_agrees_with_its_definition(seed: int) -> None:
-    truth, shares = drawn(seed)
-    confidence, right = shares.max(1), shares.argmax(1) == truth
+    y_true, shares = drawn(seed)
+    confidence, right = shares.max(1), shares.argmax(1) == y_true
     total = 0.0
     for m in range(15):
         inside = (confidence > m / 15) & (confidence <= (m + 1) / 15)
         if inside.any():
             total += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert c.calibration_error(truth, shares) == pytest.approx(total, abs=1e-12)
+    assert c.calibration_error(y_true, shares) == pytest.approx(total, abs=1e-12)
     edges = np.linspace(0, 1, 16)
     assert c.calibration_error(np.zeros(16, int), np.stack([edges, 1 - edges], 1)) >= 0
 
 
 def test_a_calibrated_forecaster_has_no_calibration_error() -> None:
     shares = np.tile([0.75, 0.25], (400, 1))
-    truth = np.arange(400) % 4 == 0
-    assert c.calibration_error(truth.astype(int), shares) == pytest.approx(0, abs=1e-12)
-    assert c.calibration_error(1 - truth.astype(int), shares) == pytest.approx(0.5, abs=1e-12)
+    y_true = np.arange(400) % 4 == 0
+    assert c.calibration_error(y_true.astype(int), shares) == pytest.approx(0, abs=1e-12)
+    assert c.calibration_error(1 - y_true.astype(int), shares) == pytest.approx(0.5, abs=1e-12)
 
 
 def test_a_class_told_wrongly_alone_lowers_f1_and_not_balanced_accuracy() -> None:
-    truth, told = np.array(["a", "a", "b", "b"]), np.array(["a", "a", "b", "z"])
-    assert c.balanced_accuracy(truth, told) == 0.75
-    assert c.macro_f1(truth, told) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    y_true, y_pred = np.array(["a", "a", "b", "b"]), np.array(["a", "a", "b", "z"])
+    assert c.balanced_accuracy(y_true, y_pred) == 0.75
+    assert c.macro_f1(y_true, y_pred) == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_agree_with_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    truth = rng.normal(50, 10, 77)
-    told = truth + rng.normal(size=77)
-    assert r.rmse(truth, told) == pytest.approx(sk.root_mean_squared_error(truth, told), abs=1e-12)
-    assert r.mae(truth, told) == pytest.approx(sk.mean_absolute_error(truth, told), abs=1e-12)
-    assert r.r2(truth, told) == pytest.approx(sk.r2_score(truth, told), abs=1e-12)
+    y_true = rng.normal(50, 10, 77)
+    y_pred = y_true + rng.normal(size=77)
+    assert r.rmse(y_true, y_pred) == pytest.approx(sk.root_mean_squared_error(y_true, y_pred), abs=1e-12)
+    assert r.mae(y_true, y_pred) == pytest.approx(sk.mean_absolute_error(y_true, y_pred), abs=1e-12)
+    assert r.r2(y_true, y_pred) == pytest.approx(sk.r2_score(y_true, y_pred), abs=1e-12)
     assert r.r2(np.ones(3), np.ones(3)) == sk.r2_score(np.ones(3), np.ones(3)) == 1
     assert r.r2(np.ones(3), np.zeros(3)) == sk.r2_score(np.ones(3), np.zeros(3)) == 0
 
@@ -87,15 +87,15 @@ def test_numbers_agree_with_scikit_learn(seed: int) -> None:
 BAD = {
     "lengths": (lambda: c.accuracy(np.zeros(3), np.zeros(2)), "one label for each case"),
     "no case": (lambda: c.accuracy(np.array([]), np.array([])), "no case"),
-    "logits": (lambda: c.log_loss(np.array([0]), np.array([[2.0, -1.0]])), "no probabilities"),
-    "nan": (lambda: c.log_loss(np.array([0]), np.array([[np.nan, 1.0]])), "no probabilities"),
+    "logits": (lambda: c.log_loss(np.array([0]), np.array([[2.0, -1.0]])), "not probabilities"),
+    "nan": (lambda: c.log_loss(np.array([0]), np.array([[np.nan, 1.0]])), "not probabilities"),
     "index": (lambda: c.log_loss(np.array([2]), np.array([[0.5, 0.5]])), "from 0 to 1"),
-    "number": (lambda: r.rmse(np.array([1.0]), np.array([np.nan])), "told holds nan"),
+    "number": (lambda: r.rmse(np.array([1.0]), np.array([np.nan])), "y_pred holds nan"),
 }
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_cannot_be_scored_is_named(what: str) -> None:
+def test_invalid_input_is_refused(what: str) -> None:
     call, message = BAD[what]
     with pytest.raises(ValueError, match=message):
         call()
@@ -108,7 +108,7 @@ def windows(seed: int = 0, *, rows: int = 9) -> tuple[np.ndarray, np.ndarray, np
     return target, target + rng.normal(size=target.shape).astype(np.float32), asked
 
 
-def test_imputation_counts_asked_steps_alone_and_batches_add_up() -> None:
+def test_imputation_counts_wanted_steps_only_and_batches_add_up() -> None:
     target, filled, asked = windows()
     one, many = ImputationScore(), ImputationScore()
     one.update(target, filled, asked)
@@ -117,7 +117,7 @@ def test_imputation_counts_asked_steps_alone_and_batches_add_up() -> None:
     found = one.result()
     assert found["mse"] == pytest.approx(sk.mean_squared_error(target[asked], filled[asked]), rel=1e-6)
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(target[asked], filled[asked]), rel=1e-6)
-    assert found["asked"] == asked.sum()
+    assert found["steps_scored"] == asked.sum()
     assert many.result() == pytest.approx(found, rel=1e-12)
     poked = ImputationScore()
     poked.update(np.where(asked, target, np.nan), np.where(asked, filled, 1e9), asked)
@@ -127,7 +127,7 @@ def test_imputation_counts_asked_steps_alone_and_batches_add_up() -> None:
 def test_an_unfilled_step_is_an_error() -> None:
     target, filled, asked = windows()
     filled[asked] = np.nan
-    with pytest.raises(ValueError, match="filled is not finite at the asked step"):
+    with pytest.raises(ValueError, match="y_pred is not finite at the wanted step"):
         ImputationScore().update(target, filled, asked)
     with pytest.raises(ValueError, match="no step of 0 windows"):
         ImputationScore().result()

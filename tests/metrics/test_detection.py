@@ -217,7 +217,7 @@ def test_point_adjustment_is_the_old_flattery() -> None:
 
 
 @pytest.mark.parametrize("metric", OF_SCORES)
-def test_what_cannot_be_scored_is_said(metric) -> None:
+def test_invalid_input_is_refused(metric) -> None:
     labels, scores = drawn(7)
     with pytest.raises(ValueError, match="none of the 400 steps is labelled"):
         metric(np.zeros(400, int), scores)

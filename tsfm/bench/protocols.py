@@ -13,7 +13,7 @@ import numpy as np
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
-from tsfm.metrics.forecast import ForecastScore, check_levels, seasonal_error
+from tsfm.metrics.forecast import ForecastScore, check_quantile_levels, seasonal_error
 from tsfm.registry import schema
 from tsfm.types import PAST
 
@@ -43,7 +43,7 @@ class WindowsConfig:
         if self.season is not None and self.season < 1:
             raise ValueError(f"bench.season is {self.season}; it is a number of steps, at least 1")
         try:
-            check_levels(self.levels)
+            check_quantile_levels(self.levels)
         except ValueError as error:
             raise ValueError(f"bench.levels: {error}") from None
 

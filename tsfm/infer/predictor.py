@@ -19,7 +19,7 @@ from tsfm.infer.batches import as_series, batches, check_recent, stack
 from tsfm.infer.columns import check_count, check_horizon
 from tsfm.infer.covariates import Rows, check_known, frame_rows, make_calendar
 from tsfm.infer.frames import Frame, read_frame, write_frame
-from tsfm.metrics.forecast import check_levels
+from tsfm.metrics.forecast import check_quantile_levels
 from tsfm.timestamps.frequency import season_length
 from tsfm.timestamps.timezones import say
 
@@ -148,7 +148,7 @@ class Predictor(ABC):
             asked = tuple(float(level) for level in levels)
         except (TypeError, ValueError) as error:
             raise ValueError(f"quantile levels are {list(levels)}; expected numbers, each in (0, 1)") from error
-        asked = check_levels(asked)
+        asked = check_quantile_levels(asked)
         if self.levels is not None and (asked[0] < self.levels[0] - 1e-9 or asked[-1] > self.levels[-1] + 1e-9):
             can = "only 0.5, as a point model" if self.levels == POINT else f"{self.levels[0]:g} to {self.levels[-1]:g}"
             raise ValueError(f"quantile levels {list(asked)} were asked of {self.name}; it can give {can}")

@@ -1,0 +1,1 @@
+"""Metrics of forecasts, imputed values, detected anomalies, classes and numbers: pure numpy functions."""

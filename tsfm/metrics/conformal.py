@@ -1,4 +1,4 @@
-"""Split-conformal calibration: which score a clean step exceeds with a given probability. n clean scores."""
+"""Split-conformal calibration: the score that a clean step exceeds with a given probability. n clean scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def check_level(level: float) -> float:
-    """The share of clean steps below the threshold, checked."""
+    """Return the share of clean steps below the threshold as a float in (0, 1)."""
     try:
         level = float(level)
     except (TypeError, ValueError):
@@ -20,21 +20,27 @@ def check_level(level: float) -> float:
 
 
 def scores_needed(level: float) -> int:
-    """The fewest clean scores from which a threshold of this level can be had: n with (n + 1) level <= n."""
+    """Return the smallest number n of clean scores that allows a threshold of this level: ``(n + 1) level <= n``."""
     return math.ceil(level / (1 - level) - 1e-9)
 
 
 def conformal_threshold(scores: Any, *, level: float) -> float:
-    """The ceil((n + 1) level)-th smallest of the clean scores: another score, exchangeable with them, lies above it
-    with probability at most 1 - level, and at least 1 - level - 1 / (n + 1) where scores do not tie (Vovk et al. 2005;
-    Lei et al. 2018, arXiv:1604.04173, theorem 2.2). NaN is no score."""
+    """Return the ``ceil((n + 1) level)``-th smallest of the clean scores.
+
+    Another score that is exchangeable with them is above it with probability at most ``1 - level``, and at least
+    ``1 - level - 1 / (n + 1)`` where scores do not tie. NaN scores are ignored.
+
+    References
+    ----------
+    Vovk et al., "Algorithmic Learning in a Random World", 2005; Lei et al., arXiv:1604.04173, theorem 2.2.
+    """
     level = check_level(level)
-    known = np.asarray(scores, np.float64).ravel()
-    known = known[~np.isnan(known)]
-    if len(known) < scores_needed(level):
+    valid = np.asarray(scores, np.float64).ravel()
+    valid = valid[~np.isnan(valid)]
+    if len(valid) < scores_needed(level):
         raise ValueError(
-            f"a level of {level:g} needs {scores_needed(level)} clean scores, {len(known)} were found; give a longer "
-            "clean stretch, or a lower level"
+            f"a level of {level:g} needs {scores_needed(level)} clean scores, and {len(valid)} were found; use a "
+            "longer clean part, or a lower level"
         )
-    rank = math.ceil((len(known) + 1) * level - 1e-9)
-    return float(np.partition(known, rank - 1)[rank - 1])
+    rank = math.ceil((len(valid) + 1) * level - 1e-9)
+    return float(np.partition(valid, rank - 1)[rank - 1])

@@ -1,7 +1,7 @@
-"""How well scores find labelled anomalies: pure functions of labels [L], 0 or 1, and scores [L] or flags [L], 0 or 1.
+"""Anomaly detection metrics: pure functions of labels [L] (0 or 1) and scores [L] or flags [L] (0 or 1).
 
-L steps of one series. A higher score is stranger. Ranges are counted in ranges.py, volumes in vus.py; what is asked of
-labels and scores stands in marks.py. Only `f1_point_adjusted` adjusts points.
+L steps of one series. A higher score is more anomalous. Metrics that count ranges are in ranges.py, volumes under the
+surface in vus.py, checks of the input in labels.py. Only `f1_point_adjusted` uses point adjustment.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.metrics.marks import check_flags, check_pair, flagged_at, runs
+from tsfm.metrics.labels import check_flags, check_pair, find_events, flags_above
 from tsfm.metrics.ranges import affiliation, f1_affiliation, f1_event, f1_range, range_precision, range_recall
 from tsfm.metrics.vus import find_length_rank, vus, vus_pr, vus_roc
 
@@ -38,22 +38,28 @@ __all__ = [
 
 
 def _counts(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hits and alarms at each distinct score taken as the lowest that is flagged, from the highest down."""
+    """True positives and flagged steps at each distinct score used as threshold, from the highest down."""
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each run of equal scores
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each group of equal scores
     return np.cumsum(labels[order])[last], last + 1
 
 
 def auc_pr(labels: Any, scores: Any) -> float:
-    """Average precision, sum (R_n - R_(n-1)) P_n over the distinct scores: no interpolation (as in scikit-learn)."""
+    """Compute the average precision, ``sum (R_n - R_(n-1)) P_n`` over the distinct scores, as scikit-learn does."""
     labels, scores = check_pair(labels, scores)
     hits, alarms = _counts(labels, scores)
     return float(np.diff(hits, prepend=0) @ (hits / alarms) / labels.sum())
 
 
 def auc_roc(labels: Any, scores: Any) -> float:
-    """Area under the ROC curve by the trapezoidal rule: the chance that an anomalous step outscores a normal one, ties
-    half (Hanley & McNeil 1982)."""
+    """Compute the area under the ROC curve by the trapezoidal rule.
+
+    It is the probability that an anomalous step has a higher score than a normal one; ties count one half.
+
+    References
+    ----------
+    Hanley & McNeil, "The meaning and use of the area under a ROC curve", 1982.
+    """
     labels, scores = check_pair(labels, scores, normal=True)
     hits, alarms = _counts(labels, scores)
     false = np.concatenate([[0], alarms - hits])
@@ -62,21 +68,21 @@ def auc_roc(labels: Any, scores: Any) -> float:
 
 
 def f1(labels: Any, flags: Any) -> float:
-    """F1 over steps, 2 TP / (2 TP + FP + FN)."""
+    """Compute F1 over steps, ``2 TP / (2 TP + FP + FN)``."""
     labels, flags = check_flags(labels, flags)
     return float(2 * (labels & flags).sum() / (labels.sum() + flags.sum()))
 
 
 def f1_at(labels: Any, scores: Any, threshold: float) -> float:
-    """F1 over steps of what scores above the threshold."""
+    """Compute F1 over steps, where a step is flagged if its score is above the threshold."""
     labels, scores = check_pair(labels, scores)
-    return f1(labels, flagged_at(scores, threshold))
+    return f1(labels, flags_above(scores, threshold))
 
 
 def f1_best(labels: Any, scores: Any, *, epsilon: float = 0.0) -> float:
-    """F1 over steps at the best of all thresholds: an upper bound that has seen the labels.
+    """Compute F1 over steps at the best of all thresholds: an upper bound, since the labels choose the threshold.
 
-    TSB-AD's Standard-F1 adds 1e-5 to precision + recall; `epsilon` brings its numbers out.
+    TSB-AD's Standard-F1 adds 1e-5 to precision + recall; `epsilon=1e-5` reproduces its numbers.
     """
     labels, scores = check_pair(labels, scores)
     hits, alarms = _counts(labels, scores)
@@ -85,12 +91,17 @@ def f1_best(labels: Any, scores: Any, *, epsilon: float = 0.0) -> float:
 
 
 def f1_point_adjusted(labels: Any, flags: Any) -> float:
-    """F1 over steps after every anomaly touched once is taken as flagged throughout (Xu et al., WWW 2018).
+    """Compute F1 over steps after every anomaly with one flagged step is counted as flagged throughout.
 
-    Random scores do well by it (Kim et al., AAAI 2022), so it ranks nothing; it is here to compare with older tables.
+    Random scores reach high values (Kim et al., AAAI 2022), so it must not rank detectors; it is here only to compare
+    with older tables.
+
+    References
+    ----------
+    Xu et al., "Unsupervised Anomaly Detection via Variational Auto-Encoder", WWW 2018.
     """
     labels, flags = check_flags(labels, flags)
-    starts, stops = runs(labels)
+    starts, stops = find_events(labels)
     touched = np.logical_or.reduceat(np.append(flags, False), np.stack([starts, stops], 1).ravel())[::2]
     depth = np.zeros(len(labels) + 1, int)
     depth[starts[touched]] += 1
@@ -99,15 +110,20 @@ def f1_point_adjusted(labels: Any, flags: Any) -> float:
 
 
 def best_over(metric: Callable[[Any, Any], float], labels: Any, scores: Any, *, thresholds: int = 100) -> float:
-    """The best of a flag metric over evenly spaced thresholds between the lowest and the highest score, as TSB-AD takes
-    the best of its range, event and affiliation metrics. The labels chose the threshold."""
+    """Return the best value of a metric of flags over evenly spaced thresholds from the lowest to the highest score.
+
+    TSB-AD reports its range, event and affiliation metrics this way. The labels choose the threshold.
+    """
     labels, scores = check_pair(labels, scores)
     cuts = np.linspace(scores.min(), scores.max(), thresholds)
     return max(metric(labels, scores > cut) for cut in cuts)
 
 
 def detection_scores(labels: Any, scores: Any, *, window: int) -> dict[str, float]:
-    """All metrics that need no threshold, and the F1s at their best ones. `window` is find_length_rank of channel 0."""
+    """Compute all metrics that need no threshold, and each F1 at its best threshold.
+
+    `window` is the widest tolerance of VUS in steps: `find_length_rank` of channel 0.
+    """
     labels, scores = check_pair(labels, scores, normal=True)
     roc, pr = vus(labels, scores, window)
     return {

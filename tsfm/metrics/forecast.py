@@ -1,7 +1,7 @@
 """Forecast errors as pure numpy functions, and one accumulator over batches of windows.
 
-B windows, C channels, L past steps, H horizon, Q quantile levels. A NaN target is a step nobody observed: it is not
-scored. A forecast that is not finite where the target was observed is an error, never a number. Sums run in float64.
+B windows, C channels, L context steps, H horizon, Q quantile levels. A NaN in `y_true` is a missing step and is not
+scored. A forecast that is not finite where `y_true` was observed is an error. Sums run in float64.
 """
 
 from __future__ import annotations
@@ -16,91 +16,112 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 logger = logging.getLogger("tsfm")
-SUMS = ("windows", "scored", "masked", "undefined", "se", "ae", "ape", "ase", "scaled", "size", "inside", "wide")
+SUMS = (
+    *("windows", "scored", "masked", "undefined", "squared_error", "absolute_error", "percentage_error"),
+    *("scaled_error", "scaled", "magnitude", "covered", "width"),
+)
 CENTRAL = (0.1, 0.9)  # the interval reported when a model gives several
 
 
-def _scored(target: Any, forecast: Any, *, levels: int | None = None):
-    """Target and forecast in float64, both 0 where the target is NaN, and the mask of what is scored."""
-    target, forecast = np.asarray(target, np.float64), np.asarray(forecast, np.float64)
-    shape = target.shape if levels is None else (*target.shape, levels)
-    if forecast.shape != shape:
-        raise ValueError(f"forecast has shape {forecast.shape}; expected {shape} to stand beside the target")
-    if np.isinf(target).any():
-        raise ValueError(f"target holds {int(np.isinf(target).sum())} infinite values; mark unknown steps with NaN")
-    mask = ~np.isnan(target)
-    wide = mask if levels is None else mask[..., None]
-    bad = wide & ~np.isfinite(forecast)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+def _masked(y_true: Any, y_pred: Any, *, num_levels: int | None = None):
+    """Both arrays in float64 with 0 where `y_true` is NaN, and the mask of scored steps."""
+    y_true, y_pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+    shape = y_true.shape if num_levels is None else (*y_true.shape, num_levels)
+    if y_pred.shape != shape:
+        raise ValueError(f"the forecast has shape {y_pred.shape}; expected {shape}, which matches y_true")
+    if np.isinf(y_true).any():
+        raise ValueError(f"y_true holds {int(np.isinf(y_true).sum())} infinite values; mark unknown steps with NaN")
+    mask = ~np.isnan(y_true)
+    wide_mask = mask if num_levels is None else mask[..., None]
+    invalid = wide_mask & ~np.isfinite(y_pred)
+    if invalid.any():
+        index = tuple(int(i) for i in np.argwhere(invalid)[0])
         raise ValueError(
-            f"{int(bad.sum())} forecast values are not finite where the target was observed, the first at {where}; "
-            "mend the forecaster, a window is not scored in part"
+            f"{int(invalid.sum())} forecast values are not finite where y_true was observed, the first at {index}; "
+            "fix the forecaster, because a window is scored as a whole or not at all"
         )
-    return np.where(mask, target, 0.0), np.where(wide, forecast, 0.0), mask
+    return np.where(mask, y_true, 0.0), np.where(wide_mask, y_pred, 0.0), mask
 
 
-def _mean(total: float, count: float, *, what: str) -> float:
+def _mean(total: float, count: float, *, metric: str) -> float:
     if count == 0:
-        raise ValueError(f"{what} is undefined here: there is nothing to divide by (no observed target, or only zeros)")
+        raise ValueError(f"{metric} is undefined: its divisor is 0 (y_true has no observed step, or only zeros)")
     return float(total / count)
 
 
-def _squared(target: np.ndarray, forecast: np.ndarray, mask: np.ndarray):
-    """Per-cell squared error, absolute error and sMAPE term; 0 where masked."""
-    error = np.abs(forecast - target)
-    size = np.abs(target) + np.abs(forecast)
-    return error**2, error, 200.0 * error / np.where(size > 0, size, 1.0)
+def _step_errors(y_true: np.ndarray, y_pred: np.ndarray, mask: np.ndarray):
+    """Squared error, absolute error and sMAPE term of each step; 0 where masked."""
+    error = np.abs(y_pred - y_true)
+    magnitude = np.abs(y_true) + np.abs(y_pred)
+    return error**2, error, 200.0 * error / np.where(magnitude > 0, magnitude, 1.0)
 
 
-def mse(target: Float[np.ndarray, "... H"], forecast: Float[np.ndarray, "... H"]) -> float:
-    """Mean squared error over observed steps."""
-    cells = _scored(target, forecast)
-    return _mean(_squared(*cells)[0].sum(), cells[2].sum(), what="MSE")
+def mse(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]) -> float:
+    """Compute the mean squared error over observed steps."""
+    masked = _masked(y_true, y_pred)
+    return _mean(_step_errors(*masked)[0].sum(), masked[2].sum(), metric="MSE")
 
 
-def mae(target: Float[np.ndarray, "... H"], forecast: Float[np.ndarray, "... H"]) -> float:
-    """Mean absolute error over observed steps."""
-    cells = _scored(target, forecast)
-    return _mean(_squared(*cells)[1].sum(), cells[2].sum(), what="MAE")
+def mae(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]) -> float:
+    """Compute the mean absolute error over observed steps."""
+    masked = _masked(y_true, y_pred)
+    return _mean(_step_errors(*masked)[1].sum(), masked[2].sum(), metric="MAE")
 
 
-def smape(target: Float[np.ndarray, "... H"], forecast: Float[np.ndarray, "... H"]) -> float:
-    """Symmetric MAPE of M4, 0 to 200 %: mean of 200 |y - f| / (|y| + |f|), 0 where both are 0 (Makridakis 2020)."""
-    cells = _scored(target, forecast)
-    return _mean(_squared(*cells)[2].sum(), cells[2].sum(), what="sMAPE")
+def smape(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]) -> float:
+    """Compute the symmetric MAPE of the M4 competition, in percent from 0 to 200.
 
+    The mean of ``200 |y - f| / (|y| + |f|)``; a step where both are 0 counts 0.
 
-def seasonal_error(context: Float[np.ndarray, "... L"], season: int) -> Float[np.ndarray, ...]:
-    """In-sample MAE of the seasonal naive forecast, the MASE scale (Hyndman & Koehler 2006): mean |y_t - y_(t-m)|.
-
-    Steps before a row's first observation do not exist. m is 1 where the season is not shorter than the past (as in
-    GIFT-Eval); pairs with a NaN are skipped; NaN where no pair is left.
+    References
+    ----------
+    Makridakis, Spiliotis & Assimakopoulos, "The M4 Competition", International Journal of Forecasting 36, 2020.
     """
-    return seasonal_moments(context, season)[0]
+    masked = _masked(y_true, y_pred)
+    return _mean(_step_errors(*masked)[2].sum(), masked[2].sum(), metric="sMAPE")
 
 
-def seasonal_moments(context: Float[np.ndarray, "... L"], season: int):
-    """Mean absolute and root mean square seasonal difference of each row, and the season each row could use."""
-    if season < 1:
-        raise ValueError(f"season is {season}; it is a number of steps, at least 1")
+def seasonal_error(context: Float[np.ndarray, "... L"], season_length: int) -> Float[np.ndarray, ...]:
+    """Compute the in-sample MAE of the seasonal naive forecast, ``mean |y_t - y_(t-m)|``: the scale of MASE.
+
+    Steps before the first observation of a row are ignored. m is `season_length`, or 1 where the observed context is
+    not longer than that (as in GIFT-Eval). Pairs with a NaN are skipped; the result is NaN where no pair remains.
+
+    References
+    ----------
+    Hyndman & Koehler, "Another look at measures of forecast accuracy", 2006.
+    """
+    return seasonal_moments(context, season_length)[0]
+
+
+def seasonal_moments(context: Float[np.ndarray, "... L"], season_length: int):
+    """Compute the mean absolute and the root mean square seasonal difference of each row.
+
+    Returns
+    -------
+    mean, root, used
+        Arrays of shape [...]: both moments in data units, and the season length that each row could use.
+    """
+    if season_length < 1:
+        raise ValueError(f"season_length is {season_length}; expected a number of steps, at least 1")
     context = np.asarray(context)
     if np.isinf(context).any():
-        raise ValueError("the past holds infinite values; mark unknown steps with NaN")
+        raise ValueError("the context holds infinite values; mark unknown steps with NaN")
     observed = ~np.isnan(context)
-    steps = context.shape[-1]
-    past = np.where(observed.any(-1), steps - np.argmax(observed, -1), 0) if steps else np.zeros(context.shape[:-1])
-    used = np.where(past > season, season, 1)
+    num_steps = context.shape[-1]
+    no_steps = np.zeros(context.shape[:-1])
+    num_observed = np.where(observed.any(-1), num_steps - np.argmax(observed, -1), 0) if num_steps else no_steps
+    used = np.where(num_observed > season_length, season_length, 1)
     mean = np.full(context.shape[:-1], np.nan)
     root = mean.copy()
     for lag in np.unique(used):
         rows = context[used == lag].astype(np.float64)
-        step = np.abs(rows[:, lag:] - rows[:, :-lag])
-        count = (~np.isnan(step)).sum(-1)
-        step = np.nan_to_num(step)
-        safe = np.maximum(count, 1)
-        mean[used == lag] = np.where(count > 0, step.sum(-1) / safe, np.nan)
-        root[used == lag] = np.where(count > 0, np.sqrt((step**2).sum(-1) / safe), np.nan)
+        difference = np.abs(rows[:, lag:] - rows[:, :-lag])
+        count = (~np.isnan(difference)).sum(-1)
+        difference = np.nan_to_num(difference)
+        divisor = np.maximum(count, 1)
+        mean[used == lag] = np.where(count > 0, difference.sum(-1) / divisor, np.nan)
+        root[used == lag] = np.where(count > 0, np.sqrt((difference**2).sum(-1) / divisor), np.nan)
     return mean, root, used
 
 
@@ -108,146 +129,191 @@ def _scaled(error: np.ndarray, mask: np.ndarray, scale: Any):
     """Sum of error / scale, the number of steps in it, and the number of rows whose scale is zero or undefined."""
     scale = np.asarray(scale, np.float64)
     if scale.shape != error.shape[:-1]:
-        raise ValueError(f"scale has shape {scale.shape}; expected one per row of the target, {error.shape[:-1]}")
+        raise ValueError(f"scale has shape {scale.shape}; expected one per row of y_true, {error.shape[:-1]}")
     usable = np.isfinite(scale) & (scale > 0)
     ratio = (error.sum(-1)[usable] / scale[usable]).sum()
     return ratio, int(mask[usable].sum()), int((~usable).sum())
 
 
-def mase(target: Float[np.ndarray, "... H"], forecast: Float[np.ndarray, "... H"], *, scale: Any) -> float:
-    """Mean absolute scaled error (Hyndman & Koehler 2006, eq. 3); `scale` [...] comes from `seasonal_error`.
+def mase(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"], *, scale: Any) -> float:
+    """Compute the mean absolute scaled error over all steps of all rows.
 
-    The mean runs over all steps of all rows; rows whose scale is zero or NaN are left out (ForecastScore counts them).
+    Parameters
+    ----------
+    scale
+        One positive number for each row, shape [...], from `seasonal_error`. Rows whose scale is zero or NaN are left
+        out (`ForecastScore` counts them).
+
+    References
+    ----------
+    Hyndman & Koehler, "Another look at measures of forecast accuracy", 2006, eq. 3.
     """
-    target, forecast, mask = _scored(target, forecast)
-    total, count, _ = _scaled(np.abs(forecast - target), mask, scale)
-    return _mean(total, count, what="MASE")
+    y_true, y_pred, mask = _masked(y_true, y_pred)
+    total, count, _ = _scaled(np.abs(y_pred - y_true), mask, scale)
+    return _mean(total, count, metric="MASE")
 
 
-def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """Quantile levels as a tuple: each in (0, 1), rising, none twice."""
-    found = tuple(float(level) for level in levels)
-    if not found or any(not 0 < level < 1 for level in found) or list(found) != sorted(set(found)):
+def check_quantile_levels(quantile_levels: Sequence[float]) -> tuple[float, ...]:
+    """Return the quantile levels as a tuple.
+
+    Raises
+    ------
+    ValueError
+        Unless there is at least one level, each is in (0, 1), and they are strictly ascending.
+    """
+    checked = tuple(float(level) for level in quantile_levels)
+    if not checked or any(not 0 < level < 1 for level in checked) or list(checked) != sorted(set(checked)):
         raise ValueError(
-            f"quantile levels are {list(found)}; expected at least one, each in (0, 1), rising, none twice"
+            f"quantile levels are {list(checked)}; expected at least one, each in (0, 1), in ascending order, each once"
         )
-    return found
+    return checked
 
 
-def _pinball(target: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Twice the quantile loss summed over all cells, per level [Q]; masked cells are 0 in both and add 0."""
-    error = target[..., None] - quantiles
-    loss = 2.0 * np.abs(error * ((quantiles >= target[..., None]) - np.asarray(levels)))
-    return loss.reshape(-1, len(levels)).sum(0)
+def _pinball(y_true: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
+    """Twice the quantile loss summed over all steps, per level [Q]; masked steps are 0 in both and add 0."""
+    error = y_true[..., None] - quantiles
+    loss = 2.0 * np.abs(error * ((quantiles >= y_true[..., None]) - np.asarray(quantile_levels)))
+    return loss.reshape(-1, len(quantile_levels)).sum(0)
 
 
-def wql(target: Float[np.ndarray, "... H"], quantiles: Float[np.ndarray, "... H Q"], levels: Sequence[float]) -> float:
-    """Mean weighted quantile loss, which approximates CRPS over sum |y| (GIFT-Eval, arXiv:2410.10393).
+def wql(
+    y_true: Float[np.ndarray, "... H"], quantiles: Float[np.ndarray, "... H Q"], quantile_levels: Sequence[float]
+) -> float:
+    """Compute the mean weighted quantile loss, which approximates CRPS divided by the mean of ``|y|``.
 
-    For each level the sum over all cells of 2 |(y - f)(1[f >= y] - q)|, over the sum of |y|; then the mean over levels.
+    For each level, the sum over all steps of ``2 |(y - f)(1[f >= y] - q)|`` divided by the sum of ``|y|``; then the
+    mean over levels.
+
+    References
+    ----------
+    GIFT-Eval, arXiv:2410.10393.
     """
-    levels = check_levels(levels)
-    target, quantiles, _ = _scored(target, quantiles, levels=len(levels))
-    return _mean(_pinball(target, quantiles, levels).mean(), np.abs(target).sum(), what="WQL")
+    quantile_levels = check_quantile_levels(quantile_levels)
+    y_true, quantiles, _ = _masked(y_true, quantiles, num_levels=len(quantile_levels))
+    return _mean(_pinball(y_true, quantiles, quantile_levels).mean(), np.abs(y_true).sum(), metric="WQL")
 
 
-def coverage(target: Any, lower: Any, upper: Any) -> float:
-    """Share of observed steps inside [lower, upper]; an honest 80 % interval comes to 0.8."""
-    truth, low, mask = _scored(target, lower)
-    high = _scored(target, upper)[1]
-    return _mean(((low <= truth) & (truth <= high) & mask).sum(), mask.sum(), what="coverage")
+def coverage(y_true: Any, lower: Any, upper: Any) -> float:
+    """Compute the share of observed steps inside [lower, upper]; a calibrated 80 % interval gives 0.8."""
+    target, low, mask = _masked(y_true, lower)
+    high = _masked(y_true, upper)[1]
+    return _mean(((low <= target) & (target <= high) & mask).sum(), mask.sum(), metric="coverage")
 
 
-def width(target: Any, lower: Any, upper: Any) -> float:
-    """Mean width of the interval over observed steps, in data units."""
-    _, low, mask = _scored(target, lower)
-    return _mean((_scored(target, upper)[1] - low).sum(), mask.sum(), what="interval width")
+def width(y_true: Any, lower: Any, upper: Any) -> float:
+    """Compute the mean width of the interval [lower, upper] over observed steps, in data units."""
+    _, low, mask = _masked(y_true, lower)
+    return _mean((_masked(y_true, upper)[1] - low).sum(), mask.sum(), metric="interval width")
 
 
-def central_pair(levels: Sequence[float]) -> tuple[int, int] | None:
-    """Places of the levels that bound a central interval: 0.1 and 0.9 where given, else the widest symmetric pair."""
+def central_pair(quantile_levels: Sequence[float]) -> tuple[int, int] | None:
+    """Return the indices of the levels that bound a central interval.
+
+    These are 0.1 and 0.9 where present, else the widest symmetric pair; None without a symmetric pair.
+    """
     pairs = [
         (low, high)
-        for low, a in enumerate(levels)
-        for high, b in enumerate(levels)
-        if a < 0.5 and abs(a + b - 1) < 1e-9
+        for low, low_level in enumerate(quantile_levels)
+        for high, high_level in enumerate(quantile_levels)
+        if low_level < 0.5 and abs(low_level + high_level - 1) < 1e-9
     ]
-    named = [pair for pair in pairs if abs(levels[pair[0]] - CENTRAL[0]) < 1e-9]
-    return (named or sorted(pairs, key=lambda pair: levels[pair[0]]) or [None])[0]
+    preferred = [pair for pair in pairs if abs(quantile_levels[pair[0]] - CENTRAL[0]) < 1e-9]
+    return (preferred or sorted(pairs, key=lambda pair: quantile_levels[pair[0]]) or [None])[0]
 
 
 class ForecastScore:
     """Scores of many windows, summed batch by batch: the result does not depend on how they were batched.
 
-    The point forecast is the level 0.5; a point model with the single level (0.5,) is scored by what it reads.
+    The point forecast is the quantile at level 0.5. A point model has the single level (0.5,).
+
+    Parameters
+    ----------
+    quantile_levels
+        Ascending levels in (0, 1); 0.5 must be one of them.
+    season_length
+        Steps of a season, used to scale MASE where `update` is given a context.
     """
 
-    def __init__(self, levels: Sequence[float], season: int = 1):
-        self.levels = check_levels(levels)
-        self.season = season
-        middle = [place for place, level in enumerate(self.levels) if abs(level - 0.5) < 1e-9]
-        if not middle:
-            raise ValueError(f"levels {list(self.levels)} lack 0.5, the point forecast; ask the predictor for it too")
-        self.middle = middle[0]
-        self.pair = central_pair(self.levels)
+    def __init__(self, quantile_levels: Sequence[float], season_length: int = 1):
+        self.quantile_levels = check_quantile_levels(quantile_levels)
+        self.season_length = season_length
+        median = [index for index, level in enumerate(self.quantile_levels) if abs(level - 0.5) < 1e-9]
+        if not median:
+            raise ValueError(
+                f"quantile levels {list(self.quantile_levels)} lack 0.5, the point forecast; add it to those that are "
+                "requested from the predictor"
+            )
+        self.median = median[0]
+        self.pair = central_pair(self.quantile_levels)
         self.with_context: bool | None = None
         self.sums: dict[str, float] = dict.fromkeys(SUMS, 0.0)
-        self.pinball = np.zeros(len(self.levels))
+        self.pinball = np.zeros(len(self.quantile_levels))
 
-    def _add(self, **parts: Any) -> None:
-        for name, part in parts.items():
-            self.sums[name] += float(part)
+    def _add(self, **sums: Any) -> None:
+        for name, value in sums.items():
+            self.sums[name] += float(value)
 
     def update(
         self,
-        target: Float[np.ndarray, "B C H"],
+        y_true: Float[np.ndarray, "B C H"],
         quantiles: Float[np.ndarray, "B C H Q"],
         context: Float[np.ndarray, "B C L"] | None = None,
         *,
         scale: Float[np.ndarray, "B C"] | None = None,
     ) -> None:
-        """Add a batch; MASE is scaled by `scale`, else by the seasonal error of `context` (left-padded with NaN), and
-        left out without either."""
+        """Add a batch of windows.
+
+        MASE is scaled by `scale`, else by the seasonal error of `context` (left-padded with NaN); without either it is
+        not computed.
+        """
         if scale is None and context is not None:
-            scale = seasonal_error(context, self.season)
+            scale = seasonal_error(context, self.season_length)
         if self.with_context not in (None, scale is not None):
             raise ValueError("some batches came with a context and some without; give it for all windows or for none")
-        if np.ndim(target) != 3:
-            raise ValueError(f"target has shape {np.shape(target)}; expected [windows, channels, horizon]")
-        truth, reads, mask = _scored(target, quantiles, levels=len(self.levels))
-        squared, absolute, percent = _squared(truth, reads[..., self.middle], mask)
+        if np.ndim(y_true) != 3:
+            raise ValueError(f"y_true has shape {np.shape(y_true)}; expected [windows, channels, horizon]")
+        target, y_pred, mask = _masked(y_true, quantiles, num_levels=len(self.quantile_levels))
+        squared, absolute, percentage = _step_errors(target, y_pred[..., self.median], mask)
         if scale is not None:
             total, count, undefined = _scaled(absolute, mask, scale)
-            self._add(ase=total, scaled=count, undefined=undefined)
+            self._add(scaled_error=total, scaled=count, undefined=undefined)
         if self.pair is not None:
-            low, high = reads[..., self.pair[0]], reads[..., self.pair[1]]
-            self._add(inside=((low <= truth) & (truth <= high) & mask).sum(), wide=(high - low).sum())
-        self._add(windows=len(truth), scored=mask.sum(), masked=(~mask).sum(), size=np.abs(truth).sum())
-        self._add(se=squared.sum(), ae=absolute.sum(), ape=percent.sum())
-        self.pinball += _pinball(truth, reads, self.levels)
+            low, high = y_pred[..., self.pair[0]], y_pred[..., self.pair[1]]
+            self._add(covered=((low <= target) & (target <= high) & mask).sum(), width=(high - low).sum())
+        self._add(windows=len(target), scored=mask.sum(), masked=(~mask).sum(), magnitude=np.abs(target).sum())
+        self._add(squared_error=squared.sum(), absolute_error=absolute.sum(), percentage_error=percentage.sum())
+        self.pinball += _pinball(target, y_pred, self.quantile_levels)
         self.with_context = scale is not None
 
     def result(self) -> dict[str, float]:
-        """Every metric that is defined, and the counts; one that is not defined here is absent and named in the log.
+        """Return every metric that is defined, and the counts.
 
-        `interval` is the nominal share of `coverage`; `scales_undefined` counts the (window, channel) rows whose MASE
-        scale is zero or unknown, left out of MASE only.
+        A metric that is undefined on these windows is absent and named in the log. `interval` is the nominal share of
+        `coverage`; `scales_undefined` counts the rows (one window and channel) that are left out of MASE because their
+        scale is zero or unknown.
         """
-        s = self.sums
-        tops = {"mse": s["se"], "mae": s["ae"], "smape": s["ape"], "mase": s["ase"], "wql": self.pinball.mean()}
-        counts = dict.fromkeys(("mse", "mae", "smape", "coverage", "width"), s["scored"])
-        counts |= {"mase": s["scaled"], "wql": s["size"]}
+        sums = self.sums
+        totals = {
+            "mse": sums["squared_error"],
+            "mae": sums["absolute_error"],
+            "smape": sums["percentage_error"],
+            "mase": sums["scaled_error"],
+            "wql": self.pinball.mean(),
+        }
+        divisors = dict.fromkeys(("mse", "mae", "smape", "coverage", "width"), sums["scored"])
+        divisors |= {"mase": sums["scaled"], "wql": sums["magnitude"]}
         if self.pair is not None:
-            tops |= {"coverage": s["inside"], "width": s["wide"]}
-        if not s["scored"]:
-            raise ValueError(f"nothing was scored: {int(s['windows'])} windows hold no observed target step")
-        found = {name: float(top / counts[name]) for name, top in tops.items() if counts[name]}
-        missing = [name for name in tops if name not in found and (name != "mase" or self.with_context)]
+            totals |= {"coverage": sums["covered"], "width": sums["width"]}
+        if not sums["scored"]:
+            raise ValueError(f"nothing was scored: {int(sums['windows'])} windows hold no observed target step")
+        metrics = {name: float(total / divisors[name]) for name, total in totals.items() if divisors[name]}
+        missing = [name for name in totals if name not in metrics and (name != "mase" or self.with_context)]
         if missing:
             logger.warning("undefined on these windows, so left out: %s", ", ".join(missing))
         if self.pair is not None:
-            found["interval"] = round(self.levels[self.pair[1]] - self.levels[self.pair[0]], 9)
+            low, high = self.pair
+            metrics["interval"] = round(self.quantile_levels[high] - self.quantile_levels[low], 9)
         names = {"windows": "windows", "scored": "steps_scored", "masked": "steps_masked"}
         if self.with_context:
             names["undefined"] = "scales_undefined"
-        return found | {shown: int(s[name]) for name, shown in names.items()}
+        return metrics | {column: int(sums[name]) for name, column in names.items()}

@@ -1,6 +1,7 @@
-"""Errors of filled values on the steps that were asked for, as sums and counts so that batches add up.
+"""Errors of imputed values on the hidden steps, as sums and counts so that batches add up.
 
-B windows, C channels, T steps. What was visible and copied back would flatter a mean over all steps: it is not counted.
+B windows, C channels, T steps. Visible values that are copied back would flatter a mean over all steps: they do not
+count.
 """
 
 from __future__ import annotations
@@ -16,45 +17,45 @@ if TYPE_CHECKING:
 
 @dataclass
 class ImputationScore:
-    """MSE and MAE over asked steps (TimesNet, arXiv:2210.02186, table 4), whatever the batches."""
+    """MSE and MAE over the wanted steps (TimesNet, arXiv:2210.02186, table 4), independent of the batches."""
 
-    squares: float = 0.0
-    sizes: float = 0.0
-    asked: int = 0
+    squared_error: float = 0.0
+    absolute_error: float = 0.0
+    num_wanted: int = 0
     windows: int = 0
 
     def update(
         self,
-        target: Float[np.ndarray, "B C T"],
-        filled: Float[np.ndarray, "B C T"],
-        asked: Bool[np.ndarray, "B C T"],
+        y_true: Float[np.ndarray, "B C T"],
+        y_pred: Float[np.ndarray, "B C T"],
+        wanted: Bool[np.ndarray, "B C T"],
     ) -> None:
-        """Add windows: their true values, what they were filled with, and True where a step was hidden and wanted."""
-        target, filled, asked = np.asarray(target), np.asarray(filled), np.asarray(asked)
-        if not target.shape == filled.shape == asked.shape or asked.dtype != bool:
+        """Add windows: true values, imputed values, and True where a step was hidden and is to be scored."""
+        y_true, y_pred, wanted = np.asarray(y_true), np.asarray(y_pred), np.asarray(wanted)
+        if not y_true.shape == y_pred.shape == wanted.shape or wanted.dtype != bool:
             raise ValueError(
-                f"target, filled and asked have the shapes {target.shape}, {filled.shape}, {asked.shape} and asked is "
-                f"{asked.dtype}; expected one shape, and booleans"
+                f"y_true, y_pred and wanted have the shapes {y_true.shape}, {y_pred.shape}, {wanted.shape} and wanted "
+                f"is {wanted.dtype}; expected one shape, and booleans"
             )
-        true, told = target[asked].astype(np.float64), filled[asked].astype(np.float64)
-        for name, values in (("target", true), ("filled", told)):
+        target, imputed = y_true[wanted].astype(np.float64), y_pred[wanted].astype(np.float64)
+        for name, values in (("y_true", target), ("y_pred", imputed)):
             if not np.isfinite(values).all():
-                first = tuple(int(i) for i in np.argwhere(asked)[int(np.argmin(np.isfinite(values)))])
-                hint = "ask for observed steps alone" if name == "target" else "an imputer fills every step asked for"
-                raise ValueError(f"{name} is not finite at the asked step {first}; {hint}")
-        error = told - true
-        self.squares += float(np.sum(error**2))
-        self.sizes += float(np.sum(np.abs(error)))
-        self.asked += int(asked.sum())
-        self.windows += len(target)
+                first = tuple(int(i) for i in np.argwhere(wanted)[int(np.argmin(np.isfinite(values)))])
+                hint = "only observed steps can be scored" if name == "y_true" else "an imputer fills every wanted step"
+                raise ValueError(f"{name} is not finite at the wanted step {first}; {hint}")
+        error = imputed - target
+        self.squared_error += float(np.sum(error**2))
+        self.absolute_error += float(np.sum(np.abs(error)))
+        self.num_wanted += int(wanted.sum())
+        self.windows += len(y_true)
 
     def result(self) -> dict[str, float]:
-        """mse, mae, and how many steps of how many windows they are over."""
-        if not self.asked:
-            raise ValueError(f"no step of {self.windows} windows was asked for; hide some, with a rate above 0")
+        """Return mse, mae, and the numbers of scored steps and windows that they are means over."""
+        if not self.num_wanted:
+            raise ValueError(f"no step of {self.windows} windows was to be imputed; hide some, with a rate above 0")
         return {
-            "mse": self.squares / self.asked,
-            "mae": self.sizes / self.asked,
-            "asked": self.asked,
+            "mse": self.squared_error / self.num_wanted,
+            "mae": self.absolute_error / self.num_wanted,
+            "steps_scored": self.num_wanted,
             "windows": self.windows,
         }

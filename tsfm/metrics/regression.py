@@ -1,4 +1,4 @@
-"""How well one number per case was told. N cases. Sums run in float64."""
+"""Metrics of one predicted number per case. N cases. Sums run in float64."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def _pair(truth: object, told: object) -> tuple[np.ndarray, np.ndarray]:
-    truth, told = np.asarray(truth, np.float64), np.asarray(told, np.float64)
-    if truth.shape != told.shape or truth.ndim != 1:
-        raise ValueError(f"truth has shape {truth.shape} and told {told.shape}; expected one number per case in both")
-    if not len(truth):
+def _checked_pair(y_true: object, y_pred: object) -> tuple[np.ndarray, np.ndarray]:
+    y_true, y_pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+    if y_true.shape != y_pred.shape or y_true.ndim != 1:
+        raise ValueError(
+            f"y_true has shape {y_true.shape} and y_pred {y_pred.shape}; expected one number for each case in both"
+        )
+    if not len(y_true):
         raise ValueError("there is no case to score; give at least one")
-    for name, values in (("truth", truth), ("told", told)):
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
         if not np.isfinite(values).all():
             first = int(np.argmin(np.isfinite(values)))
-            raise ValueError(f"{name} holds {values[first]} at case {first}; a case is not scored in part, mend it")
-    return truth, told
+            raise ValueError(f"{name} holds {values[first]} at case {first}; expected finite numbers: fix that case")
+    return y_true, y_pred
 
 
-def rmse(truth: Float[np.ndarray, " N"], told: Float[np.ndarray, " N"]) -> float:
-    """Root of the mean squared error, in the units of the target: the score of the TSER archive."""
-    truth, told = _pair(truth, told)
-    return float(np.sqrt(np.mean((told - truth) ** 2)))
+def rmse(y_true: Float[np.ndarray, " N"], y_pred: Float[np.ndarray, " N"]) -> float:
+    """Compute the root of the mean squared error, in the units of the target: the score of the TSER archive."""
+    y_true, y_pred = _checked_pair(y_true, y_pred)
+    return float(np.sqrt(np.mean((y_pred - y_true) ** 2)))
 
 
-def mae(truth: Float[np.ndarray, " N"], told: Float[np.ndarray, " N"]) -> float:
-    """Mean absolute error, in the units of the target."""
-    truth, told = _pair(truth, told)
-    return float(np.mean(np.abs(told - truth)))
+def mae(y_true: Float[np.ndarray, " N"], y_pred: Float[np.ndarray, " N"]) -> float:
+    """Compute the mean absolute error, in the units of the target."""
+    y_true, y_pred = _checked_pair(y_true, y_pred)
+    return float(np.mean(np.abs(y_pred - y_true)))
 
 
-def r2(truth: Float[np.ndarray, " N"], told: Float[np.ndarray, " N"]) -> float:
-    """1 - squared error over that of the mean of `truth`, the coefficient of determination. Where `truth` does not vary
-    it is 1 if all was told exactly and else 0, as in scikit-learn."""
-    truth, told = _pair(truth, told)
-    error, spread = float(np.sum((truth - told) ** 2)), float(np.sum((truth - truth.mean()) ** 2))
+def r2(y_true: Float[np.ndarray, " N"], y_pred: Float[np.ndarray, " N"]) -> float:
+    """Compute the coefficient of determination.
+
+    Where `y_true` does not vary it is 1 if every prediction is exact and 0 otherwise, as in scikit-learn.
+    """
+    y_true, y_pred = _checked_pair(y_true, y_pred)
+    error, spread = float(np.sum((y_true - y_pred) ** 2)), float(np.sum((y_true - y_true.mean()) ** 2))
     return 1 - error / spread if spread > 0 else float(error == 0)

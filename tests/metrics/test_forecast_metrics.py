@@ -16,7 +16,7 @@ LEVELS = tuple(k / 10 for k in range(1, 10))
 
 
 def windows(seed: int = 0, *, rows: int = 11, channels: int = 3, missing: float = 0.1):
-    """Target [B, C, H], quantiles [B, C, H, Q], context [B, C, L] with NaN where nobody observed."""
+    """Target [B, C, H], quantiles [B, C, H, Q], context [B, C, L] with NaN where missing."""
     rng = np.random.default_rng(seed)
     target = rng.normal(size=(rows, channels, 8)) * 5
     quantiles = np.sort(rng.normal(size=(rows, channels, 8, len(LEVELS))) * 5, axis=-1)
@@ -100,7 +100,7 @@ def test_masked_steps_do_not_count():
 def test_a_forecast_that_is_not_finite_is_an_error(bad):
     target, quantiles, context = windows(missing=0)
     quantiles[2, 1, 3, 4] = bad
-    with pytest.raises(ValueError, match=r"not finite where the target was observed, the first at \(2, 1, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"not finite where y_true was observed, the first at \(2, 1, 3, 4\)"):
         m.ForecastScore(LEVELS).update(target, quantiles, context)
     with pytest.raises(ValueError, match="not finite"):
         m.mae(target, quantiles[..., 4])
@@ -140,7 +140,7 @@ def test_a_scale_that_is_undefined_is_nan_and_counted():
     assert found["windows"] == 3
 
 
-def test_what_is_undefined_is_absent_and_told(caplog):
+def test_undefined_metrics_are_absent_and_logged(caplog):
     score = m.ForecastScore((0.5,), 1)
     score.update(np.zeros((2, 1, 3)), np.ones((2, 1, 3, 1)), np.full((2, 1, 5), 3.0))
     with caplog.at_level("WARNING", logger="tsfm"):
@@ -167,14 +167,14 @@ def test_the_central_interval_is_80_percent_where_given(levels, pair):
 @pytest.mark.parametrize("levels", [(), (0.0, 0.5), (0.5, 1.0), (0.5, 0.5), (0.9, 0.1), (float("nan"),)])
 def test_bad_levels(levels):
     with pytest.raises(ValueError, match="quantile levels are"):
-        m.check_levels(levels)
+        m.check_quantile_levels(levels)
 
 
 def test_errors_name_what_was_found():
     target, quantiles, context = windows()
     with pytest.raises(ValueError, match=r"lack 0\.5"):
         m.ForecastScore((0.1, 0.9))
-    with pytest.raises(ValueError, match="beside the target"):
+    with pytest.raises(ValueError, match="which matches y_true"):
         m.mae(target, quantiles)
     with pytest.raises(ValueError, match="infinite"):
         m.mae(np.array([np.inf]), np.array([1.0]))
