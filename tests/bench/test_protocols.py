@@ -16,7 +16,7 @@ from tsfm.infer.load import ModelPredictor
 from tsfm.metrics.forecast import seasonal_error
 from tsfm.model.checkpoint import About
 from tsfm.registry import TASKS
-from tsfm.timestamps.time_features import Calendar
+from tsfm.timestamps.time_features import TimeFeatures
 from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
 
 LEVELS, SEASON, HORIZON = (0.1, 0.5, 0.9), 6, 8
@@ -95,7 +95,7 @@ def beside(*, marks: bool = False) -> WindowIndex:
     values = np.concatenate([plain.flat.series(0), np.arange(600).reshape(2, 300)])[[1, 0, 2, 3]]
     flat = FlatSeries.of([values], channels=["y", "z", "past", "known"])
     role = torch.tensor([[TARGET, PAST, KNOWN] + marks * [MARK]], dtype=torch.int8)
-    calendar = Calendar(["hour"], starts=np.array(["2024-01-01"], "M8[us]"), freqs=["h"], lengths=np.array([300]))
+    calendar = TimeFeatures(["hour"], starts=np.array(["2024-01-01"], "M8[us]"), freqs=["h"], lengths=np.array([300]))
     kept = {"context": 24, "horizon": HORIZON, "channels": ["y", "past", "known"], "role": role}
     return WindowIndex(flat, plain.spans, **kept, calendar=calendar if marks else None)
 

@@ -18,8 +18,8 @@ from tsfm.data.module import DataConfig, WindowData
 from tsfm.data.splits import table
 from tsfm.data.windows import WindowIndex
 from tsfm.store.series_store import StoreWriter
-from tsfm.timestamps.offsets import parse, stamps
-from tsfm.timestamps.time_features import FIELDS, Calendar, choose, varying
+from tsfm.timestamps.offsets import make_timestamps, parse_freq
+from tsfm.timestamps.time_features import FIELDS, TimeFeatures, choose_fields, varying_fields
 from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
 
 FREQS = {
@@ -37,7 +37,7 @@ FREQS = {
 
 
 def by_pandas(start: str, freq: str, count: int) -> dict[str, np.ndarray]:
-    times = pd.DatetimeIndex(stamps(np.datetime64(start, "us"), freq, count))
+    times = pd.DatetimeIndex(make_timestamps(np.datetime64(start, "us"), freq, count))
     return {
         "minute": times.minute / 59 - 0.5,
         "hour": times.hour / 23 - 0.5,
@@ -47,9 +47,9 @@ def by_pandas(start: str, freq: str, count: int) -> dict[str, np.ndarray]:
     }
 
 
-def calendar(*, lengths=400) -> Calendar:
+def calendar(*, lengths=400) -> TimeFeatures:
     starts = np.array([np.datetime64(start, "us") for start in FREQS.values()])
-    return Calendar(FIELDS, starts=starts, freqs=list(FREQS), lengths=np.full(len(FREQS), lengths))
+    return TimeFeatures(FIELDS, starts=starts, freqs=list(FREQS), lengths=np.full(len(FREQS), lengths))
 
 
 @settings(max_examples=40, deadline=None)
@@ -71,17 +71,17 @@ def test_marks_are_what_pandas_says_of_the_stamps(places: list[tuple[int, int]])
 def test_the_fields_that_vary_are_those_that_differ(freq: str) -> None:
     found = by_pandas(FREQS[freq], freq, 3000 if freq in ("5min", "15min", "h") else 60)
     differs = {field for field, values in found.items() if len(np.unique(values)) > 1}
-    if parse(freq).months:  # what the calendar makes of the day of the week and the month's last day is chance
+    if parse_freq(freq).months:  # what the calendar makes of the day of the week and the month's last day is chance
         differs &= {"day_of_year"} if freq != "YS" else set()
-    assert set(varying(freq)) == differs
+    assert set(varying_fields(freq)) == differs
 
 
 def test_true_takes_what_varies_at_any_frequency() -> None:
-    assert choose(True, ["h", "MS", "h"]) == ("hour", "day_of_week", "day_of_month", "day_of_year")
-    assert choose(["day_of_year", "hour"], ["h"]) == ("day_of_year", "hour")
-    assert choose(False, ["h"]) == choose(None, ["h"]) == ()
+    assert choose_fields(True, ["h", "MS", "h"]) == ("hour", "day_of_week", "day_of_month", "day_of_year")
+    assert choose_fields(["day_of_year", "hour"], ["h"]) == ("day_of_year", "hour")
+    assert choose_fields(False, ["h"]) == choose_fields(None, ["h"]) == ()
     with pytest.raises(ValueError, match="in steps of YS nothing of the calendar varies; leave it out"):
-        choose(True, ["YS"])
+        choose_fields(True, ["YS"])
 
 
 @pytest.fixture

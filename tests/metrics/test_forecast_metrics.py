@@ -178,7 +178,7 @@ def test_errors_name_what_was_found():
         m.mae(target, quantiles)
     with pytest.raises(ValueError, match="infinite"):
         m.mae(np.array([np.inf]), np.array([1.0]))
-    with pytest.raises(ValueError, match="season is 0"):
+    with pytest.raises(ValueError, match="season_length is 0"):
         m.seasonal_error(context, 0)
     with pytest.raises(ValueError, match="nothing was scored"):
         m.ForecastScore(LEVELS).result()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tsfm.store import shards
 from tsfm.store.series_store import SeriesStore, StoreWriter, fingerprint
-from tsfm.timestamps.offsets import stamp_at
+from tsfm.timestamps.offsets import timestamp_at
 
 
 def series(rng, lengths, channels):
@@ -83,7 +83,7 @@ def test_pandas_reads_a_store_as_it_is(tmp_path):
     first = table[table["item_id"] == "i0"]
     found = np.concatenate([np.stack(list(cell)) for cell in first["values"]], axis=1)
     assert np.array_equal(found, values[0], equal_nan=True)
-    expected = stamp_at(np.datetime64("2024-01-01"), "h", first["offset"].to_numpy())
+    expected = timestamp_at(np.datetime64("2024-01-01"), "h", first["offset"].to_numpy())
     assert (first["start"].to_numpy("datetime64[us]") == expected).all()
 
 

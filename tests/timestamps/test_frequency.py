@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsfm.timestamps.frequency import base, gift_season, infer_freq, parse, regular_grid, season_length, stamps
-from tsfm.timestamps.offsets import numbered_start
+from tsfm.timestamps.frequency import (
+    base_freq,
+    gift_season_length,
+    infer_freq,
+    make_timestamps,
+    parse_freq,
+    regular_grid,
+    season_length,
+)
+from tsfm.timestamps.offsets import default_start
 
 ALIASES = [
     "s",
@@ -34,7 +42,7 @@ ALIASES += ["QS-DEC", "YS", "YE", "YS-JUL", "YE-JUN", "ms", "25D"]
 @pytest.mark.parametrize("freq", [*ALIASES, "B"])
 def test_stamps_are_those_of_pandas(freq):
     expected = pd.date_range("2000-01-03", periods=60, freq=freq).to_numpy("datetime64[us]")
-    found = stamps(expected[0], freq, 60)
+    found = make_timestamps(expected[0], freq, 60)
     assert found.dtype == "datetime64[us]"
     assert (found == expected).all()
     assert infer_freq(found) == freq
@@ -45,7 +53,7 @@ def test_stamps_are_those_of_pandas(freq):
 @given(kept=st.sets(st.integers(1, 79), min_size=55))
 def test_gaps_change_neither_the_frequency_nor_the_place_of_a_value(freq, kept):
     index = np.array([0, *sorted(kept)])
-    times = stamps(numbered_start(freq), freq, 80)
+    times = make_timestamps(default_start(freq), freq, 80)
     assert infer_freq(times[index]) == freq
     start, values, inserted = regular_grid(times[index], np.stack([index, -index], axis=1), freq=freq, item="a")
     assert start == times[0]
@@ -57,7 +65,7 @@ def test_gaps_change_neither_the_frequency_nor_the_place_of_a_value(freq, kept):
 
 
 def test_years_beyond_nanoseconds_keep_their_day():
-    times = stamps(np.datetime64("1791-12-28T12:00"), "YS", 1005)
+    times = make_timestamps(np.datetime64("1791-12-28T12:00"), "YS", 1005)
     assert str(times[-1]) == "2795-12-28T12:00:00.000000"
     assert infer_freq(times) == "YS-DEC"
     assert regular_grid(times, np.arange(1005.0), freq="YS-DEC", item="a").inserted == 0
@@ -73,14 +81,14 @@ def test_business_days_have_no_weekend_gaps():
     days = pd.bdate_range("2024-01-01", periods=40)
     assert infer_freq(days) == "B"
     assert regular_grid(days.delete(7), np.arange(39.0), freq="B", item="a").inserted == 1
-    assert base("B") == base("D")
+    assert base_freq("B") == base_freq("D")
 
 
 def test_seasons():
     natural = {"h": 24, "30min": 48, "2h": 12, "min": 1440, "D": 7, "B": 5, "W-SUN": 52, "MS": 12, "QS-OCT": 4, "YS": 1}
     assert {freq: season_length(freq) for freq in natural} == natural
     gift = {"H": 24, "M": 12, "Q": 4, "D": 1, "W": 1, "A": 1, "15T": 96, "10T": 144, "5T": 288, "10S": 360, "7h": 1}
-    assert {freq: gift_season(freq) for freq in gift} == gift
+    assert {freq: gift_season_length(freq) for freq in gift} == gift
 
 
 @pytest.mark.parametrize(
@@ -118,4 +126,4 @@ def test_rows_beside_the_grid_are_named(times, message):
 @pytest.mark.parametrize("freq", ["fortnight", "0h", "W-JAN", "m", ""])
 def test_unknown_alias(freq):
     with pytest.raises(ValueError, match="is not known; use an alias"):
-        parse(freq)
+        parse_freq(freq)

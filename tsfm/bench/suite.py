@@ -27,7 +27,7 @@ from tsfm.metrics.forecast import ForecastScore, seasonal_error
 from tsfm.store.catalog import RAW_FOLDER, data_roots, resolve
 from tsfm.store.manifest import MANIFEST
 from tsfm.store.series_store import SeriesStore
-from tsfm.timestamps.frequency import base, season_length
+from tsfm.timestamps.frequency import base_freq, season_length
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -126,7 +126,7 @@ def pose(entry: BoardSet, store: SeriesStore, limits: Limits) -> Posed:
     posed = Posed([], [], not_drawn=len(store) * channels - len(places))
     by_freq: dict[str, list[int]] = {}
     for place in sorted(places.tolist()):
-        by_freq.setdefault(base(store.freqs[place // channels]), []).append(place)
+        by_freq.setdefault(base_freq(store.freqs[place // channels]), []).append(place)
     budget = max(1, limits.windows // len(places))
     for freq, members in sorted(by_freq.items()):
         task = Task(entry.horizon or usual_horizon(freq), season_length(freq))

@@ -17,7 +17,7 @@ from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.model.checkpoint import bundled
 from tsfm.registry import BASELINES
 from tsfm.store.catalog import resolve
-from tsfm.timestamps.offsets import stamps
+from tsfm.timestamps.offsets import make_timestamps
 
 log = logging.getLogger("tsfm")
 
@@ -72,6 +72,6 @@ def scored(config: EvalConfig) -> Scored:
     store = resolve(data.dataset)
 
     def when(i: int) -> np.ndarray:
-        return stamps(store.starts[i], store.freqs[i], int(store.lengths[i]))
+        return make_timestamps(store.starts[i], store.freqs[i], int(store.lengths[i]))
 
     return Scored(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints, when)

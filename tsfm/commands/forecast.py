@@ -16,7 +16,7 @@ from tsfm.infer.columns import ALSO_KNOWN_AS, check_horizon, is_number
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
-from tsfm.timestamps.frequency import season_length, stamps
+from tsfm.timestamps.frequency import make_timestamps, season_length
 from tsfm.train.rundir import draft_of
 
 ENDINGS = (".csv", ".parquet", ".gz")
@@ -122,7 +122,7 @@ def tail(frame: Frame) -> pd.DataFrame:
     """The held-out steps of what is known ahead, as a frame of the future."""
     parts = []
     for i, one in enumerate(frame):
-        times = stamps(one.start, one.freq, one.known.shape[1])[-frame.horizon :]
+        times = make_timestamps(one.start, one.freq, one.known.shape[1])[-frame.horizon :]
         rows = {name: one.known[c, -frame.horizon :] for c, name in enumerate(frame.known_names)}
         parts.append(pd.DataFrame({"item_id": frame.ids[i], "timestamp": times, **rows}))
     return pd.concat(parts, ignore_index=True)
@@ -138,7 +138,7 @@ def without_tail(frame: Frame, *, horizon: int) -> pd.DataFrame:
                 f"item {series.item_id!r} has {steps + horizon} steps; holding out {horizon} leaves no observed value "
                 "to forecast from: choose a shorter horizon, or leave the item out"
             )
-        part = {"item_id": frame.ids[i], "timestamp": stamps(series.start, series.freq, steps)}
+        part = {"item_id": frame.ids[i], "timestamp": make_timestamps(series.start, series.freq, steps)}
         part |= {name: series.values[c, :steps] for c, name in enumerate(frame.targets)}
         part |= {name: series.past[c, :steps] for c, name in enumerate(frame.past_names) if name not in part}
         parts.append(pd.DataFrame(part))

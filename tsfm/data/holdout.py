@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tsfm.timestamps.offsets import parse
+from tsfm.timestamps.offsets import parse_freq
 
 SHARE = 10  # percent of a series
 # steps by the unit of the step
@@ -23,4 +23,4 @@ def held_out(length: int, horizon: int) -> int:
 def usual_horizon(freq: str) -> int:
     """Steps that a forecast of this frequency usually covers, whatever its multiple (GIFT-Eval's short term,
     arXiv:2410.10393, appendix B)."""
-    return HORIZONS[parse(freq).unit]
+    return HORIZONS[parse_freq(freq).unit]

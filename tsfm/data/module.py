@@ -21,7 +21,7 @@ from tsfm.messages import did_you_mean
 from tsfm.store.catalog import resolve
 from tsfm.store.series_store import SeriesStore
 from tsfm.timestamps.frequency import season_length
-from tsfm.timestamps.time_features import Calendar, choose
+from tsfm.timestamps.time_features import TimeFeatures, choose_fields
 
 __all__ = ["DataConfig", "WindowData", "WindowLoader"]
 
@@ -39,7 +39,7 @@ class WindowData(pl.LightningDataModule):
         self.standardizer: Standardizer | None = None
         self._store: SeriesStore | None = None
         self._flat: FlatSeries | None = None
-        self._calendar: Calendar | None = None
+        self._calendar: TimeFeatures | None = None
         self._spans: dict[str, Spans] = {}
         self._windows: dict[tuple[str, int], WindowIndex] = {}
 
@@ -53,7 +53,7 @@ class WindowData(pl.LightningDataModule):
         config = self.config
         store = resolve(config.dataset)
         try:
-            calendar = choose(config.calendar, store.freqs)
+            calendar = choose_fields(config.calendar, store.freqs)
             layout = lay_out(store.channels, config, calendar=calendar)
             self.layout = layout if self.covariates else Layout(layout.targets)
             self.left = () if self.covariates else layout.covariates
@@ -82,7 +82,7 @@ class WindowData(pl.LightningDataModule):
                     ", ".join(map(repr, constant)),
                 )
         if self.layout.calendar:
-            self._calendar = Calendar(
+            self._calendar = TimeFeatures(
                 self.layout.calendar, starts=store.starts, freqs=store.freqs, lengths=store.lengths
             )
         self._store, self._flat = store, flat

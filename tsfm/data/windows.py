@@ -20,7 +20,7 @@ from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import Spans
 from tsfm.data.standardize import Standardizer
 from tsfm.messages import did_you_mean
-from tsfm.timestamps.time_features import Calendar
+from tsfm.timestamps.time_features import TimeFeatures
 from tsfm.types import TARGET, Batch
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class WindowIndex:
         channels: Sequence[str] | None = None,
         standardizer: Standardizer | None = None,
         role: Int8[Tensor, "1 C"] | None = None,
-        calendar: Calendar | None = None,
+        calendar: TimeFeatures | None = None,
     ):
         if context < 0 or horizon < 0 or context + horizon < 1 or stride < 1:
             raise ValueError(

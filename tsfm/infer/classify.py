@@ -13,7 +13,7 @@ from tsfm.infer.abilities import check_labels, labelled
 from tsfm.infer.embed import check_newest
 from tsfm.infer.frames import read_frame
 from tsfm.infer.windows import as_batch, cut, newest, take
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def classify_df(
     task = labelled(self)
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
     frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
-    names = [f"item {say(item)}" for item in frame.ids]
+    names = [f"item {format_id(item)}" for item in frame.ids]
     said = answers(self, [one.values for one in frame], batch_size=batch_size, names=names)
     out, labels = pd.DataFrame({"item_id": frame.ids}), self.about.labels
     if task == "regress":

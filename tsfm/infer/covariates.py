@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.infer.batches import stack
-from tsfm.timestamps.time_features import Calendar
+from tsfm.timestamps.time_features import TimeFeatures
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -27,7 +27,7 @@ class Rows:
     def __init__(
         self,
         known: Sequence[Float[np.ndarray, "K L+H"]] | None,
-        calendar: Calendar | None,
+        calendar: TimeFeatures | None,
         *,
         lengths: Int[np.ndarray, " N"],
         horizon: int,
@@ -54,7 +54,7 @@ class Rows:
 
 def make_calendar(
     fields: Sequence[str], lengths: Int[np.ndarray, " N"], *, starts: Any, freq: Any, reach: int, name: str
-) -> Calendar | None:
+) -> TimeFeatures | None:
     """The calendar of series that begin at `starts`; an error that says what is missing where there are no stamps."""
     if not fields:
         return None
@@ -74,7 +74,7 @@ def make_calendar(
             f"{begun.size} starts and {len(freqs)} frequencies are given for {count} series; give one of each, or one "
             "for all"
         )
-    return Calendar(fields, starts=np.resize(begun, count), freqs=freqs, lengths=lengths + reach)
+    return TimeFeatures(fields, starts=np.resize(begun, count), freqs=freqs, lengths=lengths + reach)
 
 
 def check_known(known: Sequence[Any], parts: Sequence[np.ndarray], *, horizon: int) -> list[np.ndarray]:

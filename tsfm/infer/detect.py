@@ -22,7 +22,7 @@ from tsfm.infer.windows import as_batch, cut, take, tile
 from tsfm.messages import did_you_mean
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import TASKS
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 from tsfm.types import SCALE_FLOOR, SCALE_LEAST
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def detect_df(
     if isinstance(calibration, pd.DataFrame):
         clean = clean_frame(calibration, frame, freq=freq, columns=columns)
         known, units = _of_frame(self, clean, **options)
-        found, _ = _of_frame(self, frame, units=dict(zip(map(say, clean.ids), units, strict=True)), **options)
+        found, _ = _of_frame(self, frame, units=dict(zip(map(format_id, clean.ids), units, strict=True)), **options)
         thresholds = by_frame(frame, clean, known, level=level)
     else:
         stops = clean_steps(frame, calibration)
@@ -244,9 +244,9 @@ def _of_frame(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The score of each step of each item, and the unit of each item; `units` are those known by item."""
     parts = in_units(frame, self.units(frame.targets))
-    names = [f"item {say(item)}" for item in frame.ids]
+    names = [f"item {format_id(item)}" for item in frame.ids]
     own = [
-        unit_of(part) if units is None or say(item) not in units else units[say(item)]
+        unit_of(part) if units is None or format_id(item) not in units else units[format_id(item)]
         for part, item in zip(parts, frame.ids, strict=True)
     ]
     found = strangeness(self, parts, task=task, names=names, batch_size=batch_size, units=own)

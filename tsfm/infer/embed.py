@@ -15,7 +15,7 @@ from tsfm.infer.row_mapping import in_units
 from tsfm.infer.windows import as_batch, cut, newest, take
 from tsfm.messages import did_you_mean
 from tsfm.model.pooled import pool_tokens
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def embed_df(
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
     frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
     parts = in_units(frame, self.units(frame.targets))
-    names = [f"item {say(item)}" for item in frame.ids]
+    names = [f"item {format_id(item)}" for item in frame.ids]
     found = vectors(self, parts, pool=pool, layer=layer, batch_size=batch_size, names=names)
     out = pd.DataFrame({"item_id": frame.ids.repeat(len(frame.targets)).reset_index(drop=True)})
     out["target_name"] = np.tile(frame.targets, len(frame))

@@ -15,8 +15,15 @@ import numpy as np
 import pandas as pd
 
 from tsfm.infer.columns import Columns, check_horizon, is_number, read_numbers, read_stamps, settle
-from tsfm.timestamps.frequency import grid_index, regular_grid, stamps
-from tsfm.timestamps.timezones import as_shown, fact, frequencies, naive_utc, on_clock, say
+from tsfm.timestamps.frequency import grid_index, make_timestamps, regular_grid
+from tsfm.timestamps.timezones import (
+    format_id,
+    item_frequencies,
+    naive_utc,
+    regular_timestamps,
+    restore_timezone,
+    without_advice,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -92,7 +99,8 @@ def _table(columns: Columns, codes: np.ndarray, ids: pd.Series, values: np.ndarr
     shuffled = shuffled[shuffled >= 0]
     if len(shuffled):
         notes.append(
-            f"{label}: rows of {len(shuffled)} items (first {say(ids[shuffled[0]])}) are not in time order; sorted"
+            f"{label}: rows of {len(shuffled)} items (first {format_id(ids[shuffled[0]])}) are not in time order; "
+            "sorted"
         )
     twice = (np.diff(codes[order]) == 0) & (np.diff(moment[order]) == np.timedelta64(0))
     same = np.flatnonzero(twice & (codes[order][1:] >= 0))
@@ -100,7 +108,7 @@ def _table(columns: Columns, codes: np.ndarray, ids: pd.Series, values: np.ndarr
         row = int(order[same[0] + 1])
         hint = "" if columns.item else " (no id column was found, so the frame counts as one series: pass id_column=)"
         raise ValueError(
-            f"{label}: item {say(ids[codes[row]])} has {times[row]} twice, again in row {row}; "
+            f"{label}: item {format_id(ids[codes[row]])} has {times[row]} twice, again in row {row}; "
             f"{len(same)} such rows, drop or average them{hint}"
         )
     return _Table(codes[order], order, pd.DatetimeIndex(times[order]), values[order])
@@ -112,19 +120,20 @@ def _future(table: _Table, place: slice, expected: pd.DatetimeIndex, item: Any) 
     where = times.get_indexer(expected)
     if not len(times):
         raise ValueError(
-            f"future_df has no rows for item {say(item)}; give it {len(expected)} rows from {expected[0]} on"
+            f"future_df has no rows for item {format_id(item)}; give it {len(expected)} rows from {expected[0]} on"
         )
     if (where < 0).any():
         lost = expected[where < 0]
         raise ValueError(
-            f"future_df does not continue item {say(item)}: it lacks {len(lost)} of {len(expected)} steps, the first "
+            f"future_df does not continue item {format_id(item)}: it lacks {len(lost)} of {len(expected)} steps, the "
+            "first "
             f"is {lost[0]}. It goes from {times[0]} to {times[-1]}; give it the steps {expected[0]} to {expected[-1]}"
         )
     values = table.values[place][where]
     if np.isnan(values).any():
         row = table.row[place][where[int(np.isnan(values).any(1).argmax())]]
         raise ValueError(
-            f"future_df: a covariate of item {say(item)} is missing in row {row}; known means known, fill it"
+            f"future_df: a covariate of item {format_id(item)} is missing in row {row}; known means known, fill it"
         )
     return values
 
@@ -158,7 +167,8 @@ def _read_future(
         if (codes < 0).all():
             one = future.frame[future.item].iloc[0]
             raise ValueError(
-                f"no id of future_df (such as {say(one)}) is in df (such as {say(ids[0])}); use the same ids"
+                f"no id of future_df (such as {format_id(one)}) is in df (such as {format_id(ids[0])}); use the same "
+                "ids"
             )
         if (codes < 0).any():
             notes.append(f"future_df: {int((codes < 0).sum())} rows of items that df does not hold are not used")
@@ -205,19 +215,23 @@ def read_frame(
     if future is not None:
         ahead, ahead_bounds = _read_future(future, columns, ids, known, zone, notes=notes)
     count, inserted, series = len(columns.targets), 0, []
-    for i, name in enumerate(frequencies(table.stamps, bounds, ids, freq, notes=notes)):
+    for i, name in enumerate(item_frequencies(table.stamps, bounds, ids, freq, notes=notes)):
         place = slice(bounds[i], bounds[i + 1])
-        times, absolute = on_clock(table.times(place), name)
+        times, absolute = regular_timestamps(table.times(place), name)
         try:
             grid = regular_grid(times, table.values[place], freq=name, item=str(ids[i]), rows=table.row[place])
         except ValueError as error:
-            raise ValueError(f"df: {fact(error)}; correct the stamp or give another freq=") from error
+            raise ValueError(f"df: {without_advice(error)}; correct the stamp or give another freq=") from error
         silent = np.isnan(grid.values[:count]).all(1)
         if silent.any():
             lost = columns.targets[int(silent.argmax())]
-            raise ValueError(f"df: item {say(ids[i])} has no observed value in {lost!r}; drop the item or fill it")
+            raise ValueError(
+                f"df: item {format_id(ids[i])} has no observed value in {lost!r}; drop the item or fill it"
+            )
         steps = grid.values.shape[1]
-        shown = as_shown(stamps(grid.start, name, steps + horizon)[steps:], zone, absolute=absolute, unit=unit)
+        shown = restore_timezone(
+            make_timestamps(grid.start, name, steps + horizon)[steps:], zone, absolute=absolute, unit=unit
+        )
         beside = np.full((len(known), steps + horizon), np.nan, np.float32)
         beside[:, :steps] = grid.values[count + len(past) :]
         if ahead is not None:

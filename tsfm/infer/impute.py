@@ -20,7 +20,7 @@ from tsfm.infer.cross_channel import channels_coupled, couple
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.row_mapping import check_free, in_frame, in_units, laid_out
 from tsfm.infer.windows import Tiles, as_batch, cut, take, tile
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def impute_df(
 
 def _fill_frame(self: ModelPredictor, frame: Frame, *, levels: tuple[float, ...], **how: Any):
     """`fill` in data units."""
-    names, channels = [f"item {say(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
+    names, channels = [f"item {format_id(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
     units = self.units(frame.targets)
     parts = in_units(frame, units)
     filled = fill(self, parts, levels=levels, names=names, channels=channels, **how)

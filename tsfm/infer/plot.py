@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from tsfm.infer.columns import Columns, read_numbers, read_stamps, settle
 from tsfm.metrics.forecast import central_pair
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def _line(columns: Columns, item: Any, target: str, *, label: str) -> tuple[np.n
     """Stamps and values of one target of one item, in time order."""
     frame = columns.frame if columns.item is None else columns.frame.loc[columns.column(columns.item) == item]
     if frame.empty:
-        raise ValueError(f"{label} has no rows of item {say(item)}; plot an item that it holds")
+        raise ValueError(f"{label} has no rows of item {format_id(item)}; plot an item that it holds")
     one = Columns(frame, columns.item, columns.timestamp, columns.targets)
     times = read_stamps(one.column(columns.timestamp), label=label, notes=[]).tz_localize(None)
     order = np.argsort(times, kind="stable")
@@ -70,7 +70,7 @@ def _panels(forecast: pd.DataFrame, item: Any, target_name: str | None, limit: i
     pairs = [one for one in pairs if (item is None or one[0] == item) and target_name in (None, one[1])]
     if not pairs:
         raise ValueError(
-            f"forecast has nothing for item {say(item)} and target {target_name!r}; "
+            f"forecast has nothing for item {format_id(item)} and target {target_name!r}; "
             f"it holds the items {', '.join(map(str, forecast['item_id'].unique()[:5]))} ... "
             f"and the targets {', '.join(map(str, forecast['target_name'].unique()))}"
         )

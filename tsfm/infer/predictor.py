@@ -21,7 +21,7 @@ from tsfm.infer.covariates import Rows, check_known, frame_rows, make_calendar
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.metrics.forecast import check_quantile_levels
 from tsfm.timestamps.frequency import season_length
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,7 +252,7 @@ class Predictor(ABC):
         self.check_forecasts()
         levels = self.check_levels(self.levels or DECILES if levels is None else levels)
         units = self.units(frame.targets)
-        items, channels = [f"item {say(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
+        items, channels = [f"item {format_id(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
         check_recent([one.values for one in frame], self.context_limit, names=items, channels=channels)
         names, _ = self.covariates(frame.past_names, frame.known_names)
         beside = self.units(names, what="covariate") if names else None

@@ -13,8 +13,8 @@ import pandas as pd
 
 from tsfm.infer.columns import read_stamps, settle
 from tsfm.infer.frames import Frame
-from tsfm.timestamps.frequency import stamps
-from tsfm.timestamps.timezones import as_shown, naive_utc
+from tsfm.timestamps.frequency import make_timestamps
+from tsfm.timestamps.timezones import naive_utc, restore_timezone
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -45,7 +45,10 @@ def laid_out(df: pd.DataFrame, frame: Frame, columns: Mapping[str, Any]) -> tupl
     times = pd.Series(read_stamps(found.column(found.timestamp), label="df", notes=[]))
     out = given.reindex(rows).reset_index(drop=True)
     zone, unit = frame.series[0].stamps.tz, frame.series[0].stamps.unit
-    grid = [as_shown(stamps(one.start, one.freq, len(one.rows)), zone, absolute=one.utc, unit=unit) for one in frame]
+    grid = [
+        restore_timezone(make_timestamps(one.start, one.freq, len(one.rows)), zone, absolute=one.utc, unit=unit)
+        for one in frame
+    ]
     whole = pd.DatetimeIndex(np.concatenate([np.asarray(naive_utc(one), "datetime64[us]") for one in grid]))
     whole = whole if zone is None else whole.tz_localize("UTC").tz_convert(zone)
     told = times.reindex(rows).reset_index(drop=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.metrics.conformal import conformal_threshold, scores_needed
-from tsfm.timestamps.timezones import say
+from tsfm.timestamps.timezones import format_id
 
 logger = logging.getLogger("tsfm")
 CLEAN = 0.3  # the share of each item that is taken as clean where nothing is told
@@ -29,8 +29,8 @@ def clean_frame(calibration: pd.DataFrame, frame: Frame, *, freq: str | None, co
 
 def by_frame(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:
     """The threshold of each item of `frame` from the scores of the clean frame."""
-    own = {say(item): one for item, one in zip(clean.ids, scores, strict=True)}
-    wanted = [say(item) for item in frame.ids]
+    own = {format_id(item): one for item, one in zip(clean.ids, scores, strict=True)}
+    wanted = [format_id(item) for item in frame.ids]
     found = {item: _threshold(own[item], level, f"calibration, item {item}") for item in wanted if item in own}
     if strange := [item for item in wanted if item not in own]:
         told = "calibration does not hold %d items (first %s); they take the threshold of all its steps together"
@@ -54,7 +54,8 @@ def clean_steps(frame: Frame, calibration: Any) -> list[int]:
     stop, short = int(calibration), int(np.argmin(lengths))
     if stop >= lengths[short]:
         raise ValueError(
-            f"item {say(frame.ids[short])} has {lengths[short]} steps and calibration={stop} takes its first {stop} as "
+            f"item {format_id(frame.ids[short])} has {lengths[short]} steps and calibration={stop} takes its first "
+            f"{stop} as "
             f"clean, which leaves none to judge; give fewer steps, a share of each item such as {CLEAN}, or a frame of "
             "clean rows, or leave the item out"
         )
@@ -65,7 +66,7 @@ def by_start(frame: Frame, scores: Sequence[np.ndarray], stops: Sequence[int], *
     """The threshold of each item from its own first steps."""
     first = ["first step (a share lies below 1)" if stop == 1 else f"first {stop} steps" for stop in stops]
     return [
-        _threshold(one[:stop], level, f"item {say(item)}, its {words}")
+        _threshold(one[:stop], level, f"item {format_id(item)}, its {words}")
         for item, one, stop, words in zip(frame.ids, scores, stops, first, strict=True)
     ]
 

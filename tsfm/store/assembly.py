@@ -14,8 +14,8 @@ from tsfm.store.readers import Block, Table
 from tsfm.store.regroup import Rows, static_of
 from tsfm.store.ts_files import Item, anchored
 from tsfm.store.writer import StoreWriter
-from tsfm.timestamps.frequency import base, check_order, infer_freq, parse, regular_grid, where
-from tsfm.timestamps.offsets import numbered_start
+from tsfm.timestamps.frequency import base_freq, check_order, infer_freq, item_location, parse_freq, regular_grid
+from tsfm.timestamps.offsets import default_start
 
 MAX_WAITING = 100  # items held in memory because no item has told its frequency yet
 
@@ -136,7 +136,7 @@ class Assembly:
         """One item with all its rows; until a frequency is known, items that do not tell theirs wait."""
         if rows.times is None:
             assert self.options.freq is not None
-            self._write(rows, numbered_start(self.options.freq), self.options.freq)
+            self._write(rows, default_start(self.options.freq), self.options.freq)
         elif self.options.freq is not None:
             self._write(rows, rows.times[0], anchored(self.options.freq, rows.times[0]))
         elif (freq := self._own_freq(rows)) is not None:
@@ -146,7 +146,7 @@ class Assembly:
                 self.item(earlier)
             self._write(rows, rows.times[0], freq)
         elif self.freq is not None:
-            freq = base(self.freq) if parse(self.freq).micros else self.freq
+            freq = base_freq(self.freq) if parse_freq(self.freq).micros else self.freq
             self._write(rows, rows.times[0], anchored(freq, rows.times[0]))
         else:
             self._waiting.append(rows)
@@ -155,8 +155,12 @@ class Assembly:
 
     def _own_freq(self, rows: Rows) -> str | None:
         """The frequency that the item's stamps tell; None if they are too few or too irregular to tell one."""
-        if self.freq and (micros := parse(self.freq).micros) and (np.diff(rows.times.astype(np.int64)) == micros).all():
-            return anchored(base(self.freq), rows.times[0]) if len(rows.times) > 1 else None
+        if (
+            self.freq
+            and (micros := parse_freq(self.freq).micros)
+            and (np.diff(rows.times.astype(np.int64)) == micros).all()
+        ):
+            return anchored(base_freq(self.freq), rows.times[0]) if len(rows.times) > 1 else None
         try:
             return infer_freq(rows.times, item=rows.item_id, file=rows.file)
         except ValueError:
@@ -170,9 +174,10 @@ class Assembly:
         """The steps of all items are equally long, unless mixed frequencies are allowed."""
         if self.freq is None:
             self.freq, self.freq_item = freq, item
-        if not self.mixed and base(freq) != base(self.freq):
+        if not self.mixed and base_freq(freq) != base_freq(self.freq):
             raise ValueError(
-                f"{where(item, file=file)} has a step every {freq}, item {self.freq_item!r} every {self.freq}; give "
+                f"{item_location(item, file=file)} has a step every {freq}, item {self.freq_item!r} every "
+                f"{self.freq}; give "
                 "allow_mixed_freq=True to keep both in one store, or freq to lay all on one grid"
             )
 
@@ -200,7 +205,8 @@ class Assembly:
         observed = ~np.isnan(values)
         if not observed.any():
             raise ValueError(
-                f"{where(item, file=file)}: all {values.shape[1]} values are missing; leave the item out of the file"
+                f"{item_location(item, file=file)}: all {values.shape[1]} values are missing; leave the item out of "
+                "the file"
             )
         self._observed |= observed.any(axis=1)
         self.report.missing += int((~observed).sum()) - inserted * len(values)

@@ -23,7 +23,7 @@ from tsfm.store.readers import Table, blocks, tables, total_rows
 from tsfm.store.regroup import Regroup
 from tsfm.store.ts_files import read_items
 from tsfm.store.value_parsing import Clock
-from tsfm.timestamps.offsets import parse
+from tsfm.timestamps.offsets import parse_freq
 
 __all__ = ["IngestReport", "ingest"]
 
@@ -62,7 +62,7 @@ def ingest(
     for word, value, known in (("layout", layout, LAYOUTS), ("grid", grid, GRIDS)):
         if value not in known:
             raise ValueError(f"{word} is {value!r}; it is one of {', '.join(known)}")
-    freq = str(parse(freq)) if freq is not None else None
+    freq = str(parse_freq(freq)) if freq is not None else None
     options = Options(
         layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
     )

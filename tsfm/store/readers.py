@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from tsfm.store.columns import TIME, Options, Plan, plan_columns
 from tsfm.store.value_parsing import MISSING, Clock, numbers
-from tsfm.timestamps.frequency import where
+from tsfm.timestamps.frequency import item_location
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -124,7 +124,7 @@ def _block(frame: Any, rows: np.ndarray, table: Table, plan: Plan, options: Opti
         items = [str(name) for name in names]
 
     def place(at: int) -> str:
-        return where(items[code[at]], file=table.file, row=rows[at])
+        return item_location(items[code[at]], file=table.file, row=rows[at])
 
     times = None if plan.time is None else clock.stamps(frame[plan.time], place)
     values = numbers(frame, plan.target, place, options.sentinel)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.store.readers import Block
-from tsfm.timestamps.frequency import where
+from tsfm.timestamps.frequency import item_location
 
 ITEMS_PER_FILE = 256
 
@@ -39,7 +39,7 @@ def static_of(block: Block, part: slice, item: str, known: dict[str, Any] | None
         first = known[name] if known is not None else cells[0]
         for at, cell in enumerate(cells):
             if cell != first and not (cell != cell and first != first):
-                place = where(item, file=block.file, row=block.rows[part][at])
+                place = item_location(item, file=block.file, row=block.rows[part][at])
                 raise ValueError(
                     f"{place}: static column {name!r} changes from {first!r} to {cell!r}; it has to be constant within "
                     "an item"

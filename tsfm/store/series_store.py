@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tsfm.fingerprint import fingerprint
 from tsfm.store.manifest import MANIFEST, SERIES, Manifest
 from tsfm.store.writer import StoreWriter
-from tsfm.timestamps.offsets import clock, stamp_at
+from tsfm.timestamps.offsets import format_timestamp, timestamp_at
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -161,9 +161,9 @@ class SeriesStore:
         about, lengths = self.manifest, np.sort(self.lengths)
         span = f"{lengths[0]:,} to {lengths[-1]:,} (median {int(np.median(lengths)):,})"
         names = ", ".join(self.channels[:8]) + (f" ... (+{len(self.channels) - 8})" if len(self.channels) > 8 else "")
-        first, last = clock(np.min(self.starts)), f"to {clock(np.max(self.starts))}"
+        first, last = format_timestamp(np.min(self.starts)), f"to {format_timestamp(np.max(self.starts))}"
         if len(self) == 1:
-            last = f"(ends {clock(stamp_at(self.starts[0], self.freqs[0], self.lengths[0] - 1))})"
+            last = f"(ends {format_timestamp(timestamp_at(self.starts[0], self.freqs[0], self.lengths[0] - 1))})"
         labels = [f"{key} {value}" for key in ("role", "domain", "licence") if (value := getattr(about, key))]
         lines = [
             f"{about.name}: {len(self):,} series, {about.num_steps:,} steps, {len(self.channels)} channel(s), "

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.timestamps.frequency import where
-from tsfm.timestamps.offsets import DAY_NAMES, MONTH_NAMES, numbered_start, parse
+from tsfm.timestamps.frequency import item_location
+from tsfm.timestamps.offsets import DAY_NAMES, MONTH_NAMES, default_start, parse_freq
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -40,7 +40,7 @@ class Item:
 
 def anchored(freq: str, start: np.datetime64) -> str:
     """The alias with the anchor that the start stamp gives it: W from a Sunday is W-SUN, QS from January is QS-OCT."""
-    step = parse(freq)
+    step = parse_freq(freq)
     if step.anchor or step.unit not in ("W", "Q", "Y"):
         return str(step)
     month = int(start.astype("M8[M]").astype(np.int64)) % 12
@@ -121,11 +121,11 @@ def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -
         known = dict(zip([name for name, _ in attributes], parts, strict=False))
         kinds = dict(attributes)
         item = known.pop("series_name", f"T{number}")
-        place = where(item, file=path.name, row=number)
+        place = item_location(item, file=path.name, row=number)
         stamp = known.pop("start_timestamp", None)
         if stamp is None and "series without a start stamp begin in 1970" not in notes:
             notes.append("series without a start stamp begin in 1970")
-        start = numbered_start(step) if stamp is None else _tsf_stamp(stamp, place)
+        start = default_start(step) if stamp is None else _tsf_stamp(stamp, place)
         static = {key: _number(text, place) if kinds[key] == "numeric" else text for key, text in known.items()}
         values = _values(parts[-1], place)[None]
         yield Item(item, values, ["target"], start, anchored(step, start), static, path.name, number)
@@ -167,13 +167,13 @@ def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) ->
     if note not in notes:
         notes.append(note)
     step = freq or UNTIMED
-    start = numbered_start(step)
+    start = default_start(step)
     stem = path.name.rsplit(".", 1)[0]
     split = {"_train": "train", "_test": "test"}.get(stem[stem.rfind("_") :].lower()) if "_" in stem else None
     dimensions = None
     for count, (number, line) in enumerate(_data(lines, above)):
         item = f"{stem}/{count}"
-        place = where(item, file=path.name, row=number)
+        place = item_location(item, file=path.name, row=number)
         parts = line.split(":")
         label = parts.pop().strip() if labelled or target else None
         series = [_values(part, place) for part in parts]

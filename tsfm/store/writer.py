@@ -21,7 +21,7 @@ from tsfm.fingerprint import Fingerprint, joint_fingerprint
 from tsfm.store.atomic import beside, check_target, clear_errors, put_in_place
 from tsfm.store.manifest import SERIES, Manifest
 from tsfm.store.shards import Row, ShardWriter, plain
-from tsfm.timestamps.offsets import base, parse, stamp_at
+from tsfm.timestamps.offsets import base_freq, parse_freq, timestamp_at
 from tsfm.version import __version__
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class StoreWriter:
                 f"item {item_id!r} has the static columns {sorted(static)}, those before {sorted(before)}; "
                 "give every series the same ones, None where unknown"
             )
-        self._current = _Series(item_id, first, str(parse(freq)), static, row=self._shards.num_rows)
+        self._current = _Series(item_id, first, str(parse_freq(freq)), static, row=self._shards.num_rows)
         self._ids.add(item_id)
         self.append(values)
 
@@ -138,7 +138,9 @@ class StoreWriter:
         first = 0
         while values.shape[1] - first >= at_least:
             chunk = values[:, first : first + self.chunk_steps]
-            start = stamp_at(series.start, series.freq, np.int64(series.written)) if series.written else series.start
+            start = (
+                timestamp_at(series.start, series.freq, np.int64(series.written)) if series.written else series.start
+            )
             with clear_errors(self.path):
                 self._shards.add(Row(series.item_id, series.written, start, series.freq, chunk, series.static))
             first += chunk.shape[1]
@@ -219,5 +221,5 @@ def common_frequency(freqs: set[str]) -> str:
     """One word for the frequencies of a store: without anchor where only anchors differ, else "mixed"."""
     if len(freqs) == 1:
         return next(iter(freqs))
-    bases = {base(freq) for freq in freqs}
+    bases = {base_freq(freq) for freq in freqs}
     return bases.pop() if len(bases) == 1 else "mixed"

@@ -12,32 +12,32 @@ from tsfm.timestamps.offsets import (
     MICROS,
     MONTH_NAMES,
     Step,
-    base,
-    calendar,
-    clock,
+    base_freq,
+    calendar_timestamps,
     day_of_month,
-    gift_season,
+    format_timestamp,
+    gift_season_length,
+    make_timestamps,
     month_length,
-    of_day,
-    parse,
+    parse_freq,
     season_length,
-    stamps,
+    time_of_day,
 )
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 __all__ = [
-    "Gridded",
-    "base",
-    "gift_season",
+    "GriddedSeries",
+    "base_freq",
+    "gift_season_length",
     "grid_index",
     "infer_freq",
-    "parse",
+    "item_location",
+    "make_timestamps",
+    "parse_freq",
     "regular_grid",
     "season_length",
-    "stamps",
-    "where",
 ]
 
 MONTH_DAYS = 365.2425 / 12
@@ -45,13 +45,13 @@ DRIFT_DAYS = 4  # a stamp this near to a calendar grid's stamp is taken for it (
 MAX_INFLATION = 20  # grid steps per row beyond which one far-away stamp is likelier than a sparse series
 
 
-class Gridded(NamedTuple):
+class GriddedSeries(NamedTuple):
     start: np.datetime64  # [us] stamp of the first step
     values: Float[np.ndarray, "C T"]  # float32, NaN where nobody observed
     inserted: int  # steps that had no row
 
 
-def where(item: str, *, file: str | None = None, row: object = None) -> str:
+def item_location(item: str, *, file: str | None = None, row: object = None) -> str:
     """How every data error begins: file, item and row, as far as they are known."""
     parts = [str(file)] if file else []
     return ", ".join([*parts, f"item {str(item)!r}", *([f"row {row}"] if row is not None else [])])
@@ -63,7 +63,7 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> 
     times = np.unique(times[~np.isnat(times)])
     if len(times) < 3:
         raise ValueError(
-            f"{where(item, file=file)} has {len(times)} different timestamp(s); a frequency needs at least 3: "
+            f"{item_location(item, file=file)} has {len(times)} different timestamp(s); a frequency needs at least 3: "
             "give freq, for example freq='D'"
         )
     steps = np.diff(times.astype(np.int64))
@@ -72,7 +72,7 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> 
     modal, dominates, share = _modal(steps)
     if not dominates:
         raise ValueError(
-            f"{where(item, file=file)} has no dominating time step: the commonest, {_duration(modal)}, makes "
+            f"{item_location(item, file=file)} has no dominating time step: the commonest, {_duration(modal)}, makes "
             f"{share:.0%} of the steps; give freq, and grid='keep' if rows are to count as equally spaced"
         )
     step = _fixed_step(modal, times)
@@ -137,25 +137,27 @@ def check_order(times: np.ndarray, *, item: str, file: str | None, rows: np.ndar
     same = np.flatnonzero(times[:at] == times[at])
     if len(same):
         raise ValueError(
-            f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])} is there twice (before in row "
+            f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])} is there twice "
+            "(before in row "
             f"{rows[same[0]]}); drop or average the duplicates, or use grid='keep' to take rows as equally spaced"
         )
     raise ValueError(
-        f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])} follows {clock(times[at - 1])}; "
+        f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])} follows "
+        f"{format_timestamp(times[at - 1])}; "
         "sort the rows of each item by time"
     )
 
 
 def regular_grid(
     timestamps, values: np.ndarray, *, freq: str, item: str, file: str | None = None, rows: Any = 1
-) -> Gridded:
+) -> GriddedSeries:
     """Lay rows (values[L, C]) on the grid of `freq`; steps without a row are NaN. `rows`: row numbers, or the first."""
-    times, step = np.asarray(timestamps, dtype="datetime64[us]"), parse(freq)
+    times, step = np.asarray(timestamps, dtype="datetime64[us]"), parse_freq(freq)
     if not len(times):
-        raise ValueError(f"{where(item, file=file)} has no rows; a series needs at least one")
+        raise ValueError(f"{item_location(item, file=file)} has no rows; a series needs at least one")
     values = np.asarray(values, dtype=np.float32).reshape(len(times), -1)
     if step.micros and (np.diff(times.astype(np.int64)) == step.micros).all():  # no gaps: nothing to look for
-        return Gridded(times[0], np.ascontiguousarray(values.T), 0)
+        return GriddedSeries(times[0], np.ascontiguousarray(values.T), 0)
     rows = np.arange(rows, rows + len(times)) if np.ndim(rows) == 0 else np.asarray(rows)
     check_order(times, item=item, file=file, rows=rows)
     index = _on_grid(times, step, item=item, file=file, rows=rows)
@@ -163,19 +165,20 @@ def regular_grid(
     if length > max(1000, MAX_INFLATION * len(times)):
         at = int(np.diff(index).argmax()) + 1
         raise ValueError(
-            f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])}, after "
-            f"{clock(times[at - 1])}, would make {length} steps of {len(times)} rows at freq {freq}; correct it, "
+            f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])}, after "
+            f"{format_timestamp(times[at - 1])}, would make {length} steps of {len(times)} rows at freq {freq}; "
+            "correct it, "
             "give a coarser freq, or use grid='keep'"
         )
     grid = np.full((values.shape[1], length), np.nan, dtype=np.float32)
     grid[:, index] = values.T
-    return Gridded(times[0], grid, length - len(times))
+    return GriddedSeries(times[0], grid, length - len(times))
 
 
 def grid_index(timestamps, *, freq: str) -> Int[np.ndarray, " L"]:
     """The step of each row on the grid that `regular_grid` lays, counted from the first row."""
     times = np.asarray(timestamps, dtype="datetime64[us]")
-    return _on_grid(times, parse(freq), item="series", file=None, rows=np.arange(len(times)))
+    return _on_grid(times, parse_freq(freq), item="series", file=None, rows=np.arange(len(times)))
 
 
 def _on_grid(times: np.ndarray, step: Step, *, item: str, file: str | None, rows: np.ndarray) -> np.ndarray:
@@ -184,11 +187,11 @@ def _on_grid(times: np.ndarray, step: Step, *, item: str, file: str | None, rows
     gone = (times - start).astype(np.int64)
     if step.months:
         index = np.rint(gone / (DAY * MONTH_DAYS * step.months)).astype(np.int64)
-        fits = np.abs((times - calendar(start, step, index)).astype(np.int64)) <= DRIFT_DAYS * DAY
+        fits = np.abs((times - calendar_timestamps(start, step, index)).astype(np.int64)) <= DRIFT_DAYS * DAY
     elif step.unit == "B":
         days = times.astype("M8[D]")
         index, rest = np.divmod(np.busday_count(days[0], days), step.count)
-        fits = np.is_busday(days) & (rest == 0) & (of_day(times) == of_day(start))
+        fits = np.is_busday(days) & (rest == 0) & (time_of_day(times) == time_of_day(start))
     else:
         index, rest = np.divmod(gone, step.micros)
         fits = rest == 0
@@ -196,7 +199,8 @@ def _on_grid(times: np.ndarray, step: Step, *, item: str, file: str | None, rows
     if not fits.all():
         at = int((~fits).argmax())
         raise ValueError(
-            f"{where(item, file=file, row=rows[at])}: timestamp {clock(times[at])} is not on the {step} grid "
-            f"that starts at {clock(start)}; correct it, give another freq, or use grid='keep'"
+            f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])} is not on the "
+            f"{step} grid "
+            f"that starts at {format_timestamp(start)}; correct it, give another freq, or use grid='keep'"
         )
     return index

@@ -60,7 +60,7 @@ class Step:
 
 
 @lru_cache(maxsize=256)
-def parse(freq: str) -> Step:
+def parse_freq(freq: str) -> Step:
     """The typed step of an alias."""
     match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z]{3}))?", str(freq).strip())
     count, name, anchor = match.groups() if match else ("", "", None)
@@ -71,19 +71,19 @@ def parse(freq: str) -> Step:
     return Step(int(count or 1), unit, edge, (anchor or "").upper())
 
 
-def base(freq: str) -> str:
+def base_freq(freq: str) -> str:
     """The alias without anchor and edge, by which series of one set are compared: W-SUN is W, QS-OCT is Q, B is D."""
-    step = parse(freq)
+    step = parse_freq(freq)
     return str(Step(step.count, "D" if step.unit == "B" else step.unit))
 
 
-def clock(stamp: Any) -> str:
+def format_timestamp(stamp: Any) -> str:
     """A stamp as people write it: 2020-01-31, or 2020-01-31 14:30:00 where the hour matters."""
     text = str(stamp.astype("M8[us]")).replace("T", " ")
     return text.removesuffix(".000000").removesuffix(" 00:00:00")
 
 
-def of_day(stamps: np.ndarray | np.datetime64) -> np.ndarray:
+def time_of_day(stamps: np.ndarray | np.datetime64) -> np.ndarray:
     """Microseconds since midnight."""
     return (stamps - stamps.astype("M8[D]").astype("M8[us]")).astype(np.int64)
 
@@ -99,35 +99,35 @@ def month_length(stamps: np.ndarray | np.datetime64) -> np.ndarray:
     return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
 
 
-def calendar(start: np.ndarray | np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
+def calendar_timestamps(start: np.ndarray | np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
     """Stamps `index` calendar steps after start: its day of the month (cut to the month's length) and its hour. Start
     and index broadcast."""
     months = start.astype("M8[M]") + index * step.months
     last, day = month_length(months), day_of_month(start)
     at_end = (day == month_length(start)) & (step.edge == "E")
     days = np.where(at_end, last, np.minimum(day, last))
-    return months.astype("M8[D]").astype("M8[us]") + ((days - 1) * DAY + of_day(start)).astype("m8[us]")
+    return months.astype("M8[D]").astype("M8[us]") + ((days - 1) * DAY + time_of_day(start)).astype("m8[us]")
 
 
-def stamp_at(start: Any, freq: str, index: Any) -> Any:
+def timestamp_at(start: Any, freq: str, index: Any) -> Any:
     """The stamps `index` steps (int64) after start, datetime64[us]; either may be an array, and they broadcast."""
-    step, first = parse(freq), np.asarray(start, dtype="M8[us]")[()]
+    step, first = parse_freq(freq), np.asarray(start, dtype="M8[us]")[()]
     if step.months:
-        return calendar(first, step, index)
+        return calendar_timestamps(first, step, index)
     if step.unit == "B":
         days = np.busday_offset(first.astype("M8[D]"), index * step.count, roll="forward")
-        return days.astype("M8[us]") + of_day(first).astype("m8[us]")
+        return days.astype("M8[us]") + time_of_day(first).astype("m8[us]")
     return first + (index * step.micros).astype("m8[us]")
 
 
-def stamps(start: np.datetime64, freq: str, count: int) -> np.ndarray:
+def make_timestamps(start: np.datetime64, freq: str, count: int) -> np.ndarray:
     """`count` stamps from `start` on, datetime64[us]: the first is `start` itself."""
-    return stamp_at(start, freq, np.arange(count, dtype=np.int64))
+    return timestamp_at(start, freq, np.arange(count, dtype=np.int64))
 
 
-def numbered_start(freq: str) -> np.datetime64:
+def default_start(freq: str) -> np.datetime64:
     """The stamp given to the first step of a series without stamps: the first that fits `freq` in 1970."""
-    step, month = parse(freq), np.datetime64("1970-01", "M")
+    step, month = parse_freq(freq), np.datetime64("1970-01", "M")
     if step.unit == "W" and step.anchor:
         days = (DAY_NAMES.index(step.anchor) - 3) % 7  # 1970-01-01 was a Thursday
         return np.datetime64("1970-01-01").astype("M8[us]") + np.timedelta64(days * DAY, "us")
@@ -143,12 +143,12 @@ def season_length(freq: str) -> int:
     return _season(freq, SEASONS)
 
 
-def gift_season(freq: str) -> int:
+def gift_season_length(freq: str) -> int:
     """Steps in the season of GIFT-Eval's MASE (arXiv:2410.10393, GluonTS get_seasonality): days and weeks have 1."""
     return _season(freq, {**SEASONS, "D": 1, "W": 1})
 
 
 def _season(freq: str, table: dict[str, int]) -> int:
-    step = parse(freq)
+    step = parse_freq(freq)
     season, rest = divmod(table[step.unit], step.count)
     return season if not rest and season else 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.messages import did_you_mean
-from tsfm.timestamps.offsets import DAY, MICROS, day_of_month, parse, stamp_at
+from tsfm.timestamps.offsets import DAY, MICROS, day_of_month, parse_freq, timestamp_at
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -23,9 +23,9 @@ OF_DAYS = FIELDS[2:]  # these are the same for all steps of a day
 PREFIX = "calendar_"  # before a field in the name of its channel
 
 
-def varying(freq: str) -> tuple[str, ...]:
+def varying_fields(freq: str) -> tuple[str, ...]:
     """The fields that differ from step to step at this frequency, and not by chance as a month's first weekday does."""
-    step = parse(freq)
+    step = parse_freq(freq)
     micros, days = step.micros, step.unit == "B"
     found = {
         "minute": micros % HOUR != 0,
@@ -37,13 +37,13 @@ def varying(freq: str) -> tuple[str, ...]:
     return tuple(field for field in FIELDS if found[field])
 
 
-def choose(asked: Any, freqs: Sequence[str]) -> tuple[str, ...]:
+def choose_fields(asked: Any, freqs: Sequence[str]) -> tuple[str, ...]:
     """The fields of data.calendar: those that vary at one of the frequencies if it is True, else those it lists."""
     check_fields(asked)
     if asked is not True:
         return tuple(asked or ())
     kinds = sorted(set(freqs))
-    found = {field for freq in kinds for field in varying(freq)}
+    found = {field for freq in kinds for field in varying_fields(freq)}
     if not found:
         raise ValueError(
             f"data.calendar is true, but in steps of {', '.join(kinds)} nothing of the calendar varies; leave it out"
@@ -64,7 +64,7 @@ def check_fields(asked: Any) -> None:
         raise ValueError(f"data.calendar is {list(asked)}; name each field once")
 
 
-class Calendar:
+class TimeFeatures:
     """The marks of N series, given by the stamp of their first step, their frequency and their length in steps."""
 
     def __init__(
@@ -109,12 +109,12 @@ class Calendar:
     def _stamps(self, series: Int[np.ndarray, " B"], index: Int[np.ndarray, "B T"]) -> Int[np.ndarray, "B T"]:
         """Microseconds since 1970 of steps of series."""
         if len(self._freqs) == 1:
-            return stamp_at(self._starts[series][:, None], str(self._freqs[0]), index).astype(np.int64)
+            return timestamp_at(self._starts[series][:, None], str(self._freqs[0]), index).astype(np.int64)
         codes = self._codes[series]
         out = np.empty(index.shape, dtype=np.int64)
         for code in np.unique(codes):
             rows = codes == code
-            stamps = stamp_at(self._starts[series[rows]][:, None], str(self._freqs[code]), index[rows])
+            stamps = timestamp_at(self._starts[series[rows]][:, None], str(self._freqs[code]), index[rows])
             out[rows] = stamps.astype(np.int64)
         return out
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.timestamps.frequency import infer_freq, parse
+from tsfm.timestamps.frequency import infer_freq, parse_freq
 
 DAY = 86400 * 10**6  # microseconds
 
 
-def say(item: Any) -> str:
+def format_id(item: Any) -> str:
     """An id as the user wrote it: 3, not np.int64(3)."""
     return repr(item.item() if isinstance(item, np.generic) else item)
 
@@ -25,29 +25,29 @@ def naive_utc(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return stamps if stamps.tz is None else stamps.tz_convert("UTC").tz_localize(None)
 
 
-def fact(error: ValueError) -> str:
+def without_advice(error: ValueError) -> str:
     """What was found, without the advice that only fits the ingest command."""
     return str(error).partition("; ")[0]
 
 
-def wall(times: pd.DatetimeIndex) -> np.ndarray:
+def local_times(times: pd.DatetimeIndex) -> np.ndarray:
     return np.asarray(times.tz_localize(None), dtype="datetime64[us]")
 
 
-def frequencies(
+def item_frequencies(
     times: pd.DatetimeIndex, bounds: np.ndarray, ids: pd.Series, freq: str | None, *, notes: list[str]
 ) -> list[str]:
     """The frequency of each item; items too short to tell take that of the others when those agree."""
     if freq is not None:
-        return [str(parse(freq))] * len(ids)
-    local = wall(times)
+        return [str(parse_freq(freq))] * len(ids)
+    local = local_times(times)
     found: list[str | None] = []
     errors: dict[int, str] = {}
     for i, item in enumerate(ids):
         try:
             found.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item)))
         except ValueError as error:
-            errors[i] = fact(error)
+            errors[i] = without_advice(error)
             found.append(None)
     known = {name for name in found if name is not None}
     short = all(bounds[i + 1] - bounds[i] < 3 for i in errors)
@@ -60,17 +60,17 @@ def frequencies(
     return [name or next(iter(known)) for name in found]
 
 
-def on_clock(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, bool]:
+def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, bool]:
     """Stamps on the clock in which they are regular: UTC for steps under a day, else local time; and whether UTC."""
     if times.tz is None:
         return np.asarray(times, dtype="datetime64[us]"), False
-    micros = parse(freq).micros
+    micros = parse_freq(freq).micros
     utc = np.asarray(naive_utc(times), dtype="datetime64[us]")
     absolute = 0 < micros < DAY and bool(((utc - utc[0]).astype(np.int64) % micros == 0).all())
-    return (utc if absolute else wall(times)), absolute
+    return (utc if absolute else local_times(times)), absolute
 
 
-def as_shown(times: np.ndarray, zone: tzinfo | None, *, absolute: bool, unit: str) -> pd.DatetimeIndex:
+def restore_timezone(times: np.ndarray, zone: tzinfo | None, *, absolute: bool, unit: str) -> pd.DatetimeIndex:
     """Grid stamps as the user reads them: in the frame's zone, in its resolution where that reaches."""
     index = pd.DatetimeIndex(times)
     if zone is not None and absolute:
