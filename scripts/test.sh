@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests in an environment of their own. Arguments go to pytest: `bash scripts/test.sh -m slow`.
+# Run the linters, the type checker and the tests in the environment .venv-test (about 2 GB with the CPU build of torch).
+# Arguments go to pytest: `bash scripts/test.sh -m slow`. See scripts/venv.sh for PYTHON and TSFM_PIP_ARGS.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/venv.sh"
@@ -7,4 +8,5 @@ tsfm_venv test dev
 cd "$here/.."
 ruff check .
 ruff format --check .
+pyright
 exec python -m pytest "$@"

@@ -1,25 +1,36 @@
-# Sourced by the scripts beside it: make a virtual environment of its own in the checkout and install tsfm into it.
-#   source scripts/venv.sh NAME EXTRAS      -> .venv-NAME with tsfm[EXTRAS], its bin first on PATH
-# It is made anew only when pyproject.toml, constraints.txt or the interpreter changed since.
+# Sourced by other scripts: make a virtual environment in the checkout and install tsfm into it.
+#   source scripts/venv.sh; tsfm_venv NAME EXTRAS   -> .venv-NAME with tsfm[EXTRAS], first on PATH
+# It is made anew only when the dependencies, constraints.txt or the interpreter changed.
+# Needs bash, Python 3.10 or newer with venv and pip, and a package index. On Windows: Git Bash.
+#   PYTHON         the interpreter (default python3, else python)
+#   TSFM_PIP_ARGS  more arguments for pip. On Linux the package index has only the CUDA build of torch (4 GB in all);
+#                  the CPU build (0.2 GB): TSFM_PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
 tsfm_venv() {
-  local name=$1 extras=$2 python=${PYTHON:-python3} root stamp want
+  local name=$1 extras=$2 python=${PYTHON:-} root venv stamp want
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-  local venv="$root/.venv-$name"
+  venv="$root/.venv-$name"
   stamp="$venv/installed"
-  want=$(cat "$root/pyproject.toml" "$root/constraints.txt" <(echo "$root $extras"; "$python" -VV) | cksum)
+  [ -n "$python" ] || python=$(command -v python3 || command -v python)
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
     echo "tsfm needs Python 3.10 or newer; $python is $("$python" -V). Set PYTHON=/path/to/a/newer/one" >&2
     return 1
   }
+  # the settings of the linters, the type checker and pytest are below the dependencies and do not matter
+  want=$(cat <(sed '/^\[tool\.ruff\]/,$d' "$root/pyproject.toml") "$root/constraints.txt" \
+    <(echo "$root $extras"; "$python" -VV) | cksum)
   if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$want" ]; then
     echo "making $venv ..." >&2
     rm -rf "$venv"
-    "$python" -m venv "$venv"
-    # the CPU build of torch, unless torch is wanted otherwise: a bare `torch` brings gigabytes of CUDA on Linux
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-      -c "$root/constraints.txt" ${TSFM_PIP_ARGS:-} -e "$root[$extras]"
+    "$python" -m venv "$venv" || return 1
+    (cd "$root" && "$(tsfm_bin "$venv")/python" -m pip install --quiet --disable-pip-version-check \
+      -c constraints.txt ${TSFM_PIP_ARGS:-} -e ".[$extras]") || return 1
     echo "$want" > "$stamp"
   fi
-  export PATH="$venv/bin:$PATH" VIRTUAL_ENV="$venv"
+  export PATH="$(tsfm_bin "$venv"):$PATH" VIRTUAL_ENV="$venv"
+}
+
+# The folder of an environment's programs: Scripts on Windows, bin elsewhere.
+tsfm_bin() {
+  if [ -d "$1/Scripts" ]; then echo "$1/Scripts"; else echo "$1/bin"; fi
 }

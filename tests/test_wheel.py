@@ -21,7 +21,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(ROOT)]
     subprocess.run(build, check=True)
-    return next(folder.glob("tsfm-*.whl"))
+    return next(folder.glob("tsfm_platform-*.whl"))
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"tsfm/conf/train.yaml", "tsfm/conf/experiment/demo.yaml", "tsfm/py.typed"} <= set(names)
     assert {"tsfm/weights/trained_on.npz", "tsfm/weights/tsfm-small/model.safetensors"} <= set(names)
-    assert all(name.startswith(("tsfm/", "tsfm-")) for name in names)
+    assert all(name.startswith(("tsfm/", "tsfm_platform-")) for name in names)
     assert any(name.endswith("LICENSE") for name in names)
     sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist()}
     weights = sum(size for name, size in sizes.items() if name.startswith("tsfm/weights/"))

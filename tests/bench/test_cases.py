@@ -20,7 +20,7 @@ from tsfm.bench.interfaces import CaseLearner
 from tsfm.config import compose, typed
 from tsfm.data.cases import CaseData, CasesConfig
 
-pytest.importorskip("aeon", reason="the case learners need aeon; pip install 'tsfm[bench]'")
+pytest.importorskip("aeon", reason="the case learners need aeon; pip install 'tsfm-platform[bench]'")
 NAMES = ("nn_euclidean", "nn_dtw", "minirocket", "catch22")
 SMALL = {"minirocket": {"features": 168}, "catch22": {"trees": 20}}
 needs_data = pytest.mark.skipif(not (data_root() / "classification").is_dir(), reason="no data at TSFM_DATA")
@@ -195,7 +195,7 @@ def test_without_aeon_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 
     fresh = learner("minirocket")
     monkeypatch.setattr(importlib, "import_module", gone)
-    with pytest.raises(ImportError, match=r"pip install -c constraints.txt 'tsfm\[bench\]'"):
+    with pytest.raises(ImportError, match=r"pip install -c constraints.txt 'tsfm-platform\[bench\]'"):
         fresh.fit(*waves())
 
 

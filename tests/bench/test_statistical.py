@@ -113,7 +113,7 @@ def test_context_cuts_the_past():
 
 def test_a_missing_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "statsforecast", None)
-    with pytest.raises(ImportError, match=r"pip install 'tsfm\[bench\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'tsfm-platform\[bench\]'"):
         AutoETS().forecast(wave(), horizon=2, levels=(0.5,))
 
 

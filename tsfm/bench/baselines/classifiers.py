@@ -32,7 +32,8 @@ def aeon_part(module: str, part: str) -> Any:
         return getattr(importlib.import_module(f"aeon.{module}"), part)
     except ImportError as error:
         raise ImportError(
-            f"{part} comes from aeon, which cannot be imported ({error}); pip install -c constraints.txt 'tsfm[bench]'"
+            f"{part} comes from aeon, which cannot be imported ({error}); "
+            "pip install -c constraints.txt 'tsfm-platform[bench]'"
         ) from error
 
 

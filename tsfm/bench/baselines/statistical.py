@@ -27,7 +27,7 @@ def library() -> Any:
         from statsforecast import models
     except ImportError as error:
         raise ImportError(
-            "AutoETS and AutoTheta need statsforecast, which is not installed; pip install 'tsfm[bench]'"
+            "AutoETS and AutoTheta need statsforecast, which is not installed; pip install 'tsfm-platform[bench]'"
         ) from error
     return models
 
