@@ -86,7 +86,7 @@ CASES = [
     Case(
         "the same stamp twice",
         BAD,
-        ("bad.csv, item 'a', row 7", "04:00:00 is there twice (before in row 6)", "drop or average"),
+        ("bad.csv, item 'a', row 7", "04:00:00 occurs twice (before in row 6)", "drop or average"),
         cell(5, "timestamp", "2024-01-01 04:00:00"),
     ),
     Case("rows out of order", BAD, ("bad.csv, item 'a', row 8", "05:00:00 follows", "sort the rows"), table(swapped)),

@@ -129,7 +129,7 @@ def test_keep_takes_a_duplicated_stamp_and_a_gap_as_rows(tmp_path):
     report, store = made(frame, tmp_path / "s", grid="keep")
     assert (store.lengths[0], report.inserted, store.freqs) == (48, 0, ["10min"])
     assert "column 'date' was taken as timestamp" in str(report)
-    with pytest.raises(ValueError, match=r"item 'series', row 21: .* there twice \(before in row 20\)"):
+    with pytest.raises(ValueError, match=r"item 'series', row 21: .* occurs twice \(before in row 20\)"):
         made(frame, tmp_path / "s")
 
 
@@ -284,7 +284,7 @@ BAD = {  # file name -> content, rules, what the message says
         "t.csv",
         LONG + "a,2024-01-06,9\n",
         {},
-        r"t.csv, item 'a', row 8: timestamp 2024-01-06 is there twice",
+        r"t.csv, item 'a', row 8: timestamp 2024-01-06 occurs twice",
     ),
     "unsorted": (
         "t.csv",
@@ -431,7 +431,7 @@ def test_more_bad_input(tmp_path):
         ingest(table.assign(kind=["k0", "z"] + ["k0"] * 85), tmp_path / "s", static="kind", progress=False)
     with pytest.raises(ValueError, match="holds dates, not numbers"):
         ingest(table.assign(when=table["timestamp"]).drop(columns="kind"), tmp_path / "s", progress=False)
-    with pytest.raises(ValueError, match="column 'a' is there twice"):
+    with pytest.raises(ValueError, match="column 'a' occurs twice"):
         ingest(table.rename(columns={"b": "a"}), tmp_path / "s", progress=False)
     with pytest.raises(ValueError, match=r"has 1 channel\(s\), the files before it 2"):
         ingest([table.drop(columns="kind"), table[["item_id", "timestamp", "a"]]], tmp_path / "s", progress=False)

@@ -95,7 +95,7 @@ def test_seasons():
     ("times", "message"),
     [
         (["2024-01-01", "2024-01-02"], r"f.csv, item 'a' has 2 different timestamp.*give freq"),
-        (["2024-01-01", "2024-01-03", "2024-01-06", "2024-02-13"], "no dominating time step: the commonest, 2 D"),
+        (["2024-01-01", "2024-01-03", "2024-01-06", "2024-02-13"], "no dominating time step: the most common, 2 D"),
     ],
 )
 def test_no_frequency_names_the_item(times, message):
@@ -106,7 +106,7 @@ def test_no_frequency_names_the_item(times, message):
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        (["2024-01-01", "2024-01-02", "2024-01-02"], r"item 'a', row 13: .* there twice \(before in row 12\)"),
+        (["2024-01-01", "2024-01-02", "2024-01-02"], r"item 'a', row 13: .* occurs twice \(before in row 12\)"),
         (["2024-01-01", "2024-01-03", "2024-01-02"], r"row 13: timestamp 2024-01-02 follows 2024-01-03; sort"),
         (
             ["2024-01-01", "2024-01-02T05:00", "2024-01-03"],

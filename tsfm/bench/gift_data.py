@@ -79,7 +79,7 @@ def daily_mean(frame: pd.DataFrame) -> list[np.ndarray]:
 
 
 def _clock(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers alone, by their stamps; a stamp that is there twice counts once."""
+    """Numbers alone, by their stamps; a stamp that occurs twice counts once."""
     return frame.drop_duplicates("timestamp").set_index("timestamp").select_dtypes("number")
 
 

@@ -196,7 +196,7 @@ class WindowIndex:
         if self.standardizer is not None:
             values.sub_(self._loc).div_(self._scale)
         if self.calendar is not None:
-            marks = self.calendar.cut(located.series[first:stop], located.start[first:stop], steps=values.shape[-1])
+            marks = self.calendar.window(located.series[first:stop], located.start[first:stop], steps=values.shape[-1])
             values = torch.cat([values, torch.from_numpy(marks)], dim=1)
         role = None if self.role is None else self.role.expand(num, -1)
         key = located.key[first:stop]

@@ -48,7 +48,7 @@ class Rows:
             given = stack([self.known[i][:, -steps:] for i in places], steps)
             parts.append(np.pad(given, ((0, 0), (0, 0), (0, self.reach - self.horizon)), constant_values=np.nan))
         if self.calendar is not None:
-            parts.append(self.calendar.cut(places, self.lengths[places] - length, steps=length + self.reach))
+            parts.append(self.calendar.window(places, self.lengths[places] - length, steps=length + self.reach))
         return np.concatenate(parts, axis=1) if parts else None
 
 

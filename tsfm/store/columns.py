@@ -47,7 +47,7 @@ def plan_columns(columns: Sequence[str], options: Options, *, file: str) -> Plan
     listed = ", ".join(columns[:30]) + (f", ... ({len(columns)} in all)" if len(columns) > 30 else "")
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
-        raise ValueError(f"{file}: column {twice!r} is there twice; rename one (found: {listed})")
+        raise ValueError(f"{file}: column {twice!r} occurs twice; rename one (found: {listed})")
     for asked in (*(options.target or ()), *options.static):
         if asked not in columns:
             raise ValueError(f"{file} has no column {asked!r}; {did_you_mean(asked, columns)}")

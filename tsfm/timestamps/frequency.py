@@ -1,4 +1,7 @@
-"""Infer the step of timestamps and lay gappy rows on its grid. L rows, C channels, T steps (rows and gaps)."""
+"""Infer the frequency of timestamps, and place rows with gaps on its regular grid.
+
+L rows, C channels, T steps (rows and gaps).
+"""
 
 from __future__ import annotations
 
@@ -41,24 +44,41 @@ __all__ = [
 ]
 
 MONTH_DAYS = 365.2425 / 12
-DRIFT_DAYS = 4  # a stamp this near to a calendar grid's stamp is taken for it (some sets stamp "about the start")
-MAX_INFLATION = 20  # grid steps per row beyond which one far-away stamp is likelier than a sparse series
+DRIFT_DAYS = 4  # tolerance of calendar grids: some data sets have timestamps near the start of a month
+MAX_INFLATION = 20  # grid steps per row above which an outlying timestamp is more likely than a sparse series
 
 
 class GriddedSeries(NamedTuple):
-    start: np.datetime64  # [us] stamp of the first step
-    values: Float[np.ndarray, "C T"]  # float32, NaN where nobody observed
+    """A series on a regular grid."""
+
+    start: np.datetime64  # [us] timestamp of the first step
+    values: Float[np.ndarray, "C T"]  # float32, NaN where missing
     inserted: int  # steps that had no row
 
 
 def item_location(item: str, *, file: str | None = None, row: object = None) -> str:
-    """How every data error begins: file, item and row, as far as they are known."""
-    parts = [str(file)] if file else []
-    return ", ".join([*parts, f"item {str(item)!r}", *([f"row {row}"] if row is not None else [])])
+    """Return the beginning of a message about data: file, item and row, as far as they are known."""
+    files = [str(file)] if file else []
+    return ", ".join([*files, f"item {str(item)!r}", *([f"row {row}"] if row is not None else [])])
 
 
 def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> str:
-    """The alias of the step that dominates; gaps, duplicates and months of unequal length do not disturb it."""
+    """Return the alias of the dominating time step.
+
+    Gaps, duplicates and months of unequal length do not disturb it.
+
+    Parameters
+    ----------
+    timestamps
+        Of one item, in any order; NaT is ignored.
+    item, file
+        Named in messages.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 3 different timestamps, or no step dominates.
+    """
     times = np.asarray(timestamps, dtype="datetime64[us]")
     times = np.unique(times[~np.isnat(times)])
     if len(times) < 3:
@@ -72,32 +92,34 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> 
     modal, dominates, share = _modal(steps)
     if not dominates:
         raise ValueError(
-            f"{item_location(item, file=file)} has no dominating time step: the commonest, {_duration(modal)}, makes "
-            f"{share:.0%} of the steps; give freq, and grid='keep' if rows are to count as equally spaced"
+            f"{item_location(item, file=file)} has no dominating time step: the most common, {_duration(modal)}, is "
+            f"{share:.0%} of the steps; give freq, and grid='keep' if rows are equally spaced"
         )
     step = _fixed_step(modal, times)
     return "B" if str(step) == "D" and _is_business(times, steps) else str(step)
 
 
 def _modal(steps: np.ndarray) -> tuple[int, bool, float]:
-    """The commonest step, whether it dominates (half of all, or a fifth that divides all others), and its share."""
+    """The most common step, whether it dominates (half of all, or a fifth that divides the others), and its share."""
     sizes, counts = np.unique(steps, return_counts=True)
     modal, share = int(sizes[counts.argmax()]), counts.max() / len(steps)
     return modal, share >= 0.5 or (share >= 0.2 and not (steps % modal).any()), share
 
 
 def _calendar_step(times: np.ndarray, steps: np.ndarray) -> Step | None:
-    """A monthly, quarterly or yearly step, if the stamps keep the day of the month (or its end), or nearly so."""
+    """A monthly, quarterly or yearly step, if the day of the month (or its end) is the same in all timestamps, or "
+    "nearly.
+    """
     day, last = day_of_month(times), month_length(times)
-    gone = np.diff(times.astype("M8[M]").astype(np.int64))
+    months = np.diff(times.astype("M8[M]").astype(np.int64))
     if not (day == np.minimum(day.max(), last)).all():
         if not (steps % _modal(steps)[0]).any():
             return None  # a fixed number of days, for example four weeks, and gaps
-        gone = np.rint(steps / (DAY * MONTH_DAYS)).astype(np.int64)
-        if (np.abs(steps - gone * DAY * MONTH_DAYS) > DRIFT_DAYS * DAY).mean() > 0.1:
+        months = np.rint(steps / (DAY * MONTH_DAYS)).astype(np.int64)
+        if (np.abs(steps - months * DAY * MONTH_DAYS) > DRIFT_DAYS * DAY).mean() > 0.1:
             return None
-    gone = gone[gone > 0]
-    modal, dominates, _ = _modal(gone) if len(gone) else (0, False, 0.0)
+    months = months[months > 0]
+    modal, dominates, _ = _modal(months) if len(months) else (0, False, 0.0)
     if not dominates:
         return None
     edge = "E" if (day == last).all() else "S"
@@ -129,46 +151,60 @@ def _duration(micros: int) -> str:
 
 
 def check_order(times: np.ndarray, *, item: str, file: str | None, rows: np.ndarray, strict: bool = True) -> None:
-    """Stamps must rise (strictly, or else not fall); the row that breaks it is named."""
-    late = np.flatnonzero(times[1:] <= times[:-1] if strict else times[1:] < times[:-1])
-    if not len(late):
+    """Raise a ValueError that names the first row whose timestamp is not after (or, if not strict, before) the last."""
+    unordered = np.flatnonzero(times[1:] <= times[:-1] if strict else times[1:] < times[:-1])
+    if not len(unordered):
         return
-    at = int(late[0]) + 1
-    same = np.flatnonzero(times[:at] == times[at])
+    index = int(unordered[0]) + 1
+    same = np.flatnonzero(times[:index] == times[index])
+    location, timestamp = item_location(item, file=file, row=rows[index]), format_timestamp(times[index])
     if len(same):
         raise ValueError(
-            f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])} is there twice "
-            "(before in row "
-            f"{rows[same[0]]}); drop or average the duplicates, or use grid='keep' to take rows as equally spaced"
+            f"{location}: timestamp {timestamp} occurs twice (before in row {rows[same[0]]}); drop or average the "
+            "duplicates, or use grid='keep' to treat rows as equally spaced"
         )
     raise ValueError(
-        f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])} follows "
-        f"{format_timestamp(times[at - 1])}; "
-        "sort the rows of each item by time"
+        f"{location}: timestamp {timestamp} follows {format_timestamp(times[index - 1])}; sort the rows of each item "
+        "by time"
     )
 
 
 def regular_grid(
     timestamps, values: np.ndarray, *, freq: str, item: str, file: str | None = None, rows: Any = 1
 ) -> GriddedSeries:
-    """Lay rows (values[L, C]) on the grid of `freq`; steps without a row are NaN. `rows`: row numbers, or the first."""
+    """Place rows on the grid of `freq` that starts at the first timestamp; steps without a row become NaN.
+
+    Parameters
+    ----------
+    timestamps
+        Ascending, without duplicates.
+    values
+        Shape [rows, channels].
+    rows
+        Row numbers for messages, or the number of the first row.
+
+    Raises
+    ------
+    ValueError
+        If timestamps are not ascending or not on the grid, or if one outlying timestamp would inflate the series to
+        more than `MAX_INFLATION` steps per row (and more than 1,000 steps).
+    """
     times, step = np.asarray(timestamps, dtype="datetime64[us]"), parse_freq(freq)
     if not len(times):
         raise ValueError(f"{item_location(item, file=file)} has no rows; a series needs at least one")
     values = np.asarray(values, dtype=np.float32).reshape(len(times), -1)
-    if step.micros and (np.diff(times.astype(np.int64)) == step.micros).all():  # no gaps: nothing to look for
+    if step.micros and (np.diff(times.astype(np.int64)) == step.micros).all():  # no gaps
         return GriddedSeries(times[0], np.ascontiguousarray(values.T), 0)
     rows = np.arange(rows, rows + len(times)) if np.ndim(rows) == 0 else np.asarray(rows)
     check_order(times, item=item, file=file, rows=rows)
     index = _on_grid(times, step, item=item, file=file, rows=rows)
     length = int(index[-1]) + 1
     if length > max(1000, MAX_INFLATION * len(times)):
-        at = int(np.diff(index).argmax()) + 1
+        after = int(np.diff(index).argmax()) + 1
         raise ValueError(
-            f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])}, after "
-            f"{format_timestamp(times[at - 1])}, would make {length} steps of {len(times)} rows at freq {freq}; "
-            "correct it, "
-            "give a coarser freq, or use grid='keep'"
+            f"{item_location(item, file=file, row=rows[after])}: timestamp {format_timestamp(times[after])}, after "
+            f"{format_timestamp(times[after - 1])}, would make {length} steps of {len(times)} rows at freq {freq}; "
+            "correct it, give a coarser freq, or use grid='keep'"
         )
     grid = np.full((values.shape[1], length), np.nan, dtype=np.float32)
     grid[:, index] = values.T
@@ -176,31 +212,31 @@ def regular_grid(
 
 
 def grid_index(timestamps, *, freq: str) -> Int[np.ndarray, " L"]:
-    """The step of each row on the grid that `regular_grid` lays, counted from the first row."""
+    """Return the step of each row on the grid of `regular_grid`, counted from the first row."""
     times = np.asarray(timestamps, dtype="datetime64[us]")
     return _on_grid(times, parse_freq(freq), item="series", file=None, rows=np.arange(len(times)))
 
 
 def _on_grid(times: np.ndarray, step: Step, *, item: str, file: str | None, rows: np.ndarray) -> np.ndarray:
-    """Grid index of every stamp, counted from the first; a stamp beside the grid is an error that names it."""
+    """Grid index of every timestamp, counted from the first; an error names the first timestamp off the grid."""
     start = times[0]
-    gone = (times - start).astype(np.int64)
+    elapsed = (times - start).astype(np.int64)
     if step.months:
-        index = np.rint(gone / (DAY * MONTH_DAYS * step.months)).astype(np.int64)
+        index = np.rint(elapsed / (DAY * MONTH_DAYS * step.months)).astype(np.int64)
         fits = np.abs((times - calendar_timestamps(start, step, index)).astype(np.int64)) <= DRIFT_DAYS * DAY
     elif step.unit == "B":
         days = times.astype("M8[D]")
         index, rest = np.divmod(np.busday_count(days[0], days), step.count)
         fits = np.is_busday(days) & (rest == 0) & (time_of_day(times) == time_of_day(start))
     else:
-        index, rest = np.divmod(gone, step.micros)
+        index, rest = np.divmod(elapsed, step.micros)
         fits = rest == 0
     fits[1:] &= np.diff(index) > 0
     if not fits.all():
-        at = int((~fits).argmax())
+        first = int((~fits).argmax())
         raise ValueError(
-            f"{item_location(item, file=file, row=rows[at])}: timestamp {format_timestamp(times[at])} is not on the "
-            f"{step} grid "
-            f"that starts at {format_timestamp(start)}; correct it, give another freq, or use grid='keep'"
+            f"{item_location(item, file=file, row=rows[first])}: timestamp {format_timestamp(times[first])} is not on "
+            f"the {step} grid that starts at {format_timestamp(start)}; correct it, give another freq, or use "
+            "grid='keep'"
         )
     return index

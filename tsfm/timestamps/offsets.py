@@ -1,8 +1,8 @@
-"""What a step of time is: aliases, stamps, seasons. T steps.
+"""Time steps: frequency aliases, timestamps on a grid, season lengths. T steps.
 
 A frequency is a pandas offset alias ("15min", "h", "D", "W-SUN", "MS", "QS-OCT", "YS"); old ones ("H", "15T", "A") too.
-Stamps are datetime64[us]: nanoseconds end in 2262, and yearly series do not. A calendar step (month, quarter, year)
-keeps the day and the hour of the series' first stamp, so a yearly series stamped on 28 December stays there.
+Timestamps are datetime64[us]: nanoseconds end in 2262, and yearly series do not. A calendar step (month, quarter, year)
+keeps the day and the hour of the series' first timestamp: a yearly series that starts on 28 December stays there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ SEASONS = {"h": 24, "M": 12, "Q": 4, "Y": 1, "B": 5, "D": 7, "W": 52, "min": 144
 
 @dataclass(frozen=True)
 class Step:
-    """`count` units; `edge` is S (start) or E (end) for calendar units, `anchor` the name of a day or month."""
+    """A time step of `count` units.
+
+    `edge` is S (start) or E (end) for calendar units, `anchor` the name of a day or month, as in W-SUN.
+    """
 
     count: int
     unit: str
@@ -47,11 +50,12 @@ class Step:
 
     @property
     def micros(self) -> int:
-        """Length in microseconds; 0 for calendar steps and business days, whose length varies."""
+        """Return the length in microseconds; 0 for calendar steps and business days, whose length varies."""
         return self.count * MICROS.get(self.unit, 0)
 
     @property
     def months(self) -> int:
+        """Return the length in months; 0 for other than calendar steps."""
         return self.count * MONTHS.get(self.unit, 0)
 
     def __str__(self) -> str:
@@ -61,7 +65,18 @@ class Step:
 
 @lru_cache(maxsize=256)
 def parse_freq(freq: str) -> Step:
-    """The typed step of an alias."""
+    """Return the time step of an alias.
+
+    Raises
+    ------
+    ValueError
+        If the alias is not known.
+
+    Examples
+    --------
+    >>> parse_freq("15min")
+    Step(count=15, unit='min', edge='', anchor='')
+    """
     match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z]{3}))?", str(freq).strip())
     count, name, anchor = match.groups() if match else ("", "", None)
     unit, edge = SPELLINGS.get(name, ("", ""))
@@ -72,36 +87,38 @@ def parse_freq(freq: str) -> Step:
 
 
 def base_freq(freq: str) -> str:
-    """The alias without anchor and edge, by which series of one set are compared: W-SUN is W, QS-OCT is Q, B is D."""
+    """Return the alias without anchor and edge, to compare series of one data set: W-SUN is W, QS-OCT is Q, B is D."""
     step = parse_freq(freq)
     return str(Step(step.count, "D" if step.unit == "B" else step.unit))
 
 
 def format_timestamp(stamp: Any) -> str:
-    """A stamp as people write it: 2020-01-31, or 2020-01-31 14:30:00 where the hour matters."""
+    """Return a timestamp as people write it: 2020-01-31, or 2020-01-31 14:30:00 unless it is midnight."""
     text = str(stamp.astype("M8[us]")).replace("T", " ")
     return text.removesuffix(".000000").removesuffix(" 00:00:00")
 
 
 def time_of_day(stamps: np.ndarray | np.datetime64) -> np.ndarray:
-    """Microseconds since midnight."""
+    """Return the microseconds since midnight of datetime64[us] timestamps."""
     return (stamps - stamps.astype("M8[D]").astype("M8[us]")).astype(np.int64)
 
 
 def day_of_month(stamps: np.ndarray | np.datetime64) -> np.ndarray:
-    """1 to 31."""
+    """Return the day of the month, 1 to 31."""
     return (stamps.astype("M8[D]") - stamps.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1
 
 
 def month_length(stamps: np.ndarray | np.datetime64) -> np.ndarray:
-    """Days in the month of each stamp."""
+    """Return the number of days in the month of each timestamp."""
     months = stamps.astype("M8[M]")
     return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
 
 
 def calendar_timestamps(start: np.ndarray | np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
-    """Stamps `index` calendar steps after start: its day of the month (cut to the month's length) and its hour. Start
-    and index broadcast."""
+    """Return the timestamps `index` calendar steps after `start`; both broadcast.
+
+    They keep the start's hour and its day of the month, limited to the length of the month.
+    """
     months = start.astype("M8[M]") + index * step.months
     last, day = month_length(months), day_of_month(start)
     at_end = (day == month_length(start)) & (step.edge == "E")
@@ -110,7 +127,7 @@ def calendar_timestamps(start: np.ndarray | np.datetime64, step: Step, index: np
 
 
 def timestamp_at(start: Any, freq: str, index: Any) -> Any:
-    """The stamps `index` steps (int64) after start, datetime64[us]; either may be an array, and they broadcast."""
+    """Return the timestamps `index` steps (int64) after `start` as datetime64[us]; both broadcast."""
     step, first = parse_freq(freq), np.asarray(start, dtype="M8[us]")[()]
     if step.months:
         return calendar_timestamps(first, step, index)
@@ -121,12 +138,12 @@ def timestamp_at(start: Any, freq: str, index: Any) -> Any:
 
 
 def make_timestamps(start: np.datetime64, freq: str, count: int) -> np.ndarray:
-    """`count` stamps from `start` on, datetime64[us]: the first is `start` itself."""
+    """Return `count` timestamps as datetime64[us]; the first is `start`."""
     return timestamp_at(start, freq, np.arange(count, dtype=np.int64))
 
 
 def default_start(freq: str) -> np.datetime64:
-    """The stamp given to the first step of a series without stamps: the first that fits `freq` in 1970."""
+    """Return the first timestamp of 1970 that fits `freq`: the start of a series without timestamps."""
     step, month = parse_freq(freq), np.datetime64("1970-01", "M")
     if step.unit == "W" and step.anchor:
         days = (DAY_NAMES.index(step.anchor) - 3) % 7  # 1970-01-01 was a Thursday
@@ -139,12 +156,23 @@ def default_start(freq: str) -> np.datetime64:
 
 
 def season_length(freq: str) -> int:
-    """Steps in the natural season: the day for hours and minutes, the week for days, the year for weeks and longer."""
+    """Return the steps of the usual season of a frequency.
+
+    A day for hours and minutes, a week for days, a year for weeks and longer; 1 where that is not a whole number of
+    steps.
+
+    Examples
+    --------
+    >>> season_length("h"), season_length("15min"), season_length("MS")
+    (24, 96, 12)
+    """
     return _season(freq, SEASONS)
 
 
 def gift_season_length(freq: str) -> int:
-    """Steps in the season of GIFT-Eval's MASE (arXiv:2410.10393, GluonTS get_seasonality): days and weeks have 1."""
+    """Return the season length of GIFT-Eval's MASE (arXiv:2410.10393, GluonTS get_seasonality): 1 for days and "
+    "weeks.
+    """
     return _season(freq, {**SEASONS, "D": 1, "W": 1})
 
 

@@ -1,7 +1,9 @@
-"""Time marks: what the calendar says of a step, as channels known for ever. N series, B windows, F fields, T steps.
+"""Time features: hour, day of week, ... of each step, as channels known in the future.
 
-Each field runs over [-0.5, 0.5], as GluonTS and Informer (arXiv:2012.07436) scale them. Marks are worked out for the
-windows of a batch from the stamp of each series' first step, so they take no memory beside the data, whatever its size.
+N series, B windows, F fields, T steps.
+
+Each field is scaled to [-0.5, 0.5], as in GluonTS and Informer (arXiv:2012.07436). The features of a batch of windows
+are computed from the timestamp of each series' first step, so they take no memory next to the data.
 """
 
 from __future__ import annotations
@@ -19,53 +21,70 @@ if TYPE_CHECKING:
 
 HOUR, MINUTE = MICROS["h"], MICROS["min"]
 FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "day_of_year")
-OF_DAYS = FIELDS[2:]  # these are the same for all steps of a day
-PREFIX = "calendar_"  # before a field in the name of its channel
+DAILY_FIELDS = FIELDS[2:]  # these are the same for all steps of a day
+PREFIX = "calendar_"  # of the name of a field's channel
 
 
 def varying_fields(freq: str) -> tuple[str, ...]:
-    """The fields that differ from step to step at this frequency, and not by chance as a month's first weekday does."""
+    """Return the fields that differ from step to step at this frequency, other than by chance (weekday of a month)."""
     step = parse_freq(freq)
     micros, days = step.micros, step.unit == "B"
-    found = {
+    varies = {
         "minute": micros % HOUR != 0,
         "hour": micros % DAY != 0,
         "day_of_week": days or micros % (7 * DAY) != 0,
         "day_of_month": days or micros != 0,
         "day_of_year": step.months % 12 != 0 or not step.months,
     }
-    return tuple(field for field in FIELDS if found[field])
+    return tuple(field for field in FIELDS if varies[field])
 
 
-def choose_fields(asked: Any, freqs: Sequence[str]) -> tuple[str, ...]:
-    """The fields of data.calendar: those that vary at one of the frequencies if it is True, else those it lists."""
-    check_fields(asked)
-    if asked is not True:
-        return tuple(asked or ())
+def choose_fields(requested: Any, freqs: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields of the setting data.calendar.
+
+    True selects those that vary at one of the frequencies, a list those that it names, None or False none.
+    """
+    check_fields(requested)
+    if requested is not True:
+        return tuple(requested or ())
     kinds = sorted(set(freqs))
-    found = {field for freq in kinds for field in varying_fields(freq)}
-    if not found:
+    varying = {field for freq in kinds for field in varying_fields(freq)}
+    if not varying:
         raise ValueError(
-            f"data.calendar is true, but in steps of {', '.join(kinds)} nothing of the calendar varies; leave it out"
+            f"data.calendar is true, but no time feature varies in steps of {', '.join(kinds)}; leave it out"
         )
-    return tuple(field for field in FIELDS if field in found)
+    return tuple(field for field in FIELDS if field in varying)
 
 
-def check_fields(asked: Any) -> None:
-    """Refuse what is neither true, false nor a list of fields."""
-    if asked is None or isinstance(asked, bool):
+def check_fields(requested: Any) -> None:
+    """Raise a ValueError unless the setting data.calendar is true, false or a list of fields."""
+    if requested is None or isinstance(requested, bool):
         return
-    if isinstance(asked, str) or not isinstance(asked, Sequence):
-        raise ValueError(f"data.calendar is {asked!r}; expected true, false or a list of fields: {', '.join(FIELDS)}")
-    for field in asked:
+    if isinstance(requested, str) or not isinstance(requested, Sequence):
+        raise ValueError(
+            f"data.calendar is {requested!r}; expected true, false or a list of fields: {', '.join(FIELDS)}"
+        )
+    for field in requested:
         if field not in FIELDS:
             raise ValueError(f"data.calendar has {field!r}; {did_you_mean(str(field), list(FIELDS))}")
-    if len(set(asked)) < len(asked):
-        raise ValueError(f"data.calendar is {list(asked)}; name each field once")
+    if len(set(requested)) < len(requested):
+        raise ValueError(f"data.calendar is {list(requested)}; name each field once")
 
 
 class TimeFeatures:
-    """The marks of N series, given by the stamp of their first step, their frequency and their length in steps."""
+    """Time features of N series.
+
+    Parameters
+    ----------
+    fields
+        Names from `FIELDS`.
+    starts
+        Timestamp of the first step of each series, [N].
+    freqs
+        Frequency of each series.
+    lengths
+        Steps of each series for which features are needed.
+    """
 
     def __init__(
         self,
@@ -82,22 +101,22 @@ class TimeFeatures:
         ends = self._stamps(np.arange(len(self._starts)), (np.asarray(lengths) - 1)[:, None])
         self._first = int(self._starts.astype(np.int64).min() // DAY)
         days = np.arange(self._first, int(ends.max() // DAY) + 1).astype("M8[D]")
-        # of every day between the first stamp and the last: 12 bytes a day, and no calendar arithmetic per step
-        self._days = {field: _of_days(field, days) for field in self.fields if field in OF_DAYS}
+        # of every day between the first and the last timestamp: 12 bytes a day, and no calendar arithmetic per step
+        self._days = {field: _daily_values(field, days) for field in self.fields if field in DAILY_FIELDS}
 
-    def cut(
+    def window(
         self, series: Int[np.ndarray, " B"], first: Int[np.ndarray, " B"], *, steps: int
     ) -> Float[np.ndarray, "B F T"]:
-        """The marks of `steps` steps from step `first` of each series on; NaN before a series begins."""
+        """Return the features of `steps` steps from step `first` of each series; NaN before a series begins."""
         index = first[:, None] + np.arange(steps)
         early = bool(len(first)) and int(first.min()) < 0
         micros = self._stamps(series, np.maximum(index, 0) if early else index)
         days = micros // DAY
         out = np.empty((len(series), len(self.fields), steps), dtype=np.float32)
-        place = days - self._first
+        day_index = days - self._first
         for row, field in enumerate(self.fields):
             if field in self._days:
-                out[:, row] = self._days[field][place]
+                out[:, row] = self._days[field][day_index]
             elif field == "hour":
                 out[:, row] = (micros - days * DAY) // HOUR / 23 - 0.5
             else:
@@ -107,7 +126,7 @@ class TimeFeatures:
         return out
 
     def _stamps(self, series: Int[np.ndarray, " B"], index: Int[np.ndarray, "B T"]) -> Int[np.ndarray, "B T"]:
-        """Microseconds since 1970 of steps of series."""
+        """Microseconds since 1970 of the steps `index` of series."""
         if len(self._freqs) == 1:
             return timestamp_at(self._starts[series][:, None], str(self._freqs[0]), index).astype(np.int64)
         codes = self._codes[series]
@@ -119,11 +138,11 @@ class TimeFeatures:
         return out
 
 
-def _of_days(field: str, days: np.ndarray) -> Float[np.ndarray, " days"]:
+def _daily_values(field: str, days: np.ndarray) -> Float[np.ndarray, " days"]:
     if field == "day_of_week":
-        found = ((days.astype(np.int64) + 3) % 7) / 6  # Monday is 0; 1970-01-01 was a Thursday
+        values = ((days.astype(np.int64) + 3) % 7) / 6  # Monday is 0; 1970-01-01 was a Thursday
     elif field == "day_of_month":
-        found = (day_of_month(days) - 1) / 30
+        values = (day_of_month(days) - 1) / 30
     else:
-        found = (days - days.astype("M8[Y]").astype("M8[D]")).astype(np.int64) / 365
-    return (found - 0.5).astype(np.float32)
+        values = (days - days.astype("M8[Y]").astype("M8[D]")).astype(np.int64) / 365
+    return (values - 0.5).astype(np.float32)

@@ -1,6 +1,7 @@
-"""On which clock the stamps of a frame are regular: its frequency, its zone, and the way back to what the user reads.
+"""Frequencies and time zones of timestamps with or without a zone: to a regular grid, and back to the user's zone.
 
-Steps under a day are regular in UTC, longer ones in local time: with daylight saving midnight moves, an hour does not.
+Steps shorter than a day are regular in UTC, longer ones in local time: daylight saving moves midnight in UTC, and not
+the length of an hour.
 """
 
 from __future__ import annotations
@@ -17,39 +18,53 @@ DAY = 86400 * 10**6  # microseconds
 
 
 def format_id(item: Any) -> str:
-    """An id as the user wrote it: 3, not np.int64(3)."""
+    """Return an id as the user wrote it: 3, not np.int64(3)."""
     return repr(item.item() if isinstance(item, np.generic) else item)
 
 
 def naive_utc(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return timestamps in UTC without a zone; those without a zone are unchanged."""
     return stamps if stamps.tz is None else stamps.tz_convert("UTC").tz_localize(None)
 
 
 def without_advice(error: ValueError) -> str:
-    """What was found, without the advice that only fits the ingest command."""
+    """Return the first part of a message: what is wrong, without advice that fits another entry point."""
     return str(error).partition("; ")[0]
 
 
 def local_times(times: pd.DatetimeIndex) -> np.ndarray:
+    """Return local times without a zone, datetime64[us]."""
     return np.asarray(times.tz_localize(None), dtype="datetime64[us]")
 
 
 def item_frequencies(
     times: pd.DatetimeIndex, bounds: np.ndarray, ids: pd.Series, freq: str | None, *, notes: list[str]
 ) -> list[str]:
-    """The frequency of each item; items too short to tell take that of the others when those agree."""
+    """Return the frequency of each item.
+
+    Items that are too short to have a frequency get that of the others, if those agree.
+
+    Parameters
+    ----------
+    times
+        Of all items, item by item; item i has the rows ``bounds[i]:bounds[i + 1]``.
+    freq
+        The frequency given by the user; None infers it.
+    notes
+        Assumptions are appended to it.
+    """
     if freq is not None:
         return [str(parse_freq(freq))] * len(ids)
     local = local_times(times)
-    found: list[str | None] = []
+    inferred: list[str | None] = []
     errors: dict[int, str] = {}
     for i, item in enumerate(ids):
         try:
-            found.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item)))
+            inferred.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item)))
         except ValueError as error:
             errors[i] = without_advice(error)
-            found.append(None)
-    known = {name for name in found if name is not None}
+            inferred.append(None)
+    known = {name for name in inferred if name is not None}
     short = all(bounds[i + 1] - bounds[i] < 3 for i in errors)
     if errors and (len(known) != 1 or not short):
         raise ValueError(
@@ -57,11 +72,14 @@ def item_frequencies(
         )
     if errors:
         notes.append(f"df: {len(errors)} items are too short to show a frequency; read as {next(iter(known))}")
-    return [name or next(iter(known)) for name in found]
+    return [name or next(iter(known)) for name in inferred]
 
 
 def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, bool]:
-    """Stamps on the clock in which they are regular: UTC for steps under a day, else local time; and whether UTC."""
+    """Return timestamps in the zone in which they are regular, and whether that is UTC.
+
+    UTC for steps shorter than a day, else local time.
+    """
     if times.tz is None:
         return np.asarray(times, dtype="datetime64[us]"), False
     micros = parse_freq(freq).micros
@@ -71,7 +89,7 @@ def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, 
 
 
 def restore_timezone(times: np.ndarray, zone: tzinfo | None, *, absolute: bool, unit: str) -> pd.DatetimeIndex:
-    """Grid stamps as the user reads them: in the frame's zone, in its resolution where that reaches."""
+    """Return grid timestamps in the zone of the frame, and in its resolution where that can represent them."""
     index = pd.DatetimeIndex(times)
     if zone is not None and absolute:
         index = index.tz_localize("UTC").tz_convert(zone)
