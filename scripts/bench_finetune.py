@@ -33,9 +33,9 @@ from tsfm.commands.runner import evaluate, train_and_score
 from tsfm.config import compose, typed
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.estimators.probe import Probe
-from tsfm.train.init_config import with_checkpoint
-from tsfm.train.optim import make_optimizer
-from tsfm.train.parts import Parts, assemble
+from tsfm.training.components import RunComponents, build_components
+from tsfm.training.init_config import compose_with_checkpoint
+from tsfm.training.optim import make_optimizer
 
 # a pre-training arrangement of the transformer; what begins from a checkpoint has its architecture without a word
 SHAPE = [
@@ -67,14 +67,14 @@ def adapted(name: str, args: argparse.Namespace, *, source: Path, fraction: floa
     return [*course(args, steps=args.steps), *words, *METHODS[name]]
 
 
-def parts_of(name: str, args: argparse.Namespace, *, source: Path) -> Parts:
-    return assemble(typed(with_checkpoint(adapted(name, args, source=source, fraction=1.0))))
+def parts_of(name: str, args: argparse.Namespace, *, source: Path) -> RunComponents:
+    return build_components(typed(compose_with_checkpoint(adapted(name, args, source=source, fraction=1.0))))
 
 
 class Step:
     """A training step on one batch, as the learner makes it."""
 
-    def __init__(self, parts: Parts):
+    def __init__(self, parts: RunComponents):
         self.learner, self.task = parts.learner(), parts.task
         self.learner.on_train_start()
         self.batch = parts.data.windows("train").gather(np.arange(16))
@@ -107,13 +107,13 @@ def megabytes(name: str, args: argparse.Namespace, *, source: Path) -> str:
     return "?" if found == "None" else f"{int(found) / 1e6:.0f}"
 
 
-def trained(parts: Parts) -> str:
+def trained(parts: RunComponents) -> str:
     sizes = [(p.numel(), p.requires_grad) for p in parts.model.parameters()]
     return f"{sum(size for size, trains in sizes if trains):,} of {sum(size for size, _ in sizes):,}"
 
 
 def score(words: list[str], run_dir: Path) -> dict[str, Any]:
-    return train_and_score(typed(with_checkpoint([*words, f"run_dir={run_dir}"])))
+    return train_and_score(typed(compose_with_checkpoint([*words, f"run_dir={run_dir}"])))
 
 
 def labels(args: argparse.Namespace, folder: Path, *, source: Path) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ def labels(args: argparse.Namespace, folder: Path, *, source: Path) -> list[dict
     common += [f"trainer.max_steps={args.steps}", "trainer.max_epochs=-1", "trainer.progress=false"]
     for name, words in METHODS.items():
         ran[name] = [*common, *words]
-    parts = {name: assemble(typed(with_checkpoint(words))) for name, words in ran.items()}
+    parts = {name: build_components(typed(compose_with_checkpoint(words))) for name, words in ran.items()}
     taken = alternate({name: Step(part) for name, part in parts.items()}, clock=Clock(), rounds=args.rounds)
     for name, words in ran.items():
         accuracy = score(words, folder / f"{name.replace(' ', '_')}-cases")["accuracy"]

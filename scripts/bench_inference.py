@@ -43,7 +43,7 @@ from peers.measure import Clock, alternate, markdown, surroundings
 from tsfm.config import compose, typed
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.model.checkpoint import About
-from tsfm.train.parts import make_model
+from tsfm.training.components import build_model
 from tsfm.types import Problem
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -75,7 +75,7 @@ def windows(batch: int, context: int) -> np.ndarray:
 def ours(name: str, past: np.ndarray) -> list[Side]:
     """A bundled model or one of a directory; a recipe (`pretrain/mini`) stands for random weights of its shape."""
     if name.startswith("pretrain/"):
-        model = make_model(typed(compose("train", [f"experiment={name}"])))
+        model = build_model(typed(compose("train", [f"experiment={name}"])))
         predictor = ModelPredictor(model, name=name, about=About(task={"name": "pretrain"}))
     else:
         predictor = load(name)

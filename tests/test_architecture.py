@@ -107,7 +107,7 @@ def test_the_import_parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     file.parent.mkdir(parents=True)
     file.write_text(
         "import os, tsfm.nn.rope\nfrom tsfm import model, __version__\nfrom . import store\n"
-        "from ..train.run import train\nfrom typing import TYPE_CHECKING\n"
+        "from ..training.training_run import train\nfrom typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    import jaxtyping\nelse:\n    import json\n"
         "def f():\n    import matplotlib.pyplot\n"
     )
@@ -117,7 +117,7 @@ def test_the_import_parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("tsfm.model", "import"),
         ("tsfm.__version__", "import"),
         ("tsfm.data", "import"),
-        ("tsfm.train.run", "import"),
+        ("tsfm.training.training_run", "import"),
         ("typing", "import"),
         ("jaxtyping", "types"),
         ("json", "import"),
@@ -238,7 +238,7 @@ def test_no_path_of_one_machine() -> None:
     assert [name(file) for file in readable if pattern.search(file.read_text(encoding="utf-8"))] == []
 
 
-@pytest.mark.parametrize("package", ["train", "tasks", "data", "metrics"])
+@pytest.mark.parametrize("package", ["training", "tasks", "data", "metrics"])
 def test_no_package_but_model_names_a_backbone(package: str) -> None:
     known = {entry.name for entry in BACKBONES} | {entry.part.__name__ for entry in BACKBONES}
     wrong = [

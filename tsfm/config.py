@@ -45,9 +45,9 @@ class Expect:
     source: str = ""
 
 
-def first_weights() -> dict[str, Any]:
+def default_init() -> dict[str, Any]:
     """The settings of `init` and their defaults: weights from a seed, all of them trained. A dict, not a dataclass:
-    `from` can't be the name of a field. tsfm.train.init_config checks the values and says what they mean."""
+    `from` can't be the name of a field. tsfm.training.init_config checks the values and says what they mean."""
     return {
         "from": None,  # a model directory, a run directory, or the name of a bundled model
         "freeze": [],  # parts that are not trained: beginnings of the names of parameters, or all_but_head
@@ -71,7 +71,7 @@ class RunConfig:
     optim: Any = "???"
     trainer: Any = "???"
     bench: Any = "???"
-    init: dict[str, Any] = field(default_factory=first_weights)
+    init: dict[str, Any] = field(default_factory=default_init)
     name: str = "run"  # names the folder below run_root
     seed: int = 0
     run_root: str = "runs"

@@ -13,7 +13,7 @@ import torch
 
 from tests.bad_inputs.desk import Case
 from tests.bad_inputs.spoils import both, breaks, cut, forbidden, gone, settings, store, text
-from tsfm.train.learner import Learner
+from tsfm.training.learner import Learner
 
 OFFLINE = urllib.error.URLError("Name or service not known")
 MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

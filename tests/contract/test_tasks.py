@@ -16,8 +16,8 @@ from tsfm.model.checkpoint import About, load, save
 from tsfm.model.model import Model, ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS, TASKS
 from tsfm.tasks.base import Task
-from tsfm.train.learner import Learner
-from tsfm.train.optim import OptimConfig
+from tsfm.training.learner import Learner
+from tsfm.training.optim import OptimConfig
 from tsfm.types import Batch
 
 BACKBONES_UNDER_TEST = ("patch_transformer", "inverted", "mamba", "mixer")

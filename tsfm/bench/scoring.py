@@ -32,8 +32,8 @@ from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.messages import did_you_mean
 from tsfm.registry import BASELINES
 from tsfm.tasks.base import Ratio, Task
-from tsfm.train.run import Trained
-from tsfm.train.rundir import write_whole
+from tsfm.training.run_directory import write_whole
+from tsfm.training.training_run import TrainedRun
 
 log = logging.getLogger("tsfm")
 METRICS = {  # what an experiment can make claims about, by the name of the bench config
@@ -72,7 +72,7 @@ def known_metrics(bench: Any) -> list[str]:
     return names
 
 
-def score_trained(trained: Trained, bench: Any) -> dict[str, Any]:
+def score_trained(trained: TrainedRun, bench: Any) -> dict[str, Any]:
     """The scores of a run that does not forecast: by its protocol, or where none fits by what its task reports."""
     model, data, task = trained.model, trained.data, trained.task
     if isinstance(data, CaseData):
@@ -84,7 +84,7 @@ def score_trained(trained: Trained, bench: Any) -> dict[str, Any]:
     return score_task(task, trained, split=bench.split)
 
 
-def score_task(task: Task, trained: Trained, *, split: str, batch_size: int = 256) -> dict[str, Any]:
+def score_task(task: Task, trained: TrainedRun, *, split: str, batch_size: int = 256) -> dict[str, Any]:
     """What the task reports over every window of a split, its problems drawn from one seed."""
     assert isinstance(trained.data, (WindowData, CorpusData))
     windows, generator = trained.data.windows(split), torch.Generator().manual_seed(0)

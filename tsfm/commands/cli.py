@@ -150,14 +150,14 @@ def run_eval(args: argparse.Namespace) -> int:
 def _configured(verb: str, args: argparse.Namespace) -> int:
     from tsfm.commands import runner
     from tsfm.config import compose, job_overrides, sweep, typed
-    from tsfm.train.init_config import with_checkpoint
+    from tsfm.training.init_config import compose_with_checkpoint
 
     asked = ["--config-dir", args.config_dir] if args.config_dir else []
     work = runner.train_and_score if verb == "train" else runner.evaluate
 
     def one(overrides: list[str]) -> None:
         if verb == "train":
-            config = with_checkpoint(overrides, config_dir=args.config_dir)
+            config = compose_with_checkpoint(overrides, config_dir=args.config_dir)
         else:
             config = compose(verb, overrides, config_dir=args.config_dir)
         announce(work(typed(config), command=f"tsfm {verb} {shlex.join([*asked, *overrides])}"))

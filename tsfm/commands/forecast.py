@@ -17,7 +17,7 @@ from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
 from tsfm.timestamps.frequency import make_timestamps, season_length
-from tsfm.train.rundir import draft_of
+from tsfm.training.run_directory import draft_of
 
 ENDINGS = (".csv", ".parquet", ".gz")
 

@@ -23,8 +23,17 @@ from tsfm.data.module import WindowData
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
-from tsfm.train.run import train
-from tsfm.train.rundir import CONFIG, CUT, RESULT, check_folder, check_same, environment, is_finished, write_whole
+from tsfm.training.run_directory import (
+    CONFIG,
+    CUT_SHORT,
+    RESULT,
+    check_folder,
+    check_same_config,
+    environment,
+    is_finished,
+    write_whole,
+)
+from tsfm.training.training_run import train
 
 log = logging.getLogger("tsfm")
 
@@ -57,7 +66,7 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         "model": str(trained.model_dir),
     }
     if trained.cut:
-        result[CUT] = trained.cut
+        result[CUT_SHORT] = trained.cut
     write_whole(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
     return result
 
@@ -69,7 +78,7 @@ def finished(config: RunConfig) -> dict[str, Any] | None:
     file = Path(config.run_dir) / RESULT
     if not is_finished(file.parent):
         return None
-    check_same(file.parent, config)
+    check_same_config(file.parent, config)
     old = yaml.safe_load((file.parent / CONFIG).read_text(encoding="utf-8"))
     if any(old[key] != plain(config)[key] for key in ("bench", "expect")):
         raise ValueError(

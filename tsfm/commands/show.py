@@ -18,8 +18,8 @@ from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
 from tsfm.model.model import Model, flops_per_window
 from tsfm.registry import BASELINES
-from tsfm.train.init_config import with_checkpoint
-from tsfm.train.parts import Parts, assemble
+from tsfm.training.components import RunComponents, build_components
+from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.types import Problem
 
 FLAGS = ("causal", "mixes_channels", "ordered_channels", "fixed_length", "streaming")
@@ -28,8 +28,8 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     """The resolved config of a run, its model, its data, and its first problem."""
-    config: RunConfig = typed(with_checkpoint(overrides, config_dir=config_dir))
-    parts = assemble(config)
+    config: RunConfig = typed(compose_with_checkpoint(overrides, config_dir=config_dir))
+    parts = build_components(config)
     model, task, data = parts.model, parts.task, parts.data
     parts.learner()  # refuses what the task can't judge
     if isinstance(data, CaseData):
@@ -58,7 +58,7 @@ def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     return "\n".join(lines)
 
 
-def of_cases(parts: Parts, data: CaseData) -> list[str]:
+def of_cases(parts: RunComponents, data: CaseData) -> list[str]:
     """The model of a run on labelled cases, the cases, and the first of them."""
     splits = ", ".join(f"{split} {len(data.windows(split)):,}" for split in ("train", "val", "test"))
     problem = parts.task.pose(data.windows("train").gather(torch.arange(1).numpy()))
@@ -73,7 +73,7 @@ def of_cases(parts: Parts, data: CaseData) -> list[str]:
     ]
 
 
-def of_corpus(parts: Parts, data: CorpusData) -> list[str]:
+def of_corpus(parts: RunComponents, data: CorpusData) -> list[str]:
     """The model of a pre-training run, what it draws windows from, and the first problem."""
     shape = data.config
     batch = next(iter(data.train_dataloader()))

@@ -12,7 +12,7 @@ from tsfm.commands.forecast import check_ending, read_table, write_table
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import BASELINES
-from tsfm.train.rundir import cannot_write, check_folder
+from tsfm.training.run_directory import cannot_write, check_folder
 
 VERBS = ("impute", "detect", "embed", "classify")
 

@@ -90,7 +90,7 @@ def keep_source(source: ModelPredictor, folder: Path) -> Path:
 
 def describe(words: Sequence[str], overrides: Sequence[str]) -> RunConfig:
     """The typed config of these settings and a user's own, which come last."""
-    from tsfm.train.init_config import with_checkpoint
+    from tsfm.training.init_config import compose_with_checkpoint
 
     if isinstance(overrides, str) or not all(isinstance(word, str) for word in overrides):
         raise ValueError(f"overrides are {overrides!r}; expected a list of settings such as ['optim.lr=1e-3']")
@@ -100,7 +100,7 @@ def describe(words: Sequence[str], overrides: Sequence[str]) -> RunConfig:
             raise ValueError(f"overrides hold {word!r}; choose it by {'model' if key == 'backbone' else key}=...")
     words = [*words, *overrides]
     begins = any(word.lstrip("+").startswith("init.from=") for word in words)
-    return typed(with_checkpoint(words) if begins else compose("train", words))
+    return typed(compose_with_checkpoint(words) if begins else compose("train", words))
 
 
 def fit(
@@ -114,7 +114,7 @@ def fit(
     source: str | None = None,
 ) -> ModelPredictor:
     """Train as configured; the model is on the device afterwards, and `source` names what it began from."""
-    from tsfm.train.run import train
+    from tsfm.training.training_run import train
 
     run_dir = folder / "run"
     trainer = replace(config.trainer, progress=verbose, loggers=[], accelerator=accelerator(device))

@@ -22,16 +22,16 @@ from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.nn.lora import merge_lora
 from tsfm.tasks.base import Task
-from tsfm.train.learner import Learner
-from tsfm.train.parts import assemble
-from tsfm.train.rundir import begin_run, cannot_write, find_run, shared_with_ranks
-from tsfm.train.trainer import cut_short, keep_history, make_trainer
+from tsfm.training.components import build_components
+from tsfm.training.learner import Learner
+from tsfm.training.run_directory import cannot_write, create_run_directory, find_run_directory, shared_with_ranks
+from tsfm.training.trainer import describe_interruption, make_trainer, restore_metrics
 
 log = logging.getLogger("tsfm")
 
 
 @dataclass
-class Trained:
+class TrainedRun:
     """What a run leaves. `cut`: how far it came, where trainer.max_time ended it before its end."""
 
     model: Model
@@ -46,23 +46,23 @@ class Trained:
     cut: str | None = None
 
 
-def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None) -> Trained:
+def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None) -> TrainedRun:
     """Train as configured; returns the model with the weights that validation chose. `cases` are labelled cases in
     memory, in place of the data set that the config names."""
     begun = time.perf_counter()
     quiet()
-    parts = assemble(config, cases)
+    parts = build_components(config, cases)
     model, task, data, learner = parts.model, parts.task, parts.data, parts.learner()
-    run_dir, checkpoint = find_run(config)
+    run_dir, checkpoint = find_run_directory(config)
     validates = len(data.windows("val")) > 0
     trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}", validates=validates)
-    begin_run(run_dir, config, command=command)  # last of all: what is refused leaves no directory
+    create_run_directory(run_dir, config, command=command)  # last of all: what is refused leaves no directory
     log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
     try:
         with shared_with_ranks(run_dir):
             fit(trainer, learner, data, checkpoint)
         model = learner.whole()
-        validation = load_best(model, learner, trainer, data)
+        validation = load_best_weights(model, learner, trainer, data)
         merge_lora(model)
         if not trainer.is_global_zero:
             raise SystemExit(0)  # one process scores, saves and reports
@@ -93,7 +93,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
             f"the accelerator's memory is full with data.{size}={getattr(config.data, size)}; lower it and raise "
             f"trainer.accumulate as much ({str(error).splitlines()[0]})"
         ) from None
-    if cut := cut_short(trainer):
+    if cut := describe_interruption(trainer):
         log.warning(
             "trainer.max_time=%s ended the run after %s: resume=auto run_dir=%s goes on from its last checkpoint; the "
             "model so far was written, before its learning rate came down",
@@ -101,7 +101,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
         )  # fmt: skip
     seconds = time.perf_counter() - begun
     epochs = trainer.current_epoch
-    return Trained(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut)
+    return TrainedRun(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut)
 
 
 def fit(
@@ -111,14 +111,14 @@ def fit(
     interruptions, which the caller can tell from success."""
     if checkpoint is not None and trainer.is_global_zero:
         step = torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
-        keep_history(trainer, checkpoint.parents[1] / "metrics.csv", before=step)
+        restore_metrics(trainer, checkpoint.parents[1] / "metrics.csv", before=step)
     try:
         trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
     except SystemExit:
         raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
 
 
-def load_best(
+def load_best_weights(
     model: Model, learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData | CorpusData
 ) -> dict[str, float]:
     """Put the weights with the best validation score into the model; returns that score. A run that ended

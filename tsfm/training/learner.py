@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tsfm.model.model import Model
 from tsfm.tasks.base import Ratio, Task
-from tsfm.train.initialization import rest_frozen
-from tsfm.train.optim import TO_AN_END, OptimConfig, make_optimizer, rate
+from tsfm.training.initialization import set_frozen_to_eval
+from tsfm.training.optim import NEED_LAST_STEP, OptimConfig, learning_rate_factor, make_optimizer
 from tsfm.types import Answer, Batch, Problem
 
 log = logging.getLogger("tsfm")
@@ -63,7 +63,7 @@ class Learner(pl.LightningModule):
         return self.model
 
     def on_train_start(self) -> None:  # an epoch that is resumed has no start
-        rest_frozen(self.model)
+        set_frozen_to_eval(self.model)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(self._step_seed())  # dropout
@@ -99,7 +99,7 @@ class Learner(pl.LightningModule):
         optimizer = make_optimizer(self.optim, self.model.named_parameters(), layer_decay=self.layer_decay)
         steps, epoch_steps = self._steps()
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate(self.optim, step=step, steps=steps, epoch_steps=epoch_steps)
+            optimizer, lambda step: learning_rate_factor(self.optim, step=step, steps=steps, epoch_steps=epoch_steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -111,7 +111,7 @@ class Learner(pl.LightningModule):
         limits = [trainer.max_epochs * epoch_steps if trainer.max_epochs and trainer.max_epochs > 0 else None]
         limits += [trainer.max_steps if trainer.max_steps > 0 else None]
         known = [limit for limit in limits if limit is not None]
-        if not known and self.optim.schedule in TO_AN_END:
+        if not known and self.optim.schedule in NEED_LAST_STEP:
             raise ValueError(
                 f"optim.schedule={self.optim.schedule} needs to know its last step, and this run has none; set "
                 "trainer.max_steps or trainer.max_epochs, or use optim.schedule=constant or exponential"

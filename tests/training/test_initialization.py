@@ -16,24 +16,24 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.tiny import cases, forecast_problem, tiny, waves
-from tests.train.test_resume import SETTINGS
+from tests.training.test_resume import SETTINGS
 from tsfm.commands import show as describe
 from tsfm.commands.cli import main
 from tsfm.commands.runner import train_and_score
-from tsfm.config import RunConfig, first_weights, plain, typed
+from tsfm.config import RunConfig, default_init, plain, typed
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.infer.load import load
 from tsfm.model import checkpoint
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.store.series_store import StoreWriter
-from tsfm.train.init_config import InitConfig, with_checkpoint
-from tsfm.train.initialization import prepare, rest_frozen
-from tsfm.train.learner import Learner
-from tsfm.train.optim import OptimConfig, depths, make_optimizer
-from tsfm.train.parts import make_model
-from tsfm.train.run import train
-from tsfm.train.rundir import identity
+from tsfm.training.components import build_model
+from tsfm.training.init_config import InitConfig, compose_with_checkpoint
+from tsfm.training.initialization import initialize, set_frozen_to_eval
+from tsfm.training.learner import Learner
+from tsfm.training.optim import OptimConfig, depths_below_head, make_optimizer
+from tsfm.training.run_directory import comparable_config
+from tsfm.training.training_run import train
 
 # of a run that begins from a checkpoint: everything but the architecture
 COURSE = [word for word in SETTINGS if not word.startswith(("model.", "backbone.", "trainer.max_epochs"))]
@@ -57,13 +57,13 @@ def parent(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     run_dir = tmp_path_factory.mktemp("parent") / "run"
     words = [*SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", "trainer.max_epochs=1", "backbone.depth=2"]
-    train_and_score(typed(with_checkpoint(words)))
+    train_and_score(typed(compose_with_checkpoint(words)))
     return run_dir
 
 
 def config(store: Path, *words: str, folder: Path | None = None) -> RunConfig:
     given = [*COURSE, f"data.dataset={store}", *words]
-    return typed(with_checkpoint(given, config_dir=str(folder) if folder else None))
+    return typed(compose_with_checkpoint(given, config_dir=str(folder) if folder else None))
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
@@ -94,10 +94,10 @@ def test_the_architecture_that_nobody_names_is_the_checkpoints(name: str, kind: 
     model = tiny(name, kind, scaler="robust")
     save(model, tmp_path / "model", about=About())
     found = config(tmp_path, f"init.from={tmp_path / 'model'}")
-    assert make_model(found).spec() == model.spec()
+    assert build_model(found).spec() == model.spec()
     assert found.backbone.name == name
     assert found.scaler.name == "robust"
-    again = prepare(begun := make_model(found), found)
+    again = initialize(begun := build_model(found), found)
     assert all(torch.equal(value, begun.state_dict()[key]) for key, value in model.state_dict().items())
     assert again.facts == {"from": str(tmp_path / "model"), "method": "full", "fingerprints": []}
 
@@ -127,8 +127,8 @@ def test_a_contradiction_names_both_sides(
 def test_what_begins_anew_may_be_another_and_the_rest_is_kept(store: Path, parent: Path) -> None:
     def begun(*words: str, seed: int = 0) -> Model:
         found = replace(config(store, f"init.from={parent}", *words), seed=seed)
-        model = make_model(found)
-        prepare(model, found)
+        model = build_model(found)
+        initialize(model, found)
         return model
 
     assert kept_by(begun(), parent) == dict.fromkeys(PARTS, True)
@@ -150,7 +150,7 @@ def test_any_length_where_the_model_takes_any_and_an_error_where_not(store: Path
     model = tiny("patch_transformer", "quantiles")
     save(model, tmp_path / "free", about=About())
     free = config(store, f"init.from={tmp_path / 'free'}", "model.context=80", "model.horizon=40")
-    prepare(longer := make_model(free), free)
+    initialize(longer := build_model(free), free)
     assert longer(forecast_problem(waves(steps=120), horizon=40)).read.shape[2] == 120
     for words, message in (
         (["model.context=40"], r"backbone\.positions has shape .* model\.context is 40, there 32: leave it as it is"),
@@ -158,14 +158,14 @@ def test_any_length_where_the_model_takes_any_and_an_error_where_not(store: Path
     ):
         fixed = config(store, f"init.from={parent}", *words)
         with pytest.raises(ValueError, match=message):
-            prepare(make_model(fixed), fixed)
+            initialize(build_model(fixed), fixed)
 
 
 def test_a_bundled_model_is_found_by_its_name(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "weights_dir", lambda: tmp_path)
     save(model := tiny("mamba", "quantiles"), tmp_path / "small", about=About())
     found = config(store, "init.from=small")
-    assert (found.init["from"], make_model(found).spec()) == ("small", model.spec())
+    assert (found.init["from"], build_model(found).spec()) == ("small", model.spec())
     with pytest.raises(FileNotFoundError, match=r"init\.from: no model 'smal': .*did you mean 'small'\?"):
         config(store, "init.from=smal")
 
@@ -192,7 +192,7 @@ def test_what_is_frozen_keeps_every_bit(store: Path, parent: Path, tmp_path: Pat
 def test_frozen_parts_do_not_drop_and_trained_ones_do() -> None:
     model, problem = tiny("patch_transformer").train(), forecast_problem(waves())
     model.backbone.requires_grad_(False)
-    rest_frozen(model)
+    set_frozen_to_eval(model)
     assert not any(module.training for module in model.backbone.modules())
     assert model.head.training
     assert model.patching.training
@@ -200,7 +200,7 @@ def test_frozen_parts_do_not_drop_and_trained_ones_do() -> None:
     assert torch.equal(*hidden)
     model.train()
     model.backbone.blocks[1].feed.up.weight.requires_grad_(True)
-    rest_frozen(model)
+    set_frozen_to_eval(model)
     assert model.backbone.dropout.training
     assert model.backbone.blocks[1].feed.dropout.training
     assert not model.backbone.blocks[0].dropout.training
@@ -233,7 +233,7 @@ def test_with_adapters_a_part_that_begins_anew_is_trained_whole_and_freeze_has_t
 ) -> None:
     def trained(*words: str) -> set[str]:
         found = config(store, f"init.from={parent}", "init.lora.rank=2", *words)
-        prepare(model := make_model(found), found)
+        initialize(model := build_model(found), found)
         return {name.partition(".parametrizations")[0] for name, p in model.named_parameters() if p.requires_grad}
 
     adapted = {name for name in trained() if name.startswith("backbone.blocks.")}
@@ -289,7 +289,9 @@ def test_the_rate_falls_with_each_depth_below_the_head(name: str, kind: str) -> 
 def test_an_adapter_has_the_depth_of_what_it_adapts() -> None:
     plain_name = "backbone.blocks.3.attention.qkv.weight"
     adapted = "backbone.blocks.3.attention.qkv.parametrizations.weight.0.a"
-    found = depths(["patching.project.weight", plain_name, adapted, "backbone.proj.parametrizations.weight.0.a"])
+    found = depths_below_head(
+        ["patching.project.weight", plain_name, adapted, "backbone.proj.parametrizations.weight.0.a"]
+    )
     assert found == {
         "patching.project.weight": 5, plain_name: 1, adapted: 1, "backbone.proj.parametrizations.weight.0.a": 0,
     }  # fmt: skip
@@ -302,16 +304,16 @@ def test_the_last_weights_are_kept_where_asked_and_no_validation_is_needed(store
     caplog.set_level(logging.INFO, logger="tsfm")
     words = [*SETTINGS, f"data.dataset={store}", "trainer.keep=last", "trainer.max_epochs=2"]
     alone = [*words, "data.split=all", "bench.split=train", "trainer.patience=3", f"run_dir={tmp_path / 'alone'}"]
-    result = train_and_score(typed(with_checkpoint(alone)))
+    result = train_and_score(typed(compose_with_checkpoint(alone)))
     assert "trainer.keep=last: the last weights are kept; trainer.patience is not looked at" in caplog.text
     assert "val_loss" not in result
-    both = train_and_score(typed(with_checkpoint([*words, "trainer.ema=null", f"run_dir={tmp_path / 'both'}"])))
+    both = train_and_score(typed(compose_with_checkpoint([*words, "trainer.ema=null", f"run_dir={tmp_path / 'both'}"])))
     assert np.isfinite(both["val_loss"])
     last = torch.load(tmp_path / "both" / "checkpoints" / "last.ckpt", weights_only=False)
     assert last["global_step"] > 0
     assert not (tmp_path / "both" / "checkpoints" / "best.ckpt").exists()
     with pytest.raises(ValueError, match=r"makes no val part; .* or keep the last weights by trainer\.keep=last"):
-        train_and_score(typed(with_checkpoint([word for word in alone if "keep" not in word])))
+        train_and_score(typed(compose_with_checkpoint([word for word in alone if "keep" not in word])))
 
 
 def test_labelled_cases_without_a_validation_part_and_a_new_head(tmp_path: Path, caplog) -> None:
@@ -324,7 +326,7 @@ def test_labelled_cases_without_a_validation_part_and_a_new_head(tmp_path: Path,
     words = ["data=cases", "data.dataset=given", "task=classify", "head=pooled", "init.reset=[head]"]
     words += [f"init.from={tmp_path / 'free'}", "init.freeze=[all_but_head]", "trainer.progress=false"]
     words += ["trainer.max_epochs=2", "trainer.accelerator=cpu", f"run_dir={tmp_path / 'r'}"]
-    done = train(typed(with_checkpoint(words)), cases=data)
+    done = train(typed(compose_with_checkpoint(words)), cases=data)
     assert "nothing to validate on: the last weights are kept; trainer.patience is not looked at" in caplog.text
     assert done.validation == {}
     theirs, ours = load_file(tmp_path / "free" / "model.safetensors"), done.model.state_dict()
@@ -335,9 +337,9 @@ def test_runs_from_before_init_still_resume(store: Path, parent: Path) -> None:
     new = plain(config(store))
     old = {key: value for key, value in new.items() if key != "init"}
     old["trainer"] = {key: value for key, value in new["trainer"].items() if key != "keep"}
-    assert identity(old) == identity(new)
-    assert identity(old) != identity(plain(config(store, f"init.from={parent}")))
-    assert identity(yaml.safe_load(yaml.safe_dump(new))) == identity(new)
+    assert comparable_config(old) == comparable_config(new)
+    assert comparable_config(old) != comparable_config(plain(config(store, f"init.from={parent}")))
+    assert comparable_config(yaml.safe_load(yaml.safe_dump(new))) == comparable_config(new)
 
 
 # --- from the command line
@@ -425,20 +427,20 @@ def test_weights_of_another_shape_or_network_are_refused(store: Path, parent: Pa
     found = config(store, f"init.from={parent}")
     deeper = replace(found, backbone=replace(found.backbone, depth=3))
     with pytest.raises(ValueError, match=r"backbone\.depth is 3, and .* has 2"):
-        prepare(make_model(deeper), deeper)
-    spoilt = make_model(found)
+        initialize(build_model(deeper), deeper)
+    spoilt = build_model(found)
     spoilt.head.linear = torch.nn.Linear(64, 9)
     with pytest.raises(
         ValueError, match=r"head\.linear\.weight has shape \(9, 64\) in this run and shape \(8, 64\) in"
     ):
-        prepare(spoilt, found)
+        initialize(spoilt, found)
     spoilt.head.linear = torch.nn.Linear(64, 8, bias=False)
     with pytest.raises(ValueError, match=r"head\.linear\.bias has no place in this run and shape \(8,\) in"):
-        prepare(spoilt, found)
+        initialize(spoilt, found)
 
 
 def test_what_init_says_is_complete_and_checked() -> None:
-    assert InitConfig.of({}) == InitConfig.of(first_weights()) == InitConfig()
+    assert InitConfig.of({}) == InitConfig.of(default_init()) == InitConfig()
     assert InitConfig.of({"lora": None}).lora is None
     some = InitConfig.of({"from": "x", "freeze": "backbone", "lora": {"rank": 4}})
     assert (some.freeze, some.lora and some.lora.targets) == (("backbone",), ("backbone",))

@@ -13,19 +13,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from tsfm.config import ConfigError, compose, first_weights
+from tsfm.config import ConfigError, compose, default_init
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import described, find
 
-PARTS = ("scaler", "patching", "backbone", "head")  # what a model is made of
-CHOSEN = ("scaler", "backbone", "head")  # those that have a config of their own
+COMPONENTS = ("scaler", "patching", "backbone", "head")  # what a model is made of
+CONFIGURED = ("scaler", "backbone", "head")  # those that have a config of their own
 ALL_BUT_HEAD = "all_but_head"
 LENGTHS = ("context", "horizon", "channels")  # of model: the shapes of the weights say whether these may differ
-CUTS = ("patch", "stride", "pad_end", "embed")  # of model: what the patching is made of
+PATCHING = ("patch", "stride", "pad_end", "embed")  # of model: what the patching is made of
 
 
 @dataclass(frozen=True)
-class Lora:
+class LoraConfig:
     """Low-rank adapters, see tsfm.nn.lora."""
 
     rank: int
@@ -41,12 +41,12 @@ class InitConfig:
     source: str | None = None  # `from`
     freeze: tuple[str, ...] = ()
     reset: tuple[str, ...] = ()
-    lora: Lora | None = None
+    lora: LoraConfig | None = None
     layer_decay: float | None = None
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> InitConfig:
-        values = _filled("init", values, first_weights())
+        values = _filled("init", values, default_init())
         source, decay = values["from"], values["layer_decay"]
         if source is not None and (not isinstance(source, (str, Path)) or not str(source)):
             raise ConfigError(f"init.from is {source!r}; expected a model directory or the name of a bundled model")
@@ -63,8 +63,8 @@ class InitConfig:
         if init.source is None and given:
             raise ConfigError(f"init.{given[0]} speaks of weights that are there already; say whose: init.from=...")
         for name in init.reset:
-            if (part := name.partition(".")[0]) not in PARTS:
-                raise ConfigError(f"init.reset has {name!r}; {did_you_mean(part, list(PARTS))}")
+            if (part := name.partition(".")[0]) not in COMPONENTS:
+                raise ConfigError(f"init.reset has {name!r}; {did_you_mean(part, list(COMPONENTS))}")
         return init
 
     @property
@@ -93,10 +93,10 @@ def _words(key: str, value: Any) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _lora(values: Any) -> Lora | None:
+def _lora(values: Any) -> LoraConfig | None:
     if values is None:
         return None
-    values = _filled("init.lora", values, first_weights()["lora"])
+    values = _filled("init.lora", values, default_init()["lora"])
     rank, alpha, dropout = values["rank"], values["alpha"], values["dropout"]
     targets = _words("init.lora.targets", values["targets"])
     if rank is None:
@@ -109,10 +109,10 @@ def _lora(values: Any) -> Lora | None:
         raise ConfigError(f"init.lora.alpha is {alpha!r}; expected a number above 0, for instance {rank}")
     if isinstance(dropout, (bool, str)) or not 0 <= dropout < 1:
         raise ConfigError(f"init.lora.dropout is {dropout!r}; it is a probability in [0, 1)")
-    return Lora(rank=rank, alpha=alpha, targets=targets or Lora.targets, dropout=float(dropout))
+    return LoraConfig(rank=rank, alpha=alpha, targets=targets or LoraConfig.targets, dropout=float(dropout))
 
 
-def source_of(init: InitConfig) -> Path:
+def checkpoint_directory(init: InitConfig) -> Path:
     """The checkpoint directory that a run begins from."""
     try:
         return find(init.source or "")
@@ -120,34 +120,34 @@ def source_of(init: InitConfig) -> Path:
         raise FileNotFoundError(f"init.from: {error}") from None
 
 
-def with_checkpoint(overrides: list[str] | None = None, *, config_dir: str | None = None) -> DictConfig:
+def compose_with_checkpoint(overrides: list[str] | None = None, *, config_dir: str | None = None) -> DictConfig:
     """compose("train", ...), where the architecture that nobody names is that of the checkpoint in `init.from`.
 
     Three compositions: the first tells the checkpoint, the second which of its parts the experiment or the command
     line replace, and the settings of the others are beneath the third.
     """
     words = list(overrides or [])
-    few = [word for word in words if not re.match(rf"[+~]*({'|'.join(CHOSEN)})\.", word)]  # of parts not known yet
+    few = [word for word in words if not re.match(rf"[+~]*({'|'.join(CONFIGURED)})\.", word)]  # of parts not known yet
     config = compose("train", few, config_dir=config_dir)
     init = InitConfig.of(OmegaConf.to_container(config.init, resolve=True))  # type: ignore[arg-type]
     if init.source is None:
         return config if few == words else compose("train", words, config_dir=config_dir)
-    spec = described(source_of(init)).spec()
-    beneath: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CHOSEN]}
+    spec = described(checkpoint_directory(init)).spec()
+    beneath: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CONFIGURED]}
     chosen = compose("train", few, config_dir=config_dir, beneath=beneath)
-    if any(OmegaConf.is_missing(chosen, part) for part in CHOSEN):
+    if any(OmegaConf.is_missing(chosen, part) for part in CONFIGURED):
         return chosen  # typed() says which has no value
-    beneath |= {part: spec[part] for part in CHOSEN if chosen[part].name == spec[part]["name"]}
-    beneath["model"] = {key: value for key, value in spec.items() if key not in CHOSEN}
+    beneath |= {part: spec[part] for part in CONFIGURED if chosen[part].name == spec[part]["name"]}
+    beneath["model"] = {key: value for key, value in spec.items() if key not in CONFIGURED}
     config = compose("train", words, config_dir=config_dir, beneath=beneath)
-    check_agrees(config, spec, init)
+    check_architecture(config, spec, init)
     return config
 
 
-def check_agrees(config: Any, spec: dict[str, Any], init: InitConfig) -> None:
+def check_architecture(config: Any, spec: dict[str, Any], init: InitConfig) -> None:
     """Refuse a run whose architecture is another than that of its checkpoint, but for what begins anew."""
     wrong: list[str] = []
-    for part in CHOSEN:
+    for part in CONFIGURED:
         found, wanted = _plain(getattr(config, part)), spec[part]
         if part in init.reset:
             continue
@@ -156,14 +156,14 @@ def check_agrees(config: Any, spec: dict[str, Any], init: InitConfig) -> None:
         else:  # how much is dropped in training is no part of a network
             differ = [key for key in wanted if found.get(key) != wanted[key] and not key.endswith("dropout")]
             wrong += [f"{part}.{key} is {found.get(key)}, and {init.source} has {wanted[key]}" for key in differ]
-    free = {*CHOSEN, *LENGTHS, *(CUTS if "patching" in init.reset else ())}
+    free = {*CONFIGURED, *LENGTHS, *(PATCHING if "patching" in init.reset else ())}
     free |= {"width"} if {"patching", "backbone", "head"} <= set(init.reset) else set()
     found = _plain(config.model)
     differ = [key for key in spec if key not in free and found.get(key) != spec[key]]
     wrong += [f"model.{key} is {found.get(key)}, and {init.source} has {spec[key]}" for key in differ]
     if wrong:
         part = wrong[0].partition(" ")[0].partition(".")[0]
-        anew = part if part in CHOSEN else "patching"
+        anew = part if part in CONFIGURED else "patching"
         more = f", or begin that part anew: init.reset=[{','.join([*init.reset, anew])}]"
         more = "" if wrong[0].startswith("model.width ") else more  # it is part of all
         raise ConfigError(f"{'; '.join(wrong[:3])}; keep to that{more}")

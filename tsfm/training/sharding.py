@@ -12,7 +12,7 @@ from typing import Any
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from tsfm.model.model import Model
-from tsfm.train.learner import Learner
+from tsfm.training.learner import Learner
 
 
 class ShardedLearner(Learner):

@@ -23,8 +23,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsfm.messages import did_you_mean
 from tsfm.registry import schema
-from tsfm.train.callbacks import Averaging, Piece, Progress, Throughput
-from tsfm.train.sharding import sharded
+from tsfm.training.callbacks import EMA, ProgressBar, Throughput, TimeLimit
+from tsfm.training.sharding import sharded
 
 log = logging.getLogger("tsfm")
 
@@ -32,7 +32,7 @@ PRECISIONS = ("32", "bf16", "16")
 LOGGERS = ("csv", "tensorboard")
 KEEP = ("best", "last")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
-LEAST = {"patience": 1, "val_every": 0, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
+MINIMUM = {"patience": 1, "val_every": 0, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -75,7 +75,7 @@ class TrainerConfig:
                 raise ValueError(f"trainer.loggers has {logger!r}; {did_you_mean(logger, list(LOGGERS))}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"trainer.ema is {self.ema}; a decay lies between 0 and 1, for instance 0.999")
-        for name, low in LEAST.items():
+        for name, low in MINIMUM.items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"trainer.{name} is {value}; it must be at least {low}")
         if self.val_every == 0 and self.keep != "last":
@@ -145,9 +145,9 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
     )
 
 
-def cut_short(trainer: pl.Trainer) -> str | None:
+def describe_interruption(trainer: pl.Trainer) -> str | None:
     """How far a run came that max_time ended before its steps or epochs did; None where it came to its end."""
-    timers = [part for part in trainer.callbacks if isinstance(part, Piece)]  # type: ignore[attr-defined]
+    timers = [part for part in trainer.callbacks if isinstance(part, TimeLimit)]  # type: ignore[attr-defined]
     steps, epochs = trainer.max_steps, trainer.max_epochs or -1
     ended = 0 < steps <= trainer.global_step or 0 < epochs <= trainer.current_epoch
     if ended or max(steps, epochs) < 0 or not any(timer.is_over for timer in timers):
@@ -155,7 +155,7 @@ def cut_short(trainer: pl.Trainer) -> str | None:
     return f"{trainer.global_step} of {steps} steps" if steps > 0 else f"{trainer.current_epoch} of {epochs} epochs"
 
 
-def keep_history(trainer: pl.Trainer, file: Path, *, before: int) -> None:
+def restore_metrics(trainer: pl.Trainer, file: Path, *, before: int) -> None:
     """Hand the rows of an earlier part of this run (steps below `before`) to the logger, which empties the file."""
     if not file.is_file():
         return
@@ -178,9 +178,9 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
     )
     callbacks: list[Callback] = [Throughput()]
     if config.max_time is not None:
-        callbacks.append(Piece(config.max_time, verbose=False))
+        callbacks.append(TimeLimit(config.max_time, verbose=False))
     if config.ema is not None:
-        callbacks.append(Averaging(config.ema))
+        callbacks.append(EMA(config.ema))
     if config.patience is not None:
         # looked at where a validation ends, and a run may end before its first
         stop = EarlyStopping(monitor, patience=config.patience, check_on_train_epoch_end=False, strict=False)
@@ -188,7 +188,7 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
     if logs:
         callbacks.append(LearningRateMonitor("step"))
     if config.progress:
-        callbacks.append(Progress())
+        callbacks.append(ProgressBar())
     if config.keep == "best":
         best = ModelCheckpoint(folder, filename="best", monitor=monitor, save_top_k=1, enable_version_counter=False)
         callbacks.append(best)

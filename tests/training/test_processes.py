@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 from tests.data.test_corpus import LENGTHS, walk
 from tests.data.test_pool import store
-from tests.train.test_pretraining import SETTINGS
+from tests.training.test_pretraining import SETTINGS
 from tsfm.config import compose, typed
-from tsfm.train.parts import assemble
-from tsfm.train.trainer import TrainerConfig, make_trainer
+from tsfm.training.components import build_components
+from tsfm.training.trainer import TrainerConfig, make_trainer
 
 ROOT = Path(__file__).parents[2]
 STEPS, KEPT = 6, 2
@@ -29,12 +29,12 @@ WORKER = """
 import json, os, sys, torch
 from pathlib import Path
 from tsfm.config import compose, typed
-from tsfm.train import run
-from tsfm.train.learner import Learner
+from tsfm.training import training_run as run
+from tsfm.training.learner import Learner
 
 folder, breaks, *words = sys.argv[1:]
 heard = {"batches": [], "losses": [], "written": [], "weights": []}
-step, load_best, save, replace = Learner.training_step, run.load_best, torch.save, os.replace
+step, load_best_weights, save, replace = Learner.training_step, run.load_best_weights, torch.save, os.replace
 
 def listen(self, batch, batch_idx):
     if self.global_step == int(breaks):
@@ -49,7 +49,7 @@ def tell(model, *rest):
                         for name, t in model.state_dict().items()]
     rank = int(os.environ.get("LOCAL_RANK", 0))
     Path(folder, f"rank{rank}.json").write_text(json.dumps(heard))
-    return load_best(model, *rest)
+    return load_best_weights(model, *rest)
 
 def noted(what, call):
     def inner(*args, **kwargs):
@@ -57,7 +57,7 @@ def noted(what, call):
         return call(*args, **kwargs)
     return inner
 
-Learner.training_step, run.load_best = listen, tell
+Learner.training_step, run.load_best_weights = listen, tell
 torch.save, os.replace = noted("save", save), noted("replace", replace)
 run.train(typed(compose("train", words)))
 """
@@ -137,7 +137,7 @@ def test_what_shards_cannot_do_is_refused(settings: dict) -> None:
 def test_muon_wants_whole_matrices(corpus: Path) -> None:
     words = [*WORDS, f"data.sets=[{corpus}]", "trainer.strategy=fsdp", "optim.name=muon"]
     with pytest.raises(ValueError, match=r"optim\.name=muon needs whole matrices, .* use strategy=ddp"):
-        assemble(typed(compose("train", words)))
+        build_components(typed(compose("train", words)))
 
 
 def test_a_strategy_that_cannot_be_had_says_so(tmp_path: Path) -> None:

@@ -23,15 +23,15 @@ from typing import Any
 import torch
 import yaml
 
-from tsfm.config import RunConfig, first_weights, plain
+from tsfm.config import RunConfig, default_init, plain
 from tsfm.version import __version__
 
 CONFIG, RESULT = "config.yaml", "result.json"
-CUT = "cut_short"  # in the result of a run that trainer.max_time ended: how far it came
-SHARED = "TSFM_RUN_DIR"  # set for the other processes of a run
+CUT_SHORT = "cut_short"  # in the result of a run that trainer.max_time ended: how far it came
+RUN_DIR_VARIABLE = "TSFM_RUN_DIR"  # set for the other processes of a run
 # what may differ between a run and its continuation
-LOOSE = ("resume", "run_dir", "run_root", "expect", "bench")
-FREE = ("progress", "loggers", "max_time")  # of trainer
+IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
+IGNORED_TRAINER = ("progress", "loggers", "max_time")  # of trainer
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
 
 
@@ -72,14 +72,14 @@ def cannot_write(path: Path, error: OSError, then: str = "or choose another plac
     return OSError(error.errno or errno.EIO, f"can't write {path} ({why}); {step}, {then}")
 
 
-def identity(config: dict[str, Any]) -> dict[str, Any]:
+def comparable_config(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a config that decides the weights."""
-    kept = {key: value for key, value in config.items() if key not in LOOSE}
+    kept = {key: value for key, value in config.items() if key not in IGNORED}
     if isinstance(trainer := kept.get("trainer"), dict):
         trainer = {"keep": "best"} | trainer  # runs of 0.1.0 don't say it, nor how they began
-        kept["trainer"] = {key: value for key, value in trainer.items() if key not in FREE}
+        kept["trainer"] = {key: value for key, value in trainer.items() if key not in IGNORED_TRAINER}
     if kept:
-        kept["init"] = first_weights() | (kept.get("init") or {})
+        kept["init"] = default_init() | (kept.get("init") or {})
     return kept
 
 
@@ -91,17 +91,17 @@ def rank() -> int:
 @contextmanager
 def shared_with_ranks(run_dir: Path) -> Iterator[None]:
     """Tell the processes that Lightning starts from this one where the run is."""
-    os.environ[SHARED] = str(run_dir)
+    os.environ[RUN_DIR_VARIABLE] = str(run_dir)
     try:
         yield
     finally:
-        del os.environ[SHARED]
+        del os.environ[RUN_DIR_VARIABLE]
 
 
-def find_run(config: RunConfig) -> tuple[Path, Path | None]:
+def find_run_directory(config: RunConfig) -> tuple[Path, Path | None]:
     """The run's directory, which may not exist yet, and the checkpoint to go on from, if any."""
     if rank() > 0:  # the first process decides; where they were started from outside, only run_dir can tell the others
-        told = os.environ.get(SHARED) or config.run_dir
+        told = os.environ.get(RUN_DIR_VARIABLE) or config.run_dir
         if told is None:
             raise ValueError("several processes started from outside need one run directory; give run_dir=...")
         checkpoint = Path(told) / "checkpoints" / "last.ckpt"
@@ -111,9 +111,9 @@ def find_run(config: RunConfig) -> tuple[Path, Path | None]:
         return run_dir, _resumable(run_dir, config) if (run_dir / CONFIG).exists() else None
     root = Path(config.run_root) / config.name
     if config.resume == "auto":
-        values = identity(plain(config))
+        values = comparable_config(plain(config))
         for old in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
-            if not is_finished(old.parent) and identity(_read(old)) == values:
+            if not is_finished(old.parent) and comparable_config(_read(old)) == values:
                 return old.parent, _resumable(old.parent, config)
     return _fresh(root, seed=config.seed), None
 
@@ -121,10 +121,10 @@ def find_run(config: RunConfig) -> tuple[Path, Path | None]:
 def is_finished(run_dir: Path) -> bool:
     """Whether nothing is left to do for a run."""
     file = run_dir / RESULT
-    return file.is_file() and CUT not in json.loads(file.read_text(encoding="utf-8"))
+    return file.is_file() and CUT_SHORT not in json.loads(file.read_text(encoding="utf-8"))
 
 
-def begin_run(run_dir: Path, config: RunConfig, *, command: str) -> None:
+def create_run_directory(run_dir: Path, config: RunConfig, *, command: str) -> None:
     """Make the directory of a new run; a half-made one is taken away again."""
     if rank() > 0 or (run_dir / CONFIG).exists():
         return
@@ -148,7 +148,7 @@ def _fresh(root: Path, *, seed: int) -> Path:
 def _resumable(run_dir: Path, config: RunConfig) -> Path | None:
     if config.resume != "auto":
         raise FileExistsError(f"{run_dir} holds a run already; use resume=auto to go on with it, or another run_dir")
-    check_same(run_dir, config)
+    check_same_config(run_dir, config)
     checkpoint = run_dir / "checkpoints" / "last.ckpt"
     if not checkpoint.is_file():
         return None
@@ -157,9 +157,9 @@ def _resumable(run_dir: Path, config: RunConfig) -> Path | None:
     return checkpoint
 
 
-def check_same(run_dir: Path, config: RunConfig) -> None:
+def check_same_config(run_dir: Path, config: RunConfig) -> None:
     """Refuse to go on with a run of another config."""
-    old, new = identity(_read(run_dir / CONFIG)), identity(plain(config))
+    old, new = comparable_config(_read(run_dir / CONFIG)), comparable_config(plain(config))
     if not old:
         raise ValueError(f"{run_dir / CONFIG} can't be read, so nobody can tell how to go on; use another run_dir")
     if old != new:

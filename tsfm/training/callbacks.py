@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, Timer, TQDMProgressBar, WeightAveraging
 from torch import Tensor
 
-from tsfm.train.learner import Learner
+from tsfm.training.learner import Learner
 
 
 class Throughput(Callback):
@@ -42,7 +42,7 @@ class Throughput(Callback):
         self.since = (time.perf_counter(), pl_module.windows_seen)
 
 
-class Piece(Timer):
+class TimeLimit(Timer):
     """Ends a run after some time (dd:hh:mm:ss). A run that goes on has it anew: Lightning's own timer would count
     from where it first began, and stop at once."""
 
@@ -57,7 +57,7 @@ class Piece(Timer):
         return (self.time_remaining() or 0) <= 0
 
 
-class Averaging(WeightAveraging):
+class EMA(WeightAveraging):
     """The exponential mean of the weights over the steps, which is validated and saved. Where mean and weights agree
     both stay, to the bit: what is frozen may not move by a rounding."""
 
@@ -74,7 +74,7 @@ class Averaging(WeightAveraging):
         return "EMAWeightAveraging"  # as the checkpoints of earlier runs call it
 
 
-class Progress(TQDMProgressBar):
+class ProgressBar(TQDMProgressBar):
     """Lightning's bar without the version number it adds."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:

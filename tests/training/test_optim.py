@@ -15,13 +15,13 @@ from torch import nn
 from tests.tiny import cases, tiny
 from tsfm.model.model import Model, ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
-from tsfm.train.optim import OPTIMISERS, SCHEDULES, OptimConfig, make_optimizer, rate
+from tsfm.training.optim import OPTIMIZERS, SCHEDULES, OptimConfig, learning_rate_factor, make_optimizer
 
 STEPS = 1000
 
 
 def at(step: int, *, steps: int = STEPS, epoch_steps: int = 100, **config: Any) -> float:
-    return rate(OptimConfig(**config), step=step, steps=steps, epoch_steps=epoch_steps)
+    return learning_rate_factor(OptimConfig(**config), step=step, steps=steps, epoch_steps=epoch_steps)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,9 @@ def test_no_rate_leaves_the_range_and_none_rises_after_the_peak(
     schedule: str, warmup: float, decay: float, floor: float, steps: int, epochs: int
 ) -> None:
     config = OptimConfig(schedule=schedule, warmup=warmup, decay=decay, floor=floor)
-    rates = [rate(config, step=s, steps=steps, epoch_steps=max(1, steps // epochs)) for s in range(2 * steps)]
+    rates = [
+        learning_rate_factor(config, step=s, steps=steps, epoch_steps=max(1, steps // epochs)) for s in range(2 * steps)
+    ]
     assert all(0 <= r <= 1 for r in rates)
     peak = rates.index(max(rates))
     assert all(after <= before + 1e-12 for before, after in pairwise(rates[peak:]))
@@ -131,12 +133,12 @@ def test_frozen_parameters_are_left_out_and_none_left_is_an_error() -> None:
         make_optimizer(OptimConfig(), model.requires_grad_(False).named_parameters())
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMISERS if name != "muon"])
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "muon"])
 def test_each_optimiser_takes_its_settings_and_goes_downhill(name: str) -> None:
     weight = nn.Parameter(torch.full((2, 2), 3.0))
     config = OptimConfig(name=name, lr=0.1, beta1=0.8, weight_decay=0.0)
     optimizer = make_optimizer(config, [("weight", weight)])
-    assert type(optimizer) is OPTIMISERS[name]
+    assert type(optimizer) is OPTIMIZERS[name]
     group = optimizer.param_groups[0]
     assert group["lr"] == 0.1
     assert (group["momentum"] if name == "sgd" else group["betas"][0]) == 0.8

@@ -18,7 +18,7 @@ from tests.data.test_pool import store
 from tsfm.commands.runner import train_and_score
 from tsfm.config import compose, typed
 from tsfm.contamination.verdict import check
-from tsfm.train.learner import Learner
+from tsfm.training.learner import Learner
 
 STEPS, EPOCH = 26, 11
 SETTINGS = [

@@ -10,7 +10,7 @@ import torch
 from torch.optim import Optimizer
 
 
-class Joint(Optimizer):
+class JointOptimizer(Optimizer):
     """Steps every part. Groups and state are shared with the parts, so that a schedule, clipping of gradients and
     checkpoints see one optimiser: group i of the whole is one group of one part."""
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.train.test_resume import SETTINGS
+from tests.training.test_resume import SETTINGS
 from tsfm.commands.runner import train_and_score
 from tsfm.config import compose, typed
 from tsfm.infer.load import load
 from tsfm.store.series_store import StoreWriter
-from tsfm.train.parts import make_model
+from tsfm.training.components import build_model
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_averaged_weights_are_what_is_saved(store: Path, tmp_path: Path) -> None
     first = load(tmp_path / "slow").model.head.linear.weight
     moved = load(tmp_path / "none").model.head.linear.weight
     words = [*SETTINGS, f"data.dataset={store}"]
-    start = make_model(typed(compose("train", words))).head.linear.weight
+    start = build_model(typed(compose("train", words))).head.linear.weight
     assert (first - start).abs().max() < 0.05 * (moved - start).abs().max()
 
 

@@ -16,23 +16,23 @@ from tsfm.model.checkpoint import find, read_config
 from tsfm.model.model import Model
 from tsfm.registry import BACKBONES, HEADS, TASKS
 from tsfm.tasks.base import Task
-from tsfm.train.init_config import InitConfig
-from tsfm.train.initialization import Begin, prepare
-from tsfm.train.learner import Learner
-from tsfm.train.sharding import ShardedLearner
+from tsfm.training.init_config import InitConfig
+from tsfm.training.initialization import Initialization, initialize
+from tsfm.training.learner import Learner
+from tsfm.training.sharding import ShardedLearner
 
 log = logging.getLogger("tsfm")
 
 
 @dataclass
-class Parts:
+class RunComponents:
     """`config` is the one asked for, completed by what the data decides."""
 
     config: RunConfig
     data: WindowData | CaseData | CorpusData
     model: Model
     task: Task
-    begin: Begin
+    begin: Initialization
 
     def learner(self) -> Learner:
         config = self.config
@@ -47,38 +47,40 @@ class Parts:
         )
 
 
-def assemble(config: RunConfig, data: CaseData | None = None) -> Parts:
+def build_components(config: RunConfig, data: CaseData | None = None) -> RunComponents:
     """The parts of a run, checked against each other; nothing is written. `data` gives cases from memory."""
     if config.trainer.strategy == "fsdp" and config.optim.name == "muon":
         raise ValueError("optim.name=muon needs whole matrices, and trainer.strategy=fsdp cuts them; use strategy=ddp")
     if isinstance(config.data, CasesConfig):
         if data is None:
-            data = CaseData(replace(config.data, length=config.data.length or kept_length(config)), seed=config.seed)
+            data = CaseData(
+                replace(config.data, length=config.data.length or checkpoint_length(config)), seed=config.seed
+            )
             split = config.bench.split if config.bench.name == "cases" else "test"
             if not len(data.windows(split)):
                 hint = "set data.val" if split == "val" else "give test cases"
                 raise ValueError(f"data set {config.data.dataset!r} has no {split} cases to score; {hint}")
         data.setup()
-        config = settle(config, data)
+        config = complete_config(config, data)
         counts = list(data.counts) if data.classes else None
-        check_kind(config, regresses=data.regresses)
-        model = make_model(config)
-        return Parts(config, data, model, make_task(config, counts=counts), prepare(model, config))
-    check_kind(config, regresses=None)
-    model, task = make_model(config), make_task(config)
+        check_labels(config, regresses=data.regresses)
+        model = build_model(config)
+        return RunComponents(config, data, model, build_task(config, counts=counts), initialize(model, config))
+    check_labels(config, regresses=None)
+    model, task = build_model(config), build_task(config)
     if isinstance(config.data, CorpusConfig):
         corpus = CorpusData(config.data, seed=config.seed)
         check_corpus(config, model)
         corpus.setup()
-        return Parts(config, corpus, model, task, prepare(model, config))
+        return RunComponents(config, corpus, model, task, initialize(model, config))
     if task.name == "pretrain":
         raise ValueError(f"task=pretrain learns from a corpus; use data=corpus data.sets=[{config.data.dataset}]")
-    windows = make_data(config, model)
-    check_fit(config, windows)
-    return Parts(config, windows, model, task, prepare(model, config))
+    windows = build_windows(config, model)
+    check_windows(config, windows)
+    return RunComponents(config, windows, model, task, initialize(model, config))
 
 
-def kept_length(config: RunConfig) -> int | None:
+def checkpoint_length(config: RunConfig) -> int | None:
     """The steps that a network from a checkpoint reads, where they are fixed: cases are padded or cut to them."""
     init = InitConfig.of(config.init)
     if init.source is None or "backbone" in init.reset:
@@ -91,7 +93,7 @@ def kept_length(config: RunConfig) -> int | None:
     return steps
 
 
-def settle(config: RunConfig, data: CaseData) -> RunConfig:
+def complete_config(config: RunConfig, data: CaseData) -> RunConfig:
     """The config with what labelled cases decide: the window is a case, and the head answers for its classes."""
     whole = BACKBONES.entry(config.backbone.name).part.whole_window
     concat = getattr(config.head, "channels", "mean") == "concat"
@@ -109,7 +111,7 @@ def settle(config: RunConfig, data: CaseData) -> RunConfig:
     return replace(config, model=replace(config.model, **shape), head=head)
 
 
-def check_kind(config: RunConfig, *, regresses: bool | None) -> None:
+def check_labels(config: RunConfig, *, regresses: bool | None) -> None:
     """Labelled cases and tasks about labels belong together."""
     answers, asks = HEADS.entry(config.head.name).part.answers, TASKS.entry(config.task.name).part.answers
     if regresses is None:
@@ -127,7 +129,7 @@ def check_kind(config: RunConfig, *, regresses: bool | None) -> None:
         raise ValueError(f"the labels of data set {name!r} are {kind}; use task={use}")
 
 
-def make_data(config: RunConfig, model: Model) -> WindowData:
+def build_windows(config: RunConfig, model: Model) -> WindowData:
     """The data set; its covariates are left out where the model could make nothing of them."""
     mixes = model.mixes_channels
     data = WindowData(
@@ -149,17 +151,17 @@ def make_data(config: RunConfig, model: Model) -> WindowData:
     return data
 
 
-def make_model(config: RunConfig) -> Model:
+def build_model(config: RunConfig) -> Model:
     """The network with its first weights, which follow from the seed alone."""
     torch.manual_seed(config.seed)
     return Model(config.model, scaler=config.scaler, backbone=config.backbone, head=config.head)
 
 
-def make_task(config: RunConfig, *, counts: list[int] | None = None) -> Task:
+def build_task(config: RunConfig, *, counts: list[int] | None = None) -> Task:
     return TASKS.build(config.task, horizon=config.model.horizon, counts=counts)
 
 
-def check_fit(config: RunConfig, data: WindowData) -> None:
+def check_windows(config: RunConfig, data: WindowData) -> None:
     """Refuse, before anything is written, a run whose parts do not fit: channels, or a split without windows."""
     name, channels = config.data.dataset, config.model.channels
     if channels not in (None, data.num_channels):

@@ -14,8 +14,8 @@ from tests.tiny import cases, tiny, waves
 from tsfm.model.model import Model
 from tsfm.nn.lora import add_lora
 from tsfm.registry import TASKS
-from tsfm.train.joint import Joint
-from tsfm.train.optim import OptimConfig, is_hidden_matrix, make_optimizer
+from tsfm.training.joint_optimizer import JointOptimizer
+from tsfm.training.optim import OptimConfig, is_hidden_matrix, make_optimizer
 
 RATES = {"lr": 2e-3, "matrix_lr": 5e-3, "weight_decay": 0.1, "beta2": 0.98, "momentum": 0.9, "iterations": 4}
 
@@ -24,9 +24,9 @@ def network() -> Model:
     return tiny("patch_transformer", "lags", dropout=0.0).train()
 
 
-def joint(model: nn.Module, **settings: Any) -> Joint:
+def joint(model: nn.Module, **settings: Any) -> JointOptimizer:
     optimizer = make_optimizer(OptimConfig(name="muon", **RATES | settings), model.named_parameters())
-    assert isinstance(optimizer, Joint)
+    assert isinstance(optimizer, JointOptimizer)
     return optimizer
 
 
@@ -43,7 +43,7 @@ def step(model: Model, optimizer: torch.optim.Optimizer, *, seed: int = 0) -> fl
     return optimizer.step(closure).item()
 
 
-def parts(model: nn.Module, optimizer: Joint) -> list[list[str]]:
+def parts(model: nn.Module, optimizer: JointOptimizer) -> list[list[str]]:
     """The names of the parameters of each part."""
     names = {id(p): name for name, p in model.named_parameters()}
     return [[names[id(p)] for group in part.param_groups for p in group["params"]] for part in optimizer.parts]

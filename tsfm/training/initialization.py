@@ -16,30 +16,30 @@ from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import load
 from tsfm.model.model import Model
 from tsfm.nn.lora import add_lora
-from tsfm.train.init_config import ALL_BUT_HEAD, LENGTHS, InitConfig, check_agrees, source_of
+from tsfm.training.init_config import ALL_BUT_HEAD, LENGTHS, InitConfig, check_architecture, checkpoint_directory
 
 log = logging.getLogger("tsfm")
 
 
 @dataclass(frozen=True)
-class Begin:
+class Initialization:
     """What the rest of a run has to know of its beginning."""
 
     layer_decay: float | None = None
     facts: dict[str, Any] | None = None  # of a checkpoint that the run begins from: from, method, fingerprints
 
 
-def prepare(model: Model, config: RunConfig) -> Begin:
+def initialize(model: Model, config: RunConfig) -> Initialization:
     """Put the first weights into a new model, and say which of them are trained."""
     init = InitConfig.of(config.init)
     if init.source is None:
-        return Begin(layer_decay=init.layer_decay)
-    place = source_of(init)
+        return Initialization(layer_decay=init.layer_decay)
+    place = checkpoint_directory(init)
     old, about = load(place)
-    check_agrees(config, old.spec(), init)
+    check_architecture(config, old.spec(), init)
     _check_names("reset", init.reset, model)
-    take(model, old, place=place, reset=init.reset)
-    freeze(model, init)
+    copy_weights(model, old, place=place, reset=init.reset)
+    freeze_parameters(model, init)
     if init.lora is not None:
         _adapt(model, init, seed=config.seed)
     if not any(p.requires_grad for p in model.parameters()):
@@ -47,16 +47,16 @@ def prepare(model: Model, config: RunConfig) -> Begin:
             f"init.freeze=[{','.join(init.freeze)}] leaves nothing to train; freeze less, begin a part anew by "
             "init.reset=[head], or add init.lora.rank=8"
         )
-    log.info("begins from %s (%s); trained: %s", place, init.method, census(model))
+    log.info("begins from %s (%s); trained: %s", place, init.method, count_trained(model))
     trained = about.trained_on
     seen = {*trained.get("fingerprints", ()), *(trained.get("init") or {}).get("fingerprints", ())}
-    return Begin(
+    return Initialization(
         layer_decay=init.layer_decay,
         facts={"from": init.source, "method": init.method, "fingerprints": sorted(seen)},
     )
 
 
-def take(model: Model, old: Model, *, place: Path, reset: Sequence[str]) -> None:
+def copy_weights(model: Model, old: Model, *, place: Path, reset: Sequence[str]) -> None:
     """Copy every tensor of `old` into `model`, but for the parts that begin anew; each has a place and its shape."""
     ours, theirs = ({k: v for k, v in m.state_dict().items() if not _under(k, reset)} for m in (model, old))
     if not ours:
@@ -82,7 +82,7 @@ def _advice(name: str, model: Model, old: Model, reset: Sequence[str]) -> str:
     return f"{', '.join(differ)}: leave it as it is there, or {anew}" if differ else anew
 
 
-def freeze(model: Model, init: InitConfig) -> None:
+def freeze_parameters(model: Model, init: InitConfig) -> None:
     """Take from training what `init` names; with adapters and nothing named, all that came from the checkpoint."""
     named = [name for name in init.freeze if name != ALL_BUT_HEAD]
     _check_names("freeze", named, model)
@@ -139,7 +139,7 @@ def _check_names(key: str, prefixes: Sequence[str], model: nn.Module) -> None:
         )
 
 
-def census(model: nn.Module) -> str:
+def count_trained(model: nn.Module) -> str:
     """How many parameters are trained, of how many, in all and in each part."""
 
     def count(part: nn.Module) -> str:
@@ -150,11 +150,11 @@ def census(model: nn.Module) -> str:
     return f"{count(model)} parameters ({', '.join(parts)})"
 
 
-def rest_frozen(module: nn.Module, *, inside: bool = False) -> None:
+def set_frozen_to_eval(module: nn.Module, *, inside: bool = False) -> None:
     """Put into evaluation mode what no step trains: no dropout there, and the statistics of its norms stand still. A
     module without parameters follows the one around it (`inside`: that one is frozen)."""
     parameters = list(module.parameters())
     frozen = not any(p.requires_grad for p in parameters) if parameters else inside
     module.training = module.training and not frozen
     for child in module.children():
-        rest_frozen(child, inside=frozen)
+        set_frozen_to_eval(child, inside=frozen)

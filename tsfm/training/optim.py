@@ -12,11 +12,11 @@ from torch import nn
 
 from tsfm.messages import did_you_mean
 from tsfm.registry import schema
-from tsfm.train.joint import Joint
+from tsfm.training.joint_optimizer import JointOptimizer
 
-OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD, "muon": Joint}
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD, "muon": JointOptimizer}
 SCHEDULES = ("constant", "linear", "cosine", "onecycle", "wsd", "exponential")
-TO_AN_END = ("linear", "cosine", "onecycle", "wsd")  # follow the part of the run that is done
+NEED_LAST_STEP = ("linear", "cosine", "onecycle", "wsd")  # follow the part of the run that is done
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -39,8 +39,8 @@ class OptimConfig:
     iterations: int = 5  # muon: of Newton and Schulz, which make a step orthogonal
 
     def __post_init__(self):
-        if self.name not in OPTIMISERS:
-            raise ValueError(f"optim.name is {self.name!r}; {did_you_mean(self.name, list(OPTIMISERS))}")
+        if self.name not in OPTIMIZERS:
+            raise ValueError(f"optim.name is {self.name!r}; {did_you_mean(self.name, list(OPTIMIZERS))}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"optim.schedule is {self.schedule!r}; {did_you_mean(self.schedule, list(SCHEDULES))}")
         if not self.lr > 0:
@@ -72,7 +72,7 @@ def make_optimizer(
     """The named optimiser over all trainable parameters, in two groups: with and without weight decay. With
     `layer_decay`, two for each depth, whose rate falls by that factor from each depth to the one below."""
     named = list(named)
-    depth = depths([name for name, _ in named]) if layer_decay is not None else {}
+    depth = depths_below_head([name for name, _ in named]) if layer_decay is not None else {}
     matrices: dict[tuple[int, bool], dict[str, Any]] = {}  # those of muon
     others: dict[tuple[int, bool], dict[str, Any]] = {}
     for below in sorted(set(depth.values()) or {0}):
@@ -96,7 +96,7 @@ def make_optimizer(
         options |= {"momentum": config.beta1}
     else:
         options |= {"betas": (config.beta1, config.beta2)}
-    return OPTIMISERS[config.name](rest, **options)
+    return OPTIMIZERS[config.name](rest, **options)
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
@@ -106,7 +106,7 @@ def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
     return inside and parameter.ndim == 2 and "conv" not in name.split(".") and ".parametrizations." not in name
 
 
-def _muon(config: OptimConfig, hidden: list[dict[str, Any]], rest: list[dict[str, Any]]) -> Joint:
+def _muon(config: OptimConfig, hidden: list[dict[str, Any]], rest: list[dict[str, Any]]) -> JointOptimizer:
     """Muon (https://kellerjordan.github.io/posts/muon) for the hidden matrices, AdamW for all else. A step of a matrix
     is scaled to the size of one of AdamW (arXiv:2502.16982, eq. 4), so that one rate can serve both."""
     if not hidden:
@@ -122,11 +122,11 @@ def _muon(config: OptimConfig, hidden: list[dict[str, Any]], rest: list[dict[str
         adjust_lr_fn="match_rms_adamw",
     )
     if not rest:
-        return Joint([muon])
-    return Joint([muon, torch.optim.AdamW(rest, lr=config.lr, betas=(config.beta1, config.beta2))])
+        return JointOptimizer([muon])
+    return JointOptimizer([muon, torch.optim.AdamW(rest, lr=config.lr, betas=(config.beta1, config.beta2))])
 
 
-def depths(names: Sequence[str]) -> dict[str, int]:
+def depths_below_head(names: Sequence[str]) -> dict[str, int]:
     """How far below the head each parameter of a model stands, `names` in the order of the model: the blocks of the
     backbone by their number, what comes after them at 0 beside the head, what comes before them lowest, beside the
     embedding (the layer-wise decay of BEiT, arXiv:2106.08254)."""
@@ -143,7 +143,7 @@ def depths(names: Sequence[str]) -> dict[str, int]:
     return {name: 0 if height is None else top - height for name, height in heights.items()}
 
 
-def rate(config: OptimConfig, *, step: int, steps: int, epoch_steps: int) -> float:
+def learning_rate_factor(config: OptimConfig, *, step: int, steps: int, epoch_steps: int) -> float:
     """The learning rate at `step` of `steps`, as a part of `config.lr`."""
     done = min(step / max(steps, 1), 1.0)
     if config.schedule == "onecycle":  # cosine up and down, 0.04 -> 1 -> 0 (Smith & Topin, arXiv:1708.07120)
