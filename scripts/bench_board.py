@@ -24,7 +24,7 @@ from tqdm import tqdm
 from tsfm.bench.ready import add_options, asked_for
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.bench.suite import LIMITS, ROLES, BoardSet, Limits, find_sets, score_set, summary
-from tsfm.contamination.verdict import check
+from tsfm.contamination.verdict import check_contamination
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
@@ -56,7 +56,7 @@ def choose(role: str, names: list[str] | None) -> list:
 def seen(model: str, entry: BoardSet) -> int | None:
     """How many series of a set the training data of a model hold; None where that can't be told."""
     store = resolve(entry.name)
-    verdict = check(model, (store.read(i) for i in range(len(store))))
+    verdict = check_contamination(model, (store.read(i) for i in range(len(store))))
     return None if verdict.zero_shot is None else len(verdict.seen)
 
 

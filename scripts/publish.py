@@ -19,7 +19,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from tsfm.contamination.sketch import FILE, Sketch
+from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.corpus import CorpusConfig, CorpusData
 from tsfm.model.card import card
 from tsfm.model.checkpoint import CARD, find, load, save, weights_dir
@@ -45,9 +45,10 @@ def sketch_for(corpus: CorpusData, file: Path) -> Sketch:
     if not file.is_file():
         corpus.sketch.save(file)
     sketch, count = Sketch.load(file), sum(len(store) for store in corpus.stores)
-    if (sketch.names, sketch.series) != (sorted(set(corpus.names)), count):
+    if (sketch.names, sketch.num_series) != (sorted(set(corpus.names)), count):
         raise ValueError(
-            f"{file} is a sketch of {sketch.series} series of {len(sketch.names)} sets, and the corpus of this run has "
+            f"{file} is a sketch of {sketch.num_series} series of {len(sketch.names)} sets, and the corpus of this "
+            "run has "
             f"{count} of {len(set(corpus.names))}; remove it, and publish all models beside it again"
         )
     return sketch
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = parser.parse_args(argv)
     model, about = load(find(asked.run))
     corpus = corpus_of(about.trained_on)
-    sketch = sketch_for(corpus, asked.into / FILE)
+    sketch = sketch_for(corpus, asked.into / SKETCH_FILE)
     metrics = dict(about.metrics)
     for file in asked.scores:
         metrics |= {key: float(value) for key, value in json.loads(file.read_text(encoding="utf-8")).items()}

@@ -15,7 +15,7 @@ from scripts import bench_board, bench_gift
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, pose, score, score_set, summary
-from tsfm.contamination.sketch import FILE, Sketch
+from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.holdout import held_out
 from tsfm.infer.predictor import Predictor
 from tsfm.model.checkpoint import About, save
@@ -194,7 +194,7 @@ def test_the_board_is_written_as_tables(root: Path, tmp_path: Path, capsys: pyte
 def test_a_set_of_which_a_model_has_seen_series_is_counted_apart(root: Path, tmp_path: Path) -> None:
     months = resolve("months")
     sketch = Sketch.build([np.asarray(months.read(0)[0])], ["corpus"])
-    model = save(reader().model, tmp_path / "knows", about=About(), files={FILE: sketch.to_bytes()})
+    model = save(reader().model, tmp_path / "knows", about=About(), files={SKETCH_FILE: sketch.to_bytes()})
     out = tmp_path / "out"
     bench_board.main([str(model), "seasonal_naive", "--out", str(out)])
     table = pd.read_csv(out / "board.csv")

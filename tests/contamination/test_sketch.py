@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from tsfm.contamination.matches import _plausible
-from tsfm.contamination.patterns import bends, hashes, normal, telling
-from tsfm.contamination.resolutions import FAINT, SCALES, by_month
+from tsfm.contamination.patterns import hash_patterns, is_distinctive, normalize_channel, second_differences
+from tsfm.contamination.resolutions import PAIRS, RESOLUTIONS, monthly_series
 from tsfm.contamination.sketch import Sketch
 from tsfm.store.catalog import resolve
 
@@ -132,7 +132,7 @@ def test_days_and_nights_are_told_apart_by_what_differs_from_one_to_the_next() -
         sketch = Sketch.build([moved(every(one, 12), rng) for one in whole], [str(i) for i in range(20)])
         found = [(one.series, one.source) for one in sketch.find([*whole, *others])]
         assert found == ([(i, str(i)) for i in range(20)] if spread == 0.4 else [])  # the others are too much alike
-    assert (sketch.kept.scale == SCALES.index(FAINT)).mean() > 0.9
+    assert (sketch.kept.scale == RESOLUTIONS.index(PAIRS)).mean() > 0.9
 
 
 def test_a_hash_is_the_same_after_scaling_shifting_and_flipping() -> None:
@@ -140,8 +140,8 @@ def test_a_hash_is_the_same_after_scaling_shifting_and_flipping() -> None:
     values = noisy(5000, rng)
 
     def hashed(row: np.ndarray) -> np.ndarray:
-        bent = bends([normal(row)], means=False, factor=1)
-        return hashes(bent.windows(slice(0, bent.count)))[: len(row) - 15]
+        bent = second_differences([normalize_channel(row)], means=False, factor=1)
+        return hash_patterns(bent.windows(slice(0, bent.num_windows)))[: len(row) - 15]
 
     own = hashed(values)
     assert len(np.unique(own)) > 4900  # and it tells windows apart
@@ -153,9 +153,9 @@ def test_a_hash_is_the_same_after_scaling_shifting_and_flipping() -> None:
 def test_windows_taken_one_by_one_are_those_of_the_whole_row() -> None:
     values = noisy(700, np.random.default_rng(4))
     for factor, mean in ((1, False), (5, True), (5, False)):
-        bent = bends([normal(values)] * 2, means=mean, factor=factor)
-        picked = np.arange(0, bent.count, 7)
-        assert np.array_equal(bent.windows(slice(0, bent.count))[:, picked], bent.windows(picked))
+        bent = second_differences([normalize_channel(values)] * 2, means=mean, factor=factor)
+        picked = np.arange(0, bent.num_windows, 7)
+        assert np.array_equal(bent.windows(slice(0, bent.num_windows))[:, picked], bent.windows(picked))
         row, step = bent.locate(np.array([3, 700 + factor]))
         assert (row.tolist(), step.tolist()) == ([0, 1], [3, 0])
 
@@ -165,9 +165,11 @@ def test_no_window_reaches_over_a_gap_or_from_one_series_to_the_next() -> None:
     values = noisy(400, rng)
     values[200] = np.nan
     for factor, mean in ((1, False), (3, True), (3, False)):
-        bent = bends([normal(values), normal(noisy(100, rng))], means=mean, factor=factor)
-        none = hashes(bent.windows(slice(0, bent.count))) == 0
-        step = np.arange(bent.count)
+        bent = second_differences(
+            [normalize_channel(values), normalize_channel(noisy(100, rng))], means=mean, factor=factor
+        )
+        none = hash_patterns(bent.windows(slice(0, bent.num_windows))) == 0
+        step = np.arange(bent.num_windows)
         inside = np.arange(16)[:, None] * factor + step + (np.arange(factor)[:, None, None] if mean else 0)
         all_values = np.concatenate([values, np.full(factor, np.nan), noisy(100, rng), np.full(9 * factor, np.nan)])
         expected = np.isnan(all_values[np.minimum(inside, len(all_values) - 1)]).any(axis=tuple(range(inside.ndim - 1)))
@@ -207,7 +209,7 @@ def test_short_series_are_found_or_said_to_be_too_short() -> None:
         held = [noisy(length, rng) for _ in range(20)]
         found = Sketch.build(held).search([moved(one, rng) for one in held])
         hit = {one.series for one in found.matches}
-        assert len(hit | set(found.plain)) >= 16, length  # rounding, or a window that tells nothing, costs a few
+        assert len(hit | set(found.indistinct)) >= 16, length  # rounding, or a window that tells nothing, costs a few
         assert (len(hit) > 10) == (length >= 24), length  # two windows of 16 steps, 8 apart
 
 
@@ -237,7 +239,7 @@ def test_a_sketch_is_read_as_it_was_written_and_the_same_corpus_gives_the_same_b
     sketch = Sketch.build(corpus, names)
     again = Sketch.load(sketch.save(tmp_path / "trained_on.npz"))
     assert again.names == ["set 0", "set 1", "set 2", "set 3"]
-    assert (again.series, len(again), again.fingerprint) == (30, len(sketch), sketch.fingerprint)
+    assert (again.num_series, len(again), again.fingerprint) == (30, len(sketch), sketch.fingerprint)
     assert all(np.array_equal(one, other) for one, other in zip(again.kept, sketch.kept, strict=True))
     assert again.to_bytes() == sketch.to_bytes() == Sketch.build(iter(corpus), iter(names)).to_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / "trained_on.npz"]
@@ -256,7 +258,7 @@ def test_merging_sketches_is_the_sketch_of_all() -> None:
 def test_a_thin_sketch_is_smaller_and_still_finds_what_is_long() -> None:
     rng = np.random.default_rng(11)
     corpus = [noisy(9000, rng) for _ in range(4)]
-    dense, thin = Sketch.build(corpus), Sketch.build(corpus, thin=2)
+    dense, thin = Sketch.build(corpus), Sketch.build(corpus, spacing=2)
     assert 0.4 < len(thin) / len(dense) < 0.6
     asked = [moved(one[4000:4600], rng) for one in corpus] + [means(one[5:], 3) for one in corpus]
     assert [one.series for one in thin.find(asked)] == list(range(8))
@@ -268,12 +270,14 @@ def test_months_of_the_calendar_are_those_of_pandas() -> None:
     values = rng.normal(size=(2, len(days)))
     values[1, 40] = np.nan
     table = pd.DataFrame(values.T, index=days).resample("MS")
-    found = by_month(values, days.to_numpy())
+    found = monthly_series(values, days.to_numpy())
     expected = np.concatenate([table.agg(lambda part: part.mean(skipna=False)), table.sum()], axis=1).T
     expected[3, 1] = np.nan
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert by_month(values[:, :300], days.to_numpy()[:300]) is None  # too few
-    assert by_month(values[:, :90], np.arange("2001-01", "2008-07", dtype="datetime64[M]")) is None  # months already
+    assert monthly_series(values[:, :300], days.to_numpy()[:300]) is None  # too few
+    assert (
+        monthly_series(values[:, :90], np.arange("2001-01", "2008-07", dtype="datetime64[M]")) is None
+    )  # months already
 
 
 def test_nothing_in_nothing_found() -> None:
@@ -281,15 +285,15 @@ def test_nothing_in_nothing_found() -> None:
     assert (len(empty), empty.find([noisy(99, np.random.default_rng(0))])) == (0, [])
     assert Sketch.from_bytes(empty.to_bytes()).names == []
     blank = Sketch.build([np.full(100, np.nan), np.full(100, np.inf), np.zeros(0), np.ones(100)])
-    assert (len(blank), blank.series) == (0, 4)
+    assert (len(blank), blank.num_series) == (0, 4)
 
 
 def test_telling_windows_are_neither_smooth_nor_even() -> None:
     rng = np.random.default_rng(12)
     share = {}
     for name, make in SMOOTH.items():
-        bent = bends([normal(make(rng))], means=False, factor=1)
-        share[name] = telling(bent.windows(slice(0, bent.count))).mean()
+        bent = second_differences([normalize_channel(make(rng))], means=False, factor=1)
+        share[name] = is_distinctive(bent.windows(slice(0, bent.num_windows))).mean()
     assert share["noise"] > 0.6
     assert share["a walk"] > 0.6
     assert max(share[name] for name in ("a sine", "two seasons", "growth", "a line", "steps", "square")) == 0
@@ -300,10 +304,10 @@ def test_telling_windows_are_neither_smooth_nor_even() -> None:
     ("do", "words"),
     [
         (lambda: Sketch.build([np.zeros(9)] * 2, ["a"]), r"names has 1 entries.*one for each"),
-        (lambda: Sketch.build([np.zeros(9)], thin=0), r"thin is 0; expected 1 or more"),
+        (lambda: Sketch.build([np.zeros(9)], spacing=0), r"spacing is 0; expected 1 or more"),
         (lambda: Sketch.build([np.zeros((2, 3, 4))]), r"series 0 has shape \(2, 3, 4\)"),
         (lambda: Sketch.build([]).find([np.array(["a"])]), r"series 0 has shape \(1,\) and type <U1; give numbers"),
-        (lambda: Sketch.from_bytes(b"not a sketch"), r"not a sketch of what a model was trained on"),
+        (lambda: Sketch.from_bytes(b"not a sketch"), r"not a sketch of training data"),
     ],
 )
 def test_bad_input_is_named(do: Callable[[], object], words: str) -> None:
@@ -315,7 +319,7 @@ def test_a_damaged_file_is_named_and_nothing_half_written_stays(tmp_path: Path) 
     file = Sketch.build([noisy(500, np.random.default_rng(13))]).save(tmp_path / "one.npz")
     for cut in (10, 200, len(file.read_bytes()) - 5):
         (tmp_path / "cut.npz").write_bytes(file.read_bytes()[:cut])
-        with pytest.raises(ValueError, match=r"cut\.npz: it is not a sketch"):
+        with pytest.raises(ValueError, match=r"cut\.npz: not a sketch"):
             Sketch.load(tmp_path / "cut.npz")
     with pytest.raises(FileNotFoundError, match=r"there is no sketch .*none\.npz"):
         Sketch.load(tmp_path / "none.npz")
@@ -360,8 +364,8 @@ def test_on_the_real_corpus_every_planted_leak_is_found_and_no_clean_set_is_accu
     assert seconds < 180
 
     def tells(row: np.ndarray) -> float:
-        bent = bends([normal(row)], means=False, factor=1)
-        return telling(bent.windows(slice(0, bent.count))).mean() if bent.count else 0.0
+        bent = second_differences([normalize_channel(row)], means=False, factor=1)
+        return is_distinctive(bent.windows(slice(0, bent.num_windows))).mean() if bent.num_windows else 0.0
 
     planted: list[tuple[np.ndarray, np.ndarray]] = []
     told: list[str] = []

@@ -15,8 +15,8 @@ import pytest
 from tests.contamination.test_sketch import means, moved, noisy
 from tests.tiny import tiny
 from tsfm.commands.cli import main
-from tsfm.contamination.sketch import FILE, Sketch
-from tsfm.contamination.verdict import Verdict, check
+from tsfm.contamination.sketch import SKETCH_FILE, Sketch
+from tsfm.contamination.verdict import Verdict, check_contamination
 from tsfm.infer.load import bundled
 from tsfm.model.checkpoint import CONFIG, About, load, save
 from tsfm.store.series_store import SeriesStore, StoreWriter
@@ -36,7 +36,7 @@ def model(path: Path, *, corpus: Sequence[np.ndarray] | None = (SEEN, OTHER), **
     """A model directory that says it was trained on these; without a sketch where there is no corpus."""
     files = {}
     if corpus is not None:
-        files[FILE] = Sketch.build(corpus, [f"set {i}" for i in range(len(corpus))]).to_bytes()
+        files[SKETCH_FILE] = Sketch.build(corpus, [f"set {i}" for i in range(len(corpus))]).to_bytes()
     return save(tiny("patch_transformer", "quantiles"), path, about=About(trained_on=trained_on), files=files)
 
 
@@ -88,13 +88,15 @@ def test_a_fingerprint_is_enough_to_know_a_series_and_nothing_is_not_enough_to_k
     arrays = [data.read(i) for i in range(2)]
     told = {"fingerprints": data.fingerprints[1:]}
     for place, trained_on in (("own", told), ("begun", {"init": {"from": "x", "method": "full", **told}})):
-        verdict = check(model(tmp_path / place, corpus=None, **trained_on), arrays, names=data.ids)
+        verdict = check_contamination(model(tmp_path / place, corpus=None, **trained_on), arrays, names=data.ids)
         assert (verdict.word, verdict.seen) == ("false", ("'b' is one of its training series",))
-        assert verdict == check(tmp_path / place, [], names=data.ids, fingerprints=data.fingerprints)  # unread
-        other = check(tmp_path / place, [NEW[None]])
+        assert verdict == check_contamination(
+            tmp_path / place, [], names=data.ids, fingerprints=data.fingerprints
+        )  # unread
+        other = check_contamination(tmp_path / place, [NEW[None]])
         assert other.word == "unknown"
-        assert f"has no {FILE}" in other.why
-    nothing = check(model(tmp_path / "silent", corpus=None), arrays)
+        assert f"has no {SKETCH_FILE}" in other.reason
+    nothing = check_contamination(model(tmp_path / "silent", corpus=None), arrays)
     assert nothing == Verdict(None, f"{tmp_path / 'silent'} does not say what it was trained on")
 
 
@@ -103,9 +105,9 @@ def test_months_of_the_calendar_are_recognised(tmp_path: Path) -> None:
     daily = (days - days[0]).astype(float) * 1e-4 + noisy(len(days), RNG)
     months = pd.Series(daily, index=pd.DatetimeIndex(days)).resample("MS").mean().to_numpy()
     known = model(tmp_path / "m", corpus=[moved(months, RNG)])
-    assert check(known, [NEW, daily]).word == "true"
-    verdict = check(known, [NEW, daily], stamps=lambda i: days[: (len(NEW), len(daily))[i]])
-    assert (verdict.word, verdict.series) == ("false", 2)
+    assert check_contamination(known, [NEW, daily]).word == "true"
+    verdict = check_contamination(known, [NEW, daily], timestamps=lambda i: days[: (len(NEW), len(daily))[i]])
+    assert (verdict.word, verdict.num_series) == ("false", 2)
     assert verdict.seen[0].startswith("series 1 by months: steps ")
 
 
@@ -119,10 +121,12 @@ def test_what_can_not_be_told_is_refused_as_zero_shot(tmp_path: Path, capsys: py
 
 
 def test_a_run_that_began_elsewhere_is_not_called_zero_shot_by_its_own_sketch_alone(tmp_path: Path) -> None:
-    begun = check(model(tmp_path / "a", init={"from": "base", "method": "full", "fingerprints": []}), [NEW])
+    begun = check_contamination(
+        model(tmp_path / "a", init={"from": "base", "method": "full", "fingerprints": []}), [NEW]
+    )
     assert begun.word == "unknown"
-    assert "it began from base" in begun.why
-    merged = check(
+    assert "its training started from base" in begun.reason
+    merged = check_contamination(
         model(tmp_path / "b", init={"from": "base", "method": "full", "fingerprints": [], "sketch": "12ab"}), [NEW]
     )
     assert merged.word == "true"
@@ -130,15 +134,15 @@ def test_a_run_that_began_elsewhere_is_not_called_zero_shot_by_its_own_sketch_al
 
 def test_series_that_say_nothing_leave_it_open(tmp_path: Path) -> None:
     known = model(tmp_path / "m")
-    assert check(known, [np.arange(99.0), np.ones(99)]).word == "unknown"
-    verdict = check(known, [np.arange(99.0), NEW])
-    assert (verdict.word, verdict.plain, verdict.series) == ("true", 1, 2)
-    assert "1 of 2 too short or too plain to tell" in str(verdict)
+    assert check_contamination(known, [np.arange(99.0), np.ones(99)]).word == "unknown"
+    verdict = check_contamination(known, [np.arange(99.0), NEW])
+    assert (verdict.word, verdict.num_indistinct, verdict.num_series) == ("true", 1, 2)
+    assert "1 of 2 too short, smooth or regular to be recognised" in str(verdict)
 
 
 def test_a_verdict_names_five_series_and_counts_the_others(tmp_path: Path) -> None:
     pieces = [moved(SEEN[i * 200 : i * 200 + 300], RNG) for i in range(6)]
-    verdict = check(model(tmp_path / "m"), pieces)
+    verdict = check_contamination(model(tmp_path / "m"), pieces)
     assert len(verdict.seen) == 6
     assert str(verdict).endswith("; and 1 more")
     assert verdict.row() == {"zero_shot": "false", "seen_series": 6, "seen": list(verdict.seen[:5])}
@@ -146,33 +150,33 @@ def test_a_verdict_names_five_series_and_counts_the_others(tmp_path: Path) -> No
 
 def test_models_side_by_side_share_the_sketch_that_each_names(tmp_path: Path) -> None:
     sketch = Sketch.build([SEEN])
-    sketch.save(tmp_path / FILE)
+    sketch.save(tmp_path / SKETCH_FILE)
     for name in ("small", "mini"):
         model(tmp_path / name, corpus=None, sketch=sketch.fingerprint)
-        assert check(tmp_path / name, [SEEN]).word == "false"
-    assert check(model(tmp_path / "stranger", corpus=None), [SEEN]).word == "unknown"
-    (tmp_path / FILE).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"small lacks {FILE}, which its {CONFIG} names"):
-        check(tmp_path / "small", [SEEN])
+        assert check_contamination(tmp_path / name, [SEEN]).word == "false"
+    assert check_contamination(model(tmp_path / "stranger", corpus=None), [SEEN]).word == "unknown"
+    (tmp_path / SKETCH_FILE).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"small lacks {SKETCH_FILE}, which its {CONFIG} names"):
+        check_contamination(tmp_path / "small", [SEEN])
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_models_know_what_they_saw(name: str) -> None:
-    found = check(name, [NEW, np.arange(90.0)])
-    assert (found.word, found.series, found.plain) == ("true", 2, 1)
-    assert found.row() == {"zero_shot": "true", "plain_series": 1}
+    found = check_contamination(name, [NEW, np.arange(90.0)])
+    assert (found.word, found.num_series, found.num_indistinct) == ("true", 2, 1)
+    assert found.row() == {"zero_shot": "true", "indistinct_series": 1}
 
 
 def test_a_sketch_of_another_model_or_a_damaged_one_is_named(tmp_path: Path) -> None:
     known = model(tmp_path / "m", sketch=Sketch.build([OTHER]).fingerprint)
-    with pytest.raises(ValueError, match=rf"{FILE} has fingerprint .* copy both from the same model"):
-        check(known, [NEW])
-    (known / FILE).write_bytes(b"cut")
-    with pytest.raises(ValueError, match=rf"{FILE}: it is not a sketch"):
-        check(known, [NEW])
-    Sketch.build([SEEN]).save(tmp_path / FILE)  # what models side by side share
-    with pytest.raises(ValueError, match=rf"{FILE} has fingerprint .* copy both from the same model"):
-        check(model(tmp_path / "other", corpus=None, sketch="0" * 32), [NEW])
+    with pytest.raises(ValueError, match=rf"{SKETCH_FILE} has fingerprint .* copy both from the same model"):
+        check_contamination(known, [NEW])
+    (known / SKETCH_FILE).write_bytes(b"cut")
+    with pytest.raises(ValueError, match=rf"{SKETCH_FILE}: not a sketch"):
+        check_contamination(known, [NEW])
+    Sketch.build([SEEN]).save(tmp_path / SKETCH_FILE)  # what models side by side share
+    with pytest.raises(ValueError, match=rf"{SKETCH_FILE} has fingerprint .* copy both from the same model"):
+        check_contamination(model(tmp_path / "other", corpus=None, sketch="0" * 32), [NEW])
 
 
 def test_files_beside_the_weights_are_saved_with_them_and_change_no_weight(tmp_path: Path) -> None:
@@ -181,7 +185,7 @@ def test_files_beside_the_weights_are_saved_with_them_and_change_no_weight(tmp_p
     assert (known / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
     assert load(known)[0].num_parameters() == load(plain)[0].num_parameters()
     shutil.copytree(known, tmp_path / "copy")
-    assert check(tmp_path / "copy", [SEEN]).word == "false"
+    assert check_contamination(tmp_path / "copy", [SEEN]).word == "false"
     for name in (CONFIG, "../up.npz", "a/b"):
         with pytest.raises(ValueError, match="give a name without folder, not one of ours"):
             save(tiny("patch_transformer", "quantiles"), tmp_path / "bad", about=About(), files={name: b""})

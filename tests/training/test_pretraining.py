@@ -17,7 +17,7 @@ from tests.data.test_corpus import LENGTHS, walk
 from tests.data.test_pool import store
 from tsfm.commands.runner import train_and_score
 from tsfm.config import compose, typed
-from tsfm.contamination.verdict import check
+from tsfm.contamination.verdict import check_contamination
 from tsfm.training.learner import Learner
 
 STEPS, EPOCH = 26, 11
@@ -125,8 +125,8 @@ def test_it_is_saved_loaded_and_forecasts_any_horizon(path: Path, tmp_path: Path
         assert np.isfinite(numbers).all()
     assert len(model.about.trained_on["fingerprints"]) == len(LENGTHS)
     series, other = walk(max(LENGTHS), int(np.argmax(LENGTHS))), walk(max(LENGTHS), 99)
-    assert check(tmp_path / "r", [-3 * series[: len(series) // 2] + 5]).word == "false"
-    assert check(tmp_path / "r", [other]).word == "true"
+    assert check_contamination(tmp_path / "r", [-3 * series[: len(series) // 2] + 5]).word == "false"
+    assert check_contamination(tmp_path / "r", [other]).word == "true"
 
 
 def test_the_loss_falls(path: Path, tmp_path: Path) -> None:

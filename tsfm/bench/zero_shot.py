@@ -12,7 +12,7 @@ import numpy as np
 from tsfm.bench.anomaly import AnomalyConfig, choose
 from tsfm.bench.gift import GiftBench, chosen
 from tsfm.config import EvalConfig
-from tsfm.contamination.verdict import Verdict, check, memory_of
+from tsfm.contamination.verdict import Verdict, check_contamination, training_record
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.model.checkpoint import bundled
 from tsfm.registry import BASELINES
@@ -37,11 +37,11 @@ def judge(config: EvalConfig) -> Verdict | None:
     name = config.predictor
     if name in BASELINES.names() or not (name in bundled() or Path(name).exists()):
         return None  # of an unknown name the bench says what there is
-    if (silent := memory_of(name).silent) is not None:
+    if (silent := training_record(name).missing_reason) is not None:
         verdict = Verdict(None, silent)  # nothing need be read
     else:
         names, series, fingerprints, when = scored(config)
-        verdict = check(name, series, names=names, fingerprints=fingerprints, stamps=when)
+        verdict = check_contamination(name, series, names=names, fingerprints=fingerprints, timestamps=when)
     if config.zero_shot and verdict.zero_shot is not True:
         other = "or score it on other data" if verdict.seen else "or score a model that keeps a sketch of its training"
         raise ValueError(

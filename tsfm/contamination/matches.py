@@ -1,4 +1,4 @@
-"""From windows that a sketch knows to stretches of series that a corpus holds. N hits."""
+"""From windows that a sketch holds to parts of series that a corpus holds. N hits."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tsfm.contamination.patterns import Row
-from tsfm.contamination.resolutions import ASKED, COARSE, FAR, SCALES, Scale
+from tsfm.contamination.patterns import Channel
+from tsfm.contamination.resolutions import MAX_COARSE_SPACING, MAX_SPACING, QUERY_RESOLUTIONS, RESOLUTIONS, Resolution
 
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-ENOUGH = 2  # kept windows that a copy hits
-APART = 7  # windows, at least, from one to the next, so that both say something of their own
-ODD_RATIO = 6  # no term of a ratio of steps is larger, unless the other is 1
-REACH = 4  # times what lies between kept windows in a long series, at most: so that thin sketches do too
+MIN_HITS = 2  # kept windows that a copy must hit
+MIN_DISTANCE = 7  # windows between two hits, so that they are independent evidence
+MAX_RATIO_TERM = 6  # the larger term of a ratio of steps, unless the other is 1
+MAX_GAP_FACTOR = 4  # times the spacing of kept windows in a long series: covers sketches with a larger spacing too
 
 
 @dataclass(frozen=True)
 class Match:
-    """A stretch of a series that a corpus holds: steps first..stop hit `hits` kept windows of `source`."""
+    """A part of a series that a corpus holds: steps first..stop hit `hits` kept windows of `source`."""
 
     series: int
     channel: int
     source: str
-    own: Scale
-    kept: Scale
+    own: Resolution
+    kept: Resolution
     hits: int
     first: int
     stop: int
@@ -39,68 +39,84 @@ class Match:
         return f"{here} occur in {self.source}" + (f" ({self.kept})" if self.kept.factor > 1 else "")
 
 
-class Search(NamedTuple):
-    """What was found in `series` series; those at `plain` are too short, too smooth or too even to be recognised."""
+class SearchResult(NamedTuple):
+    """Matches in `num_series` series; those at `indistinct` are too short, smooth or regular to be recognised."""
 
     matches: list[Match]
-    series: int
-    plain: list[int]
+    num_series: int
+    indistinct: list[int]
 
 
 def best_matches(
-    rows: Sequence[Row],
+    channels: Sequence[Channel],
     hits: Int[np.ndarray, "N 4"],
     source: Int[np.ndarray, " N"],
-    scale: Int[np.ndarray, " N"],
+    resolution: Int[np.ndarray, " N"],
     names: Sequence[str],
 ) -> list[Match]:
-    """The matches among hits (row, place of the resolution in ASKED, first step, place in the sketch) on windows of
-    these sources, kept at these places of SCALES: near to each other, of one source, and of the same resolutions. Of
-    each row and source the one with the most."""
+    """Return the match with the most hits for each channel and source.
+
+    The hits of a match are close to each other, of one source, and of the same two resolutions.
+
+    Parameters
+    ----------
+    hits
+        Columns: index of the channel, index in QUERY_RESOLUTIONS, first step, index in the sketch.
+    source, resolution
+        Of each hit: the index of its source in `names`, and of its kept resolution in RESOLUTIONS.
+    """
     if not len(hits):
         return []
-    order = np.lexsort((hits[:, 2], scale, hits[:, 1], source, hits[:, 0]))
-    row, own, step, place = hits[order].T
-    source, scale = source[order], scale[order]
-    factor = np.array([one.factor for one in ASKED])[own]
-    reach = REACH * factor * np.array([FAR if one.factor == 1 else COARSE for one in SCALES])[scale]
-    group = np.stack([row, source, own, scale], axis=1)
-    ends = (group[1:] != group[:-1]).any(axis=1) | (np.diff(step) > reach[1:])
+    order = np.lexsort((hits[:, 2], resolution, hits[:, 1], source, hits[:, 0]))
+    channel, query, step, index = hits[order].T
+    source, resolution = source[order], resolution[order]
+    factor = np.array([each.factor for each in QUERY_RESOLUTIONS])[query]
+    max_gap = (
+        MAX_GAP_FACTOR
+        * factor
+        * np.array([MAX_SPACING if each.factor == 1 else MAX_COARSE_SPACING for each in RESOLUTIONS])[resolution]
+    )
+    group = np.stack([channel, source, query, resolution], axis=1)
+    ends = (group[1:] != group[:-1]).any(axis=1) | (np.diff(step) > max_gap[1:])
     best: dict[tuple[int, int], Match] = {}
-    for part in np.split(np.arange(len(step)), np.flatnonzero(ends) + 1):
-        _, once = np.unique(place[part], return_index=True)
-        asked, (which, where) = ASKED[own[part[0]]], (int(row[part[0]]), int(source[part[0]]))
-        if not _plausible(asked.factor, SCALES[scale[part[0]]].factor):
+    for run in np.split(np.arange(len(step)), np.flatnonzero(ends) + 1):
+        _, first_of_each = np.unique(index[run], return_index=True)
+        query_resolution, (channel_index, source_index) = (
+            QUERY_RESOLUTIONS[query[run[0]]],
+            (int(channel[run[0]]), int(source[run[0]])),
+        )
+        if not _plausible(query_resolution.factor, RESOLUTIONS[resolution[run[0]]].factor):
             continue
-        count = _far_apart(step[part][np.sort(once)], APART * asked.factor)
-        if count < ENOUGH or ((old := best.get((which, where))) is not None and count <= old.hits):
+        count = _count_distant(step[run][np.sort(first_of_each)], MIN_DISTANCE * query_resolution.factor)
+        if count < MIN_HITS or (
+            (best_so_far := best.get((channel_index, source_index))) is not None and count <= best_so_far.hits
+        ):
             continue
-        length = len(rows[which].values)
-        span = length - asked.windows(length) + 1
-        best[which, where] = Match(
-            series=rows[which].series,
-            channel=rows[which].channel,
-            source=names[where],
-            own=asked,
-            kept=SCALES[scale[part[0]]],
+        length = len(channels[channel_index].values)
+        span = length - query_resolution.windows(length) + 1
+        best[channel_index, source_index] = Match(
+            series=channels[channel_index].series,
+            channel=channels[channel_index].channel,
+            source=names[source_index],
+            own=query_resolution,
+            kept=RESOLUTIONS[resolution[run[0]]],
             hits=count,
-            first=int(step[part[0]]),
-            stop=int(step[part[-1]]) + span,
+            first=int(step[run[0]]),
+            stop=int(step[run[-1]]) + span,
         )
     return [best[key] for key in sorted(best)]
 
 
-def _plausible(own: int, kept: int) -> bool:
-    """Whether the steps of copies stand in such a ratio: n to 1, or as 10 to 15 minutes. In others, such as 7 to 2, two
-    daily cycles may look alike."""
-    common = math.gcd(own, kept)
-    return min(own, kept) == common or max(own, kept) <= ODD_RATIO * common
+def _plausible(query: int, kept: int) -> bool:
+    """Whether copies have such a ratio of steps: n to 1, or as 10 to 15 minutes; at 7 to 2 daily cycles look alike."""
+    common = math.gcd(query, kept)
+    return min(query, kept) == common or max(query, kept) <= MAX_RATIO_TERM * common
 
 
-def _far_apart(steps: Int[np.ndarray, " N"], apart: int) -> int:
-    """How many of these ascending steps, at most, lie `apart` from each other."""
-    count, last = 0, -apart
+def _count_distant(steps: Int[np.ndarray, " N"], distance: int) -> int:
+    """The largest number of these ascending steps that are at least `distance` from each other."""
+    count, last = 0, -distance
     for step in steps.tolist():
-        if step - last >= apart:
+        if step - last >= distance:
             count, last = count + 1, step
     return count

@@ -1,7 +1,7 @@
-"""Patterns of short stretches of series that scaling, shifting and flipping can't change: what a leak check compares.
+"""Patterns of short windows that do not change under scaling, shifting and flipping: what the leak check compares.
 
-A window is W values, `factor` steps apart: values as they are, or means of `factor` steps each. Its pattern are the
-D = W - 2 second differences: each one's sign, and the logarithm of its size relative to the window's, in 16 levels.
+A window is W values, `factor` steps apart: original values, or means of `factor` steps each. Its pattern is its
+D = W - 2 second differences: the sign of each, and the logarithm of its size relative to the window's, in 16 levels.
 L steps of a series, N windows.
 """
 
@@ -18,43 +18,48 @@ if TYPE_CHECKING:
 
 W = 16  # values of a window
 D = W - 2
-BITS = 40  # of a hash; 0 stands for a window with a gap, or without a bend
-LEVELS, WIDTH, LOWEST = 16, 0.4, -3.7  # of sizes: the logarithm of the lowest one's end is LOWEST + WIDTH
-FINE = 14  # binary digits kept below a level, so that what is rounded hardly ever decides
-TINY = 1e-7  # about float32's precision: a second difference below this share of the largest value is 0
-TURNS, KINDS, MOVES = 4, 6, 11  # of a telling window: changes of sign, different levels, second differences but 0
-PAIR_TURNS, NEWS = 6, 6  # of two windows: changes of sign, sizes that are new
-REPEATS = 0.85  # correlation of a pattern with itself some steps later, from which on it is a cycle like many others
+BITS = 40  # of a hash; 0 stands for a window with a gap, or with all second differences 0
+NUM_LEVELS, LEVEL_WIDTH, LOWEST_LEVEL = 16, 0.4, -3.7  # of sizes: the lowest level ends at LOWEST_LEVEL + LEVEL_WIDTH
+FRACTION_BITS = 14  # bits kept below a level, so that rounding rarely decides
+NEGLIGIBLE = 1e-7  # about float32's precision: a second difference below this share of the largest value is 0
+MIN_SIGN_CHANGES, MIN_LEVELS, MIN_NONZERO = 4, 6, 11  # of a distinctive window: sign changes, levels, nonzeros
+PAIR_MIN_SIGN_CHANGES, PAIR_MIN_NEW_LEVELS = 6, 6  # of a pair of windows: sign changes, levels that are new
+MAX_AUTOCORRELATION = 0.85  # of a pattern at any lag; above it the window is a cycle like many others
 GROUPS = ((0, 5), (5, 10), (10, 14))  # second differences that fit into 32 bits together
-ODD = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93))
-MIX = tuple(np.uint64(odd) for odd in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # those of splitmix64
+MULTIPLIERS = tuple(
+    np.uint64(multiplier) for multiplier in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93)
+)
+MIXERS = tuple(np.uint64(multiplier) for multiplier in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # those of splitmix64
 
 
-class Row(NamedTuple):
-    """One channel of one series, with mean 0 and deviation 1; NaN is missing, and sizes up to `tiny` are 0."""
+class Channel(NamedTuple):
+    """A channel with mean 0 and standard deviation 1; NaN is missing, sizes up to `negligible` count as 0."""
 
     values: Float[np.ndarray, " L"]
-    tiny: float
+    negligible: float
     series: int = 0
     channel: int = 0
 
 
-def normal(values: Float[np.ndarray, " L"], *, series: int = 0, channel: int = 0) -> Row:
-    """The row of a channel; one that never changes is all NaN."""
+def normalize_channel(values: Float[np.ndarray, " L"], *, series: int = 0, channel: int = 0) -> Channel:
+    """Return the standardized channel; a constant one is all NaN."""
     values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     largest = np.nanmax(np.abs(values), initial=0.0)
-    values = values / (largest or 1.0)  # squares of what is huge would overflow
-    seen = values[~np.isnan(values)]
-    scale = seen.std() if len(seen) else 0.0
-    if scale <= TINY:
-        return Row(np.full(len(values), np.nan), 0.0, series, channel)
-    return Row((values - seen.mean()) / scale, TINY / float(scale), series, channel)
+    values = values / (largest or 1.0)  # squares of huge values would overflow
+    observed = values[~np.isnan(values)]
+    scale = observed.std() if len(observed) else 0.0
+    if scale <= NEGLIGIBLE:
+        return Channel(np.full(len(values), np.nan), 0.0, series, channel)
+    return Channel((values - observed.mean()) / scale, NEGLIGIBLE / float(scale), series, channel)
 
 
 @dataclass(frozen=True)
-class Bends:
-    """The second differences of rows that lie one after another, at one resolution: sign, logarithm of the size in
-    fixed point, root of the size. Row i begins at first[i]."""
+class SecondDifferences:
+    """Second differences of concatenated channels at one resolution.
+
+    `sign`, `level` (the logarithm of the size in fixed point), `root` (square root of the size). Channel i begins at
+    ``first[i]``.
+    """
 
     sign: Int[np.ndarray, " L"]
     level: Int[np.ndarray, " L"]
@@ -63,69 +68,71 @@ class Bends:
     factor: int
 
     @property
-    def count(self) -> int:
-        """Windows, with those that reach over the end of a row, whose pattern is all 0."""
+    def num_windows(self) -> int:
+        """Return the number of windows, including those that cross the end of a channel, whose pattern is all 0."""
         return max(len(self.sign) - (D - 1) * self.factor, 0)
 
-    def windows(self, where: slice | Int[np.ndarray, " N"]) -> Int[np.ndarray, "D N"]:
-        """The patterns of the windows that begin at `where`: signed levels, all of them 0 at a gap."""
+    def windows(self, starts: slice | Int[np.ndarray, " N"]) -> Int[np.ndarray, "D N"]:
+        """Return the patterns of the windows that begin at `starts`: signed levels, all 0 where there is a gap."""
 
-        def tap(values: np.ndarray, j: int) -> np.ndarray:
-            ahead = j * self.factor
+        def at_offset(values: np.ndarray, j: int) -> np.ndarray:
+            offset = j * self.factor
             return (
-                values[where.start + ahead : where.stop + ahead] if isinstance(where, slice) else values[where + ahead]
+                values[starts.start + offset : starts.stop + offset]
+                if isinstance(starts, slice)
+                else values[starts + offset]
             )
 
-        roots = tap(self.root, 0).copy()
+        roots = at_offset(self.root, 0).copy()
         for j in range(1, D):
-            roots += tap(self.root, j)
-        seen = roots > 0  # NaN is not
-        base = _fixed(2 * np.log(np.where(seen, roots, 1.0) / D) + LOWEST)
+            roots += at_offset(self.root, j)
+        nonzero = roots > 0  # NaN is not
+        reference = _fixed(2 * np.log(np.where(nonzero, roots, 1.0) / D) + LOWEST_LEVEL)
         out = np.empty((D, len(roots)), np.int32)
         for j in range(D):
-            np.subtract(tap(self.level, j), base, out=out[j])
-            out[j] >>= FINE
-            np.clip(out[j], 0, LEVELS - 1, out=out[j])
-            out[j] *= tap(self.sign, j)
-        if not seen.all():
-            out[:, ~seen] = 0
+            np.subtract(at_offset(self.level, j), reference, out=out[j])
+            out[j] >>= FRACTION_BITS
+            np.clip(out[j], 0, NUM_LEVELS - 1, out=out[j])
+            out[j] *= at_offset(self.sign, j)
+        if not nonzero.all():
+            out[:, ~nonzero] = 0
         return out
 
     def locate(self, window: Int[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-        """The row of each window, and the step of the row at which it begins."""
-        row = np.searchsorted(self.first, window, side="right") - 1
-        return row, window - self.first[row]
+        """Return the channel of each window, and the step of the channel at which it begins."""
+        channel = np.searchsorted(self.first, window, side="right") - 1
+        return channel, window - self.first[channel]
 
 
-def bends(rows: Sequence[Row], *, means: bool, factor: int) -> Bends:
-    """The second differences of at least one row: of its values, or of means of `factor` steps from each step on."""
-    gap = np.full(factor, np.nan)  # no window reaches over it
-    values = np.concatenate([part for row in rows for part in (row.values, gap)])
-    sizes = np.array([len(row.values) + factor for row in rows])
+def second_differences(channels: Sequence[Channel], *, means: bool, factor: int) -> SecondDifferences:
+    """Compute second differences of at least one channel: of its values, or of means of `factor` steps."""
+    gap = np.full(factor, np.nan)  # no window crosses it
+    values = np.concatenate([values for channel in channels for values in (channel.values, gap)])
+    sizes = np.array([len(channel.values) + factor for channel in channels])
     first = np.cumsum(sizes) - sizes
-    tiny = np.repeat([row.tiny for row in rows], sizes)
+    negligible = np.repeat([channel.negligible for channel in channels], sizes)
     if means and factor > 1:
         values = _means(values, factor)
     if len(values) <= 2 * factor:
         empty = np.zeros(0, np.int32)
-        return Bends(empty, empty, empty.astype(np.float32), first, factor)
-    bend = values[2 * factor :] - 2 * values[factor:-factor] + values[: -2 * factor]
-    size = np.abs(bend)
-    flat = size <= tiny[: len(size)]
-    size[flat] = 0
+        return SecondDifferences(empty, empty, empty.astype(np.float32), first, factor)
+    difference = values[2 * factor :] - 2 * values[factor:-factor] + values[: -2 * factor]
+    size = np.abs(difference)
+    is_zero = size <= negligible[: len(size)]
+    size[is_zero] = 0
     with np.errstate(divide="ignore"):
         logarithm = np.nan_to_num(np.log(size), copy=False, nan=0.0, neginf=-1e3)
-    sign = np.sign(np.nan_to_num(bend, copy=False)).astype(np.int32)
-    sign[flat] = 0
-    return Bends(sign, _fixed(logarithm), np.sqrt(size).astype(np.float32), first, factor)
+    sign = np.sign(np.nan_to_num(difference, copy=False)).astype(np.int32)
+    sign[is_zero] = 0
+    return SecondDifferences(sign, _fixed(logarithm), np.sqrt(size).astype(np.float32), first, factor)
 
 
 def _fixed(logarithm: Float[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
-    return np.rint(logarithm * (2**FINE / WIDTH)).astype(np.int32)
+    return np.rint(logarithm * (2**FRACTION_BITS / LEVEL_WIDTH)).astype(np.int32)
 
 
 def _means(values: Float[np.ndarray, " L"], factor: int) -> Float[np.ndarray, " L"]:
-    """Means of `factor` steps from each step on, NaN where one of them is."""
+    """Means of `factor` steps from each step on; NaN where one of them is NaN."""
     missing = np.isnan(values)
     total = np.concatenate([[0.0], np.cumsum(np.where(missing, 0.0, values))])
     holes = np.concatenate([[0], np.cumsum(missing)])
@@ -134,53 +141,64 @@ def _means(values: Float[np.ndarray, " L"], factor: int) -> Float[np.ndarray, " 
     return means
 
 
-def hashes(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
-    """uint64 of BITS binary digits, the same for a pattern and its negative; 0 for one of nothing but 0."""
+def hash_patterns(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
+    """Return BITS-bit hashes as uint64, equal for a pattern and its negative; 0 for a pattern of zeros."""
     total = np.zeros(patterns.shape[1], np.uint64)
-    for (first, stop), odd in zip(GROUPS, ODD, strict=True):
-        part = patterns[first].copy()
+    for (first, stop), multiplier in zip(GROUPS, MULTIPLIERS, strict=True):
+        group = patterns[first].copy()
         for j in range(first + 1, stop):
-            part *= 2 * LEVELS - 1
-            part += patterns[j]
-        total += part.astype(np.int64).view(np.uint64) * odd
+            group *= 2 * NUM_LEVELS - 1
+            group += patterns[j]
+        total += group.astype(np.int64).view(np.uint64) * multiplier
     total = np.minimum(total, np.uint64(0) - total)  # the sum is linear: a negative pattern has the negative sum
-    for odd, shift in zip(MIX, (30, 27), strict=True):
+    for multiplier, shift in zip(MIXERS, (30, 27), strict=True):
         total ^= total >> np.uint64(shift)
-        total *= odd
+        total *= multiplier
     return total >> np.uint64(64 - BITS)
 
 
-def joined(one: Shaped[np.ndarray, " N"], other: Shaped[np.ndarray, " N"]) -> Shaped[np.ndarray, " N"]:
-    """A hash of pairs of windows from the hashes of both."""
-    return (one * ODD[0] + other * ODD[1]) >> np.uint64(64 - BITS)
+def hash_pairs(first: Shaped[np.ndarray, " N"], second: Shaped[np.ndarray, " N"]) -> Shaped[np.ndarray, " N"]:
+    """Return the hashes of pairs of windows from the hashes of both."""
+    return (first * MULTIPLIERS[0] + second * MULTIPLIERS[1]) >> np.uint64(64 - BITS)
 
 
-def news(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
-    """How many sizes of each pattern are not those of the cycle that suits it best."""
+def count_new_levels(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
+    """Return how many levels of each pattern differ from those of the cycle that fits it best."""
     sizes = np.abs(patterns)
     return np.min([(sizes[lag:] != sizes[:-lag]).sum(axis=0) for lag in range(1, D // 2 + 1)], axis=0)
 
 
-def telling(patterns: Int[np.ndarray, "D N"], *, repeats: float = REPEATS) -> Shaped[np.ndarray, " N"]:
-    """Whether each pattern is rich enough to tell where it is from: no smooth curve, no few jumps, no even cycle."""
+def is_distinctive(
+    patterns: Int[np.ndarray, "D N"], *, max_autocorrelation: float = MAX_AUTOCORRELATION
+) -> Shaped[np.ndarray, " N"]:
+    """Return whether each pattern identifies its series: not a smooth curve, a few jumps or a regular cycle."""
     sizes = np.abs(patterns)
-    kinds = sum((sizes == level).any(axis=0).astype(np.int64) for level in range(LEVELS))
-    bend = np.sign(patterns) * np.exp(WIDTH * sizes)
-    even = np.zeros(patterns.shape[1], bool)
+    num_levels = sum((sizes == level).any(axis=0).astype(np.int64) for level in range(NUM_LEVELS))
+    differences = np.sign(patterns) * np.exp(LEVEL_WIDTH * sizes)
+    is_cycle = np.zeros(patterns.shape[1], bool)
     for lag in range(1, D // 2 + 1):
-        ahead, behind = bend[lag:], bend[:-lag]
-        even |= np.abs((ahead * behind).sum(axis=0)) > repeats * np.sqrt(
-            np.square(ahead).sum(axis=0) * np.square(behind).sum(axis=0)
+        later, earlier = differences[lag:], differences[:-lag]
+        is_cycle |= np.abs((later * earlier).sum(axis=0)) > max_autocorrelation * np.sqrt(
+            np.square(later).sum(axis=0) * np.square(earlier).sum(axis=0)
         )
-    return (turns(patterns) >= TURNS) & (kinds >= KINDS) & ((sizes > 0).sum(axis=0) >= MOVES) & ~even
+    return (
+        (count_sign_changes(patterns) >= MIN_SIGN_CHANGES)
+        & (num_levels >= MIN_LEVELS)
+        & ((sizes > 0).sum(axis=0) >= MIN_NONZERO)
+        & ~is_cycle
+    )
 
 
-def telling_pairs(one: Int[np.ndarray, "D N"], other: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
-    """Whether two patterns, one after the other, are rich enough together: they may be an even cycle, with news."""
-    both = np.concatenate([one, other])
-    return (turns(both) >= PAIR_TURNS) & ((both != 0).sum(axis=0) >= 2 * MOVES) & (news(both) >= NEWS)
+def is_distinctive_pair(first: Int[np.ndarray, "D N"], second: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
+    """Return whether two consecutive patterns together identify their series: a regular cycle must have deviations."""
+    patterns = np.concatenate([first, second])
+    return (
+        (count_sign_changes(patterns) >= PAIR_MIN_SIGN_CHANGES)
+        & ((patterns != 0).sum(axis=0) >= 2 * MIN_NONZERO)
+        & (count_new_levels(patterns) >= PAIR_MIN_NEW_LEVELS)
+    )
 
 
-def turns(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
-    """Changes of sign."""
+def count_sign_changes(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
+    """Return the number of sign changes of each pattern."""
     return (patterns[1:] * patterns[:-1] < 0).sum(axis=0)

@@ -1,9 +1,9 @@
-"""What a model has seen, small enough to lie beside its weights: a sketch finds copies of a corpus without the corpus.
+"""The sketch of a training corpus, stored with the weights of a model: it finds copies of series without the corpus.
 
 A sketch keeps hashes of a few windows of every series (see `patterns`), at several resolutions. A query looks up all
-its windows at all its resolutions, so a copy that is longer than the way from one kept window to the next is hit,
-wherever it begins. Of series that hardly have a telling window, such as days and nights in turn, it keeps pairs of
-windows, one after the other, which together tell enough. C channels, L steps of a series, N hashes.
+its windows at all its resolutions, so a copy that is longer than the spacing of the kept windows is found, wherever it
+begins. Of series with few distinctive windows, such as day and night in turn, it keeps pairs of consecutive windows,
+which are distinctive together. C channels, L steps of a series, N hashes.
 """
 
 from __future__ import annotations
@@ -20,178 +20,239 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsfm.contamination.matches import APART, ENOUGH, Match, Search, best_matches
-from tsfm.contamination.patterns import BITS, D, Row, bends, hashes, joined, normal
-from tsfm.contamination.resolutions import ASKED, FAINT, OWN, SCALES, Scale, keep
+from tsfm.contamination.matches import MIN_DISTANCE, MIN_HITS, Match, SearchResult, best_matches
+from tsfm.contamination.patterns import (
+    BITS,
+    Channel,
+    D,
+    hash_pairs,
+    hash_patterns,
+    normalize_channel,
+    second_differences,
+)
+from tsfm.contamination.resolutions import ORIGINAL, PAIRS, QUERY_RESOLUTIONS, RESOLUTIONS, Resolution, select_windows
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
 
-FILE, FORMAT = "trained_on.npz", 1  # its name beside the weights of a model
-PIECE, CHUNK = 2**17, 2**14  # values of series taken at once, windows hashed at once: both stay in the cache
-LEADING = 24  # binary digits, at most, whose table rejects most windows at once
-PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of what is saved
+SKETCH_FILE, FORMAT = "trained_on.npz", 1  # its name next to the weights of a model
+BATCH_VALUES, HASH_CHUNK = (
+    2**17,
+    2**14,
+)  # values and windows processed at once: both fit the CPU cache
+MAX_TABLE_BITS = 24  # of the table that rejects most windows at once
+BYTE_PLANES = (
+    ("low", np.uint16, 0),
+    ("middle", np.uint8, 16),
+    ("high", np.uint16, 24),
+)  # of the hashes in the saved file
 
 
-class Kept(NamedTuple):
-    """Hashes, and of each the number of its source and the place of its resolution in SCALES."""
+class KeptWindows(NamedTuple):
+    """Hashes, and for each the index of its source and the index of its resolution in RESOLUTIONS."""
 
     hashed: Shaped[np.ndarray, " N"]
     source: Int[np.ndarray, " N"]
     scale: Int[np.ndarray, " N"]
 
 
-class Lookup:
-    """Where hashes stand among sorted ones; `place` says which of a sketch these are."""
+class HashTable:
+    """Finds hashes among sorted ones; `index` holds their indices in a sketch."""
 
-    def __init__(self, hashed: Shaped[np.ndarray, " N"], place: Int[np.ndarray, " N"]):
-        self.hashed, self.place = hashed, place
-        digits = min(len(hashed).bit_length() + 5, LEADING)
-        self.shift = np.uint64(BITS - digits)
-        self.table = np.zeros(2**digits, bool)
+    def __init__(self, hashed: Shaped[np.ndarray, " N"], index: Int[np.ndarray, " N"]):
+        self.hashed, self.index = hashed, index
+        num_bits = min(len(hashed).bit_length() + 5, MAX_TABLE_BITS)
+        self.shift = np.uint64(BITS - num_bits)
+        self.table = np.zeros(2**num_bits, bool)
         self.table[hashed >> self.shift] = True
 
     def find(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-        """Which of these are there, and where in the sketch."""
-        maybe = np.flatnonzero(self.table[hashed >> self.shift])
+        """Return the indices of the given hashes that are in the table, and their indices in the sketch."""
+        candidates = np.flatnonzero(self.table[hashed >> self.shift])
         if not len(self.hashed):
-            return maybe, maybe
-        near = np.minimum(np.searchsorted(self.hashed, hashed[maybe]), len(self.hashed) - 1)
-        same = self.hashed[near] == hashed[maybe]
-        return maybe[same], self.place[near[same]]
+            return candidates, candidates
+        positions = np.minimum(np.searchsorted(self.hashed, hashed[candidates]), len(self.hashed) - 1)
+        equal = self.hashed[positions] == hashed[candidates]
+        return candidates[equal], self.index[positions[equal]]
 
 
 class Sketch:
-    """The kept windows of a corpus, sorted, each hash once; `names` are its sources, sorted; `series` counts them."""
+    """The kept windows of a corpus, sorted by hash without duplicates.
 
-    def __init__(self, kept: Kept, names: Sequence[str], *, series: int):
-        self.names, self.series = sorted(set(names)), series
-        place = np.searchsorted(self.names, list(names)) if names else np.zeros(0, np.int64)
-        source = place[kept.source]
+    `names` are its sources, sorted; `num_series` counts its series.
+    """
+
+    def __init__(self, kept: KeptWindows, names: Sequence[str], *, num_series: int):
+        self.names, self.num_series = sorted(set(names)), num_series
+        name_index = np.searchsorted(self.names, list(names)) if names else np.zeros(0, np.int64)
+        source = name_index[kept.source]
         order = np.lexsort((source, kept.scale, kept.hashed))
         hashed = kept.hashed[order]
-        order = order[hashed > np.concatenate([np.zeros(1, np.uint64), hashed[:-1]])]  # once; 0 stands for no pattern
-        self.kept = Kept(kept.hashed[order], source[order].astype(np.uint32), kept.scale[order].astype(np.uint8))
+        order = order[
+            hashed > np.concatenate([np.zeros(1, np.uint64), hashed[:-1]])
+        ]  # each once; 0 stands for no pattern
+        self.kept = KeptWindows(kept.hashed[order], source[order].astype(np.uint32), kept.scale[order].astype(np.uint8))
 
     def __len__(self) -> int:
         return len(self.kept.hashed)
 
     @classmethod
     def build(
-        cls, series: Iterable[Float[np.ndarray, "C L"]], names: Iterable[str] | None = None, *, thin: int = 1
+        cls, series: Iterable[Float[np.ndarray, "C L"]], names: Iterable[str] | None = None, *, spacing: int = 1
     ) -> Sketch:
-        """The sketch of a corpus of [C, L] or [L] arrays. `names` tell where each is from; many may share one. `thin=2`
-        keeps half as much, and is sure to find copies that are twice as long."""
-        if thin < 1:
-            raise ValueError(f"thin is {thin}; expected 1 or more, such as 2 for a sketch of half the size")
-        labels: dict[str, int] = {}
-        owner: list[int] = []
-        told = None if names is None else iter(names)
+        """Build the sketch of a corpus.
 
-        def named() -> Iterator[np.ndarray]:
+        Parameters
+        ----------
+        series
+            Arrays [C, L] or [L].
+        names
+            The source of each series; many may share one.
+        spacing
+            Factor of the distance between kept windows: 2 keeps half as many, and finds copies that are twice as long.
+        """
+        if spacing < 1:
+            raise ValueError(f"spacing is {spacing}; expected 1 or more, such as 2 for a sketch of half the size")
+        labels: dict[str, int] = {}
+        owners: list[int] = []
+        name_iterator = None if names is None else iter(names)
+
+        def iterate() -> Iterator[np.ndarray]:
             for array in series:
-                name = "the corpus" if told is None else next(told, None)
+                name = "the corpus" if name_iterator is None else next(name_iterator, None)
                 if name is None:
-                    raise ValueError(f"names has {len(owner)} entries and there are more series; give one for each")
-                owner.append(labels.setdefault(str(name), len(labels)))
+                    raise ValueError(f"names has {len(owners)} entries and there are more series; give one for each")
+                owners.append(labels.setdefault(str(name), len(labels)))
                 yield array
 
-        parts: list[Kept] = []
-        for rows in batches(named()):
-            source = np.array([owner[row.series] for row in rows])
-            for scale, hashed, which in keep(rows, thin=thin):
-                parts.append(Kept(hashed, source[which], np.full(len(hashed), SCALES.index(scale))))
-        return cls(_joined(parts), list(labels), series=len(owner))
+        chunks: list[KeptWindows] = []
+        for channels in channel_batches(iterate()):
+            source = np.array([owners[channel.series] for channel in channels])
+            for resolution, hashes, channel_index in select_windows(channels, spacing=spacing):
+                chunks.append(
+                    KeptWindows(hashes, source[channel_index], np.full(len(hashes), RESOLUTIONS.index(resolution)))
+                )
+        return cls(_joined(chunks), list(labels), num_series=len(owners))
 
     @staticmethod
     def merge(sketches: Sequence[Sketch]) -> Sketch:
-        """One sketch of several corpora."""
-        names, parts = [], []
+        """Return one sketch of several corpora."""
+        names, chunks = [], []
         for sketch in sketches:
-            hashed, source, scale = sketch.kept
-            parts.append(Kept(hashed, source + np.int64(len(names)), scale))
+            hashes, source, resolution = sketch.kept
+            chunks.append(KeptWindows(hashes, source + np.int64(len(names)), resolution))
             names += sketch.names
-        return Sketch(_joined(parts), names, series=sum(sketch.series for sketch in sketches))
+        return Sketch(_joined(chunks), names, num_series=sum(sketch.num_series for sketch in sketches))
 
     def find(self, series: Iterable[Float[np.ndarray, "C L"]]) -> list[Match]:
-        """What of these [C, L] or [L] arrays the corpus holds: at most one match for each channel and source."""
+        """Return the parts of [C, L] or [L] arrays that the corpus holds: one match for each channel and source."""
         return self.search(series).matches
 
-    def search(self, series: Iterable[Float[np.ndarray, "C L"]]) -> Search:
-        """As `find`, and how many series there are, and which of them no sketch could recognise."""
+    def search(self, series: Iterable[Float[np.ndarray, "C L"]]) -> SearchResult:
+        """Return the matches as `find`, the number of series, and which of them no sketch could recognise."""
         matches: list[Match] = []
-        known: set[int] = set()
-        every: set[int] = set()
-        for rows in batches(series):
-            hits = [self._hits(rows, number, scale) for number, scale in enumerate(ASKED)]
-            place = (found := np.concatenate(hits))[:, 3]
-            matches += best_matches(rows, found, self.kept.source[place], self.kept.scale[place], self.names)
-            for scale, _, which in keep(rows, OWN):  # pairs may begin at every step
-                least = APART + 1 if scale == FAINT else ENOUGH
-                known |= {rows[place].series for place in np.flatnonzero(np.bincount(which) >= least)}
-            every |= {row.series for row in rows}
-        return Search(matches, len(every), sorted(every - known))
+        distinctive: set[int] = set()
+        all_series: set[int] = set()
+        for channels in channel_batches(series):
+            hits_by_resolution = [
+                self._hits(channels, index, resolution) for index, resolution in enumerate(QUERY_RESOLUTIONS)
+            ]
+            sketch_index = (hits := np.concatenate(hits_by_resolution))[:, 3]
+            matches += best_matches(
+                channels, hits, self.kept.source[sketch_index], self.kept.scale[sketch_index], self.names
+            )
+            for resolution, _, channel_index in select_windows(channels, ORIGINAL):  # pairs may begin at every step
+                min_windows = MIN_DISTANCE + 1 if resolution == PAIRS else MIN_HITS
+                distinctive |= {
+                    channels[owner].series for owner in np.flatnonzero(np.bincount(channel_index) >= min_windows)
+                }
+            all_series |= {channel.series for channel in channels}
+        return SearchResult(matches, len(all_series), sorted(all_series - distinctive))
 
-    def _hits(self, rows: Sequence[Row], number: int, scale: Scale) -> Int[np.ndarray, "N 4"]:
-        """The windows of the rows that are kept here: row, place of the resolution in ASKED, first step, place here."""
-        long = [place for place, row in enumerate(rows) if scale.windows(len(row.values)) > scale.factor]
+    def _hits(
+        self, channels: Sequence[Channel], resolution_index: int, resolution: Resolution
+    ) -> Int[np.ndarray, "N 4"]:
+        """Kept windows among those of the channels: channel, resolution_index, first step, index in the sketch."""
+        long_enough = [
+            index
+            for index, channel in enumerate(channels)
+            if resolution.windows(len(channel.values)) > resolution.factor
+        ]
         out = [np.zeros((0, 4), np.int64)]
-        if long and len(self):
-            bent = bends([rows[place] for place in long], means=scale.means, factor=scale.factor)
-            parts = [slice(first, min(first + CHUNK, bent.count)) for first in range(0, bent.count, CHUNK)]
-            single = np.concatenate([hashes(bent.windows(part)) for part in parts])
-            ahead = D * scale.factor
-            for hashed, lookup in zip((single, joined(single[:-ahead], single[ahead:])), self._lookups, strict=True):
-                at, place = lookup.find(hashed)
-                which, step = bent.locate(at)
-                out.append(np.stack([np.array(long)[which], np.full(len(at), number), step, place], axis=1))
+        if long_enough and len(self):
+            differences = second_differences(
+                [channels[index] for index in long_enough], means=resolution.means, factor=resolution.factor
+            )
+            slices = [
+                slice(first, min(first + HASH_CHUNK, differences.num_windows))
+                for first in range(0, differences.num_windows, HASH_CHUNK)
+            ]
+            single = np.concatenate([hash_patterns(differences.windows(piece)) for piece in slices])
+            offset = D * resolution.factor
+            for hashes, table in zip(
+                (single, hash_pairs(single[:-offset], single[offset:])), self._tables, strict=True
+            ):
+                window, index = table.find(hashes)
+                owner, step = differences.locate(window)
+                out.append(
+                    np.stack(
+                        [np.array(long_enough)[owner], np.full(len(window), resolution_index), step, index], axis=1
+                    )
+                )
         return np.concatenate(out)
 
     @cached_property
-    def _lookups(self) -> tuple[Lookup, Lookup]:
-        """Of single windows and of pairs."""
-        pair = self.kept.scale == SCALES.index(FAINT)
+    def _tables(self) -> tuple[HashTable, HashTable]:
+        """Tables of single windows and of pairs."""
+        pair = self.kept.scale == RESOLUTIONS.index(PAIRS)
         single, both = np.flatnonzero(~pair), np.flatnonzero(pair)
-        return Lookup(self.kept.hashed[single], single), Lookup(self.kept.hashed[both], both)
+        return HashTable(self.kept.hashed[single], single), HashTable(self.kept.hashed[both], both)
 
     @property
     def fingerprint(self) -> str:
-        """Of all that it holds."""
-        used = sorted(SCALES[place] for place in np.unique(self.kept.scale))
-        place = np.array([used.index(scale) if scale in used else 0 for scale in SCALES])
-        about = json.dumps([FORMAT, self.names, self.series, used])
+        """Return the digest of everything that it holds."""
+        used = sorted(RESOLUTIONS[index] for index in np.unique(self.kept.scale))
+        index = np.array([used.index(resolution) if resolution in used else 0 for resolution in RESOLUTIONS])
+        about = json.dumps([FORMAT, self.names, self.num_series, used])
         digest = hashlib.blake2b(about.encode(), digest_size=16)
-        parts = (self.kept.hashed, self.kept.source, place[self.kept.scale])
-        for part, kind in zip(parts, ("<u8", "<u4", "<u1"), strict=True):
-            digest.update(part.astype(kind).tobytes())
+        arrays = (self.kept.hashed, self.kept.source, index[self.kept.scale])
+        for array, kind in zip(arrays, ("<u8", "<u4", "<u1"), strict=True):
+            digest.update(array.astype(kind).tobytes())
         return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
-        """What `from_bytes` reads: a compressed .npz; the same sketch gives the same bytes."""
+        """Return a compressed .npz that `from_bytes` reads; equal sketches give equal bytes."""
         step = np.diff(self.kept.hashed, prepend=np.uint64(0))
-        about = {"format": FORMAT, "names": self.names, "series": self.series, "scales": [list(s) for s in SCALES]}
+        about = {
+            "format": FORMAT,
+            "names": self.names,
+            "series": self.num_series,
+            "scales": [list(s) for s in RESOLUTIONS],
+        }
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-        planes: dict[str, Any] = {name: (step >> np.uint64(shift)).astype(kind) for name, kind, shift in PLANES}
+        planes: dict[str, Any] = {name: (step >> np.uint64(shift)).astype(kind) for name, kind, shift in BYTE_PLANES}
         out = io.BytesIO()
-        few = np.uint8 if len(self.names) < 256 else np.uint32
-        np.savez_compressed(out, about=text, source=self.kept.source.astype(few), scale=self.kept.scale, **planes)
+        source_type = np.uint8 if len(self.names) < 256 else np.uint32
+        np.savez_compressed(
+            out, about=text, source=self.kept.source.astype(source_type), scale=self.kept.scale, **planes
+        )
         return out.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sketch:
-        """The sketch that `to_bytes` wrote."""
+        """Return the sketch that `to_bytes` wrote; a ValueError says why the bytes are not one."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as held:
-                about = json.loads(held["about"].tobytes())
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                about = json.loads(arrays["about"].tobytes())
                 number = about["format"]
                 if number == FORMAT:
-                    step = sum(held[name].astype(np.uint64) << np.uint64(shift) for name, _, shift in PLANES)
-                    place = np.array([SCALES.index(Scale(*scale)) for scale in about["scales"]])
-                    kept = Kept(np.cumsum(step, dtype=np.uint64), held["source"], place[held["scale"]])
-                    return cls(kept, about["names"], series=about["series"])
+                    step = sum(arrays[name].astype(np.uint64) << np.uint64(shift) for name, _, shift in BYTE_PLANES)
+                    index = np.array([RESOLUTIONS.index(Resolution(*resolution)) for resolution in about["scales"]])
+                    kept = KeptWindows(np.cumsum(step, dtype=np.uint64), arrays["source"], index[arrays["scale"]])
+                    return cls(kept, about["names"], num_series=about["series"])
         except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"it is not a sketch of what a model was trained on ({error}); copy it again") from None
-        raise ValueError(f"it is a sketch of format {number}; this tsfm reads format {FORMAT}: install a newer one")
+            raise ValueError(f"not a sketch of training data ({error}); copy the file again") from None
+        raise ValueError(f"the sketch has format {number}; this tsfm reads format {FORMAT}: install a newer tsfm")
 
     def save(self, path: str | Path) -> Path:
         """Write the sketch in full beside its place, then move it there."""
@@ -206,7 +267,7 @@ class Sketch:
 
     @classmethod
     def load(cls, path: str | Path) -> Sketch:
-        """The sketch that `save` wrote."""
+        """Return the sketch that `save` wrote."""
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no sketch {path}; check the path")
@@ -216,27 +277,27 @@ class Sketch:
             raise ValueError(f"{path}: {error}") from None
 
 
-def batches(series: Iterable[Float[np.ndarray, "C L"]]) -> Iterator[list[Row]]:
-    """The channels of series as rows, about PIECE values at a time."""
-    rows: list[Row] = []
-    held = 0
-    for number, array in enumerate(series):
+def channel_batches(series: Iterable[Float[np.ndarray, "C L"]]) -> Iterator[list[Channel]]:
+    """Yield the normalized channels of series, about BATCH_VALUES values at a time."""
+    channels: list[Channel] = []
+    num_values = 0
+    for index, array in enumerate(series):
         array = np.asarray(array)
         if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
             raise ValueError(
-                f"series {number} has shape {array.shape} and type {array.dtype}; give numbers, [C, L] or [L]"
+                f"series {index} has shape {array.shape} and type {array.dtype}; give numbers, [C, L] or [L]"
             )
         for channel, values in enumerate(np.atleast_2d(array)):
-            rows.append(normal(values, series=number, channel=channel))
-            held += len(values)
-        if held >= PIECE:
-            yield rows
-            rows, held = [], 0
-    if rows:
-        yield rows
+            channels.append(normalize_channel(values, series=index, channel=channel))
+            num_values += len(values)
+        if num_values >= BATCH_VALUES:
+            yield channels
+            channels, num_values = [], 0
+    if channels:
+        yield channels
 
 
-def _joined(parts: Sequence[Kept]) -> Kept:
-    empty = Kept(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    columns = zip(empty, *parts, strict=True)
-    return Kept(*(np.concatenate(column) for column in columns))
+def _joined(chunks: Sequence[KeptWindows]) -> KeptWindows:
+    empty = KeptWindows(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    columns = zip(empty, *chunks, strict=True)
+    return KeptWindows(*(np.concatenate(column) for column in columns))

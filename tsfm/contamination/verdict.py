@@ -1,4 +1,4 @@
-"""Whether a model has seen what it is scored on: by the fingerprints and the sketch that lie beside its weights.
+"""Whether a model was trained on the series that it is scored on, by its fingerprints and its sketch.
 
 C channels, L steps of a series.
 """
@@ -13,148 +13,183 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsfm.contamination.resolutions import by_month
-from tsfm.contamination.sketch import FILE, Sketch
+from tsfm.contamination.resolutions import monthly_series
+from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.fingerprint import fingerprint
 from tsfm.model.checkpoint import CONFIG, find, read_config
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-NAMED = 5  # series that a message names
+MAX_NAMED = 5  # series that a message names
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of a model and some series. `zero_shot` None: it can't be told, and `why` says why not."""
+    """The result of the leak check of a model and some series.
+
+    `zero_shot` is None where it is unknown, and `reason` says why.
+    """
 
     zero_shot: bool | None
-    why: str = ""
-    seen: tuple[str, ...] = ()  # the series that occur in its training data, each with the reason
-    series: int = 0
-    plain: int = 0  # series too short, too smooth or too even to be told apart from others
+    reason: str = ""
+    seen: tuple[str, ...] = ()  # the series that occur in its training data, with details
+    num_series: int = 0
+    num_indistinct: int = 0  # series too short, smooth or regular to be recognised
 
     @property
     def word(self) -> str:
+        """Return "true", "false" or "unknown"."""
         return {True: "true", False: "false", None: "unknown"}[self.zero_shot]
 
     def row(self) -> dict[str, Any]:
-        """What a result says of it."""
-        found: dict[str, Any] = {"zero_shot": self.word}
-        if self.plain:
-            found["plain_series"] = self.plain
+        """Return the columns of a result row: zero_shot, and counts where they are not 0."""
+        columns: dict[str, Any] = {"zero_shot": self.word}
+        if self.num_indistinct:
+            columns["indistinct_series"] = self.num_indistinct
         if self.seen:
-            found |= {"seen_series": len(self.seen), "seen": list(self.seen[:NAMED])}
-        return found
+            columns |= {"seen_series": len(self.seen), "seen": list(self.seen[:MAX_NAMED])}
+        return columns
 
     def __str__(self) -> str:
         if self.zero_shot is None:
-            return f"whether it is zero-shot can't be told: {self.why}"
+            return f"whether it is zero-shot is unknown: {self.reason}"
         if self.zero_shot:
-            plain = f" ({self.plain} of {self.series} too short or too plain to tell)" if self.plain else ""
-            return f"zero-shot: its training data hold none of the series{plain}"
-        more = f"; and {len(self.seen) - NAMED} more" if len(self.seen) > NAMED else ""
+            indistinct = (
+                f" ({self.num_indistinct} of {self.num_series} too short, smooth or regular to be recognised)"
+                if self.num_indistinct
+                else ""
+            )
+            return f"zero-shot: its training data hold none of the series{indistinct}"
+        more = f"; and {len(self.seen) - MAX_NAMED} more" if len(self.seen) > MAX_NAMED else ""
         return (
-            f"not zero-shot: of {self.series} series it has seen {len(self.seen)}: {'; '.join(self.seen[:NAMED])}{more}"
+            f"not zero-shot: of {self.num_series} series it has seen {len(self.seen)}: "
+            f"{'; '.join(self.seen[:MAX_NAMED])}{more}"
         )
 
 
-class Memory(NamedTuple):
-    """What a model directory says of its training data: the fingerprints of the series, those of the weights that it
-    began from too, and the sketch; `gap` names what the sketch does not hold."""
+class TrainingRecord(NamedTuple):
+    """What a model directory records of its training data.
 
-    place: Path
+    The fingerprints of the series, including those of the weights that training started from, and the sketch; `gap`
+    names training data that the sketch does not cover.
+    """
+
+    path: Path
     fingerprints: frozenset[str]
     sketch: Sketch | None
     gap: str | None
 
     @property
-    def silent(self) -> str | None:
-        """Why nothing can be told by it, whatever the series."""
+    def missing_reason(self) -> str | None:
+        """Return why nothing can be decided for any series; None where something can."""
         nothing = self.sketch is None and not self.fingerprints
-        return f"{self.place} does not say what it was trained on" if nothing else None
+        return f"{self.path} does not say what it was trained on" if nothing else None
 
 
-def memory_of(model: str | Path) -> Memory:
-    """The memory of a model, named as in `tsfm.load`."""
-    place = find(model)
-    trained = read_config(place).get("about", {}).get("trained_on") or {}
+def training_record(model: str | Path) -> TrainingRecord:
+    """Return the training record of a model, named as in `tsfm.load`."""
+    path = find(model)
+    trained = read_config(path).get("about", {}).get("trained_on") or {}
     init = trained.get("init") or {}
-    known = frozenset([*trained.get("fingerprints", ()), *init.get("fingerprints", ())])
+    fingerprints = frozenset([*trained.get("fingerprints", ()), *init.get("fingerprints", ())])
     gap = init.get("from", "another model") if init and "sketch" not in init else None
-    return Memory(place, known, sketch_of(place, trained), gap)
+    return TrainingRecord(path, fingerprints, find_sketch(path, trained), gap)
 
 
-def check(
+def check_contamination(
     model: str | Path,
     series: Iterable[Float[np.ndarray, "C L"]],
     *,
     names: Sequence[str] | None = None,
     fingerprints: Sequence[str] | None = None,
-    stamps: Callable[[int], np.ndarray] | None = None,
+    timestamps: Callable[[int], np.ndarray] | None = None,
 ) -> Verdict:
-    """What a model, named as in `tsfm.load`, has seen of these [C, L] or [L] arrays. `fingerprints` are those of the
-    series, where they are known: without a sketch the series are then not read. `stamps` gives those of the steps of a
-    series by its number: then months of the calendar are looked up too."""
-    memory = memory_of(model)
-    if memory.silent is not None:
-        return Verdict(None, memory.silent)
+    """Check which series a model has seen in training.
+
+    Parameters
+    ----------
+    model
+        A name or directory, as in `tsfm.load`.
+    series
+        Arrays [C, L] or [L].
+    names
+        Of the series, for messages.
+    fingerprints
+        Of the series, where known: without a sketch the series are then not read.
+    timestamps
+        A function from the index of a series to the timestamps of its steps; calendar months are then compared too.
+    """
+    record = training_record(model)
+    if record.missing_reason is not None:
+        return Verdict(None, record.missing_reason)
     arrays: Iterable[Any] = series
     if fingerprints is None:
         arrays = [np.asarray(array) for array in series]
         fingerprints = [fingerprint(np.atleast_2d(array)) for array in arrays]
 
-    def label(number: int) -> str:
-        return repr(str(names[number])) if names is not None else f"series {number}"
+    def label(index: int) -> str:
+        return repr(str(names[index])) if names is not None else f"series {index}"
 
     seen = {
-        number: f"{label(number)} is one of its training series"
-        for number, one in enumerate(fingerprints)
-        if one in memory.fingerprints
+        index: f"{label(index)} is one of its training series"
+        for index, digest in enumerate(fingerprints)
+        if digest in record.fingerprints
     }
-    count, plain, why = len(fingerprints), 0, f"{memory.place} has no {FILE}, by which copies are recognised"
-    if memory.sketch is not None:
-        owner, months = [], set()
+    count, num_indistinct, reason = (
+        len(fingerprints),
+        0,
+        f"{record.path} has no {SKETCH_FILE}, which is needed to recognise copies",
+    )
+    if record.sketch is not None:
+        owners, months = [], set()
 
-        def parts() -> Iterator[np.ndarray]:
-            for number, array in enumerate(arrays):
-                owner.append(number)
+        def iterate() -> Iterator[np.ndarray]:
+            for index, array in enumerate(arrays):
+                owners.append(index)
                 yield array
-                if stamps is not None and (coarse := by_month(np.atleast_2d(array), stamps(number))) is not None:
-                    months.add(len(owner))
-                    owner.append(number)
-                    yield coarse
+                if (
+                    timestamps is not None
+                    and (monthly := monthly_series(np.atleast_2d(array), timestamps(index))) is not None
+                ):
+                    months.add(len(owners))
+                    owners.append(index)
+                    yield monthly
 
-        matches, _, unknown = memory.sketch.search(parts())
+        matches, _, unknown = record.sketch.search(iterate())
         for match in matches:
-            number = owner[match.series]
-            which = " by months" if match.series in months else f", channel {match.channel}" if match.channel else ""
-            seen.setdefault(number, f"{label(number)}{which}: {match}")
-        count = len(set(owner))
-        plain = len(set(owner) - {owner[place] for place in set(range(len(owner))) - set(unknown)})
-        why = "every series is too short or too plain to be recognised" if plain == count else ""
-        if not why and memory.gap:
-            why = f"it began from {memory.gap}, and {FILE} does not hold the training data of that"
+            index = owners[match.series]
+            detail = " by months" if match.series in months else f", channel {match.channel}" if match.channel else ""
+            seen.setdefault(index, f"{label(index)}{detail}: {match}")
+        count = len(set(owners))
+        num_indistinct = len(set(owners) - {owners[position] for position in set(range(len(owners))) - set(unknown)})
+        reason = "every series is too short, smooth or regular to be recognised" if num_indistinct == count else ""
+        if not reason and record.gap:
+            reason = f"its training started from {record.gap}, whose training data {SKETCH_FILE} does not cover"
     if seen:
-        return Verdict(False, "", tuple(seen[number] for number in sorted(seen)), count, plain)
-    return Verdict(None if why else True, why, (), count, plain)
+        return Verdict(False, "", tuple(seen[index] for index in sorted(seen)), count, num_indistinct)
+    return Verdict(None if reason else True, reason, (), count, num_indistinct)
 
 
-def sketch_of(place: Path, trained_on: dict[str, Any]) -> Sketch | None:
-    """The sketch of what the model in a directory was trained on: beside its weights, or one folder up where several
-    models share it, known by its fingerprint. None where the model has none."""
-    wanted, other = trained_on.get("sketch"), ""
-    for file in (place / FILE, place.parent / FILE):
-        if not file.is_file() or (file.parent != place and wanted is None):
+def find_sketch(path: Path, trained_on: dict[str, Any]) -> Sketch | None:
+    """Return the sketch of the training data of the model in a directory; None where it has none.
+
+    It is next to the weights, or one folder up where several models share it; its fingerprint identifies it.
+    """
+    expected, other = trained_on.get("sketch"), ""
+    for file in (path / SKETCH_FILE, path.parent / SKETCH_FILE):
+        if not file.is_file() or (file.parent != path and expected is None):
             continue
         sketch = _read(file, file.stat().st_mtime_ns)
-        if wanted in (None, sketch.fingerprint):
+        if expected in (None, sketch.fingerprint):
             return sketch
-        other = other or f"{file} has fingerprint {sketch.fingerprint}, and {place / CONFIG} names {wanted}"
+        other = other or f"{file} has fingerprint {sketch.fingerprint}, and {path / CONFIG} names {expected}"
     if other:
         raise ValueError(f"{other}; copy both from the same model")
-    if wanted is not None:
-        raise FileNotFoundError(f"{place} lacks {FILE}, which its {CONFIG} names; copy it there from the same model")
+    if expected is not None:
+        raise FileNotFoundError(
+            f"{path} lacks {SKETCH_FILE}, which its {CONFIG} names; copy it there from the same model"
+        )
     return None
 
 

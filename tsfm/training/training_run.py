@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 
 from tsfm.config import RunConfig, plain
-from tsfm.contamination.sketch import FILE
+from tsfm.contamination.sketch import SKETCH_FILE
 from tsfm.data.cases import CaseData
 from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
@@ -83,7 +83,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
             metrics=validation,
             command=command,
         )
-        beside = {FILE: sketch.to_bytes()} if sketch is not None else None
+        beside = {SKETCH_FILE: sketch.to_bytes()} if sketch is not None else None
         model_dir = save(model, run_dir / "model", about=about, files=beside)
     except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
         raise cannot_write(run_dir, error, f"then go on with resume=auto run_dir={run_dir}") from None
