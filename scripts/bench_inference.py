@@ -94,7 +94,7 @@ def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, l
         visible = torch.arange(values.shape[-1]).expand_as(values) < past.shape[-1]
         problem = Problem(values=values, visible=visible, wanted=~visible)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            return predictor.model(problem, last=horizon).read
+            return predictor.model(problem, last=horizon).prediction
 
     return Side(predictor.name, precision, predictor.model.num_parameters(), call, network)
 

@@ -94,7 +94,9 @@ def test_a_published_experiment_is_a_claim_with_a_source(name: str) -> None:
 def test_every_experiment_describes_a_model_and_a_task_that_fit(name: str) -> None:
     config = run(f"experiment={name}", DATASET)
     model = Model(config.model, scaler=config.scaler, backbone=config.backbone, head=config.head)
-    TASKS.build(config.task, horizon=config.model.horizon).check(levels=model.levels, answers=model.head.answers)
+    TASKS.build(config.task, horizon=config.model.horizon).check(
+        quantile_levels=model.quantile_levels, answers=model.head.answers
+    )
     assert Model.from_spec(model.spec()).num_parameters() == model.num_parameters()
 
 
@@ -127,9 +129,9 @@ WRONG: list[tuple[str, list[str]]] = [
     ("model.channels=x", ["model.channels is 'x'; expected a value of type integer"]),
     ("optim.lr=fast", ["optim.lr is 'fast'; expected a value of type float"]),
     ("trainer.progress=maybe", ["trainer.progress is 'maybe'; expected a value of type bool"]),
-    ("head.levels=0.5", ["head.levels has type float; expected a list"]),
-    ("head.levels=[a]", ["head.levels[0] is 'a'; expected a value of type float"]),
-    ("head.levels=[0.5,null]", ["head.levels[1] is null"]),
+    ("head.quantile_levels=0.5", ["head.quantile_levels has type float; expected a list"]),
+    ("head.quantile_levels=[a]", ["head.quantile_levels[0] is 'a'; expected a value of type float"]),
+    ("head.quantile_levels=[0.5,null]", ["head.quantile_levels[1] is null"]),
     ("model.width=null", ["model.width is null; it needs a value"]),
     ("expect=[{metric: mse, value: x}]", ["expect.value is 'x'; expected a value of type float"]),
     ("model=3", ["must be a string", "model=3"]),
@@ -170,8 +172,11 @@ def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, words: 
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ("head.levels=[0.5,0.4]", r"head\.levels is \[0\.5, 0\.4\]; expected increasing"),
-        ("head.levels=[0.1,0.9]", r"head\.levels is \[0\.1, 0\.9\]; expected the median 0\.5 in the middle"),
+        ("head.quantile_levels=[0.5,0.4]", r"head\.quantile_levels is \[0\.5, 0\.4\]; expected increasing"),
+        (
+            "head.quantile_levels=[0.1,0.9]",
+            r"head\.quantile_levels is \[0\.1, 0\.9\]; expected the median 0\.5 in the middle",
+        ),
         ("trainer.loggers=[csv,wandb]", r"trainer\.loggers has 'wandb'; known: csv, tensorboard"),
         ("resume=sometimes", r"resume is 'sometimes'; known: auto, never"),
         ("model.patch=0", r"model\.patch is 0; it must be at least 1"),

@@ -151,7 +151,7 @@ def test_an_outside_package_adds_a_backbone_by_its_entry_point(plugin: EntryPoin
     assert "from_outside" in BACKBONES.names()
     assert BACKBONES.entry("from_outside").part.__module__ == "outside_plugin"
     problem = forecast_problem(waves())
-    assert tiny("from_outside")(problem).read.shape[:3] == problem.values.shape
+    assert tiny("from_outside")(problem).prediction.shape[:3] == problem.values.shape
 
 
 def test_a_known_name_needs_no_look_at_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_typed_config_and_a_model_can_be_pickled() -> None:
         assert pickle.loads(pickle.dumps(entry.config())) == entry.config()
     model, problem = tiny("mamba").eval(), forecast_problem(waves())
     again = pickle.loads(pickle.dumps(model))
-    assert torch.equal(again(problem).read[..., -1, :], model(problem).read[..., -1, :])
+    assert torch.equal(again(problem).prediction[..., -1, :], model(problem).prediction[..., -1, :])
 
 
 def test_every_built_in_part_says_what_it_is() -> None:

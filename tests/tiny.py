@@ -40,12 +40,13 @@ QUANTILES: dict[str, Any] = {
     },
 }
 # the arrangement of the bundled models
-LAGS = QUANTILES | {"model": {"embed": "residual", "fill": "line", "lags": 2}, "scaler": {"arcsinh": True}}
+LAGS = QUANTILES | {"model": {"embed": "residual", "fill": "linear", "seasonal_lags": 2}, "scaler": {"arcsinh": True}}
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "flatten": {"head": "flatten", "model": {"stride": 4, "pad_end": True}},
     "quantiles": QUANTILES,
-    "line": QUANTILES | {"model": {"embed": "residual", "fill": "line"}},
-    "lag": LAGS | {"model": LAGS["model"] | {"lags": 1}, "needs": {"positions": "rotary"}},  # of one backbone: time
+    "line": QUANTILES | {"model": {"embed": "residual", "fill": "linear"}},
+    "lag": LAGS
+    | {"model": LAGS["model"] | {"seasonal_lags": 1}, "needs": {"positions": "rotary"}},  # of one backbone: time
     "lags": LAGS,
     "conv": QUANTILES | {"model": {"embed": "conv"}},
     "group": QUANTILES | {"needs": {"mix_every": 1, "mix_heads": 2}},

@@ -18,7 +18,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Int8
 
-TARGET, KNOWN, PAST, MARK = range(4)  # the role of a channel, see Batch.role
+TARGET, KNOWN, PAST, TIME_FEATURE = range(4)  # the role of a channel, see Batch.role
 SCALE_FLOOR, SCALE_LEAST = 1e-5, 1e-8  # smallest scale of a window, relative to |loc| and absolute
 
 Self = TypeVar("Self", bound="_Travels")
@@ -54,8 +54,10 @@ def _need_roles(role: Tensor, *, like: Tensor) -> None:
         )
     if role.device.type == "cpu" and role.numel():  # on an accelerator looking would wait for it
         low, high = torch.aminmax(role)
-        if low < TARGET or high > MARK:
-            raise ValueError(f"role holds {int(low)} to {int(high)}; expected TARGET {TARGET} to MARK {MARK}")
+        if low < TARGET or high > TIME_FEATURE:
+            raise ValueError(
+                f"role holds {int(low)} to {int(high)}; expected TARGET {TARGET} to TIME_FEATURE {TIME_FEATURE}"
+            )
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,15 @@ class Batch(_Travels):
     """What the data is: windows of series. A step nobody observed has `observed` False and the value 0.
 
     `role` says what a channel is for: TARGET is asked for, KNOWN is a covariate known through the horizon, PAST one
-    known only so far, MARK a known one in units of its own (the hour of the day, say), which no scaler touches. None:
-    all are targets. Tasks turn it into what is visible and what is wanted; a network sees nothing else of it.
+    known only so far, TIME_FEATURE a known one in units of its own (the hour of the day, say), which no scaler touches.
+    None: all are targets. Tasks turn it into what is visible and what is wanted; a network sees nothing else of it.
     """
 
     values: Float[Tensor, "B C T"]
     observed: Bool[Tensor, "B C T"]
     label: Tensor | None = None  # [B] class index or number for the whole window
     key: Int[Tensor, "B 2"] | None = None  # (series index in its store, first step of the window)
-    role: Int8[Tensor, "B C"] | None = None  # TARGET, KNOWN, PAST or MARK
+    role: Int8[Tensor, "B C"] | None = None  # TARGET, KNOWN, PAST or TIME_FEATURE
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3:
@@ -92,32 +94,34 @@ class Problem(_Travels):
     visible: Bool[Tensor, "B C T"]
     wanted: Bool[Tensor, "B C T"]
     label: Tensor | None = None
-    marks: Bool[Tensor, "B C"] | None = None  # channels in units of their own, which no scaler touches
+    unscaled: Bool[Tensor, "B C"] | None = None  # channels in units of their own, which no scaler touches
 
     def __post_init__(self) -> None:
         _same_shape("visible", self.visible, self.values)
         _same_shape("wanted", self.wanted, self.values)
         _need_mask("visible", self.visible)
         _need_mask("wanted", self.wanted)
-        if self.marks is not None:
-            _need_mask("marks", self.marks)
-            if self.marks.shape != self.values.shape[:2]:
-                raise ValueError(f"marks has shape {tuple(self.marks.shape)}; expected {tuple(self.values.shape[:2])}")
+        if self.unscaled is not None:
+            _need_mask("unscaled", self.unscaled)
+            if self.unscaled.shape != self.values.shape[:2]:
+                raise ValueError(
+                    f"unscaled has shape {tuple(self.unscaled.shape)}; expected {tuple(self.values.shape[:2])}"
+                )
 
-    def given(self) -> Float[Tensor, "B C T"]:
+    def visible_values(self) -> Float[Tensor, "B C T"]:
         """The visible values, 0 elsewhere: the only way to them, so nothing hidden reaches a network."""
         return torch.where(self.visible, self.values, 0.0)
 
 
 @dataclass(frozen=True)
 class Answer(_Travels):
-    """What the model said. `read` is in the units of `values`; steps the head does not speak of are NaN."""
+    """What the model said. `prediction` is in the units of `values`; steps the head does not speak of are NaN."""
 
     hidden: Float[Tensor, "B C P D"]
-    read: Tensor  # [B, C, T, Q] quantiles per step, or [B, M] per window
+    prediction: Tensor  # [B, C, T, Q] quantiles per step, or [B, M] per window
     loc: Float[Tensor, "B C 1"]
     scale: Float[Tensor, "B C 1"]
-    levels: tuple[float, ...] = (0.5,)  # the quantile level of each of the Q reads; a point forecast is (0.5,)
+    quantile_levels: tuple[float, ...] = (0.5,)  # the quantile level of each of the Q reads; a point forecast is (0.5,)
 
     def varies(self) -> Bool[Tensor, "B C 1"]:
         """Whether what is visible varies; where it does not, the scale is its floor and no unit for errors."""

@@ -100,7 +100,7 @@ def ours(shape: Shape, backbone: dict[str, Any], *, device: str, compiled: bool,
         return task.loss(answer(problem), problem)
 
     def forecast() -> Tensor:
-        return answer(task.pose(batch)).read[..., -shape.horizon :, 0]
+        return answer(task.pose(batch)).prediction[..., -shape.horizon :, 0]
 
     return Side(f"tsfm {backbone['name']}", network, loss, forecast)
 

@@ -39,7 +39,11 @@ CASES = [
         "tsfm train ... model.width=wide",
         ("model.width is 'wide'; expected a value of type integer",),
     ),
-    Case("a list that is a number", "tsfm train ... head.levels=0.5", ("head.levels has type float; expected a list",)),
+    Case(
+        "a list that is a number",
+        "tsfm train ... head.quantile_levels=0.5",
+        ("head.quantile_levels has type float; expected a list",),
+    ),
     Case("no data set", "tsfm train data=store", ("no value for data.dataset; give one", "data.dataset=...")),
     Case(
         "a negative batch size", "tsfm train ... data.batch_size=-4", ("data.batch_size is -4; it must be at least 1",)

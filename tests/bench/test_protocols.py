@@ -17,7 +17,7 @@ from tsfm.metrics.forecast import seasonal_error
 from tsfm.model.checkpoint import About
 from tsfm.registry import TASKS
 from tsfm.timestamps.time_features import TimeFeatures
-from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
+from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE, Batch
 
 LEVELS, SEASON, HORIZON = (0.1, 0.5, 0.9), 6, 8
 
@@ -94,7 +94,7 @@ def beside(*, marks: bool = False) -> WindowIndex:
     plain = windows()
     values = np.concatenate([plain.flat.series(0), np.arange(600).reshape(2, 300)])[[1, 0, 2, 3]]
     flat = FlatSeries.of([values], channels=["y", "z", "past", "known"])
-    role = torch.tensor([[TARGET, PAST, KNOWN] + marks * [MARK]], dtype=torch.int8)
+    role = torch.tensor([[TARGET, PAST, KNOWN] + marks * [TIME_FEATURE]], dtype=torch.int8)
     calendar = TimeFeatures(["hour"], starts=np.array(["2024-01-01"], "M8[us]"), freqs=["h"], lengths=np.array([300]))
     kept = {"context": 24, "horizon": HORIZON, "channels": ["y", "past", "known"], "role": role}
     return WindowIndex(flat, plain.spans, **kept, calendar=calendar if marks else None)

@@ -19,7 +19,7 @@ TAIL = slice(-HORIZON, None)
 def read(model: torch.nn.Module, problem: Problem) -> torch.Tensor:
     model.eval()
     with torch.no_grad():
-        return model(problem).read[..., TAIL, :]
+        return model(problem).prediction[..., TAIL, :]
 
 
 @CASES
@@ -29,14 +29,14 @@ def test_shape_is_kept_and_answers_are_finite(name: str, kind: str) -> None:
     assert answer.hidden.ndim == 4
     assert answer.hidden.shape[:2] == problem.values.shape[:2]
     assert answer.hidden.shape[2:] == (model.grid.patches, model.grid.width)
-    assert answer.read.shape == (4, CHANNELS, CONTEXT + HORIZON, len(model.levels))
-    assert torch.isfinite(answer.read[..., TAIL, :]).all()
+    assert answer.prediction.shape == (4, CHANNELS, CONTEXT + HORIZON, len(model.quantile_levels))
+    assert torch.isfinite(answer.prediction[..., TAIL, :]).all()
 
 
 @CASES
 def test_every_parameter_has_a_gradient(name: str, kind: str) -> None:
     model, problem = tiny(name, kind).train(), forecast_problem(waves(16))
-    model(problem).read[..., TAIL, :].square().mean().backward()
+    model(problem).prediction[..., TAIL, :].square().mean().backward()
     dead = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead
 
@@ -208,7 +208,7 @@ class Flat(torch.nn.Module):
         self.model = model
 
     def forward(self, values: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-        return self.model(Problem(values=values, visible=visible, wanted=~visible)).read
+        return self.model(Problem(values=values, visible=visible, wanted=~visible)).prediction
 
 
 @CASES
@@ -229,7 +229,7 @@ def test_exports_for_any_batch_size(name: str, kind: str) -> None:
 def test_overfits_one_batch(name: str, kind: str) -> None:
     """Every task can be learnt through every backbone: the loss on one batch falls far below that of the mean."""
     model = tiny(name, kind).train()
-    loss = "pinball" if len(model.levels) > 1 else "mse"
+    loss = "pinball" if len(model.quantile_levels) > 1 else "mse"
     task = TASKS.build(TASKS.config({"name": "forecast", "loss": loss, "units": "scaled"}), horizon=HORIZON)
     problem = task.pose(waves(8))
     for module in model.modules():

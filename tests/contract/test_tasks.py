@@ -25,7 +25,7 @@ TASK_SETTINGS: dict[str, dict[str, Any]] = {
     "forecast": {"loss": "pinball", "units": "scaled"},
     "impute": {"loss": "pinball", "units": "scaled"},
     "detect": {},
-    "classify": {"weights": "balanced", "smoothing": 0.1, "mixup": 0.2, "noise": 0.1, "drop": 0.1},
+    "classify": {"class_weights": "balanced", "label_smoothing": 0.1, "mixup": 0.2, "noise": 0.1, "drop_rate": 0.1},
     "regress": {"loss": "huber"},
 }
 CLASSES = 3
@@ -98,7 +98,7 @@ class Once(pl.LightningDataModule):
 def read(model: Model, judge: Task, task: str) -> torch.Tensor:
     problem = judge.pose(windows(task, seed=2), torch.Generator().manual_seed(3))
     with torch.no_grad():
-        return model.eval()(problem).read
+        return model.eval()(problem).prediction
 
 
 @CASES
@@ -121,7 +121,7 @@ def test_a_task_trains_through_the_one_learner_is_saved_and_answers_again(
     if judge.answers == "window":
         assert told.shape == (8, CLASSES if task == "classify" else 1)
     else:
-        assert told.shape == (8, CHANNELS, CONTEXT + HORIZON, len(model.levels))
+        assert told.shape == (8, CHANNELS, CONTEXT + HORIZON, len(model.quantile_levels))
 
 
 @CASES
@@ -129,7 +129,7 @@ def test_a_task_can_be_learnt(task: str, backbone: str) -> None:
     """The loss on one batch falls far below where it began."""
     judge, model = build(task, backbone)
     if isinstance(getattr(judge, "config", None), TASKS.entry("classify").config):
-        judge.config = replace(judge.config, mixup=0.0, noise=0.0, drop=0.0, smoothing=0.0)
+        judge.config = replace(judge.config, mixup=0.0, noise=0.0, drop_rate=0.0, label_smoothing=0.0)
     for module in model.modules():
         if hasattr(module, "p"):
             module.p = 0.0
@@ -160,7 +160,7 @@ def test_hidden_values_cannot_change_a_label(backbone: str) -> None:
     problem = judge.pose(windows("classify"))
     poked = replace(problem, values=torch.where(problem.visible, problem.values, float("nan")))
     with torch.no_grad():
-        assert torch.equal(model.eval()(problem).read, model(poked).read)
+        assert torch.equal(model.eval()(problem).prediction, model(poked).prediction)
 
 
 @pytest.mark.parametrize("task", ["impute", "detect"])

@@ -20,7 +20,7 @@ from tsfm.data.windows import WindowIndex
 from tsfm.store.series_store import StoreWriter
 from tsfm.timestamps.offsets import make_timestamps, parse_freq
 from tsfm.timestamps.time_features import FIELDS, TimeFeatures, choose_fields, varying_fields
-from tsfm.types import KNOWN, MARK, PAST, TARGET, Batch
+from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE, Batch
 
 FREQS = {
     "5min": "2023-12-31 22:10",
@@ -114,7 +114,7 @@ def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, l
     assert same.role is None
     assert torch.equal(batch.values[:, :4], same.values)
     assert torch.equal(batch.observed[:, :4], same.observed)
-    assert batch.role.tolist() == [[TARGET, TARGET, PAST, KNOWN, MARK, MARK]] * len(windows)
+    assert batch.role.tolist() == [[TARGET, TARGET, PAST, KNOWN, TIME_FEATURE, TIME_FEATURE]] * len(windows)
     seen = 0
     for row, (i, start) in enumerate(batch.key.tolist()):
         times = pd.date_range(found.store.starts[i], periods=30 + max(start, 0), freq="h")[max(start, 0) :]
@@ -180,7 +180,7 @@ def test_what_is_wrong_is_named(store: Path, config: dict, words: str) -> None:
 def test_a_batch_checks_its_roles_and_takes_them_along() -> None:
     values = torch.zeros(2, 3, 5)
     observed = torch.ones_like(values, dtype=torch.bool)
-    role = torch.tensor([[TARGET, KNOWN, MARK]] * 2, dtype=torch.int8)
+    role = torch.tensor([[TARGET, KNOWN, TIME_FEATURE]] * 2, dtype=torch.int8)
     assert Batch(values, observed, role=role).to("meta").role.device.type == "meta"
     for wrong, words in (
         (role[:, :2], "expected one torch.int8"),

@@ -23,6 +23,7 @@ CASES = {
     "mixer_quantiles": ("mixer", "quantiles", "robust"),
     "dlinear": ("dlinear", "flatten", "none"),
     "nlinear": ("nlinear", "flatten", "last"),
+    "seasonal_lags": ("patch_transformer", "lags", "standard"),  # the first of format 2
 }
 
 

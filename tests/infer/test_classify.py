@@ -27,12 +27,12 @@ def test_probabilities_are_those_of_the_logits() -> None:
     values = torch.from_numpy(case)[None]
     seen = torch.ones_like(values, dtype=torch.bool)
     with torch.no_grad():
-        logits = model.model(Problem(values, seen, ~seen)).read
+        logits = model.model(Problem(values, seen, ~seen)).prediction
     np.testing.assert_allclose(model.probabilities(case), logits.softmax(-1).numpy(), rtol=1e-4)
     assert model.classify(case).tolist() == [CLASSES[int(logits.argmax())]]
     number = labeller(labels=NUMBERS)
     with torch.no_grad():
-        read = number.model(Problem(values, seen, ~seen)).read[0, 0]
+        read = number.model(Problem(values, seen, ~seen)).prediction[0, 0]
     np.testing.assert_allclose(number.regress(case), [50 + 10 * float(read)], rtol=1e-5)
 
 

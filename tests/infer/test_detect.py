@@ -44,7 +44,7 @@ def test_one_window_is_what_the_task_says(score: str) -> None:
     values = torch.from_numpy(series)[None]
     unit, sums = torch.from_numpy(unit_of(series))[None], torch.zeros_like(values)
     with torch.no_grad():
-        for problem in task.turns(Batch(values, torch.ones_like(values, dtype=torch.bool))):
+        for problem in task.passes(Batch(values, torch.ones_like(values, dtype=torch.bool))):
             sums += task.score(model.model(problem), problem, unit=unit).nan_to_num()
     found = model.detect(series, score=score, combine="none")
     np.testing.assert_allclose(found, sums[0].numpy(), rtol=1e-4, atol=1e-6)

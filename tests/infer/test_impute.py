@@ -54,7 +54,9 @@ def test_one_window_is_what_the_model_says(backbone: str) -> None:
     values = torch.from_numpy(series)[None]
     seen = torch.isfinite(values)
     with torch.no_grad():
-        read = model.model(Problem(torch.where(seen, values, 0.0), seen, ~seen)).read[0].sort(dim=-1).values.numpy()
+        read = (
+            model.model(Problem(torch.where(seen, values, 0.0), seen, ~seen)).prediction[0].sort(dim=-1).values.numpy()
+        )
     done = model.impute(series, coupled=False)
     missing = np.isnan(series)
     np.testing.assert_allclose(done.quantiles[missing], read[missing], rtol=1e-5)

@@ -153,7 +153,7 @@ BROKEN: dict[str, tuple[Any, type[Exception], list[str]]] = {
     "a future format": (
         lambda f: rewrite(f, format=FORMAT + 1, tsfm="9.0"),
         ValueError,
-        [f"format {FORMAT + 1}", "tsfm 9.0", f"reads format {FORMAT}"],
+        [f"format {FORMAT + 1}", "tsfm 9.0", f"reads formats up to {FORMAT}"],
     ),
     "no model": (lambda f: rewrite(f, model=None), ValueError, ["not a tsfm model config"]),
     "model is a list": (lambda f: rewrite(f, model=[1]), ValueError, ["not a tsfm model config"]),

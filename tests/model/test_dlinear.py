@@ -65,7 +65,7 @@ def test_dlinear_is_the_two_linear_maps_of_the_paper(kernel: int) -> None:
     np.testing.assert_allclose(
         model.head(model.backbone(tokens, seen), seen)[..., 0].detach(), expected, rtol=1e-10, atol=1e-10
     )
-    read = model(problem(x)).read[..., -HORIZON:, 0].detach()
+    read = model(problem(x)).prediction[..., -HORIZON:, 0].detach()
     np.testing.assert_allclose(read, expected, rtol=1e-5, atol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_nlinear_subtracts_the_last_value_maps_and_adds_it_back() -> None:
     weight, bias = (p.detach().numpy() for p in model.head.linear.parameters())
     x = rng.normal(size=(4, CHANNELS, CONTEXT)).cumsum(-1)
     last = x[..., -1:]
-    read = model(problem(x)).read[..., -HORIZON:, 0].detach()
+    read = model(problem(x)).prediction[..., -HORIZON:, 0].detach()
     np.testing.assert_allclose(read, (x - last) @ weight.T + bias + last, rtol=1e-5, atol=1e-5)
 
 
@@ -87,7 +87,7 @@ def test_nlinear_with_hidden_newest_steps_goes_from_the_last_visible_one() -> No
     observed = np.ones_like(x, dtype=bool)
     observed[..., -5:] = observed[..., 3] = False
     last = x[..., -6:-5]
-    read = model(problem(x, observed)).read[..., -HORIZON:, 0].detach()
+    read = model(problem(x, observed)).prediction[..., -HORIZON:, 0].detach()
     np.testing.assert_allclose(read, np.where(observed, x - last, 0) @ weight.T + bias + last, rtol=1e-5, atol=1e-5)
 
 

@@ -35,20 +35,20 @@ def test_hidden_values_do_not_matter() -> None:
 
 
 def test_a_head_that_says_nothing_answers_with_the_line() -> None:
-    """With its head at zero a model with fill=line goes on from the last value; one with zeros says the mean."""
+    """With its head at zero a model with fill=linear goes on from the last value; one with zeros says the mean."""
     problem = forecast_problem(waves())
     for kind, expected in (("line", problem.values[..., CONTEXT - 1]), ("quantiles", None)):
         model = tiny("mixer", kind).eval()
         for parameter in model.head.parameters():
             torch.nn.init.zeros_(parameter)
-        read = model(problem).read[..., CONTEXT:, 0]
+        read = model(problem).prediction[..., CONTEXT:, 0]
         level = problem.values[..., :CONTEXT].mean(-1) if expected is None else expected
         torch.testing.assert_close(read, level[..., None].expand_as(read), rtol=1e-4, atol=1e-4)
 
 
 def test_a_head_of_the_context_goes_on_from_the_last_value() -> None:
     model = Model(
-        ModelConfig(context=CONTEXT, horizon=16, width=8, patch=8, stride=8, fill="line"),
+        ModelConfig(context=CONTEXT, horizon=16, width=8, patch=8, stride=8, fill="linear"),
         scaler=SCALERS.config({"name": "standard"}),
         backbone=BACKBONES.config({"name": "mixer", "depth": 1}),
         head=HEADS.config({"name": "flatten"}),
@@ -57,4 +57,4 @@ def test_a_head_of_the_context_goes_on_from_the_last_value() -> None:
         torch.nn.init.zeros_(parameter)
     problem = forecast_problem(waves())
     last = problem.values[..., CONTEXT - 1 : CONTEXT].expand(-1, -1, 16)
-    torch.testing.assert_close(model(problem).read[..., CONTEXT:, 0], last, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(problem).prediction[..., CONTEXT:, 0], last, rtol=1e-4, atol=1e-4)

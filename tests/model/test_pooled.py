@@ -32,7 +32,7 @@ def seen_from(first: int) -> torch.Tensor:
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("channels", ["mean", "concat"])
 def test_what_is_not_seen_does_not_count(pool: str, channels: str) -> None:
-    built, x, seen = head(pool=pool, channels=channels), tokens(), seen_from(2)
+    built, x, seen = head(pool=pool, channel_pool=channels), tokens(), seen_from(2)
     poked = torch.where(seen[..., None], x, 1e4)
     assert torch.equal(built(x, seen), built(poked, seen))
     assert built(x, seen).shape == (3, 4)
@@ -63,7 +63,7 @@ def test_pools_are_what_they_are_called() -> None:
 def test_concat_needs_to_know_the_channels() -> None:
     free = Grid(channels=None, patches=5, patch=8, width=6)
     with pytest.raises(ValueError, match=r"set model\.channels"):
-        HEADS.build(HEADS.config({"name": "pooled", "channels": "concat"}), grid=free, horizon=0)
+        HEADS.build(HEADS.config({"name": "pooled", "channel_pool": "concat"}), grid=free, horizon=0)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_a_shorter_case_gets_the_same_answer_padded(embed: str) -> None:
     label = torch.zeros(len(observed), dtype=torch.long)
     long = task.pose(Batch(batch.values, observed, label=label))
     short = task.pose(Batch(batch.values[..., 24:], observed[..., 24:], label=label))
-    torch.testing.assert_close(model(long).read, model(short).read, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(long).prediction, model(short).prediction, rtol=1e-4, atol=1e-4)

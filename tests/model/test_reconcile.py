@@ -38,17 +38,17 @@ def whole(name: str) -> Model:
         ModelConfig(context=CONTEXT, horizon=HORIZON, channels=CHANNELS, width=16, patch=8, stride=8),
         scaler=SCALERS.config({"name": "standard"}),
         backbone=BACKBONES.config({"name": "mixer", "depth": 1}),
-        head=HEADS.config({"name": name, "levels": LEVELS}),
+        head=HEADS.config({"name": name, "quantile_levels": LEVELS}),
     ).eval()
 
 
 @HEAD
 @pytest.mark.parametrize("levels", [[0.5], LEVELS])
 def test_every_step_level_and_parameter_takes_part(name: str, levels: list[float]) -> None:
-    built = head(name, levels=levels)
+    built = head(name, quantile_levels=levels)
     read = built(hidden(), SEEN)
     assert read.shape == (6, 2, 8, len(levels))
-    assert built.levels == tuple(levels)
+    assert built.quantile_levels == tuple(levels)
     (read * torch.randn(read.shape)).sum().backward()
     assert [key for key, p in built.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
@@ -71,15 +71,15 @@ def test_a_channel_that_follows_another_is_forecast_from_it() -> None:
     target = torch.stack([first, F.pad(first[:, :-1], (1, 0))], dim=1)
     spread = target[:, 1].var().item()
     assert fitted(head("flatten"), x, target) > 0.8 * spread
-    assert fitted(head("cross_channel", around=0), x, target) > 0.3 * spread
-    assert fitted(head("cross_channel", around=1), x, target) < 0.05 * spread
+    assert fitted(head("cross_channel", neighbour_steps=0), x, target) > 0.3 * spread
+    assert fitted(head("cross_channel", neighbour_steps=1), x, target) < 0.05 * spread
 
 
 @pytest.mark.parametrize("levels", [[0.5], LEVELS])
 @pytest.mark.parametrize("training", [True, False])
 def test_the_two_levels_of_the_hierarchy_agree(levels: list[float], training: bool) -> None:
     """So one squared error is the error of the means and that of the deviations from them."""
-    built = head("hierarchy", levels=levels, span=4).train(training)
+    built = head("hierarchy", quantile_levels=levels, horizon_patch=4).train(training)
     read, means = built(hidden(), SEEN), built.means(hidden(), SEEN)
     torch.testing.assert_close(read.unflatten(2, (2, 4)).mean(dim=3), means, rtol=1e-5, atol=1e-6)
     target = torch.randn(read.shape).unflatten(2, (2, 4))
@@ -102,7 +102,7 @@ def test_the_hierarchy_learns_level_and_shape() -> None:
 )
 def test_the_span_fits_the_horizon(horizon: int, patch: int, span: int) -> None:
     built = head("hierarchy", horizon=horizon, patch=patch)
-    assert built.span == span
+    assert built.horizon_patch == span
     assert built(hidden(), SEEN).shape == (6, 2, horizon, 1)
 
 
@@ -120,7 +120,7 @@ def test_a_model_with_it_is_saved_and_loaded(name: str, tmp_path: Path) -> None:
     again, _ = load(save(model, tmp_path / "model", about=About()))
     assert again.spec() == model.spec()
     with torch.no_grad():
-        read, same = model(problem).read, again(problem).read
+        read, same = model(problem).prediction, again(problem).prediction
     assert torch.isfinite(read[..., -HORIZON:, :]).all()
     assert torch.equal(read[..., -HORIZON:, :], same[..., -HORIZON:, :])
 
@@ -131,7 +131,7 @@ def test_it_keeps_the_equivariance_of_the_scaler(name: str) -> None:
     problem = forecast_problem(batch)
     moved = forecast_problem(type(batch)(3.5 * batch.values - 40.0, batch.observed))
     with torch.no_grad():
-        plain, read = model(problem).read[..., -HORIZON:, :], model(moved).read[..., -HORIZON:, :]
+        plain, read = model(problem).prediction[..., -HORIZON:, :], model(moved).prediction[..., -HORIZON:, :]
     torch.testing.assert_close(read, 3.5 * plain - 40.0, rtol=1e-3, atol=2e-3)
 
 
@@ -139,10 +139,14 @@ def test_it_keeps_the_equivariance_of_the_scaler(name: str) -> None:
     ("name", "settings", "message"),
     [
         ("cross_channel", {"channels": None}, "set model.channels"),
-        ("cross_channel", {"around": -1}, "head.around is -1"),
-        ("cross_channel", {"levels": [0.9, 0.5]}, "head.levels"),
-        ("hierarchy", {"span": 1}, "head.span is 1"),
-        ("hierarchy", {"span": 3}, r"head.span 3 does not divide the horizon 8; use one of \[2, 4, 8\]"),
+        ("cross_channel", {"neighbour_steps": -1}, "head.neighbour_steps is -1"),
+        ("cross_channel", {"quantile_levels": [0.9, 0.5]}, "head.quantile_levels"),
+        ("hierarchy", {"horizon_patch": 1}, "head.horizon_patch is 1"),
+        (
+            "hierarchy",
+            {"horizon_patch": 3},
+            r"head.horizon_patch 3 does not divide the horizon 8; use one of \[2, 4, 8\]",
+        ),
         ("hierarchy", {"hidden": 0}, "head.hidden is 0"),
         ("hierarchy", {"horizon": 1}, "use head=flatten"),
     ],

@@ -12,7 +12,8 @@ from torch import Tensor
 from tsfm.model import fill
 from tsfm.model.fill import between, neighbours
 from tsfm.model.model import Model, ModelConfig
-from tsfm.model.season import CYCLES, LEAST, Copies, Skip, find_lags, fold, num_facts, num_steps, seasonal
+from tsfm.model.season_search import CYCLES, LEAST, Copies, find_lags, fold, num_facts, num_steps, seasonal
+from tsfm.model.seasonal_skip import SeasonalSkip
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 
 STEPS = 512
@@ -208,7 +209,7 @@ def test_a_line_without_cycles_is_shown_where_none_is_strong() -> None:
 @pytest.mark.parametrize("num", [1, 2])
 def test_the_skip_begins_at_a_mean_of_line_and_copies(num: int) -> None:
     """At first no token moves the gates: where line and copies agree, the answer is that, whatever the token."""
-    skip = Skip(width=8, patch=16, lags=num)
+    skip = SeasonalSkip(width=8, patch=16, lags=num)
     values, visible = problem(steps=64)
     found = copies(values, visible, lags=num)
     line = between(torch.where(visible, values, 0.0), visible)
@@ -219,7 +220,7 @@ def test_the_skip_begins_at_a_mean_of_line_and_copies(num: int) -> None:
 
 
 def test_the_skip_adds_the_read_in_units_between_that_of_the_channel_and_1() -> None:
-    skip = Skip(width=8, patch=16, lags=2)
+    skip = SeasonalSkip(width=8, patch=16, lags=2)
     values, visible = problem(steps=64)
     found = copies(values, visible)
     line = between(torch.where(visible, values, 0.0), visible)
@@ -232,7 +233,7 @@ def test_the_skip_adds_the_read_in_units_between_that_of_the_channel_and_1() -> 
 
 
 def test_a_window_that_is_no_whole_number_of_patches_keeps_its_newest_gates() -> None:
-    skip = Skip(width=8, patch=16, lags=1)
+    skip = SeasonalSkip(width=8, patch=16, lags=1)
     torch.nn.init.normal_(skip.gates.weight, generator=torch.Generator().manual_seed(0))
     values, visible = problem(steps=64)
     tokens, line = noise(4, 2, 4, 8), between(torch.where(visible, values, 0.0), visible)
@@ -246,16 +247,24 @@ def test_a_window_that_is_no_whole_number_of_patches_keeps_its_newest_gates() ->
 @pytest.mark.parametrize(
     ("shape", "head", "words"),
     [
-        ({"lags": 3}, "patch_quantiles", r"model\.lags is 3; a model is shown copies of 0, 1 or 2 cycles"),
-        ({"embed": "linear"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=line; found linear"),
-        ({"fill": "zero"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=line; found residual"),
-        ({}, "flatten", r"model\.lags needs a head that reads the whole window; use head=patch_quantiles, not flatten"),
+        (
+            {"seasonal_lags": 3},
+            "patch_quantiles",
+            r"model\.seasonal_lags is 3; a model is shown copies of 0, 1 or 2 cycles",
+        ),
+        ({"embed": "linear"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=linear; found linear"),
+        ({"fill": "zero"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=linear; found residual"),
+        (
+            {},
+            "flatten",
+            r"model\.seasonal_lags needs a head that reads the whole window; use head=patch_quantiles, not flatten",
+        ),
     ],
 )
 def test_a_model_that_can_show_no_copies_says_so(shape: dict[str, Any], head: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Model(
-            ModelConfig(**{"embed": "residual", "fill": "line", "lags": 2} | shape),
+            ModelConfig(**{"embed": "residual", "fill": "linear", "seasonal_lags": 2} | shape),
             scaler=SCALERS.config({"name": "standard"}),
             backbone=BACKBONES.config({"name": "patch_transformer"}),
             head=HEADS.config({"name": head}),
@@ -276,7 +285,7 @@ def test_what_has_no_gaps_is_told_as_if_it_might(monkeypatch: pytest.MonkeyPatch
     near = neighbours(visible, dtype=torch.float32)
     short = seasonal(values, visible, line=line, lags=2)
     monkeypatch.setattr(fill, "looks", lambda rows: False)
-    monkeypatch.setattr("tsfm.model.season.looks", lambda rows: False)
+    monkeypatch.setattr("tsfm.model.season_search.looks", lambda rows: False)
     for one, other in zip(near, neighbours(visible, dtype=torch.float32), strict=True):
         assert torch.equal(one, other)
     for one, other in zip(short, seasonal(values, visible, line=line, lags=2), strict=True):

@@ -26,9 +26,9 @@ def gappy(problem: Problem) -> Problem:
 @torch.no_grad()
 def test_the_tail_is_that_of_the_whole(name: str, kind: str) -> None:
     model, problem = tiny(name, kind).eval(), gappy(forecast_problem(waves()))
-    whole = model(problem).read
+    whole = model(problem).prediction
     for steps in (1, 5, 8, HORIZON, CONTEXT + HORIZON):
-        found = model(problem, last=steps).read
+        found = model(problem, last=steps).prediction
         assert found.shape == (*whole.shape[:2], steps, whole.shape[-1])
         torch.testing.assert_close(found, whole[..., -steps:, :], rtol=1e-5, atol=1e-5, equal_nan=True)
 

@@ -15,7 +15,7 @@ CASES = pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: val
 
 def read(model: nn.Module) -> torch.Tensor:
     with torch.no_grad():
-        return model.eval()(forecast_problem(waves())).read.nan_to_num()
+        return model.eval()(forecast_problem(waves())).prediction.nan_to_num()
 
 
 def stirred(model: nn.Module) -> nn.Module:
@@ -53,7 +53,7 @@ def test_only_the_adapters_are_trained_and_the_base_keeps_every_bit(name: str, k
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
-        model(forecast_problem(waves())).read[..., -4:, :].square().mean().backward()
+        model(forecast_problem(waves())).prediction[..., -4:, :].square().mean().backward()
         optimizer.step()
     after = model.state_dict()
     for key, value in before.items():

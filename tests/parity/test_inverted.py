@@ -118,7 +118,7 @@ def test_the_model_is_the_paper_in_float32(channels: int) -> None:
     assert forecast.std() > 0.5
     scale = context.std(dim=-1, keepdim=True)  # the tolerance is in units of each series' own scale
     torch.testing.assert_close(answer.hidden[:, :, 0].double(), tokens, rtol=0, atol=1e-5)
-    found = answer.read[..., -HORIZON:, 0].double()
+    found = answer.prediction[..., -HORIZON:, 0].double()
     torch.testing.assert_close(found / scale, forecast / scale, rtol=0, atol=1e-5)
 
 
@@ -155,7 +155,7 @@ def test_a_model_trained_on_some_variates_serves_others() -> None:
     model = ours().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     before = exact(model)
-    model(posed(windows(4).float())).read[..., -HORIZON:, :].square().mean().backward()
+    model(posed(windows(4).float())).prediction[..., -HORIZON:, :].square().mean().backward()
     optimizer.step()
     after = exact(model)
     assert any(not torch.equal(before[key], after[key]) for key in before)

@@ -105,7 +105,7 @@ def posed(context: Tensor) -> Problem:
 def both(model: Model, reference: nn.Module, context: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """(hidden, forecast) of ours and theirs, the forecast as [batch, channels, horizon]."""
     answer, said = model(posed(context)), reference(past_values=context.transpose(1, 2))
-    mine = (answer.hidden, answer.read[..., -HORIZON:, 0])
+    mine = (answer.hidden, answer.prediction[..., -HORIZON:, 0])
     return mine, (said.last_hidden_state, said.prediction_outputs.transpose(1, 2))
 
 

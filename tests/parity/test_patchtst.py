@@ -117,7 +117,7 @@ def posed(context: Tensor, observed: Tensor | None = None) -> Problem:
 
 def mine(model: Model, problem: Problem) -> tuple[Tensor, Tensor]:
     answer = model(problem)
-    return answer.hidden, answer.read[..., -HORIZON:, 0]
+    return answer.hidden, answer.prediction[..., -HORIZON:, 0]
 
 
 def their(reference: Any, context: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:

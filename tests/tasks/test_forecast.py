@@ -17,7 +17,7 @@ from tests.tiny import forecast_problem, tiny
 from tsfm.registry import TASKS
 from tsfm.tasks.forecast import Forecast
 from tsfm.tasks.losses import LOSSES, POINT_LOSSES, masked_mean
-from tsfm.types import KNOWN, MARK, PAST, TARGET, Answer, Batch, Problem
+from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE, Answer, Batch, Problem
 
 NINE = tuple(round(0.1 * i, 1) for i in range(1, 10))
 HORIZON = 6
@@ -40,7 +40,9 @@ def answers(problem: Problem, levels: tuple[float, ...], *, seed: int = 1) -> An
     read = 3 * torch.randn(*problem.values.shape, len(levels), generator=generator) + 10
     read[..., :-HORIZON, :] = torch.nan
     loc, scale = torch.randn(2, *problem.values.shape[:2], 1, generator=generator).exp()
-    return Answer(hidden=read[..., :1], read=read.sort(dim=-1).values, loc=loc, scale=scale, levels=levels)
+    return Answer(
+        hidden=read[..., :1], prediction=read.sort(dim=-1).values, loc=loc, scale=scale, quantile_levels=levels
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,12 +57,14 @@ def test_posing_hides_exactly_the_tail_and_wants_what_was_observed_of_it(steps: 
     assert torch.equal(problem.values, batch.values)
     assert torch.equal(problem.visible | problem.wanted, batch.observed & shown)
     assert not (problem.visible & problem.wanted).any()
-    assert torch.equal(problem.given(), torch.where(problem.visible, batch.values, 0.0))
+    assert torch.equal(problem.visible_values(), torch.where(problem.visible, batch.values, 0.0))
 
 
 def roled(batch: Batch) -> Batch:
     """One channel of each role beside the two targets, in windows of two different orders."""
-    role = torch.tensor([[TARGET, KNOWN, PAST, MARK, TARGET], [PAST, TARGET, TARGET, KNOWN, MARK]], dtype=torch.int8)
+    role = torch.tensor(
+        [[TARGET, KNOWN, PAST, TIME_FEATURE, TARGET], [PAST, TARGET, TARGET, KNOWN, TIME_FEATURE]], dtype=torch.int8
+    )
     values, observed = (torch.cat([x, x, x[:, :1]], dim=1) for x in (batch.values, batch.observed))
     return Batch(values, observed, role=role[torch.arange(len(values)) % 2])
 
@@ -71,13 +75,13 @@ def test_covariates_are_visible_as_far_as_they_are_known_and_never_wanted(steps:
     batch = roled(batches(steps=steps, rate=rate, seed=seed))
     assert batch.role is not None
     problem, plain = task().pose(batch), task().pose(replace(batch, role=None))
-    for role in (TARGET, KNOWN, PAST, MARK):
+    for role in (TARGET, KNOWN, PAST, TIME_FEATURE):
         mine = batch.role == role
-        known = role in (KNOWN, MARK)
+        known = role in (KNOWN, TIME_FEATURE)
         assert torch.equal(problem.visible[mine], (batch.observed if known else plain.visible)[mine])
         assert torch.equal(problem.wanted[mine], plain.wanted[mine] & (role == TARGET))
-    assert problem.marks is not None
-    assert torch.equal(problem.marks, batch.role == MARK)
+    assert problem.unscaled is not None
+    assert torch.equal(problem.unscaled, batch.role == TIME_FEATURE)
     assert not (problem.visible & problem.wanted).any()
 
 
@@ -92,7 +96,7 @@ def test_the_hidden_tail_of_a_past_only_covariate_changes_no_bit(poison: float) 
     asked = (batch.role == TARGET)[..., None, None].expand(-1, -1, 16, 9)
     with torch.no_grad():
         base, poked, moved = (
-            model(judge.pose(replace(batch, values=torch.where(where, poison, batch.values)))).read[..., -16:, :]
+            model(judge.pose(replace(batch, values=torch.where(where, poison, batch.values)))).prediction[..., -16:, :]
             for where in (tail & ~tail, tail, known if poison == 1e6 else tail)
         )
     assert torch.equal(base, poked)
@@ -101,13 +105,13 @@ def test_the_hidden_tail_of_a_past_only_covariate_changes_no_bit(poison: float) 
 
 def test_no_scaler_touches_a_mark() -> None:
     problem = task().pose(roled(batches(4, steps=64, rate=1.0)))
-    assert problem.marks is not None
+    assert problem.unscaled is not None
     answer = tiny("patch_transformer", "group")(
         TASKS.build(TASKS.config({"name": "forecast"}), horizon=16).pose(roled(batches(4, steps=64, rate=1.0)))
     )
-    assert (answer.loc[problem.marks] == 0).all()
-    assert (answer.scale[problem.marks] == 1).all()
-    assert (answer.loc[~problem.marks] != 0).all()
+    assert (answer.loc[problem.unscaled] == 0).all()
+    assert (answer.scale[problem.unscaled] == 1).all()
+    assert (answer.loc[~problem.unscaled] != 0).all()
 
 
 def by_hand(loss: str, read: np.ndarray, target: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
@@ -126,7 +130,7 @@ def test_the_loss_is_the_mean_over_wanted_steps(loss: str, units: str) -> None:
     levels = (0.5,) if loss in POINT_LOSSES else NINE
     problem = task().pose(batches())
     answer = answers(problem, levels)
-    read, target, wanted = (x.double().numpy() for x in (answer.read, problem.values, problem.wanted))
+    read, target, wanted = (x.double().numpy() for x in (answer.prediction, problem.values, problem.wanted))
     if units == "scaled":
         loc, scale = answer.loc.double().numpy(), answer.scale.double().numpy()
         read, target = (read - loc[..., None]) / scale[..., None], (target - loc) / scale
@@ -139,7 +143,9 @@ def test_pinball_is_that_of_sklearn(levels: tuple[float, ...]) -> None:
     problem = task().pose(batches())
     answer, wanted = answers(problem, levels), problem.wanted
     truth = problem.values[wanted].numpy()
-    expected = [mean_pinball_loss(truth, answer.read[wanted][:, q].numpy(), alpha=a) for q, a in enumerate(levels)]
+    expected = [
+        mean_pinball_loss(truth, answer.prediction[wanted][:, q].numpy(), alpha=a) for q, a in enumerate(levels)
+    ]
     assert task(loss="pinball").loss(answer, problem).item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
@@ -152,7 +158,7 @@ def test_what_is_not_wanted_touches_neither_loss_nor_gradient(loss: str, units: 
     found = []
     for values in (problem.values, torch.where(problem.wanted | problem.visible, problem.values, poison)):
         answer = answers(problem, (0.5,) if loss in POINT_LOSSES else NINE)
-        read = answer.read.requires_grad_()
+        read = answer.prediction.requires_grad_()
         result = task(loss=loss, units=units).loss(answer, replace(problem, values=values))
         result.backward()
         assert read.grad is not None
@@ -179,7 +185,7 @@ def test_nan_targets_leave_the_gradients_of_a_model_alone() -> None:
 def test_nothing_wanted_is_a_loss_of_0_and_a_count_of_0() -> None:
     problem = task().pose(batches(rate=0.0))
     answer = answers(problem, (0.5,))
-    read = answer.read.requires_grad_()
+    read = answer.prediction.requires_grad_()
     result = task().loss(answer, problem)
     result.backward()
     assert result.item() == 0.0
@@ -199,7 +205,7 @@ def test_report_sums_to_the_same_over_any_split_into_batches(loss: str, levels: 
         for first in range(0, 13, size):
             rows = slice(first, first + size)
             part = Problem(problem.values[rows], problem.visible[rows], problem.wanted[rows])
-            said = Answer(answer.hidden[rows], answer.read[rows], answer.loc[rows], answer.scale[rows], levels)
+            said = Answer(answer.hidden[rows], answer.prediction[rows], answer.loc[rows], answer.scale[rows], levels)
             for name, (total, count) in judge.report(said, part).items():
                 old = sums.setdefault(name, [0.0, 0.0])
                 old[0], old[1] = old[0] + total.item(), old[1] + count.item()
@@ -215,7 +221,7 @@ def test_report_against_numpy_and_sklearn() -> None:
     problem = task().pose(batches(13))
     answer = answers(problem, NINE)
     wanted = problem.wanted
-    truth, read = problem.values[wanted].double().numpy(), answer.read[wanted].double().numpy()
+    truth, read = problem.values[wanted].double().numpy(), answer.prediction[wanted].double().numpy()
     found = {
         name: (total / count).item() for name, (total, count) in task(loss="pinball").report(answer, problem).items()
     }
@@ -241,10 +247,12 @@ def test_report_metrics_are_in_data_units_whatever_the_loss_is_in() -> None:
 
 @pytest.mark.parametrize("loss", POINT_LOSSES)
 def test_a_point_loss_refuses_a_quantile_head_before_training(loss: str) -> None:
-    with pytest.raises(ValueError, match=rf"task\.loss={loss} .* 9 quantiles; use task\.loss=pinball or head\.levels"):
-        task(loss=loss).check(levels=NINE)
-    task(loss=loss).check(levels=(0.5,))
-    task(loss="pinball").check(levels=NINE)
+    with pytest.raises(
+        ValueError, match=rf"task\.loss={loss} .* 9 quantiles; use task\.loss=pinball or head\.quantile_levels"
+    ):
+        task(loss=loss).check(quantile_levels=NINE)
+    task(loss=loss).check(quantile_levels=(0.5,))
+    task(loss="pinball").check(quantile_levels=NINE)
 
 
 @pytest.mark.parametrize(

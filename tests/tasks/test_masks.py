@@ -91,13 +91,13 @@ def test_covariates_known_ahead_stay_visible_and_are_not_asked_for(mask: str) ->
     assert problem.wanted[:, :2].any()
 
 
-@pytest.mark.parametrize("turns", [2, 3, 4])
-def test_over_the_turns_every_observed_step_is_asked_for_once_and_never_seen_then(turns: int) -> None:
-    judge, batch = task("detect", turns=turns, block=5), waves()
+@pytest.mark.parametrize("num_passes", [2, 3, 4])
+def test_over_the_passes_every_observed_step_is_asked_for_once_and_never_seen_then(num_passes: int) -> None:
+    judge, batch = task("detect", num_passes=num_passes, block=5), waves()
     observed = batch.observed.clone()
     observed[0, 0, 7:19] = False
     asked = torch.zeros_like(observed, dtype=torch.long)
-    for problem in judge.turns(Batch(batch.values, observed)):
+    for problem in judge.passes(Batch(batch.values, observed)):
         assert not (problem.wanted & problem.visible).any()
         asked += problem.wanted
     assert torch.equal(asked, observed.long())
@@ -105,7 +105,7 @@ def test_over_the_turns_every_observed_step_is_asked_for_once_and_never_seen_the
 
 def test_reconstruction_shows_and_asks_everything() -> None:
     judge, batch = task("detect", mode="reconstruct"), waves()
-    (problem,) = judge.turns(batch)
+    (problem,) = judge.passes(batch)
     assert problem.visible.all()
     assert problem.wanted.all()
 
@@ -115,7 +115,9 @@ def answer_of(judge: Detect, quantiles: torch.Tensor, levels: tuple[float, ...])
 
     shape = quantiles.shape[:2]
     unit = torch.ones(*shape, 1)
-    return Answer(hidden=torch.zeros(*shape, 1, 1), read=quantiles, loc=0 * unit, scale=unit, levels=levels)
+    return Answer(
+        hidden=torch.zeros(*shape, 1, 1), prediction=quantiles, loc=0 * unit, scale=unit, quantile_levels=levels
+    )
 
 
 @pytest.mark.parametrize("score", ["pinball", "residual", "tail"])
@@ -124,7 +126,7 @@ def test_a_score_grows_with_the_distance_on_both_sides(score: str) -> None:
     judge = task("detect", score=score, mode="reconstruct")
     values = torch.linspace(-6, 6, 49)[None, None]
     quantiles = torch.distributions.Normal(0, 1).icdf(torch.tensor(levels)).expand(1, 1, 49, 9)
-    (problem,) = judge.turns(Batch(values, torch.ones_like(values, dtype=torch.bool)))
+    (problem,) = judge.passes(Batch(values, torch.ones_like(values, dtype=torch.bool)))
     found = judge.score(answer_of(judge, quantiles, levels), problem)[0, 0]
     assert (found[25:].diff() > -1e-6).all()
     torch.testing.assert_close(found, found.flip(0), rtol=1e-4, atol=1e-4)
@@ -136,7 +138,7 @@ def test_the_tail_score_is_the_probability_between_quantiles() -> None:
     judge = task("detect", score="tail", mode="reconstruct")
     quantiles = torch.distributions.Normal(0, 1).icdf(torch.tensor(levels))
     values = quantiles[None, None]
-    (problem,) = judge.turns(Batch(values, torch.ones_like(values, dtype=torch.bool)))
+    (problem,) = judge.passes(Batch(values, torch.ones_like(values, dtype=torch.bool)))
     found = judge.score(answer_of(judge, quantiles.expand(1, 1, 9, 9), levels), problem)[0, 0]
     expected = torch.tensor([-torch.log10(torch.tensor(2 * min(a, 1 - a))).item() for a in levels])
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
@@ -144,9 +146,9 @@ def test_the_tail_score_is_the_probability_between_quantiles() -> None:
 
 def test_a_block_that_leaves_nothing_to_see_is_refused() -> None:
     judge = task("detect", block=40)
-    judge.check(levels=(0.1, 0.5, 0.9), window=80)
+    judge.check(quantile_levels=(0.1, 0.5, 0.9), window=80)
     with pytest.raises(ValueError, match=r"task\.block=32"):
-        judge.check(levels=(0.1, 0.5, 0.9), window=64)
+        judge.check(quantile_levels=(0.1, 0.5, 0.9), window=64)
 
 
 def test_hidden_channels_have_no_scale() -> None:

@@ -14,7 +14,7 @@ from tsfm.tasks.pretrain import LIMIT, Pretrain
 from tsfm.types import SCALE_LEAST, Answer, Batch, Problem
 
 NUM, SIZE, PATCH = 200, 512, 32
-PLAIN = {"blocks": 0.0, "points": 0.0, "short": 0.0}
+PLAIN = {"block_rate": 0.0, "point_rate": 0.0, "short_context_rate": 0.0}
 LEVELS = (0.1, 0.5, 0.9)
 
 
@@ -41,10 +41,14 @@ def answer(problem: Problem, *, seed: int = 0, scale: float = 1.0, loc: float = 
     read = torch.randn(*problem.values.shape, len(LEVELS), generator=seeded(seed)) * scale + loc
     ones = torch.ones(*problem.values.shape[:2], 1)
     hidden = torch.zeros(*problem.values.shape[:2], 1, 1)
-    return Answer(hidden=hidden, read=read.requires_grad_(), loc=loc * ones, scale=scale * ones, levels=LEVELS)
+    return Answer(
+        hidden=hidden, prediction=read.requires_grad_(), loc=loc * ones, scale=scale * ones, quantile_levels=LEVELS
+    )
 
 
-@pytest.mark.parametrize("settings", [{}, {"impute": 1.0}, {"impute": 0.0, "short": 1.0}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"impute_rate": 1.0}, {"impute_rate": 0.0, "short_context_rate": 1.0}], ids=str
+)
 @pytest.mark.parametrize("missing", [0.0, 0.3, 0.97, 1.0])
 def test_what_is_wanted_was_observed_is_hidden_and_has_something_beside_it(
     settings: dict[str, float], missing: float
@@ -62,7 +66,7 @@ def test_what_is_wanted_was_observed_is_hidden_and_has_something_beside_it(
 
 def test_tails_are_whole_patches_at_the_end_and_all_of_them_is_asked_for() -> None:
     batch = series()
-    problem = task(impute=0.0, **PLAIN).pose(batch, seeded())
+    problem = task(impute_rate=0.0, **PLAIN).pose(batch, seeded())
     length = tails(problem)
     assert (length % PATCH == 0).all()
     assert length.min() >= PATCH
@@ -73,7 +77,7 @@ def test_tails_are_whole_patches_at_the_end_and_all_of_them_is_asked_for() -> No
 
 
 def test_the_length_of_tails_is_log_uniform_up_to_the_longest() -> None:
-    length = tails(task(impute=0.0, longest=7, **PLAIN).pose(series(4000), seeded())) // PATCH
+    length = tails(task(impute_rate=0.0, max_tail_patches=7, **PLAIN).pose(series(4000), seeded())) // PATCH
     share = torch.bincount(length, minlength=8)[1:] / len(length)
     edges = torch.arange(1, 9).log()
     torch.testing.assert_close(share, edges.diff() / edges[-1], atol=0.03, rtol=0)
@@ -81,13 +85,13 @@ def test_the_length_of_tails_is_log_uniform_up_to_the_longest() -> None:
 
 @pytest.mark.parametrize("size", [64, 100, 200])
 def test_tails_leave_three_eighths_of_a_window(size: int) -> None:
-    length = tails(task(impute=0.0, **PLAIN).pose(series(size=size), seeded()))
+    length = tails(task(impute_rate=0.0, **PLAIN).pose(series(size=size), seeded()))
     assert (length % PATCH == 0).all()
     assert length.max() == max(1, size * 5 // 8 // PATCH) * PATCH
 
 
 def test_imputation_has_no_tail_and_hides_early_and_late_steps_alike() -> None:
-    problem = task(impute=1.0, short=0.0).pose(series(2000), seeded())
+    problem = task(impute_rate=1.0, short_context_rate=0.0).pose(series(2000), seeded())
     hidden = (~problem.visible).float()
     everywhere = hidden.mean()
     assert 0.2 < everywhere < 0.45
@@ -98,15 +102,15 @@ def test_imputation_has_no_tail_and_hides_early_and_late_steps_alike() -> None:
 
 def test_the_share_of_imputation_is_as_asked() -> None:
     """Where nothing but tails and imputation hides, a window whose newest patch is seen imputes."""
-    problem = task(impute=0.5, **PLAIN).pose(series(4000), seeded())
+    problem = task(impute_rate=0.5, **PLAIN).pose(series(4000), seeded())
     late = (~problem.visible)[:, 0, -PATCH:].all(-1).float().mean()
     assert 0.47 < late < 0.58  # a hidden block may cover the newest patch too
 
 
-@pytest.mark.parametrize("kind", ["blocks", "points"])
+@pytest.mark.parametrize("kind", ["block_rate", "point_rate"])
 def test_blocks_and_points_come_before_the_tail_as_often_as_asked(kind: str) -> None:
-    none = task(impute=0.0, **PLAIN).pose(series(2000), seeded())
-    some = task(impute=0.0, **PLAIN | {kind: 0.4}).pose(series(2000), seeded())
+    none = task(impute_rate=0.0, **PLAIN).pose(series(2000), seeded())
+    some = task(impute_rate=0.0, **PLAIN | {kind: 0.4}).pose(series(2000), seeded())
     before = (~some.visible & none.visible).any(-1)[:, 0]
     assert abs(before.float().mean() - 0.4) < 0.05
     enough = some.visible.sum(-1, keepdim=True) >= 4
@@ -115,7 +119,9 @@ def test_blocks_and_points_come_before_the_tail_as_often_as_asked(kind: str) -> 
 
 @pytest.mark.parametrize("least", [1, 16, 64])
 def test_short_contexts_show_the_steps_before_the_tail_alone_and_never_ask_for_the_others(least: int) -> None:
-    problem = task(impute=0.0, **PLAIN | {"short": 1.0}, least=least).pose(series(1000), seeded())
+    problem = task(impute_rate=0.0, **PLAIN | {"short_context_rate": 1.0}, min_context_length=least).pose(
+        series(1000), seeded()
+    )
     length = tails(problem)
     shown = problem.visible.sum(-1)[:, 0]
     assert (shown >= torch.minimum(SIZE - length, torch.tensor(least))).all()
@@ -156,7 +162,7 @@ def test_values_decide_nothing_of_what_is_hidden() -> None:
 
 
 def test_the_loss_is_the_weighted_mean_of_pinballs_in_arcsinh_of_scaled_units() -> None:
-    judge = task(sharp=0.0, near=24.0)
+    judge = task(smoothness_exponent=0.0, decay_steps=24.0)
     problem = judge.pose(series(3, 96), seeded(3))
     said = answer(problem, scale=2.0, loc=5.0)
     total, weights = 0.0, 0.0
@@ -166,7 +172,7 @@ def test_the_loss_is_the_weighted_mean_of_pinballs_in_arcsinh_of_scaled_units() 
             newest = step if problem.visible[window, 0, step] else newest
             if problem.wanted[window, 0, step]:
                 weight = (1 + (step - newest - 1) / 24.0) ** -0.5
-                read = ((said.read[window, 0, step] - 5) / 2).asinh()
+                read = ((said.prediction[window, 0, step] - 5) / 2).asinh()
                 target = ((problem.values[window, 0, step] - 5) / 2).asinh()
                 total += weight * pinball(read, target, LEVELS).item()
                 weights += weight
@@ -178,16 +184,18 @@ def test_the_loss_is_the_weighted_mean_of_pinballs_in_arcsinh_of_scaled_units() 
 @pytest.mark.parametrize("sharp", [0.0, 0.5])
 @pytest.mark.parametrize(("factor", "shift"), [(10.0, 0.0), (0.1, 5.0), (1e4, -3e4)])
 def test_units_do_not_matter(sharp: float, factor: float, shift: float) -> None:
-    judge = task(sharp=sharp)
+    judge = task(smoothness_exponent=sharp)
     problem = judge.pose(series(20), seeded())
     said = answer(problem)
     moved = replace(problem, values=factor * problem.values + shift)
-    other = replace(said, read=factor * said.read + shift, loc=factor * said.loc + shift, scale=factor * said.scale)
+    other = replace(
+        said, prediction=factor * said.prediction + shift, loc=factor * said.loc + shift, scale=factor * said.scale
+    )
     torch.testing.assert_close(judge.loss(other, moved), judge.loss(said, problem), rtol=1e-3, atol=1e-4)
 
 
 def test_a_step_counts_less_the_farther_it_lies_behind_what_is_seen() -> None:
-    judge = task(sharp=0.0, near=24.0, impute=0.0, **PLAIN)
+    judge = task(smoothness_exponent=0.0, decay_steps=24.0, impute_rate=0.0, **PLAIN)
     problem = judge.pose(series(20), seeded())
     weight = judge._weight(answer(problem), problem)
     for window, length in enumerate(tails(problem).tolist()):
@@ -198,20 +206,20 @@ def test_a_step_counts_less_the_farther_it_lies_behind_what_is_seen() -> None:
 
 
 def test_smooth_series_count_more_up_to_a_limit() -> None:
-    judge = task(sharp=0.5)
+    judge = task(smoothness_exponent=0.5)
     rough, smooth, flat = (torch.linspace(0, size, 64).sin() for size in (60.0, 6.0, 1e-9))
     values = torch.stack([rough, smooth, flat])[:, None]
     visible = (torch.arange(64) < 32).expand(3, 1, 64)
     problem = Problem(values, visible, ~visible)
     weight = judge._weight(answer(problem), problem)[:, 0, 32]
     assert weight[0] < weight[1] < weight[2] == 8
-    assert task(sharp=0.0)._weight(answer(problem), problem)[:, 0, 32].tolist() == [1, 1, 1]
+    assert task(smoothness_exponent=0.0)._weight(answer(problem), problem)[:, 0, 32].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("huge", [1e6, 1e18, 1e30, 3e38])
 @pytest.mark.parametrize("sharp", [0.0, 0.5])
 def test_the_gradient_is_finite_whatever_the_values(sharp: float, huge: float) -> None:
-    judge = task(sharp=sharp)
+    judge = task(smoothness_exponent=sharp)
     problem = judge.pose(series(20), seeded())
     for values in (problem.values.clone(), problem.values.clone()):
         values[::2, :, 100:130] = huge
@@ -221,12 +229,12 @@ def test_the_gradient_is_finite_whatever_the_values(sharp: float, huge: float) -
         loss = judge.loss(said, wild)
         loss.backward()
         assert torch.isfinite(loss)
-        assert torch.isfinite(said.read.grad).all()
-        assert said.read.grad.abs().max() > 0
+        assert torch.isfinite(said.prediction.grad).all()
+        assert said.prediction.grad.abs().max() > 0
 
 
 def test_one_wild_target_costs_at_most_the_limit() -> None:
-    judge = task(sharp=0.0)
+    judge = task(smoothness_exponent=0.0)
     problem = judge.pose(series(20), seeded())
     values = torch.where(problem.wanted, 1e30, problem.values)
     assert judge.loss(answer(problem), replace(problem, values=values)) < LIMIT + 5
@@ -242,7 +250,7 @@ def test_windows_without_a_scale_or_without_anything_wanted_count_nothing() -> N
         loss = judge.loss(one, other)
         loss.backward()
         assert loss == 0
-        assert (said.read.grad == 0).all()
+        assert (said.prediction.grad == 0).all()
     ratio = judge.report(said, nothing)["loss"]
     assert ratio.total == ratio.count == 0
 
@@ -252,25 +260,25 @@ def test_what_is_not_wanted_has_no_gradient() -> None:
     problem = judge.pose(series(20), seeded())
     said = answer(problem)
     judge.loss(said, problem).backward()
-    assert (said.read.grad[~problem.wanted] == 0).all()
-    assert (said.read.grad[problem.wanted] != 0).any()
+    assert (said.prediction.grad[~problem.wanted] == 0).all()
+    assert (said.prediction.grad[problem.wanted] != 0).any()
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"impute": -0.1}, r"task\.impute is -0\.1; expected a share"),
-        ({"short": 1.5}, r"task\.short is 1\.5"),
-        ({"blocks": float("nan")}, r"task\.blocks is nan"),
-        ({"points": 2.0}, r"task\.points is 2\.0"),
+        ({"impute_rate": -0.1}, r"task\.impute_rate is -0\.1; expected a share"),
+        ({"short_context_rate": 1.5}, r"task\.short_context_rate is 1\.5"),
+        ({"block_rate": float("nan")}, r"task\.block_rate is nan"),
+        ({"point_rate": 2.0}, r"task\.point_rate is 2\.0"),
         ({"patch": 0}, r"task\.patch is 0; it must be at least 1"),
-        ({"longest": 0}, r"task\.longest is 0"),
-        ({"least": 0}, r"task\.least is 0"),
-        ({"near": 0.0}, r"task\.near is 0\.0"),
-        ({"near": float("nan")}, r"task\.near is nan"),
+        ({"max_tail_patches": 0}, r"task\.max_tail_patches is 0"),
+        ({"min_context_length": 0}, r"task\.min_context_length is 0"),
+        ({"decay_steps": 0.0}, r"task\.decay_steps is 0\.0"),
+        ({"decay_steps": float("nan")}, r"task\.decay_steps is nan"),
         ({"loss": "pinbal"}, r"task\.loss is 'pinbal'; did you mean 'pinball'"),
-        ({"sharp": -1.0}, r"task\.sharp is -1\.0"),
-        ({"sharp": float("nan")}, r"task\.sharp is nan"),
+        ({"smoothness_exponent": -1.0}, r"task\.smoothness_exponent is -1\.0"),
+        ({"smoothness_exponent": float("nan")}, r"task\.smoothness_exponent is nan"),
     ],
 )
 def test_a_wrong_setting_says_so(settings: dict[str, Any], words: str) -> None:

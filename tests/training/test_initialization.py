@@ -135,7 +135,7 @@ def test_what_begins_anew_may_be_another_and_the_rest_is_kept(store: Path, paren
     head = begun("init.reset=[head]")
     assert kept_by(head, parent) == {"patching": True, "backbone": True, "head": False}
     assert torch.equal(head.head.linear.weight, begun("init.reset=[head]").head.linear.weight)  # the seed decides
-    other = begun("init.reset=head", "head.levels=[0.1,0.5,0.9]", "model.horizon=24", seed=1)
+    other = begun("init.reset=head", "head.quantile_levels=[0.1,0.5,0.9]", "model.horizon=24", seed=1)
     assert other.head.linear.out_features == 3 * 24
     assert not torch.equal(other.head.linear.weight[:8], head.head.linear.weight)
     other = begun("init.reset=[backbone]", "backbone=mixer", "backbone.depth=1")
@@ -151,7 +151,7 @@ def test_any_length_where_the_model_takes_any_and_an_error_where_not(store: Path
     save(model, tmp_path / "free", about=About())
     free = config(store, f"init.from={tmp_path / 'free'}", "model.context=80", "model.horizon=40")
     initialize(longer := build_model(free), free)
-    assert longer(forecast_problem(waves(steps=120), horizon=40)).read.shape[2] == 120
+    assert longer(forecast_problem(waves(steps=120), horizon=40)).prediction.shape[2] == 120
     for words, message in (
         (["model.context=40"], r"backbone\.positions has shape .* model\.context is 40, there 32: leave it as it is"),
         (["model.horizon=16"], r"head\.linear\.weight .* model\.horizon is 16, there 8: .*init\.reset=\[head\]"),

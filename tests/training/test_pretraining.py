@@ -23,7 +23,8 @@ from tsfm.training.learner import Learner
 STEPS, EPOCH = 26, 11
 SETTINGS = [
     "experiment=pretrain/nano", "model.context=96", "model.horizon=64", "model.patch=16", "model.stride=16",
-    "model.width=32", "backbone.depth=2", "backbone.hidden=48", "head.hidden=32", "task.patch=16", "task.longest=4",
+    "model.width=32", "backbone.depth=2", "backbone.hidden=48", "head.hidden=32",
+    "task.patch=16", "task.max_tail_patches=4",
     "data.lengths=[64,128]", "data.shares=[0.5,0.5]", "data.points=1024", f"data.batches_per_epoch={EPOCH}",
     "data.val_windows=8", f"trainer.max_steps={STEPS}", "trainer.checkpoint_every=9", "trainer.progress=false",
     "trainer.accelerator=cpu", "trainer.ema=0.9",
@@ -149,7 +150,7 @@ def test_validation_on_the_held_out_ends_chooses_the_weights_where_asked(path: P
         (["model.channels=3"], "model.channels is 3"),
         (["backbone.positions=learned"], "reads windows of exactly 160 steps"),
         (["data.real=0", "trainer.keep=best", "trainer.val_every=null"], "no validation part; set trainer.keep=last"),
-        (["model.embed=linear"], "needs model.embed=residual and model.fill=line"),
+        (["model.embed=linear"], "needs model.embed=residual and model.fill=linear"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused_before_anything_is_written(

@@ -134,14 +134,14 @@ def of_model(model: Model, *, bf16: bool = False, flip: bool = False, coupled: b
     its mirror image; `coupled` as in ModelPredictor.impute."""
     if not model.head.reads_window or model.head.answers != "steps":
         raise ValueError("this model does not answer for the steps it is shown; train one with head=patch_quantiles")
-    device, middle = next(model.parameters()).device, len(model.levels) // 2
+    device, middle = next(model.parameters()).device, len(model.quantile_levels) // 2
     together = channels_coupled(model, coupled)
 
     def quantiles(problem: Problem) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            read = model(problem).read.sort(dim=-1).values
+            read = model(problem).prediction.sort(dim=-1).values
             if flip:
-                mirrored = model(replace(problem, values=-problem.values)).read.sort(dim=-1).values
+                mirrored = model(replace(problem, values=-problem.values)).prediction.sort(dim=-1).values
                 read = (read - mirrored.flip(-1)) / 2
         return read.float()
 

@@ -15,9 +15,9 @@ from tsfm.data.settings import DataConfig
 from tsfm.data.windows import pick
 from tsfm.messages import did_you_mean
 from tsfm.timestamps.time_features import PREFIX
-from tsfm.types import KNOWN, MARK, PAST, TARGET
+from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE
 
-WORDS = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", MARK: "time mark"}
+WORDS = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", TIME_FEATURE: "time mark"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def roles(self) -> tuple[int, ...]:
-        parts = ((TARGET, self.targets), (PAST, self.past), (KNOWN, self.known), (MARK, self.calendar))
+        parts = ((TARGET, self.targets), (PAST, self.past), (KNOWN, self.known), (TIME_FEATURE, self.calendar))
         return tuple(role for role, names in parts for _ in names)
 
     def role(self) -> Tensor | None:

@@ -221,7 +221,7 @@ class Detector(Portable):
             words += [f"backbone={start.backbone}"]
             words += [f"model.context={self.window}"] if self.window is not None else []
             config = describe(words, self.overrides)
-            least = config.task.block * config.task.turns
+            least = config.task.block * config.task.num_passes
         else:
             names = [f"channel_{channel}" for channel in range(len(series[0]))]
             shape = tuning.shape_for(start.predictor, horizon=None)
@@ -235,8 +235,8 @@ class Detector(Portable):
             needed = int(np.ceil(least * (1 if start.predictor else 2) / (seen * (1 - VALIDATION)))) + 1
             raise ValueError(
                 f"the longest series has {max(one.shape[1] for one in series)} steps, and {needed} are needed to train "
-                f"windows of {least} on what is not held out; give a longer series, or task.block and task.turns in "
-                f"overrides a smaller value{turned(len(series[0]), series)}"
+                f"windows of {least} on what is not held out; give a longer series, or task.block and task.num_passes "
+                f"in overrides a smaller value{turned(len(series[0]), series)}"
             )
         if window < config.model.context:
             log.info("the series are short: windows of %d steps in place of %d", window, config.model.context)

@@ -55,12 +55,16 @@ def shape_for(predictor: ModelPredictor, *, horizon: int | None) -> Shape:
             "shorter horizon"
         )
     if fits:
-        return Shape(context, horizon or 0, levels=len(predictor.model.levels))
+        return Shape(context, horizon or 0, levels=len(predictor.model.quantile_levels))
     kind = model.parts["head"].name if per_step and horizon is not None else "patch_quantiles"
     if kind == "patch_quantiles":
         check_patches(predictor, kind)
     log.info("the head of %s does not answer for that; a new %s begins at random", predictor.name, kind)
-    levels = len(HEADS.config({"name": kind}).levels) if kind != model.parts["head"].name else len(model.levels)
+    levels = (
+        len(HEADS.config({"name": kind}).quantile_levels)
+        if kind != model.parts["head"].name
+        else len(model.quantile_levels)
+    )
     return Shape(context, horizon or 0, kind, levels)
 
 

@@ -65,7 +65,7 @@ def answers(
                                batch_size=batch_size):  # fmt: skip
         batch = as_batch(windows, model=self.model)
         problem = Problem(values=batch.values, visible=batch.observed, wanted=torch.zeros_like(batch.observed))
-        for place, read in zip(picked, self.model(problem).read.double().cpu().numpy(), strict=True):
+        for place, read in zip(picked, self.model(problem).prediction.double().cpu().numpy(), strict=True):
             out[place] = read
     said = np.stack(out)
     if lost := int((~np.isfinite(said)).any(-1).sum()):

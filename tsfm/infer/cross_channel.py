@@ -64,12 +64,12 @@ def errors(ask: Ask, problem: Problem) -> Float[Tensor, "B C T"]:
 
     Hidden are stretches as long as the missing ones are on average, each in one of `FOLDS` turns, in all channels at
     once; which turn is drawn with a seed of its own, so that the same window has the same answer."""
-    values, visible = problem.given(), problem.visible
+    values, visible = problem.visible_values(), problem.visible
     begun = visible.any(dim=1, keepdim=True).cummax(dim=-1).values  # padding is no hole
     turn, out = turns(~visible & problem.wanted & begun), torch.zeros_like(values)
     for fold in range(FOLDS):
         asked = (turn == fold)[:, None].expand_as(visible)
-        shown = Problem(values=values, visible=visible & ~asked, wanted=asked & visible, marks=problem.marks)
+        shown = Problem(values=values, visible=visible & ~asked, wanted=asked & visible, unscaled=problem.unscaled)
         read = ask(shown)
         out = torch.where(asked & visible, values - read[..., read.shape[-1] // 2], out)
     return out

@@ -80,7 +80,7 @@ def settle_task(self: ModelPredictor, score: str | None = None) -> Detect:
     if score is not None:
         settings["score"] = score
     task: Any = TASKS.build(TASKS.config(settings), horizon=config.horizon)
-    if len(self.model.levels) < 3 and task.config.score == "tail":
+    if len(self.model.quantile_levels) < 3 and task.config.score == "tail":
         raise ValueError(
             f"score=tail reads the spread between quantiles, and {self.name} tells the median alone; use pinball or "
             "residual"
@@ -128,7 +128,7 @@ def strangeness(
         batch = as_batch(windows, model=model)
         unit = torch.as_tensor(np.stack([units[tiles.at(place)[0]] for place in picked]), device=batch.values.device)
         found, asked = torch.zeros_like(batch.values), torch.zeros_like(batch.observed)
-        for problem in task.turns(batch):
+        for problem in task.passes(batch):
             found = torch.where(problem.wanted, task.score(model(problem), problem, unit=unit), found)
             asked |= problem.wanted
         for place, scores, wanted in zip(picked, found.cpu().numpy(), asked.cpu().numpy(), strict=True):

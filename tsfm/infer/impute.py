@@ -94,7 +94,7 @@ def fill(
     together = channels_coupled(model, coupled)
 
     def ask(problem: Problem) -> torch.Tensor:
-        return model(problem).read.sort(dim=-1).values
+        return model(problem).prediction.sort(dim=-1).values
 
     out = [(part.copy(), np.repeat(part[..., None], len(levels), axis=-1)) for part in parts]
     tiles = tile([part.shape[1] for part in parts], window=window, stride=max(1, window // 2))

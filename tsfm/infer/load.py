@@ -44,7 +44,7 @@ class ModelPredictor(Predictor):
 
     def __init__(self, model: Model, *, name: str, about: About | None = None, device: str = "cpu"):
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
-        self.levels = model.levels
+        self.levels = model.quantile_levels
         self.context_limit, self.horizon_limit = model.config.context, model.config.horizon
         self.any_horizon = self.about.task.get("name") == "pretrain"  # trained on tails of any length
         self.uses_covariates = model.mixes_channels

@@ -53,7 +53,7 @@ def rollout(
     horizon = window.horizon(left)
     read = window.answer(values, observed, horizon)
     yield read
-    levels = torch.tensor(model.levels, dtype=read.dtype, device=read.device)
+    levels = torch.tensor(model.quantile_levels, dtype=read.dtype, device=read.device)
     paths = len(levels)
     values, observed = repeat(values, "b c l -> (b q) c l", q=paths), repeat(observed, "b c l -> (b q) c l", q=paths)
     window = replace(window, known=None if known is None else repeat(known, "b k l -> (b q) k l", q=paths))
@@ -116,10 +116,10 @@ class _Window:
         _keep_pages()
         cells = problem.values.numel() if problem.values.device.type == "cpu" else 0
         parts = min(max(-(-cells // CELLS), 1), len(problem.values))
-        given = (problem.values, problem.visible, problem.wanted, problem.marks)
+        given = (problem.values, problem.visible, problem.wanted, problem.unscaled)
         rows = zip(*([None] * parts if one is None else one.tensor_split(parts) for one in given), strict=True)
-        asked = (Problem(values=v, visible=s, wanted=w, marks=m) for v, s, w, m in rows)
-        return torch.cat([self.model(one, last=horizon).read[:, : self.targets] for one in asked])
+        asked = (Problem(values=v, visible=s, wanted=w, unscaled=m) for v, s, w, m in rows)
+        return torch.cat([self.model(one, last=horizon).prediction[:, : self.targets] for one in asked])
 
     def _join(self, problem: Problem, *, begins: int, steps: int) -> Problem:
         """The problem with the covariates below its targets: visible where they are known, and not wanted."""
@@ -136,7 +136,7 @@ class _Window:
             values=torch.cat([problem.values, torch.where(visible, given, 0.0)], dim=1),
             visible=torch.cat([problem.visible, visible], dim=1),
             wanted=torch.cat([problem.wanted, torch.zeros_like(visible)], dim=1),
-            marks=mark,
+            unscaled=mark,
         )
 
 

@@ -51,7 +51,11 @@ def card(model: Model, about: About, *, name: str | None = None) -> str:
         "|---|---|",
         f"| shape | {shape} |",
         f"| parts | {', '.join(f'{kind} `{part.name}`' for kind, part in model.parts.items())} |",
-        *([f"| quantile levels | {', '.join(f'{level:g}' for level in model.levels)} |"] if model.levels else []),
+        *(
+            [f"| quantile levels | {', '.join(f'{level:g}' for level in model.quantile_levels)} |"]
+            if model.quantile_levels
+            else []
+        ),
         *_trained(about.trained_on),
         *(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in about.metrics.items()),
     ]

@@ -1,7 +1,7 @@
 """A published model is a directory: model.safetensors, config.json and a generated README.md. No pickle.
 
 `config.json` holds `format`, `tsfm` (version), `model` (the resolved typed config), and `about`: task, training data
-with fingerprints, standardisation, metrics. A change of format number comes with one pure `upgrade` function here.
+with fingerprints, standardisation, metrics. tsfm.model.upgrade reads what earlier formats wrote.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from torch import Tensor
 from tsfm.messages import did_you_mean
 from tsfm.model.card import About, card
 from tsfm.model.model import Model
+from tsfm.model.upgrade import FORMAT, upgrade
 from tsfm.version import __version__
 
 __all__ = ["About", "bundled", "find", "load", "save"]
 
-FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
@@ -176,9 +176,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{file} is not a tsfm model config ({why}); name a folder that tsfm wrote, or copy it again"
         ) from None
-    if number != FORMAT:
+    try:
+        return upgrade(config)
+    except ValueError:
         raise ValueError(
             f"{file} has checkpoint format {number}, written by tsfm {config.get('tsfm', '?')}; this tsfm "
-            f"{__version__} reads format {FORMAT}: install the version that wrote it, or a newer one"
-        )
-    return config
+            f"{__version__} reads formats up to {FORMAT}: install the version that wrote it, or a newer one"
+        ) from None

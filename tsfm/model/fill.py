@@ -13,7 +13,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-FILLS = ("zero", "line")
+FILLS = ("zero", "linear")
 
 
 def extent(visible: Bool[Tensor, "... T"]) -> tuple[Int[Tensor, "... 1"], Int[Tensor, "... 1"]]:

@@ -17,7 +17,8 @@ from tsfm.messages import did_you_mean
 from tsfm.model.fill import FILLS, between, neighbours
 from tsfm.model.patching import EMBEDS, Patching, num_patches, raw_width
 from tsfm.model.scalers import State
-from tsfm.model.season import Copies, Skip, num_facts, num_steps, seasonal
+from tsfm.model.season_search import Copies, num_facts, num_steps, seasonal
+from tsfm.model.seasonal_skip import SeasonalSkip
 from tsfm.registry import BACKBONES, HEADS, SCALERS, schema
 from tsfm.types import Answer, Grid, Problem
 
@@ -39,7 +40,7 @@ class ModelConfig:
     pad_end: bool = False  # one more patch that repeats the last step
     embed: str = "linear"  # linear | residual | conv | values | values_visible
     fill: str = "zero"  # hidden steps are shown as: zero | line, and then the head tells the distance from the line
-    lags: int = 0  # cycles found in what is visible, of which every token is shown copies: 0, 1 or 2
+    seasonal_lags: int = 0  # cycles found in what is visible, of which every token is shown copies: 0, 1 or 2
 
     def __post_init__(self):
         for name in ("context", "horizon", "width", "patch", "stride"):
@@ -58,12 +59,14 @@ class ModelConfig:
             raise ValueError(f"model.embed is {self.embed!r}; {did_you_mean(self.embed, list(EMBEDS))}")
         if self.fill not in FILLS:
             raise ValueError(f"model.fill is {self.fill!r}; {did_you_mean(self.fill, list(FILLS))}")
-        if self.lags not in (0, 1, 2):
-            raise ValueError(f"model.lags is {self.lags}; a model is shown copies of 0, 1 or 2 cycles")
-        if self.lags and (self.embed != "residual" or self.fill != "line"):
+        if self.seasonal_lags not in (0, 1, 2):
             raise ValueError(
-                f"model.lags={self.lags} needs model.embed=residual and model.fill=line; found {self.embed} and "
-                f"{self.fill}"
+                f"model.seasonal_lags is {self.seasonal_lags}; a model is shown copies of 0, 1 or 2 cycles"
+            )
+        if self.seasonal_lags and (self.embed != "residual" or self.fill != "linear"):
+            raise ValueError(
+                f"model.seasonal_lags={self.seasonal_lags} needs model.embed=residual and model.fill=linear; found "
+                f"{self.embed} and {self.fill}"
             )
         self.width = raw_width(self.embed, self.patch) or self.width
 
@@ -104,18 +107,19 @@ class Model(nn.Module):
             pad_end=config.pad_end,
             embed=config.embed,
             width=config.width,
-            beside=num_steps(config.lags) + 1 if config.lags else 0,
-            facts=num_facts(config.lags) if config.lags else 0,
+            beside=num_steps(config.seasonal_lags) + 1 if config.seasonal_lags else 0,
+            facts=num_facts(config.seasonal_lags) if config.seasonal_lags else 0,
         )
         self.backbone = BACKBONES.build(backbone, grid=grid)
         self.head = HEADS.build(head, grid=grid, horizon=config.horizon)
         self.skip = None
-        if config.lags and self.head.answers == "steps":
+        if config.seasonal_lags and self.head.answers == "steps":
             if not reads_window:
                 raise ValueError(
-                    f"model.lags needs a head that reads the whole window; use head=patch_quantiles, not {head.name}"
+                    "model.seasonal_lags needs a head that reads the whole window; use head=patch_quantiles, not "
+                    f"{head.name}"
                 )
-            self.skip = Skip(width=config.width, patch=config.patch, lags=config.lags)
+            self.skip = SeasonalSkip(width=config.width, patch=config.patch, lags=config.seasonal_lags)
 
     @property
     def fixed_length(self) -> bool:
@@ -128,8 +132,8 @@ class Model(nn.Module):
         return self.backbone.mixes_channels or self.head.mixes_channels
 
     @property
-    def levels(self) -> tuple[float, ...]:
-        return self.head.levels
+    def quantile_levels(self) -> tuple[float, ...]:
+        return self.head.quantile_levels
 
     def forward(self, problem: Problem, *, last: int | None = None) -> Answer:
         """The answer to a problem. With `last` the read holds those newest steps alone, [B, C, last, Q], and tokens
@@ -155,20 +159,22 @@ class Model(nn.Module):
                 read = read + base[..., None]
             read = self.scaler.undo(read, state)
             read = F.pad(read, (0, 0, steps - read.shape[-2], 0), value=torch.nan)
-        return Answer(hidden=hidden, read=read, loc=state.loc, scale=state.scale, levels=self.levels)
+        return Answer(
+            hidden=hidden, prediction=read, loc=state.loc, scale=state.scale, quantile_levels=self.quantile_levels
+        )
 
     def _embed(self, problem: Problem) -> Embedded:
         self._check(problem)
         tokenised = problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon)
-        given, visible = problem.given()[..., :tokenised], problem.visible[..., :tokenised]
+        given, visible = problem.visible_values()[..., :tokenised], problem.visible[..., :tokenised]
         state = self.scaler.fit(given, visible)
-        if problem.marks is not None:
-            state = state.kept(problem.marks)
+        if problem.unscaled is not None:
+            state = state.kept(problem.unscaled)
         scaled = self.scaler.apply(given, state)
-        at = neighbours(visible, dtype=scaled.dtype) if self.config.fill == "line" else None
+        at = neighbours(visible, dtype=scaled.dtype) if self.config.fill == "linear" else None
         line = between(scaled, visible, at=at) if at is not None else None
-        if self.config.lags and line is not None:
-            copies = seasonal(scaled, visible, line=line, lags=self.config.lags, at=at)
+        if self.config.seasonal_lags and line is not None:
+            copies = seasonal(scaled, visible, line=line, lags=self.config.seasonal_lags, at=at)
             beside = (copies.bases, copies.zoom)
             tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts, at=at)
             return Embedded(tokens, seen, state, line, copies)

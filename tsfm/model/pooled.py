@@ -47,7 +47,7 @@ class PooledHead(Head):
     class Config:
         outputs: int = 2  # classes, or numbers; a run on labelled cases sets it to what they have
         pool: str = "mean"  # over tokens: mean | max | mean_max | last | attention
-        channels: str = "mean"  # mean | concat, which needs model.channels
+        channel_pool: str = "mean"  # mean | concat, which needs model.channels
         batch_norm: bool = True
         dropout: float = 0.0
 
@@ -56,8 +56,10 @@ class PooledHead(Head):
                 raise ValueError(f"head.outputs is {self.outputs}; it is the number of classes, or 1 for a number")
             if self.pool not in POOLS:
                 raise ValueError(f"head.pool is {self.pool!r}; {did_you_mean(self.pool, list(POOLS))}")
-            if self.channels not in ACROSS:
-                raise ValueError(f"head.channels is {self.channels!r}; {did_you_mean(self.channels, list(ACROSS))}")
+            if self.channel_pool not in ACROSS:
+                raise ValueError(
+                    f"head.channel_pool is {self.channel_pool!r}; {did_you_mean(self.channel_pool, list(ACROSS))}"
+                )
 
     reads_window = True
     mixes_channels = True
@@ -65,9 +67,9 @@ class PooledHead(Head):
 
     def __init__(self, config: Config, *, grid: Grid, horizon: int):
         super().__init__()
-        if config.channels == "concat" and grid.channels is None:
-            raise ValueError("head.channels=concat needs a fixed number of channels; set model.channels")
-        self.pool, self.concat = config.pool, config.channels == "concat"
+        if config.channel_pool == "concat" and grid.channels is None:
+            raise ValueError("head.channel_pool=concat needs a fixed number of channels; set model.channels")
+        self.pool, self.concat = config.pool, config.channel_pool == "concat"
         features = grid.width * (2 if config.pool == "mean_max" else 1) * ((grid.channels or 1) if self.concat else 1)
         self.scores = nn.Linear(grid.width, 1) if config.pool == "attention" else None
         self.norm = FeatureNorm(features) if config.batch_norm else nn.Identity()

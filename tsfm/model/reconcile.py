@@ -33,13 +33,14 @@ class CrossChannelHead(Head):
 
     @dataclass
     class Config(FlattenHead.Config):
-        around: int = 1  # steps before and after each step that are looked at
+        neighbour_steps: int = 1  # steps before and after each step that are looked at
 
         def __post_init__(self):
             super().__post_init__()
-            if self.around < 0:
+            if self.neighbour_steps < 0:
                 raise ValueError(
-                    f"head.around is {self.around}; it counts steps on either side, and 0 is the step alone"
+                    f"head.neighbour_steps is {self.neighbour_steps}; expected the number of steps on either side, "
+                    "0 or more"
                 )
 
     reads_window = False
@@ -49,17 +50,17 @@ class CrossChannelHead(Head):
         super().__init__()
         if grid.channels is None:
             raise ValueError("the cross_channel head needs a fixed number of channels; set model.channels")
-        self.levels = tuple(config.levels)
-        self.around = config.around
+        self.quantile_levels = tuple(config.quantile_levels)
+        self.neighbour_steps = config.neighbour_steps
         self.flatten = FlattenHead(config, grid=grid, horizon=horizon)
-        inputs = grid.channels * (2 * config.around + 1)
+        inputs = grid.channels * (2 * config.neighbour_steps + 1)
         self.gate = nn.Linear(inputs, inputs)
         self.mix = nn.Linear(inputs, grid.channels)
 
     def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
         read = self.flatten(hidden, seen)
-        padded = F.pad(read, (0, 0, self.around, self.around))
-        near = rearrange(padded.unfold(2, 2 * self.around + 1, 1), "b c h q around -> b h q (c around)")
+        padded = F.pad(read, (0, 0, self.neighbour_steps, self.neighbour_steps))
+        near = rearrange(padded.unfold(2, 2 * self.neighbour_steps + 1, 1), "b c h q around -> b h q (c around)")
         near = near * self.gate(near).softmax(dim=-1)
         return read + rearrange(self.mix(near), "b h q c -> b c h q")
 
@@ -75,14 +76,16 @@ class HierarchyHead(Head):
 
     @dataclass
     class Config(FlattenHead.Config):
-        span: int = 0  # steps of a patch of the horizon; 0: the longest divisor of it up to model.patch, or all of it
+        horizon_patch: int = (
+            0  # steps of a patch of the horizon; 0: the longest divisor of it up to model.patch, or all of it
+        )
         hidden: int = 64  # units of the MLP
 
         def __post_init__(self):
             super().__post_init__()
-            if self.span < 0 or self.span == 1:
+            if self.horizon_patch < 0 or self.horizon_patch == 1:
                 raise ValueError(
-                    f"head.span is {self.span}; a mean is taken over at least 2 steps, and 0 chooses their number"
+                    f"head.horizon_patch is {self.horizon_patch}; expected at least 2 steps, or 0 for the default"
                 )
             if self.hidden < 1:
                 raise ValueError(f"head.hidden is {self.hidden}; an MLP needs at least 1 unit")
@@ -94,17 +97,21 @@ class HierarchyHead(Head):
         if horizon < 2:
             raise ValueError("the hierarchy head takes means over the horizon, which has 1 step; use head=flatten")
         spans = [steps for steps in range(2, horizon + 1) if horizon % steps == 0]
-        if config.span and config.span not in spans:
-            raise ValueError(f"head.span {config.span} does not divide the horizon {horizon}; use one of {spans}")
-        self.levels = tuple(config.levels)
-        self.span = config.span or max((steps for steps in spans if steps <= grid.patch), default=horizon)
+        if config.horizon_patch and config.horizon_patch not in spans:
+            raise ValueError(
+                f"head.horizon_patch {config.horizon_patch} does not divide the horizon {horizon}; use one of {spans}"
+            )
+        self.quantile_levels = tuple(config.quantile_levels)
+        self.horizon_patch = config.horizon_patch or max(
+            (steps for steps in spans if steps <= grid.patch), default=horizon
+        )
         self.steps = FlattenHead(config, grid=grid, horizon=horizon)
-        self.means = FlattenHead(config, grid=grid, horizon=horizon // self.span)
-        self.up = nn.Linear(self.span + 1, config.hidden)
-        self.down = nn.Linear(config.hidden, self.span)
+        self.means = FlattenHead(config, grid=grid, horizon=horizon // self.horizon_patch)
+        self.up = nn.Linear(self.horizon_patch + 1, config.hidden)
+        self.down = nn.Linear(config.hidden, self.horizon_patch)
 
     def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
-        steps = rearrange(self.steps(hidden, seen), "b c (g s) q -> b c g q s", s=self.span)
+        steps = rearrange(self.steps(hidden, seen), "b c (g s) q -> b c g q s", s=self.horizon_patch)
         means: Float[Tensor, "B C G Q 1"] = self.means(hidden, seen).unsqueeze(-1)
         steps = steps + self.down(F.gelu(self.up(torch.cat([steps, means], dim=-1))))
         steps = steps - steps.mean(dim=-1, keepdim=True) + means

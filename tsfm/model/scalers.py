@@ -24,9 +24,9 @@ class State(NamedTuple):
     loc: Float[Tensor, "B C 1"]
     scale: Float[Tensor, "B C 1"]
 
-    def kept(self, marks: Bool[Tensor, "B C"]) -> State:
+    def kept(self, unscaled: Bool[Tensor, "B C"]) -> State:
         """The state that leaves these channels in their own units."""
-        own = marks[..., None]
+        own = unscaled[..., None]
         return State(torch.where(own, 0.0, self.loc), torch.where(own, 1.0, self.scale))
 
 

@@ -34,7 +34,7 @@ class Task:
     def name(self) -> str:
         return self.config.name
 
-    def check(self, *, levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
+    def check(self, *, quantile_levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
         """Refuse, before any training, a model whose answers this task can't judge, or whose windows it can't use."""
         if answers != self.answers:
             use = "pooled" if self.answers == "window" else "patch_quantiles"

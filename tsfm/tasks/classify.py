@@ -24,18 +24,20 @@ class Classify(LabelTask):
 
     @dataclass
     class Config(LabelConfig):
-        weights: str = "none"  # none | balanced: each class counts alike, whatever its number of training cases
-        smoothing: float = 0.0  # label smoothing (arXiv:1512.00567, section 7)
+        class_weights: str = "none"  # none | balanced: each class counts alike, whatever its number of training cases
+        label_smoothing: float = 0.0  # label smoothing (arXiv:1512.00567, section 7)
         mixup: float = 0.0  # alpha of the beta distribution of mixup's shares (arXiv:1710.09412); 0: none
 
         def __post_init__(self):
             super().__post_init__()
-            if self.weights not in WEIGHTS:
-                raise ValueError(f"task.weights is {self.weights!r}; {did_you_mean(self.weights, list(WEIGHTS))}")
-            if not 0 <= self.smoothing < 1 or self.mixup < 0:
+            if self.class_weights not in WEIGHTS:
                 raise ValueError(
-                    f"task.smoothing is {self.smoothing} and mixup {self.mixup}; expected a share in [0, 1), and at "
-                    "least 0"
+                    f"task.class_weights is {self.class_weights!r}; {did_you_mean(self.class_weights, list(WEIGHTS))}"
+                )
+            if not 0 <= self.label_smoothing < 1 or self.mixup < 0:
+                raise ValueError(
+                    f"task.label_smoothing is {self.label_smoothing} and mixup {self.mixup}; expected a share "
+                    "in [0, 1), and at least 0"
                 )
 
     config: Config
@@ -43,9 +45,11 @@ class Classify(LabelTask):
     def __init__(self, config: Config, *, horizon: int, counts: Sequence[int] | None = None):
         super().__init__(config, horizon=horizon, counts=counts)
         self.weight: Tensor | None = None
-        if config.weights == "balanced":
+        if config.class_weights == "balanced":
             if counts is None:
-                raise ValueError("task.weights=balanced needs to know the training cases of each class; use data=cases")
+                raise ValueError(
+                    "task.class_weights=balanced needs to know the training cases of each class; use data=cases"
+                )
             number = torch.tensor(counts, dtype=torch.float32)
             self.weight = number.sum() / (len(number) * number.clamp_min(1))
 
@@ -68,13 +72,13 @@ class Classify(LabelTask):
         return Batch(mixed, observed, label=share[:, None] * label + (1 - share[:, None]) * label[other])
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
-        return self._entropy(answer, problem, smoothing=self.config.smoothing).mean()
+        return self._entropy(answer, problem, smoothing=self.config.label_smoothing).mean()
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
         """The loss without smoothing, and the accuracy."""
         assert problem.label is not None
-        count = torch.tensor(len(answer.read), device=answer.read.device)
-        right = answer.read.argmax(dim=-1) == problem.label
+        count = torch.tensor(len(answer.prediction), device=answer.prediction.device)
+        right = answer.prediction.argmax(dim=-1) == problem.label
         return {
             "loss": Ratio(self._entropy(answer, problem).double().sum(), count),
             "accuracy": Ratio(right.double().sum(), count),
@@ -82,5 +86,7 @@ class Classify(LabelTask):
 
     def _entropy(self, answer: Answer, problem: Problem, *, smoothing: float = 0.0) -> Tensor:
         assert problem.label is not None
-        weight = None if self.weight is None else self.weight.to(answer.read.device)
-        return F.cross_entropy(answer.read, problem.label, weight=weight, label_smoothing=smoothing, reduction="none")
+        weight = None if self.weight is None else self.weight.to(answer.prediction.device)
+        return F.cross_entropy(
+            answer.prediction, problem.label, weight=weight, label_smoothing=smoothing, reduction="none"
+        )

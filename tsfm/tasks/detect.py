@@ -24,16 +24,16 @@ MODES = ("masked", "reconstruct")
 
 @TASKS("detect")
 class Detect(StepTask):
-    """A window is cut into blocks from its end, and one block in every `turns` is hidden: in training from a random
-    one on, in scoring from each in turn, so that every observed step is asked for once and never seen when it is.
-    `reconstruct` hides nothing and asks for all steps, through the bottleneck of the network alone."""
+    """A window is cut into blocks from its end, and one block in every `num_passes` is hidden: in training from a
+    random one on, in scoring from each in turn, so that every observed step is asked for once and never seen when it
+    is. `reconstruct` hides nothing and asks for all steps, through the bottleneck of the network alone."""
 
     @dataclass
     class Config(StepConfig):
         loss: str = "pinball"
         units: str = "scaled"
         block: int = 8  # steps of a block
-        turns: int = 4  # one block in so many is hidden at a time
+        num_passes: int = 4  # one block in so many is hidden at a time
         mode: str = "masked"  # masked | reconstruct
         score: str = "pinball"  # pinball | residual | tail
 
@@ -42,53 +42,53 @@ class Detect(StepTask):
             for name, known in (("mode", MODES), ("score", SCORES)):
                 if (value := getattr(self, name)) not in known:
                     raise ValueError(f"task.{name} is {value!r}; {did_you_mean(value, list(known))}")
-            if self.block < 1 or self.turns < 2:
+            if self.block < 1 or self.num_passes < 2:
                 raise ValueError(
-                    f"task.block is {self.block} and turns {self.turns}; a block has at least 1 step, and of at least "
-                    "2 blocks one is hidden"
+                    f"task.block is {self.block} and num_passes {self.num_passes}; a block has at least 1 step, and "
+                    "of at least 2 blocks one is hidden"
                 )
 
     config: Config
 
-    def check(self, *, levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
-        super().check(levels=levels, answers=answers, window=window)
+    def check(self, *, quantile_levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
+        super().check(quantile_levels=quantile_levels, answers=answers, window=window)
         if self.config.mode == "masked" and window is not None and window < 2 * self.config.block:
             raise ValueError(
                 f"task.block is {self.config.block} and a window has {window} steps, so nothing would be left to see "
                 f"beside a hidden block; use task.block={max(1, window // 2)} at most"
             )
-        if self.config.score == "tail" and len(levels) < 3:
+        if self.config.score == "tail" and len(quantile_levels) < 3:
             raise ValueError(
-                f"task.score=tail reads the spread between quantiles, the head gives {len(levels)}; use "
-                "head.levels=[0.1,0.5,0.9] or more, or task.score=residual"
+                f"task.score=tail reads the spread between quantiles, the head gives {len(quantile_levels)}; use "
+                "head.quantile_levels=[0.1,0.5,0.9] or more, or task.score=residual"
             )
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
         if self.config.mode == "reconstruct":
             return self._whole(batch)
         size = (len(batch.values), 1, 1)
-        first = torch.randint(self.config.turns, size, generator=generator, device=batch.values.device)
+        first = torch.randint(self.config.num_passes, size, generator=generator, device=batch.values.device)
         return self._turn(batch, first)
 
-    def turns(self, batch: Batch) -> Iterator[Problem]:
+    def passes(self, batch: Batch) -> Iterator[Problem]:
         """The problems that together ask for every observed step of the targets once."""
         if self.config.mode == "reconstruct":
             yield self._whole(batch)
             return
-        for first in range(self.config.turns):
+        for first in range(self.config.num_passes):
             yield self._turn(batch, torch.full((1, 1, 1), first, device=batch.values.device))
 
     def _turn(self, batch: Batch, first: Tensor) -> Problem:
         steps = batch.values.shape[-1]
         block = torch.arange(steps - 1, -1, -1, device=batch.values.device) // self.config.block  # from the end
-        hidden = (block % self.config.turns == first).expand_as(batch.observed)
+        hidden = (block % self.config.num_passes == first).expand_as(batch.observed)
         shown = (batch.observed & ~hidden).any(dim=-1, keepdim=True)
         return hide(batch, hidden, wanted=shown)
 
     def _whole(self, batch: Batch) -> Problem:
         shown = hide(batch, torch.zeros_like(batch.observed))
         asked = hide(batch, torch.ones_like(batch.observed))
-        return Problem(values=batch.values, visible=shown.visible, wanted=asked.wanted, marks=shown.marks)
+        return Problem(values=batch.values, visible=shown.visible, wanted=asked.wanted, unscaled=shown.unscaled)
 
     def score(self, answer: Answer, problem: Problem, *, unit: Tensor | None = None) -> Tensor:
         """How strange each wanted step is [B, C, T], NaN elsewhere; higher is stranger.
@@ -97,19 +97,19 @@ class Detect(StepTask):
         model: the distance); tail: -log10 of the probability of a value at least so far out. Distances are in `unit`
         [B, C, 1], where it is given, else in the scale of the window."""
         unit = answer.scale if unit is None else unit
-        read = answer.read.sort(dim=-1).values / unit[..., None]
+        read = answer.prediction.sort(dim=-1).values / unit[..., None]
         target = problem.values / unit
-        middle = len(answer.levels) // 2
+        middle = len(answer.quantile_levels) // 2
         distance = (target - read[..., middle]).abs()
         if self.config.score == "pinball":
-            score = 2 * pinball(read, target, answer.levels)
-        elif self.config.score == "residual" and len(answer.levels) > 1:
+            score = 2 * pinball(read, target, answer.quantile_levels)
+        elif self.config.score == "residual" and len(answer.quantile_levels) > 1:
             # a floor of 1 % of the unit: where the model is sure beyond reason, rounding would look strange
             score = distance / (read[..., -1] - read[..., 0]).clamp_min(1e-2)
         elif self.config.score == "residual":
             score = distance
         else:
-            score = tail(read, target, answer.levels)
+            score = tail(read, target, answer.quantile_levels)
         return torch.where(problem.wanted, score, torch.nan)
 
 

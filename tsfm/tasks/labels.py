@@ -14,13 +14,13 @@ from tsfm.types import Batch, Problem
 @dataclass
 class LabelConfig:
     noise: float = 0.0  # standard deviation of what is added in training, in units of each case's own deviation
-    drop: float = 0.0  # share of steps, in blocks of 8, that training hides
+    drop_rate: float = 0.0  # share of steps, in blocks of 8, that training hides
 
     def __post_init__(self):
-        if self.noise < 0 or not 0 <= self.drop < 1:
+        if self.noise < 0 or not 0 <= self.drop_rate < 1:
             raise ValueError(
-                f"task.noise is {self.noise} and drop {self.drop}; expected a deviation of at least 0, and a share "
-                "of steps in [0, 1)"
+                f"task.noise is {self.noise} and drop_rate {self.drop_rate}; expected a deviation of at least 0, and a "
+                "share of steps in [0, 1)"
             )
 
 
@@ -38,8 +38,8 @@ class LabelTask(Task):
             spread = (torch.where(observed, values - mean, 0.0).square().sum(dim=-1, keepdim=True) / count).sqrt()
             noise = torch.randn(values.shape, generator=generator, device=device)
             values = torch.where(observed, values + self.config.noise * spread * noise, values)
-        if self.config.drop:
-            rate = torch.full((len(values),), self.config.drop, device=device)
+        if self.config.drop_rate:
+            rate = torch.full((len(values),), self.config.drop_rate, device=device)
             kept = observed & ~masks.blocks(values.shape, rate, generator, length=8, aligned=False)
             observed = torch.where(kept.any(dim=-1, keepdim=True), kept, observed)
             values = torch.where(observed, values, 0.0)

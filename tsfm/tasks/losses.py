@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 StepLoss = Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
 
 
-def mse(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], levels: tuple[float, ...]) -> Tensor:
+def mse(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]) -> Tensor:
     return (read[..., 0] - target).square()
 
 
-def mae(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], levels: tuple[float, ...]) -> Tensor:
+def mae(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]) -> Tensor:
     return (read[..., 0] - target).abs()
 
 
-def huber(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], levels: tuple[float, ...]) -> Tensor:
+def huber(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]) -> Tensor:
     """Quadratic within 1 unit of the target, linear beyond (Huber 1964)."""
     return F.huber_loss(read[..., 0], target, reduction="none")
 
 
-def pinball(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], levels: tuple[float, ...]) -> Tensor:
+def pinball(
+    read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]
+) -> Tensor:
     """Quantile loss, mean over levels (Koenker & Bassett 1978); twice it tends to the CRPS as levels fill (0, 1)."""
-    level = torch.tensor(levels, dtype=read.dtype, device=read.device)
+    level = torch.tensor(quantile_levels, dtype=read.dtype, device=read.device)
     error = target[..., None] - read
     return torch.maximum(level * error, (level - 1) * error).mean(dim=-1)
 

@@ -33,28 +33,30 @@ class Pretrain(StepTask):
         loss: str = "pinball"
         units: str = "scaled"
         patch: int = 32  # steps: tails are whole patches
-        longest: int = 23  # patches of a tail; its length is log-uniform
-        impute: float = 0.25  # share of windows with no tail
-        blocks: float = 0.3  # share of windows with a tail that have blocks too
-        points: float = 0.1  # share of windows with a tail that have points too
-        short: float = 0.45  # share of windows whose beginning is not shown
-        least: int = 16  # steps that are shown at least where the beginning is not
-        near: float = 24.0  # steps behind the newest visible one at which a step counts 1 / sqrt(2)
-        sharp: float = 0.5  # how much more a smooth series counts than a rough one; 0: as much
-        compress: bool = True  # arcsinh before the loss
+        max_tail_patches: int = 23  # patches of a tail; its length is log-uniform
+        impute_rate: float = 0.25  # share of windows with no tail
+        block_rate: float = 0.3  # share of windows with a tail that have blocks too
+        point_rate: float = 0.1  # share of windows with a tail that have points too
+        short_context_rate: float = 0.45  # share of windows whose beginning is not shown
+        min_context_length: int = 16  # steps that are shown at least where the beginning is not
+        decay_steps: float = 24.0  # steps behind the newest visible one at which a step counts 1 / sqrt(2)
+        smoothness_exponent: float = 0.5  # how much more a smooth series counts than a rough one; 0: as much
+        arcsinh: bool = True  # arcsinh before the loss
 
         def __post_init__(self):
             super().__post_init__()
-            for name in ("impute", "blocks", "points", "short"):
+            for name in ("impute_rate", "block_rate", "point_rate", "short_context_rate"):
                 if not 0 <= (value := getattr(self, name)) <= 1:
                     raise ValueError(f"task.{name} is {value}; expected a share between 0 and 1")
-            for name in ("patch", "longest", "least"):
+            for name in ("patch", "max_tail_patches", "min_context_length"):
                 if (value := getattr(self, name)) < 1:
                     raise ValueError(f"task.{name} is {value}; it must be at least 1")
-            if not 0 <= self.sharp < math.inf:
-                raise ValueError(f"task.sharp is {self.sharp}; it is an exponent of at least 0")
-            if not self.near > 0:
-                raise ValueError(f"task.near is {self.near}; it is a number of steps above 0")
+            if not 0 <= self.smoothness_exponent < math.inf:
+                raise ValueError(
+                    f"task.smoothness_exponent is {self.smoothness_exponent}; it is an exponent of at least 0"
+                )
+            if not self.decay_steps > 0:
+                raise ValueError(f"task.decay_steps is {self.decay_steps}; it is a number of steps above 0")
 
     config: Config
 
@@ -66,23 +68,23 @@ class Pretrain(StepTask):
         def happens(rate: float) -> Tensor:
             return (torch.rand(num, generator=generator, device=device) < rate)[:, None, None]
 
-        imputes = happens(config.impute)
-        most = max(1, min(config.longest, (size * 5 // 8) // config.patch))
+        imputes = happens(config.impute_rate)
+        most = max(1, min(config.max_tail_patches, (size * 5 // 8) // config.patch))
         tails = self._log_uniform(num, 1, most, generator, device=device).long() * config.patch
         tail = steps >= size - tails[:, None, None]
         rate = 0.05 + 0.55 * torch.rand(num, generator=generator, device=device)
         scattered = masks.points(batch.values.shape, rate, generator)
         wide = self._blocks(batch, rate, generator)
-        with_blocks, with_points = happens(config.blocks), happens(config.points)
+        with_blocks, with_points = happens(config.block_rate), happens(config.point_rate)
         either = happens(0.6)  # of imputation: blocks, else points; both where the next happens too
         both = happens(0.3)
         alone = torch.where(either, wide | (scattered & both), scattered | (wide & both))
         hidden = torch.where(imputes, alone, tail | (wide & with_blocks) | (scattered & with_points))
-        shown = self._log_uniform(num, config.least, size, generator, device=device).long()
+        shown = self._log_uniform(num, config.min_context_length, size, generator, device=device).long()
         begins = torch.where(imputes[:, 0, 0], size - shown, size - tails - shown).clamp_min(0)
-        late = happens(config.short) & (steps < begins[:, None, None])
+        late = happens(config.short_context_rate) & (steps < begins[:, None, None])
         observed = batch.observed & ~late
-        enough = (observed & ~hidden).sum(dim=-1, keepdim=True) >= min(config.least, 4)
+        enough = (observed & ~hidden).sum(dim=-1, keepdim=True) >= min(config.min_context_length, 4)
         return hide(Batch(batch.values, observed, role=batch.role), hidden, wanted=enough & observed)
 
     def _blocks(self, batch: Batch, rate: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -114,20 +116,22 @@ class Pretrain(StepTask):
         to the next: (mean absolute difference, in units of the scale) ** -sharp, at most 8."""
         steps = torch.arange(problem.values.shape[-1], device=problem.values.device).expand_as(problem.visible)
         newest = torch.where(problem.visible, steps, -1).cummax(dim=-1).values
-        weight = (1 + (steps - newest - 1).clamp_min(0) / self.config.near).rsqrt()
-        if not self.config.sharp:
+        weight = (1 + (steps - newest - 1).clamp_min(0) / self.config.decay_steps).rsqrt()
+        if not self.config.smoothness_exponent:
             return weight
         pairs = problem.visible[..., 1:] & problem.visible[..., :-1]
-        given = problem.given()
+        given = problem.visible_values()
         moves = torch.where(pairs, (given[..., 1:] - given[..., :-1]).abs(), 0.0).sum(dim=-1, keepdim=True)
         moves = moves / pairs.sum(dim=-1, keepdim=True).clamp_min(1) / answer.scale
-        return weight * torch.where(moves > 0, moves.clamp_min(1e-6) ** -self.config.sharp, 1.0).clamp(max=8.0)
+        return weight * torch.where(moves > 0, moves.clamp_min(1e-6) ** -self.config.smoothness_exponent, 1.0).clamp(
+            max=8.0
+        )
 
     def _per_step(self, answer: Answer, problem: Problem) -> Tensor:
-        if not self.config.compress:
+        if not self.config.arcsinh:
             return super()._per_step(answer, problem)
         read = torch.where(
-            problem.wanted[..., None], (answer.read - answer.loc[..., None]) / answer.scale[..., None], 0.0
+            problem.wanted[..., None], (answer.prediction - answer.loc[..., None]) / answer.scale[..., None], 0.0
         )
         target = torch.where(problem.wanted, (problem.values - answer.loc) / answer.scale, 0.0)
-        return LOSSES[self.config.loss](read.asinh(), target.asinh().clamp(-LIMIT, LIMIT), answer.levels)
+        return LOSSES[self.config.loss](read.asinh(), target.asinh().clamp(-LIMIT, LIMIT), answer.quantile_levels)

@@ -38,17 +38,19 @@ class Regress(LabelTask):
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
         """The loss, and the mean squared error."""
         assert problem.label is not None
-        count = torch.tensor(len(answer.read), device=answer.read.device)
-        squares = (answer.read[:, 0] - problem.label).double().square()
+        count = torch.tensor(len(answer.prediction), device=answer.prediction.device)
+        squares = (answer.prediction[:, 0] - problem.label).double().square()
         return {
             "loss": Ratio(self._errors(answer, problem).double().sum(), count),
             "mse": Ratio(squares.sum(), count),
         }
 
     def _errors(self, answer: Answer, problem: Problem) -> Tensor:
-        if answer.read.shape[-1] != 1:
+        if answer.prediction.shape[-1] != 1:
             raise ValueError(
-                f"task=regress asks for one number, the head gives {answer.read.shape[-1]}; use head.outputs=1"
+                f"task=regress asks for one number, the head gives {answer.prediction.shape[-1]}; use head.outputs=1"
             )
         assert problem.label is not None
-        return ERRORS[self.config.loss](answer.read[:, 0], problem.label.to(answer.read.dtype), reduction="none")
+        return ERRORS[self.config.loss](
+            answer.prediction[:, 0], problem.label.to(answer.prediction.dtype), reduction="none"
+        )

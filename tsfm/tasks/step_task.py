@@ -13,7 +13,7 @@ from torch import Tensor
 from tsfm.messages import did_you_mean
 from tsfm.tasks.base import Ratio, Task
 from tsfm.tasks.losses import LOSSES, POINT_LOSSES, masked_mean, pinball
-from tsfm.types import KNOWN, MARK, TARGET, Answer, Batch, Problem
+from tsfm.types import KNOWN, TARGET, TIME_FEATURE, Answer, Batch, Problem
 
 UNITS = ("data", "scaled")
 
@@ -35,12 +35,12 @@ class StepTask(Task):
 
     config: StepConfig
 
-    def check(self, *, levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
-        super().check(levels=levels, answers=answers, window=window)
-        if self.config.loss in POINT_LOSSES and len(levels) > 1:
+    def check(self, *, quantile_levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
+        super().check(quantile_levels=quantile_levels, answers=answers, window=window)
+        if self.config.loss in POINT_LOSSES and len(quantile_levels) > 1:
             raise ValueError(
-                f"task.loss={self.config.loss} judges one number per step, the head gives {len(levels)} quantiles; "
-                "use task.loss=pinball or head.levels=[0.5]"
+                f"task.loss={self.config.loss} judges one number per step, the head gives {len(quantile_levels)} "
+                "quantiles; use task.loss=pinball or head.quantile_levels=[0.5]"
             )
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
@@ -51,15 +51,17 @@ class StepTask(Task):
         quantile loss (sum of pinball times two over sum of |target|)."""
         wanted, judged = problem.wanted, self._judged(answer, problem)
         count = wanted.sum()
-        middle = answer.read[..., len(answer.levels) // 2]
+        middle = answer.prediction[..., len(answer.quantile_levels) // 2]
         error = torch.where(wanted, middle - problem.values, 0.0).double()
         metrics = {
             "loss": Ratio(torch.where(judged, self._per_step(answer, problem), 0.0).double().sum(), judged.sum()),
             "mse": Ratio(error.square().sum(), count),
             "mae": Ratio(error.abs().sum(), count),
         }
-        if len(answer.levels) > 1:
-            quantile = torch.where(wanted, pinball(answer.read, problem.values, answer.levels), 0.0).double()
+        if len(answer.quantile_levels) > 1:
+            quantile = torch.where(
+                wanted, pinball(answer.prediction, problem.values, answer.quantile_levels), 0.0
+            ).double()
             size = torch.where(wanted, problem.values, 0.0).double().abs()
             metrics["wql"] = Ratio(2 * quantile.sum(), size.sum())
         return metrics
@@ -71,11 +73,11 @@ class StepTask(Task):
 
     def _per_step(self, answer: Answer, problem: Problem) -> Tensor:
         # cut off where nothing is wanted: a NaN target there would come back through the gradient as 0 * NaN
-        read, target = torch.where(problem.wanted[..., None], answer.read, 0.0), problem.values
+        read, target = torch.where(problem.wanted[..., None], answer.prediction, 0.0), problem.values
         if self.config.units == "scaled":
             read = (read - answer.loc[..., None]) / answer.scale[..., None]
             target = (target - answer.loc) / answer.scale
-        return LOSSES[self.config.loss](read, target, answer.levels)
+        return LOSSES[self.config.loss](read, target, answer.quantile_levels)
 
 
 def hide(batch: Batch, hidden: Tensor, *, wanted: Tensor | None = None) -> Problem:
@@ -85,10 +87,10 @@ def hide(batch: Batch, hidden: Tensor, *, wanted: Tensor | None = None) -> Probl
     if batch.role is None:
         return Problem(values=batch.values, visible=batch.observed & ~hidden, wanted=wanted)
     role = batch.role[..., None]
-    always = (role == KNOWN) | (role == MARK)
+    always = (role == KNOWN) | (role == TIME_FEATURE)
     return Problem(
         values=batch.values,
         visible=batch.observed & (always | ~hidden),
         wanted=wanted & (role == TARGET),
-        marks=batch.role == MARK,
+        unscaled=batch.role == TIME_FEATURE,
     )

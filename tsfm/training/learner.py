@@ -37,7 +37,11 @@ class Learner(pl.LightningModule):
     ):
         super().__init__()
         self.layer_decay = layer_decay
-        task.check(levels=model.levels, answers=model.head.answers, window=model.config.context + model.config.horizon)
+        task.check(
+            quantile_levels=model.quantile_levels,
+            answers=model.head.answers,
+            window=model.config.context + model.config.horizon,
+        )
         self.model, self.task, self.optim, self.seed = model, task, optim, seed
         # not a submodule: the state dict keeps the plain names
         object.__setattr__(self, "answer", torch.compile(model, dynamic=False) if compiled else model)
