@@ -196,7 +196,7 @@ def test_compiles(name: str, kind: str) -> None:
     torch._dynamo.reset()  # one process compiles a forward only so many times
     model, problem = tiny(name, kind).eval(), forecast_problem(waves())
     # the search for seasons is one break of the graph
-    compiled = torch.compile(model, fullgraph=not model.config.lags)
+    compiled = torch.compile(model, fullgraph=not model.config.seasonal_lags)
     torch.testing.assert_close(read(model, problem), read(compiled, problem), rtol=1e-4, atol=1e-4)
 
 

@@ -97,7 +97,14 @@ def test_channels_are_joined_by_those_that_speak() -> None:
 
 def test_the_task_of_the_training_is_kept() -> None:
     series = sines(128)
-    settings = {"name": "detect", "block": 4, "turns": 2, "score": "residual", "loss": "pinball", "units": "scaled"}
+    settings = {
+        "name": "detect",
+        "block": 4,
+        "num_passes": 2,
+        "score": "residual",
+        "loss": "pinball",
+        "units": "scaled",
+    }
     own, other = reader(task=settings).detect(series), reader().detect(series)
     assert not np.allclose(own, other)
     np.testing.assert_array_equal(own, reader(task=settings).detect(series, score="residual"))

@@ -75,8 +75,8 @@ def settle_task(self: ModelPredictor, score: str | None = None) -> Detect:
     settings: dict[str, Any] = dict(trained)
     if trained.get("name") != "detect":
         settings = {"name": "detect"}
-        turns = TASKS.config(settings).turns
-        settings["block"] = min(config.patch, max(1, (config.context + config.horizon) // turns))
+        num_passes = TASKS.config(settings).num_passes
+        settings["block"] = min(config.patch, max(1, (config.context + config.horizon) // num_passes))
     if score is not None:
         settings["score"] = score
     task: Any = TASKS.build(TASKS.config(settings), horizon=config.horizon)

@@ -96,7 +96,7 @@ def checkpoint_length(config: RunConfig) -> int | None:
 def complete_config(config: RunConfig, data: CaseData) -> RunConfig:
     """The config with what labelled cases decide: the window is a case, and the head answers for its classes."""
     whole = BACKBONES.entry(config.backbone.name).part.whole_window
-    concat = getattr(config.head, "channels", "mean") == "concat"
+    concat = getattr(config.head, "channel_pool", "mean") == "concat"
     shape: dict[str, Any] = {"context": data.length, "horizon": 0}
     if whole:
         shape |= {"patch": data.length, "stride": data.length}
