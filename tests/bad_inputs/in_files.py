@@ -154,30 +154,30 @@ CASES = [
     Case(
         "a store below a file",
         "tsfm ingest sales.csv --out sales.csv/new",
-        ("store sales.csv/new would lie below sales.csv, which is a file; choose",),
+        ("store sales.csv/new would be below sales.csv, which is a file; choose",),
     ),
     Case(
         "no permission to write",
         "tsfm ingest sales.csv --out locked/new",
-        ("no permission to write store locked/new", "choose another folder"),
+        ("cannot write store locked/new (Permission denied); make it writable", "choose another folder"),
         forbidden("locked", errno.EACCES),
     ),
     Case(
         "a disk that fills up",
         GOOD,
-        ("the disk is full: store new was not written and nothing of it was kept; free some space",),
+        ("cannot write store new (the disk is full); free some space there", "no part of the store was kept"),
         breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
     Case(
         "a disk that fills up while a store is replaced",
         "tsfm ingest sales.csv --out store --overwrite",
-        ("the disk is full: store store was not written",),
+        ("cannot write store store (the disk is full)",),
         breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
     Case(
         "a disk that fills up, for a caller of Python",
         "ingest(sales, 'new', progress=False)",
-        ("the disk is full: store new was not written",),
+        ("cannot write store new (the disk is full)",),
         breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
 ]

@@ -176,12 +176,12 @@ CASES = [
     Case(
         "a forecast below a file",
         f"{GOOD} --out sales.csv/f.csv",
-        ("can't write sales.csv/f.csv (a file stands where a folder is needed)", "choose another place"),
+        ("cannot write sales.csv/f.csv (a file has the name of a folder that is needed)", "choose another place"),
     ),
     Case(
         "a disk that is full when the forecast is written",
         f"{GOOD} --out f.csv",
-        ("can't write f.csv (the disk is full); free some space there",),
+        ("cannot write f.csv (the disk is full); free some space there",),
         forbidden("f.csv", errno.ENOSPC),
     ),
     Case(
@@ -231,6 +231,6 @@ CASES = [
     Case(
         "a result in a file's place",
         f"{EVAL} predictor=drift context=32 horizon=8 out=sales.csv",
-        ("sales.csv can't be a folder", "choose another place"),
+        ("sales.csv cannot be a folder", "choose another place"),
     ),
 ]

@@ -317,7 +317,7 @@ CASES = [
     Case(
         "a file where the folder of the table is wanted",
         "tsfm impute missing.csv --model steps --out sales.csv/f.csv",
-        ("sales.csv can't be a folder: sales.csv is a file; choose another place",),
+        ("sales.csv cannot be a folder: sales.csv is a file; choose another place",),
         STEPS,
     ),
     Case(
@@ -329,7 +329,7 @@ CASES = [
     Case(
         "a disk that is full when the vectors are written",
         "tsfm embed sales.csv --model steps --out f.csv",
-        ("can't write f.csv (the disk is full); free some space there",),
+        ("cannot write f.csv (the disk is full); free some space there",),
         both(STEPS, forbidden("f.csv", errno.ENOSPC)),
     ),
     Case(
@@ -341,8 +341,8 @@ CASES = [
     Case(
         "a disk that is full when the scores are drawn",
         "tsfm detect sales.csv --model steps --level 0.9 --plot f.png",
-        ("can't write f.png (the disk is full); free some space there",),
-        both(STEPS, forbidden("f-", errno.ENOSPC)),
+        ("cannot write f.png (the disk is full); free some space there",),
+        both(STEPS, forbidden("f.png", errno.ENOSPC)),
     ),
     Case(
         "a column of the user that is named like a mark",

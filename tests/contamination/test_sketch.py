@@ -323,8 +323,8 @@ def test_a_damaged_file_is_named_and_nothing_half_written_stays(tmp_path: Path) 
             Sketch.load(tmp_path / "cut.npz")
     with pytest.raises(FileNotFoundError, match=r"there is no sketch .*none\.npz"):
         Sketch.load(tmp_path / "none.npz")
-    with pytest.raises(OSError):
-        Sketch.build([]).save(tmp_path / "no folder" / "one.npz")
+    with pytest.raises(OSError, match=r"cannot write .*two\.npz"):
+        Sketch.build([]).save(tmp_path / "one.npz" / "two.npz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.npz", "one.npz"]
 
 

@@ -27,12 +27,12 @@ from tsfm.config import EvalConfig, RunConfig
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
+from tsfm.files import write_text
 from tsfm.infer.detect import BLEND
 from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.messages import did_you_mean
 from tsfm.registry import BASELINES
 from tsfm.tasks.base import Ratio, Task
-from tsfm.training.run_directory import write_whole
 from tsfm.training.training_run import TrainedRun
 
 log = logging.getLogger("tsfm")
@@ -187,7 +187,7 @@ def evaluate_gift(config: EvalConfig, bench: GiftBench) -> dict[str, Any]:
     result = score_gift(ready(config.predictor, device=config.device), bench, context=config.context)
     log.info("%s", as_text(result))
     if config.out is not None:
-        write_whole(Path(config.out) / "gift.csv", as_csv(result["rows"]))
+        write_text(Path(config.out) / "gift.csv", as_csv(result["rows"]))
     return result
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from tsfm.bench.find import find_predictor
+from tsfm.files import atomic_file
 from tsfm.infer.columns import ALSO_KNOWN_AS, check_horizon, is_number
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast import ForecastScore
 from tsfm.timestamps.frequency import make_timestamps, season_length
-from tsfm.training.run_directory import draft_of
 
 ENDINGS = (".csv", ".parquet", ".gz")
 
@@ -183,7 +183,7 @@ def check_ending(path: Path) -> None:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """CSV or Parquet by the ending, written whole."""
     check_ending(path)
-    with draft_of(path) as draft:
+    with atomic_file(path) as draft:
         if path.suffix == ".csv":
             table.to_csv(draft, index=False)
         else:

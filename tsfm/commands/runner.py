@@ -20,6 +20,7 @@ from tsfm.bench.zero_shot import judge
 from tsfm.config import EvalConfig, Expect, RunConfig, plain
 from tsfm.data.cases import CasesConfig
 from tsfm.data.module import WindowData
+from tsfm.files import check_folder, write_text
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
@@ -27,11 +28,9 @@ from tsfm.training.run_directory import (
     CONFIG,
     CUT_SHORT,
     RESULT,
-    check_folder,
     check_same_config,
     environment,
     is_finished,
-    write_whole,
 )
 from tsfm.training.training_run import train
 
@@ -67,7 +66,7 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     }
     if trained.cut:
         result[CUT_SHORT] = trained.cut
-    write_whole(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
+    write_text(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
     return result
 
 
@@ -115,7 +114,7 @@ def evaluate(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
         result["fallbacks"] = dict(fallbacks)
     if config.out is not None:
         kept = result | {"command": command, "environment": environment()}
-        write_whole(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
+        write_text(Path(config.out) / RESULT, json.dumps(kept, indent=2) + "\n")
     return result
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from tsfm.commands.forecast import check_ending, read_table, write_table
+from tsfm.files import check_folder
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import BASELINES
-from tsfm.training.run_directory import cannot_write, check_folder
 
 VERBS = ("impute", "detect", "embed", "classify")
 
@@ -57,10 +57,7 @@ def answer_file(
     if plot is not None:
         from tsfm.infer.plot_scores import plot_scores
 
-        try:
-            plot_scores(table, path=plot, title=source.stem, **columns)
-        except OSError as error:
-            raise cannot_write(Path(plot), error) from None
+        plot_scores(table, path=plot, title=source.stem, **columns)
         lines.append(f"drew {plot}")
     if out is None:
         lines.append(first_rows(table, found))

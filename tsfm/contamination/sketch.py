@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -31,6 +30,7 @@ from tsfm.contamination.patterns import (
     second_differences,
 )
 from tsfm.contamination.resolutions import ORIGINAL, PAIRS, QUERY_RESOLUTIONS, RESOLUTIONS, Resolution, select_windows
+from tsfm.files import write_bytes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -255,15 +255,9 @@ class Sketch:
         raise ValueError(f"the sketch has format {number}; this tsfm reads format {FORMAT}: install a newer tsfm")
 
     def save(self, path: str | Path) -> Path:
-        """Write the sketch in full beside its place, then move it there."""
-        path = Path(path)
-        draft = path.with_name(f".{path.name}-{os.getpid()}")
-        try:
-            draft.write_bytes(self.to_bytes())
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-        return path
+        """Write the sketch as a file, completely or not at all."""
+        write_bytes(path, self.to_bytes())
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Sketch:

@@ -11,9 +11,9 @@ import mmap
 import os
 import shutil
 import time
-import uuid
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tsfm.store.atomic import cache_folder
+from tsfm.files import atomic_file, cache_folder, explain_write_errors
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -143,63 +143,42 @@ def _mapped(file: Path, size: int) -> np.ndarray:
 
 
 def _flat_file(store: SeriesStore, root: Path, size: int) -> Path:
-    """The flat file of a store; written beside its place and renamed, so several processes may ask for it at once."""
-    folder = root / store.fingerprint
-    if (folder / FILE).is_file() and (folder / FILE).stat().st_size == size:
-        return folder / FILE
-    temp = root / f"{store.fingerprint}.tmp-{uuid.uuid4().hex[:8]}"
+    """Return the flat file of a store, written if it is not there in full; several processes may do so at once."""
+    file = root / store.fingerprint / FILE
+    if file.is_file() and file.stat().st_size == size:
+        return file
+    advice = "or set TSFM_CACHE to another folder; no part of the file was kept"
     try:
-        temp.mkdir(parents=True)
-        _sweep(root)
-        _write(store, temp / FILE, size)
-        _publish(temp, folder, size)
-    except OSError as error:
-        raise _clear(error, root, size) from None
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
-    return folder / FILE
+        with explain_write_errors(f"a flat copy of {size / 2**20:,.0f} MiB to {root}", hint=advice):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _remove_old_drafts(root)
+            _check_space(root, size)
+            with atomic_file(file) as draft:
+                _write(store, draft, size)
+    except BaseException:
+        with suppress(OSError):
+            file.parent.rmdir()  # unless it holds the file of another process
+        raise
+    return file
+
+
+def _check_space(root: Path, size: int) -> None:
+    free = shutil.disk_usage(root).free
+    if free < size:
+        raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
 
 
 def _write(store: SeriesStore, file: Path, size: int) -> None:
-    free = shutil.disk_usage(file.parent).free
-    if free < size:
-        raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MiB are free")
     with open(file, "wb") as out:
         for first, row in _rows(store):
             out.seek(4 * first)
             out.write(np.ascontiguousarray(row, dtype="<f4").data)
         out.truncate(size)
-        out.flush()
-        os.fsync(out.fileno())
 
 
-def _publish(temp: Path, folder: Path, size: int) -> None:
-    """Rename into place; where another process was first, its file is as good."""
-    try:
-        os.rename(temp, folder)
-    except OSError:
-        if not (folder / FILE).is_file():
-            raise
-        if (folder / FILE).stat().st_size != size:  # damaged from outside: replace the file alone
-            os.replace(temp / FILE, folder / FILE)
-
-
-def _sweep(root: Path) -> None:
-    """Remove what killed processes left more than a day ago."""
-    for left in root.glob("*.tmp-*"):
-        try:
-            if time.time() - left.stat().st_mtime > DAY:
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            continue
-
-
-def _clear(error: OSError, root: Path, size: int) -> OSError:
-    """What a full disk or a forbidden folder means here."""
-    need = f"a flat copy of {size / 2**20:,.0f} MiB"
-    advice = "set TSFM_CACHE to a folder with room; nothing half-written was kept"
-    if error.errno == errno.ENOSPC:
-        return OSError(errno.ENOSPC, f"no space for {need} in {root} ({error.strerror}); {advice}")
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return PermissionError(error.errno, f"{need} cannot be written to {root} ({error.strerror}); {advice}")
-    return OSError(error.errno or errno.EIO, f"{need} cannot be written to {root} ({error}); {advice}")
+def _remove_old_drafts(root: Path) -> None:
+    """Remove drafts that processes which ended by a crash left more than a day ago."""
+    for draft in root.glob("*/.*"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > DAY:
+                draft.unlink()

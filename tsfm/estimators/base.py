@@ -6,8 +6,6 @@ N cases, C channels, L steps, M classes.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +22,7 @@ from tsfm.estimators.tuning import check_patches
 from tsfm.estimators.validation import as_cases
 from tsfm.infer.load import ModelPredictor
 from tsfm.messages import did_you_mean
-from tsfm.model.checkpoint import CARD, CONFIG, WEIGHTS, _put_in_place, save
+from tsfm.model.checkpoint import CARD, CONFIG, WEIGHTS, save
 
 FITS = ("full", "head", "lora", "probe")
 
@@ -168,16 +166,9 @@ def save_members(predictors: Sequence[ModelPredictor], path: Path) -> Path:
         raise ValueError(
             f"{path} holds {other[0]!r}, which no save wrote; name a new folder, or that of an earlier save"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
+    with atomic_folder(path) as draft:
         for number, one in enumerate(predictors):
             save(one.model, draft / f"member{number}", about=one.about)
-        draft.chmod(0o755)  # mkdtemp makes it private
-        _put_in_place(draft, path)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return path
 
 

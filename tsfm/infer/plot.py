@@ -6,8 +6,6 @@ The figure is built without pyplot, so nothing global changes and no display is 
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from tsfm.files import atomic_file
 from tsfm.infer.columns import Columns, read_numbers, read_stamps, settle
 from tsfm.metrics.forecast import central_pair
 from tsfm.timestamps.timezones import format_id
@@ -158,15 +157,7 @@ def check_picture(path: Path) -> str:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the picture beside its place and move it there: no reader ever sees half of it."""
-    path = Path(path)
-    kind = check_picture(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    try:
-        figure.savefig(temporary, format=kind, dpi=130)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write the picture as a file, completely or not at all."""
+    kind = check_picture(Path(path))
+    with atomic_file(path) as draft:
+        figure.savefig(draft, format=kind, dpi=130)

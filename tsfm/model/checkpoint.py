@@ -7,9 +7,6 @@ with fingerprints, standardisation, metrics. tsfm.model.upgrade reads what earli
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tsfm.files import atomic_folder
 from tsfm.messages import did_you_mean
 from tsfm.model.card import About, card
 from tsfm.model.model import Model
@@ -41,25 +39,19 @@ def save(
             raise ValueError(
                 f"a file beside the weights is called {name!r}; give a name without folder, not one of ours"
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
+    with atomic_folder(path) as draft:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         if half:
             tensors = {name: _halved(tensor, name=name) for name, tensor in tensors.items()}
-        save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
+        try:
+            save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:  # what safetensors raises for a full disk
+            raise OSError(str(error)) from None
         config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (draft / CARD).write_text(card(model, about), encoding="utf-8")
         for name, content in files.items():
             (draft / name).write_bytes(content)
-        draft.chmod(0o755)  # mkdtemp makes it private
-        _put_in_place(draft, path)
-    except BaseException as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        if isinstance(error, SafetensorError):  # its name for a full disk
-            raise OSError(f"can't write the checkpoint {path} ({error}); free space there, or choose another") from None
-        raise
     return path
 
 
@@ -71,22 +63,6 @@ def _halved(tensor: Tensor, *, name: str) -> Tensor:
     if not torch.isfinite(small).all():
         raise ValueError(f"{name} holds values beyond float16 (65,504); save in full precision")
     return small
-
-
-def _put_in_place(draft: Path, path: Path) -> None:
-    """Move `draft` to `path`; what stood there stays, or comes back, unless the move succeeds."""
-    old = draft.with_name(draft.name + "-old")
-    replaces = path.exists()
-    if replaces:
-        os.rename(path, old)
-    try:
-        os.rename(draft, path)
-    except BaseException:
-        if replaces:
-            os.rename(old, path)
-        raise
-    if replaces:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def weights_dir() -> Path:

@@ -21,8 +21,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tsfm.files import cache_folder, draft_path, move_folder
 from tsfm.messages import did_you_mean
-from tsfm.store.atomic import beside, cache_folder, put_in_place
 from tsfm.store.ingest import ingest
 from tsfm.store.manifest import MANIFEST, SCHEMA_VERSION
 from tsfm.store.series_store import SeriesStore
@@ -179,7 +179,7 @@ def _downloaded(known: Known, *, allowed: bool) -> SeriesStore:
         raise FileNotFoundError(f"data set {known.name!r} is not on this machine, and {why}; {advice}")
     with _usable_cache():
         target.parent.mkdir(parents=True, exist_ok=True)
-        temp = beside(target, "tmp")
+        temp = draft_path(target)
         temp.mkdir()
         try:
             raw = temp / f"{known.stem}{Path(known.url).suffix}"
@@ -193,7 +193,7 @@ def _downloaded(known: Known, *, allowed: bool) -> SeriesStore:
                     f"{known.fingerprint}; {known.url} may have changed or was cut short: nothing was kept; {advice}"
                 )
             try:
-                put_in_place(temp / "store", target, overwrite=False)
+                move_folder(temp / "store", target, replace=False)
             except FileExistsError:
                 if not (target / MANIFEST).is_file():
                     raise

@@ -17,12 +17,12 @@ from typing import Any
 from tqdm import tqdm
 
 from tsfm.store.assembly import Assembly, IngestReport, Scattered
-from tsfm.store.atomic import check_target, clear_errors
 from tsfm.store.columns import ITEM, TIME, Options
 from tsfm.store.readers import Table, blocks, tables, total_rows
 from tsfm.store.regroup import Regroup
 from tsfm.store.ts_files import read_items
 from tsfm.store.value_parsing import Clock
+from tsfm.store.writer import check_target, writing_store
 from tsfm.timestamps.offsets import parse_freq
 
 __all__ = ["IngestReport", "ingest"]
@@ -67,7 +67,7 @@ def ingest(
         layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
     )
     found = tables(source)
-    with clear_errors(out):
+    with writing_store(out):
         check_target(out, overwrite=overwrite)
     files = ", ".join(table.file for table in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
     labels = {"name": name, "domain": domain, "licence": licence, "role": role, "source": source_note or files}
@@ -100,7 +100,7 @@ def _run(found: list[Table], work: Assembly, *, regroup: bool, progress: bool) -
             for plan, block in blocks(table, options, clock, notes):
                 writer = work.open(plan.target, table, whole=plan.item is None)
                 if regroup:
-                    with clear_errors(work.out):
+                    with writing_store(work.out):
                         spill = spill or Regroup(writer.folder / "regroup")
                         spill.add(block)
                 else:

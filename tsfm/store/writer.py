@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsfm.files import draft_path, explain_write_errors, move_folder
 from tsfm.fingerprint import Fingerprint, joint_fingerprint
-from tsfm.store.atomic import beside, check_target, clear_errors, put_in_place
-from tsfm.store.manifest import SERIES, Manifest
+from tsfm.store.manifest import MANIFEST, SERIES, Manifest
 from tsfm.store.shards import Row, ShardWriter, plain
 from tsfm.timestamps.offsets import base_freq, parse_freq, timestamp_at
 from tsfm.version import __version__
@@ -71,12 +72,12 @@ class StoreWriter:
         self.labels: dict[str, Any] = {"domain": domain, "licence": licence, "source": source, "role": role}
         self.labels["name"] = name or self.path.name
         self.chunk_steps = max(1, chunk_values // len(self.channels))
-        self.folder = beside(self.path, "tmp")  # hidden, until close
+        self.folder = draft_path(self.path)  # hidden, until close
         self._ids: set[str] = set()
         self._done: list[_Series] = []
         self._current: _Series | None = None
         self._shards = ShardWriter(self.folder, group_values=chunk_values, shard_values=shard_bytes // 4)
-        with clear_errors(self.path):
+        with writing_store(self.path):
             check_target(self.path, overwrite=overwrite)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir()
@@ -141,7 +142,7 @@ class StoreWriter:
             start = (
                 timestamp_at(series.start, series.freq, np.int64(series.written)) if series.written else series.start
             )
-            with clear_errors(self.path):
+            with writing_store(self.path):
                 self._shards.add(Row(series.item_id, series.written, start, series.freq, chunk, series.static))
             first += chunk.shape[1]
             series.written += chunk.shape[1]
@@ -160,17 +161,25 @@ class StoreWriter:
             self._finish_series()
             if not self._done:
                 raise ValueError(f"no series were added to store {self.path}; nothing is written")
-            with clear_errors(self.path):
+            with writing_store(self.path):
                 self._shards.flush()
                 self._shards.close()
                 self._write_series()
                 manifest = self._manifest()
                 manifest.save(self.folder)
-                put_in_place(self.folder, self.path, overwrite=self.overwrite)
+                self._move_into_place()
         except BaseException:
             self.abort()
             raise
         return manifest
+
+    def _move_into_place(self) -> None:
+        check_target(self.path, overwrite=self.overwrite)
+        try:
+            move_folder(self.folder, self.path, replace=self.overwrite)
+        except FileExistsError:  # another process has made this store since
+            check_target(self.path, overwrite=self.overwrite)
+            raise
 
     def _write_series(self) -> None:
         done, ids = self._done, [series.item_id for series in self._done]
@@ -215,6 +224,32 @@ class StoreWriter:
             self.close()
         else:
             self.abort()
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a store without `overwrite`, and anything that is not a store at all.
+
+    Raises
+    ------
+    FileExistsError
+        When there is something at `path` that would be replaced.
+    NotADirectoryError
+        When a folder above `path` is a file.
+    """
+    above = next((folder for folder in path.parents if folder.exists()), None)
+    if above is not None and not above.is_dir():
+        raise NotADirectoryError(f"store {path} would be below {above}, which is a file; choose another folder")
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / MANIFEST).is_file():
+        raise FileExistsError(f"{path} exists and is not a store; choose another name, it will not be replaced")
+    if not overwrite:
+        raise FileExistsError(f"store {path} exists; use overwrite=True (--overwrite) to replace it, or another name")
+
+
+def writing_store(path: Path) -> AbstractContextManager[None]:
+    """Return a context that explains a full disk or a missing permission for the store at `path`."""
+    return explain_write_errors(f"store {path}", hint="or choose another folder; no part of the store was kept")
 
 
 def common_frequency(freqs: set[str]) -> str:

@@ -5,7 +5,6 @@ Files are written whole (temp + rename). `resume=auto` finds the newest unfinish
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 import yaml
 
 from tsfm.config import RunConfig, default_init, plain
+from tsfm.files import write_error, write_text
 from tsfm.version import __version__
 
 CONFIG, RESULT = "config.yaml", "result.json"
@@ -33,43 +33,6 @@ RUN_DIR_VARIABLE = "TSFM_RUN_DIR"  # set for the other processes of a run
 IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
 IGNORED_TRAINER = ("progress", "loggers", "max_time")  # of trainer
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
-
-
-def write_whole(path: Path, text: str) -> None:
-    with draft_of(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its name once it is written; on an error neither is left, and it says why."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        os.replace(draft, path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-
-
-def check_folder(path: Path) -> None:
-    """Refuse a folder that can't be made, before any work is done for it."""
-    place = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
-    if not place.is_dir():
-        raise NotADirectoryError(f"{path} can't be a folder: {place.name} is a file; choose another place")
-
-
-def cannot_write(path: Path, error: OSError, then: str = "or choose another place") -> OSError:
-    """The same error in words for a person: what could not be written, why, and what to do."""
-    why, step = error.strerror or str(error), "make it writable"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in why:
-        why, step = "the disk is full", "free some space there"
-    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
-        why, step = "a file stands where a folder is needed", "move it"
-    return OSError(error.errno or errno.EIO, f"can't write {path} ({why}); {step}, {then}")
 
 
 def comparable_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -131,13 +94,13 @@ def create_run_directory(run_dir: Path, config: RunConfig, *, command: str) -> N
     new = not run_dir.exists()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        write_whole(run_dir / "command.txt", command + "\n")
-        write_whole(run_dir / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_whole(run_dir / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
+        write_text(run_dir / "command.txt", command + "\n")
+        write_text(run_dir / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        write_text(run_dir / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
     except OSError as error:
         if new:
             shutil.rmtree(run_dir, ignore_errors=True)
-        raise cannot_write(run_dir, error, "or set run_dir=... or run_root=...") from None
+        raise write_error(run_dir, error, hint="or set run_dir=... or run_root=...") from None
 
 
 def _fresh(root: Path, *, seed: int) -> Path:

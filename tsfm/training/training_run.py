@@ -18,13 +18,14 @@ from tsfm.contamination.sketch import SKETCH_FILE
 from tsfm.data.cases import CaseData
 from tsfm.data.corpus import CorpusData
 from tsfm.data.module import WindowData
+from tsfm.files import write_error
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.nn.lora import merge_lora
 from tsfm.tasks.base import Task
 from tsfm.training.components import build_components
 from tsfm.training.learner import Learner
-from tsfm.training.run_directory import cannot_write, create_run_directory, find_run_directory, shared_with_ranks
+from tsfm.training.run_directory import create_run_directory, find_run_directory, shared_with_ranks
 from tsfm.training.trainer import describe_interruption, make_trainer, restore_metrics
 
 log = logging.getLogger("tsfm")
@@ -86,7 +87,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
         beside = {SKETCH_FILE: sketch.to_bytes()} if sketch is not None else None
         model_dir = save(model, run_dir / "model", about=about, files=beside)
     except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
-        raise cannot_write(run_dir, error, f"then go on with resume=auto run_dir={run_dir}") from None
+        raise write_error(run_dir, error, hint=f"then go on with resume=auto run_dir={run_dir}") from None
     except torch.cuda.OutOfMemoryError as error:
         size = "points" if isinstance(data, CorpusData) else "batch_size"
         raise MemoryError(
