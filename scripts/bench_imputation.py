@@ -29,7 +29,7 @@ from tsfm.bench.longhorizon import dataset
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.bench.trained import as_trained, pick_device
 from tsfm.data.module import WindowData
-from tsfm.infer.cross_channel import channels_coupled
+from tsfm.infer.cross_channel import use_cross_channel
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.registry import BASELINES
 
@@ -90,7 +90,7 @@ def score_set(name: str, data: str, asked: argparse.Namespace) -> list[dict[str,
     label = name if predictor is None else predictor.name
     facts = {"windows": found["windows"], "stride": found["stride"], "context": found["context"], "seconds": seconds}
     ways = {"bf16": asked.bf16 and predictor is not None, "flip": asked.flip and predictor is not None}
-    ways["coupled"] = predictor is not None and channels_coupled(predictor.model, False if asked.alone else None)
+    ways["coupled"] = predictor is not None and use_cross_channel(predictor.model, False if asked.alone else None)
     return [
         {"model": label, "data": data, "mask": mask, "rate": rate}
         | {metric: found[f"{mask}_{rate:g}_{metric}"] for metric in ("mse", "mae")}

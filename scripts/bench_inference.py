@@ -79,14 +79,14 @@ def ours(name: str, past: np.ndarray) -> list[Side]:
         predictor = ModelPredictor(model, name=name, about=About(task={"name": "pretrain"}))
     else:
         predictor = load(name)
-    levels = [level for level in LEVELS if level in predictor.levels] if predictor.levels else LEVELS
+    levels = [level for level in LEVELS if level in predictor.quantile_levels] if predictor.quantile_levels else LEVELS
     return [_of_predictor(predictor, past, precision, levels) for precision in PRECISIONS]
 
 
 def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, levels: Sequence[float]) -> Side:
     def call(horizon: int) -> np.ndarray:
         predictor.precision = "bf16" if precision == "bfloat16" else "32"
-        return predictor.forecast(past, horizon=horizon, levels=levels)
+        return predictor.forecast(past, horizon=horizon, quantile_levels=levels)
 
     @torch.no_grad()
     def network(horizon: int) -> torch.Tensor:

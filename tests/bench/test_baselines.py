@@ -33,27 +33,33 @@ def test_every_baseline_is_in_the_registry():
 class TestEach:
     def test_rows_and_channels_do_not_know_each_other(self, part, missing):
         context = past(missing=missing)
-        whole = part().forecast(context, horizon=9, levels=LEVELS, season=6)
+        whole = part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
         assert whole.shape == (4, 2, 9, 3)
         assert whole.dtype == np.float32
         for row in range(4):
-            one = part().forecast(context[row : row + 1, 1:], horizon=9, levels=LEVELS, season=6)
+            one = part().forecast(context[row : row + 1, 1:], horizon=9, quantile_levels=LEVELS, season_length=6)
             assert np.array_equal(one[0, 0], whole[row, 1])
 
     def test_padding_on_the_left_is_a_shorter_series(self, part, missing):
         context = past(missing=missing)
         padded = np.concatenate([np.full((4, 2, 17), np.nan, np.float32), context], -1)
-        short = part().forecast(context, horizon=9, levels=LEVELS, season=6)
-        assert np.allclose(short, part().forecast(padded, horizon=9, levels=LEVELS, season=6), rtol=1e-6, atol=1e-6)
+        short = part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
+        assert np.allclose(
+            short, part().forecast(padded, horizon=9, quantile_levels=LEVELS, season_length=6), rtol=1e-6, atol=1e-6
+        )
 
     def test_units_do_not_matter(self, part, missing):
         context = past(missing=missing)
-        one = part().forecast(context, horizon=9, levels=LEVELS, season=6)
-        two = part().forecast(context * 4 - 100, horizon=9, levels=LEVELS, season=6)
+        one = part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
+        two = part().forecast(context * 4 - 100, horizon=9, quantile_levels=LEVELS, season_length=6)
         assert np.allclose(one * 4 - 100, two, atol=2e-4)
 
     def test_the_interval_is_symmetric_and_never_narrows(self, part, missing):
-        reads = part().forecast(past(missing=missing), horizon=20, levels=LEVELS, season=6).astype(np.float64)
+        reads = (
+            part()
+            .forecast(past(missing=missing), horizon=20, quantile_levels=LEVELS, season_length=6)
+            .astype(np.float64)
+        )
         up, down = reads[..., 2] - reads[..., 1], reads[..., 1] - reads[..., 0]
         assert np.allclose(up, down, atol=1e-4)
         assert (np.diff(up, axis=-1) >= -1e-4).all()
@@ -63,18 +69,18 @@ class TestEach:
         for row, length in enumerate((1, 2, 5, 60)):
             context[row, :, : 60 - length] = np.nan
             context[row, :, -1] = 1.0
-        assert np.isfinite(part().forecast(context, horizon=9, levels=LEVELS, season=6)).all()
+        assert np.isfinite(part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)).all()
 
     def test_a_series_nobody_observed_is_an_error(self, part, missing):
         context = past(missing=missing)
         context[2, 1] = np.nan
         with pytest.raises(ValueError, match="no observed value, the first is row 2, channel 1"):
-            part().forecast(context, horizon=9, levels=LEVELS, season=6)
+            part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
 
 
 def test_seasonal_naive_repeats_the_last_season():
     context = past()
-    reads = SeasonalNaive().forecast(context, horizon=15, levels=(0.5,), season=6)[..., 0]
+    reads = SeasonalNaive().forecast(context, horizon=15, quantile_levels=(0.5,), season_length=6)[..., 0]
     assert np.array_equal(reads[..., :6], context[..., -6:])
     assert np.array_equal(reads[..., 6:12], context[..., -6:])
     assert np.array_equal(reads[..., 12:], context[..., -6:-3])
@@ -83,7 +89,7 @@ def test_seasonal_naive_repeats_the_last_season():
 def test_seasonal_naive_takes_the_last_observed_value_of_a_phase():
     context = np.arange(12, dtype=np.float32)[None, None].copy()
     context[0, 0, [8, 9, 5, 1]] = np.nan  # phase 0 of season 4 is last seen at 4, phase 1 never
-    reads = SeasonalNaive().forecast(context, horizon=4, levels=(0.5,), season=4)[0, 0, :, 0]
+    reads = SeasonalNaive().forecast(context, horizon=4, quantile_levels=(0.5,), season_length=4)[0, 0, :, 0]
     assert reads.tolist() == [4, 11, 10, 11]
 
 
@@ -91,7 +97,9 @@ def test_seasonal_naive_spreads_as_gift_eval_does():
     context, m = past(rows=1, channels=1), 6
     series = context[0, 0].astype(np.float64)
     sigma = np.sqrt(np.mean((series[m:] - series[:-m]) ** 2))
-    reads = SeasonalNaive().forecast(context, horizon=15, levels=LEVELS, season=m)[0, 0].astype(np.float64)
+    reads = (
+        SeasonalNaive().forecast(context, horizon=15, quantile_levels=LEVELS, season_length=m)[0, 0].astype(np.float64)
+    )
     growth = np.sqrt((np.arange(1, 16) - 1) // m + 1)
     assert np.allclose(reads[:, 2] - reads[:, 1], NormalDist().inv_cdf(0.9) * sigma * growth, rtol=1e-5)
 
@@ -99,20 +107,20 @@ def test_seasonal_naive_spreads_as_gift_eval_does():
 def test_seasonal_naive_of_season_1_is_last_value():
     context = past(missing=0.2)
     assert np.array_equal(
-        SeasonalNaive().forecast(context, horizon=7, levels=LEVELS, season=1),
-        LastValue().forecast(context, horizon=7, levels=LEVELS, season=6),
+        SeasonalNaive().forecast(context, horizon=7, quantile_levels=LEVELS, season_length=1),
+        LastValue().forecast(context, horizon=7, quantile_levels=LEVELS, season_length=6),
     )
     own = SeasonalNaive(SeasonalNaive.Config(season=1))
     assert np.array_equal(
-        own.forecast(context, horizon=7, levels=LEVELS, season=6),
-        LastValue().forecast(context, horizon=7, levels=LEVELS),
+        own.forecast(context, horizon=7, quantile_levels=LEVELS, season_length=6),
+        LastValue().forecast(context, horizon=7, quantile_levels=LEVELS),
     )
 
 
 def test_drift_follows_a_line_without_doubt():
     line = (2.5 * np.arange(30) - 7).astype(np.float32)[None, None].copy()
     line[0, 0, [3, 4, 28, 29]] = np.nan  # gaps, also at the end
-    reads = Drift().forecast(line, horizon=10, levels=LEVELS, season=4)
+    reads = Drift().forecast(line, horizon=10, quantile_levels=LEVELS, season_length=4)
     assert np.allclose(reads[0, 0], (2.5 * np.arange(30, 40) - 7)[:, None], atol=1e-4)
 
 
@@ -122,7 +130,7 @@ def test_drift_spreads_as_the_book_says():
     residual = np.diff(series) - (series[-1] - series[0]) / 39
     h = np.arange(1, 11)
     expected = np.sqrt((residual**2).sum() / 38) * np.sqrt(h * (1 + h / 39)) * NormalDist().inv_cdf(0.9)
-    reads = Drift().forecast(context, horizon=10, levels=LEVELS, season=1)[0, 0].astype(np.float64)
+    reads = Drift().forecast(context, horizon=10, quantile_levels=LEVELS, season_length=1)[0, 0].astype(np.float64)
     assert np.allclose(reads[:, 2] - reads[:, 1], expected, rtol=1e-5)
 
 
@@ -134,13 +142,14 @@ def test_windows_look_at_the_newest_only():
     poked[..., :30] = 1e5
     for part in (Mean(Mean.Config(window=5)), Drift(Drift.Config(window=20))):
         assert np.array_equal(
-            part.forecast(context, horizon=3, levels=LEVELS), part.forecast(poked, horizon=3, levels=LEVELS)
+            part.forecast(context, horizon=3, quantile_levels=LEVELS),
+            part.forecast(poked, horizon=3, quantile_levels=LEVELS),
         )
 
 
 def test_mean_agrees_with_numpy():
     context = past(missing=0.3)
-    reads = Mean().forecast(context, horizon=3, levels=(0.5, 0.9))
+    reads = Mean().forecast(context, horizon=3, quantile_levels=(0.5, 0.9))
     count = (~np.isnan(context)).sum(-1)
     wide = np.nanstd(context.astype(np.float64), axis=-1, ddof=1) * np.sqrt(1 + 1 / count)
     assert np.allclose(reads[..., 0], np.nanmean(context, axis=-1)[..., None], atol=1e-5)

@@ -127,9 +127,9 @@ class Watched(Predictor):
     def __init__(self) -> None:
         self.pasts: list[np.ndarray] = []
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         self.pasts += list(context)
-        shape = (*context.shape[:2], horizon, len(levels))
+        shape = (*context.shape[:2], horizon, len(quantile_levels))
         return np.broadcast_to(context[..., -1:, None], shape).astype(np.float32)
 
 
@@ -176,7 +176,7 @@ def test_batches_do_not_matter(batch_size: int, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_point_forecast_is_scored_by_its_normalised_deviation() -> None:
     class Point(Watched):
-        levels = POINT
+        quantile_levels = POINT
 
     series = walk(2, variates=1)
     row = score_config(Point(), entry(), series)
@@ -222,10 +222,10 @@ def test_a_forecast_that_is_not_a_number_is_an_error() -> None:
 
 def test_what_needs_more_than_a_past_is_refused(births: Path) -> None:
     class Marked(Watched):
-        calendar = ("hour",)
+        time_features = ("hour",)
 
     bench = GiftBench(configs=["us_births/M/short"])
-    with pytest.raises(ValueError, match="needs the time marks hour"):
+    with pytest.raises(ValueError, match="needs the time features hour"):
         score_gift(Marked(), bench)
     with pytest.raises(ValueError, match="context is 0"):
         score_gift(LastValue(), bench, context=0)

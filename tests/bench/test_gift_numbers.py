@@ -55,7 +55,7 @@ def test_published_numbers(config, name):
     for one in series:
         for first in range(one.shape[-1] - windows * horizon, one.shape[-1], horizon):
             context = one[None, :, :first]
-            reads = PARTS[name]().forecast(context, horizon=horizon, levels=DECILES, season=season)
+            reads = PARTS[name]().forecast(context, horizon=horizon, quantile_levels=DECILES, season_length=season)
             score.update(one[None, :, first : first + horizon], reads, context)
     found = score.result()
     assert found["windows"] == windows * len(series)

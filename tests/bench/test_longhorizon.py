@@ -60,8 +60,8 @@ def test_a_row_is_what_the_eval_command_says(etth1: DataConfig, capsys: pytest.C
 
 def test_a_model_answers_beyond_its_own_horizon_and_context(etth1: DataConfig) -> None:
     model = reader()
-    assert model.horizon_limit is not None
-    rows = score_long(model, etth1, horizons=[model.horizon_limit, 2 * model.horizon_limit], context=24, one_pass=True)
+    assert model.max_horizon is not None
+    rows = score_long(model, etth1, horizons=[model.max_horizon, 2 * model.max_horizon], context=24, one_pass=True)
     assert [row["windows"] for row in rows] == [80 - 16 + 1, 80 - 32 + 1]
     assert all(np.isfinite(row["mse"]) for row in rows)
 

@@ -37,7 +37,12 @@ def windows(*, context: int = 24, gap: slice | None = None) -> WindowIndex:
 def scored(index: WindowIndex, *, batch_size: int = 512, predictor=None) -> dict:
     predictor = predictor or SeasonalNaive(None)
     return score_windows(
-        predictor, index, horizon=HORIZON, season=SEASON, levels=predictor.levels or LEVELS, batch_size=batch_size
+        predictor,
+        index,
+        horizon=HORIZON,
+        season=SEASON,
+        levels=predictor.quantile_levels or LEVELS,
+        batch_size=batch_size,
     )
 
 
@@ -84,9 +89,9 @@ class Spy(SeasonalNaive):
         super().__init__(None)
         self.uses_covariates, self.seen = uses, []
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         self.seen.append((context, known))
-        return super().quantiles(context, horizon=horizon, levels=levels, season=season)
+        return super().quantiles(context, horizon=horizon, quantile_levels=quantile_levels, season_length=season_length)
 
 
 def beside(*, marks: bool = False) -> WindowIndex:
@@ -120,5 +125,7 @@ def test_targets_alone_are_scored_and_covariates_are_handed_over_as_far_as_they_
 
 def test_marks_must_be_those_of_the_training() -> None:
     model = ModelPredictor(tiny("patch_transformer", "group"), name="m", about=About())
-    with pytest.raises(ValueError, match="m was trained with the time marks none; the windows have hour: leave data"):
+    with pytest.raises(
+        ValueError, match="m was trained with the time features none; the windows have hour: leave data"
+    ):
         scored(beside(marks=True), predictor=model)

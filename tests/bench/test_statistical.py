@@ -30,7 +30,7 @@ def test_it_agrees_with_the_library(part):
     from statsforecast import models
 
     context, made = wave(), part()
-    reads = made.forecast(context, horizon=5, levels=LEVELS, season=6)
+    reads = made.forecast(context, horizon=5, quantile_levels=LEVELS, season_length=6)
     told = getattr(models, part.model)(season_length=6).forecast(
         y=context[1, 0].astype(np.float64), h=5, level=[50.0, 80.0]
     )
@@ -42,7 +42,7 @@ def test_it_agrees_with_the_library(part):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_it_sees_the_season(part):
-    reads = part().forecast(wave(), horizon=12, levels=(0.5,), season=6)[0, 0, :, 0]
+    reads = part().forecast(wave(), horizon=12, quantile_levels=(0.5,), season_length=6)[0, 0, :, 0]
     assert np.allclose(reads, 10 + np.sin(np.arange(48, 60) * np.pi / 3), atol=0.3)
 
 
@@ -50,10 +50,10 @@ def test_it_sees_the_season(part):
 def test_padding_and_a_gap_at_the_end(part):
     context = wave()
     padded = np.concatenate([np.full((2, 1, 9), np.nan, np.float32), context], -1)
-    whole = part().forecast(context, horizon=7, levels=(0.5,), season=6)
-    assert np.array_equal(whole, part().forecast(padded, horizon=7, levels=(0.5,), season=6))
+    whole = part().forecast(context, horizon=7, quantile_levels=(0.5,), season_length=6)
+    assert np.array_equal(whole, part().forecast(padded, horizon=7, quantile_levels=(0.5,), season_length=6))
     late = np.concatenate([context, np.full((2, 1, 2), np.nan, np.float32)], -1)
-    assert np.array_equal(whole[..., 2:, :], part().forecast(late, horizon=5, levels=(0.5,), season=6))
+    assert np.array_equal(whole[..., 2:, :], part().forecast(late, horizon=5, quantile_levels=(0.5,), season_length=6))
 
 
 def test_inner_gaps_are_filled_linearly():
@@ -68,8 +68,8 @@ def test_a_short_series_falls_back_counted_and_told(part, caplog):
     context[1, :, :-5] = np.nan
     made = part()
     with caplog.at_level("WARNING", logger="tsfm"):
-        reads = made.forecast(context, horizon=4, levels=LEVELS, season=6)
-    plain = SeasonalNaive().forecast(context[1:2], horizon=4, levels=LEVELS, season=6)
+        reads = made.forecast(context, horizon=4, quantile_levels=LEVELS, season_length=6)
+    plain = SeasonalNaive().forecast(context[1:2], horizon=4, quantile_levels=LEVELS, season_length=6)
     assert np.array_equal(reads[1], plain[0])
     assert made.fallbacks == {"fewer than 12 values": 1}
     assert made.fitted == 2
@@ -85,14 +85,14 @@ def test_a_fit_that_fails_falls_back_counted_and_told(monkeypatch, caplog):
     monkeypatch.setattr(models.AutoETS, "forecast", fails)
     made = AutoETS()
     with caplog.at_level("WARNING", logger="tsfm"):
-        assert np.isfinite(made.forecast(wave(), horizon=4, levels=LEVELS, season=6)).all()
+        assert np.isfinite(made.forecast(wave(), horizon=4, quantile_levels=LEVELS, season_length=6)).all()
     assert made.fallbacks["no model able to be fitted"] == 2
     assert "2 x no model able to be fitted" in caplog.text
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_constant_series_are_forecast_as_constant(part):
-    reads = part().forecast(np.full((1, 1, 30), 7, np.float32), horizon=4, levels=LEVELS, season=6)
+    reads = part().forecast(np.full((1, 1, 30), 7, np.float32), horizon=4, quantile_levels=LEVELS, season_length=6)
     assert np.allclose(reads, 7, atol=1e-3)
 
 
@@ -100,21 +100,21 @@ def test_a_season_beyond_ets_is_told_once(caplog):
     made = AutoETS()
     with caplog.at_level("WARNING", logger="tsfm"):
         for _ in range(2):
-            made.forecast(wave(rows=1), horizon=2, levels=(0.5,), season=30)
+            made.forecast(wave(rows=1), horizon=2, quantile_levels=(0.5,), season_length=30)
     assert caplog.text.count("cannot use a season of 30 steps") == 1
 
 
 def test_context_cuts_the_past():
     context = wave(80, rows=1)
     made = AutoTheta(AutoTheta.Config(context=48))
-    cut = AutoTheta().quantiles(context[..., -48:], horizon=3, levels=(0.5,), season=6)
-    assert np.array_equal(made.quantiles(context, horizon=3, levels=(0.5,), season=6), cut)
+    cut = AutoTheta().quantiles(context[..., -48:], horizon=3, quantile_levels=(0.5,), season_length=6)
+    assert np.array_equal(made.quantiles(context, horizon=3, quantile_levels=(0.5,), season_length=6), cut)
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "statsforecast", None)
     with pytest.raises(ImportError, match=r"pip install 'tsfm-platform\[bench\]'"):
-        AutoETS().forecast(wave(), horizon=2, levels=(0.5,))
+        AutoETS().forecast(wave(), horizon=2, quantile_levels=(0.5,))
 
 
 @pytest.mark.parametrize("setting", [{"shortest": 3}, {"context": -1}, {"context": 5}])

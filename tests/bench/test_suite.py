@@ -132,9 +132,11 @@ class Oracle(Predictor):
     def __init__(self, truth: np.ndarray, share: float):
         self.truth, self.share = truth, share
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         first = context.shape[-1]
-        naive = SeasonalNaive().quantiles(context, horizon=horizon, levels=levels, season=season)
+        naive = SeasonalNaive().quantiles(
+            context, horizon=horizon, quantile_levels=quantile_levels, season_length=season_length
+        )
         real = self.truth[None, :, first : first + horizon, None]
         return (self.share * real + (1 - self.share) * naive).astype(np.float32)
 

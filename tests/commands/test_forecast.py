@@ -52,7 +52,7 @@ def test_a_model_without_window_scaling_is_judged_in_data_units() -> None:
     errors = []
     for series in frame:
         past = ((series.values[:, -CONTEXT - 8 : -8] - 500) / 100)[None]
-        said = knows.forecast(past, horizon=8, levels=(0.5,))[0, :, :, 0] * 100 + 500
+        said = knows.forecast(past, horizon=8, quantile_levels=(0.5,))[0, :, :, 0] * 100 + 500
         errors.append(np.abs(said - series.values[:, -8:]).mean())
     (line,) = judge(frame, [knows], horizon=8)
     assert figures(line)["MAE"] == pytest.approx(np.mean(errors), rel=1e-3)
@@ -69,8 +69,8 @@ def test_one_call_per_season_and_the_scores_of_one_by_one(monkeypatch: pytest.Mo
     for series in frame:
         season = season_length(series.freq)
         past = series.values[:, :-8]
-        said = predictor.predict([past], prediction_length=8, season=season)
-        score = scores.setdefault(season, ForecastScore(said.levels, season))
+        said = predictor.predict([past], prediction_length=8, season_length=season)
+        score = scores.setdefault(season, ForecastScore(said.quantile_levels, season))
         score.update(series.values[None, :, -8:], said.quantiles, past[None])
     calls = []
     real = type(predictor).predict

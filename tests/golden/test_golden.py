@@ -32,7 +32,7 @@ def forecasts(predictor: Predictor) -> list:
     time = np.arange(60)
     wave = np.sin(time / 5) + 0.01 * time
     gap = np.where((time > 20) & (time < 27), np.nan, 100 * wave + 500)
-    said = predictor.predict([wave[-30:], gap], prediction_length=20, levels=predictor.levels)
+    said = predictor.predict([wave[-30:], gap], prediction_length=20, quantile_levels=predictor.quantile_levels)
     return np.round(said.quantiles.astype(float), 5).tolist()
 
 

@@ -90,7 +90,7 @@ def test_models_without_a_horizon_do_not_forecast() -> None:
         for ask in (
             lambda model: model.predict(sines(), prediction_length=3),
             lambda model: model.predict_df(df, 3),
-            lambda model: model.forecast(sines()[None, None], horizon=3, levels=(0.5,)),
+            lambda model: model.forecast(sines()[None, None], horizon=3, quantile_levels=(0.5,)),
         ):
             with pytest.raises(ValueError, match="answers for a series as a whole, so it can't forecast; use"):
                 ask(one)

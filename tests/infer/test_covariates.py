@@ -154,9 +154,9 @@ def test_a_model_of_a_fixed_number_of_channels_takes_those_of_its_training() -> 
     np.testing.assert_array_equal(values(model.predict_df(turned, HORIZON, future_df=future)), values(said))
     with pytest.raises(ValueError, match=r"built for the covariates rain, price; rain is missing \(found price\)"):
         model.predict_df(df.drop(columns="rain"), HORIZON, future_df=future)
-    with pytest.raises(ValueError, match="built for 3 channels; found 1 targets, 0 covariates and 0 time marks"):
+    with pytest.raises(ValueError, match="built for 3 channels; found 1 targets, 0 covariates and 0 time features"):
         model.predict(np.arange(50.0), prediction_length=4)
-    with pytest.raises(ValueError, match="found 2 targets, 2 covariates and 0 time marks: give the targets of its"):
+    with pytest.raises(ValueError, match="found 2 targets, 2 covariates and 0 time features: give the targets of its"):
         model.predict_df(df.assign(second=1.0), 4, future_df=ahead(df), target=["target", "second"])
 
 
@@ -195,8 +195,8 @@ def test_arrays_must_tell_their_stamps(options: dict, words: str) -> None:
 
 
 def test_a_batch_without_its_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs the time marks hour as the last rows of known"):
-        mixing(calendar=["hour"]).forecast(np.zeros((1, 1, 9), np.float32), horizon=2, levels=(0.5,))
+    with pytest.raises(ValueError, match="needs the time features hour as the last rows of known"):
+        mixing(calendar=["hour"]).forecast(np.zeros((1, 1, 9), np.float32), horizon=2, quantile_levels=(0.5,))
 
 
 def test_covariates_of_a_model_without_window_scaling_are_brought_to_its_units() -> None:

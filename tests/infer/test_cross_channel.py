@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from tests.infer.small import noisy, reader, sines, trained
-from tsfm.infer.cross_channel import FOLDS, MOST, alike, channels_coupled, couple, errors, explain, turns
+from tsfm.infer.cross_channel import (
+    FOLDS,
+    MOST,
+    alike,
+    correct_across_channels,
+    errors,
+    explain,
+    turns,
+    use_cross_channel,
+)
 from tsfm.types import Problem
 
 CORRELATION = torch.tensor([[1.0, 0.9, 0.2], [0.9, 1.0, 0.4], [0.2, 0.4, 1.0]], dtype=torch.float64)
@@ -56,7 +65,7 @@ def test_a_channel_that_follows_another_is_told_by_it(backbone: str) -> None:
     whole = np.stack([one, 5 - 3 * one])
     series = whole.copy()
     series[0, 20:28], series[1, 40:44] = np.nan, np.nan
-    alone, helped = (model.impute(series, coupled=how).values for how in (False, True))
+    alone, helped = (model.impute(series, cross_channel=how).values for how in (False, True))
     missing = np.isnan(series)
     assert np.abs(helped - whole)[missing].mean() < 0.75 * np.abs(alone - whole)[missing].mean()
     np.testing.assert_array_equal(helped, model.impute(series).values)  # the default of a model that reads each alone
@@ -68,7 +77,7 @@ def test_it_does_no_harm_where_channels_share_nothing() -> None:
     whole = np.stack([noisy((64,), seed) for seed in range(4)]).astype(np.float32)
     series = np.where(holes(whole.shape, share=0.25).numpy(), whole, np.nan)
     missing = np.isnan(series)
-    alone, helped = (model.impute(series, coupled=how).values for how in (False, True))
+    alone, helped = (model.impute(series, cross_channel=how).values for how in (False, True))
     assert np.square(helped - whole)[missing].mean() < 1.1 * np.square(alone - whole)[missing].mean()
 
 
@@ -116,9 +125,9 @@ def test_nothing_more_is_asked_where_no_channel_can_help() -> None:
         calls.append(one)
         return torch.zeros(*one.values.shape, 3)
 
-    couple(ask, Problem(values=values, visible=visible, wanted=~visible))
+    correct_across_channels(ask, Problem(values=values, visible=visible, wanted=~visible))
     single = Problem(values=values[:, :1], visible=holes((1, 1, 32)), wanted=~holes((1, 1, 32)))
-    couple(ask, single)
+    correct_across_channels(ask, single)
     assert len(calls) == 2
 
 
@@ -138,9 +147,9 @@ def test_many_channels_are_taken_in_groups_of_those_alike() -> None:
 
 
 def test_a_model_that_mixes_channels_needs_no_help_unless_asked() -> None:
-    assert channels_coupled(reader().model, None)
-    assert not channels_coupled(reader("inverted").model, None)
-    assert channels_coupled(reader("inverted").model, True)
+    assert use_cross_channel(reader().model, None)
+    assert not use_cross_channel(reader("inverted").model, None)
+    assert use_cross_channel(reader("inverted").model, True)
 
 
 def test_constant_and_silent_channels_stay_finite() -> None:

@@ -148,7 +148,7 @@ def test_the_threshold_is_the_conformal_quantile(number: int, level: float, seed
     rank = math.ceil((number + 1) * level - 1e-9)
     assert (number >= scores_needed(level)) == (rank <= number)
     if rank > number:
-        with pytest.raises(ValueError, match=f"needs {scores_needed(level)} clean scores, {number} were found"):
+        with pytest.raises(ValueError, match=f"needs {scores_needed(level)} clean scores, and {number} were found"):
             conformal_threshold(scores, level=level)
     else:
         assert conformal_threshold(np.append(scores, np.nan), level=level) == np.sort(scores)[rank - 1]

@@ -41,7 +41,7 @@ def test_observed_values_stay_and_the_others_are_filled(dtype: type, channels: i
 def test_the_form_is_kept() -> None:
     model, stack = reader(), np.stack([sines(64, channels=2, missing=0.1, seed=seed) for seed in range(3)])
     assert model.impute(stack).values.shape == (3, 2, 64)
-    listed = model.impute([sines(80, missing=0.1), sines(20)[None]], levels=[0.1, 0.9])
+    listed = model.impute([sines(80, missing=0.1), sines(20)[None]], quantile_levels=[0.1, 0.9])
     assert [one.shape for one in listed.values] == [(80,), (1, 20)]
     assert [one.shape for one in listed.quantiles] == [(80, 2), (1, 20, 2)]
     assert model.impute(np.arange(9)).values.dtype == np.arange(9).dtype  # nothing is missing: nothing is touched
@@ -57,7 +57,7 @@ def test_one_window_is_what_the_model_says(backbone: str) -> None:
         read = (
             model.model(Problem(torch.where(seen, values, 0.0), seen, ~seen)).prediction[0].sort(dim=-1).values.numpy()
         )
-    done = model.impute(series, coupled=False)
+    done = model.impute(series, cross_channel=False)
     missing = np.isnan(series)
     np.testing.assert_allclose(done.quantiles[missing], read[missing], rtol=1e-5)
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="answers for a series as a whole, so it can't impute; use a model trained"):
         labeller().impute(sines())
     with pytest.raises(ValueError, match=r"levels \[0.01\] were asked of tiny; it can give 0.1 to 0.9"):
-        reader().impute(sines(), levels=[0.01])
+        reader().impute(sines(), quantile_levels=[0.01])
     narrow = ModelPredictor(tiny("mixer", "channel_mlp"), name="three")
     with pytest.raises(ValueError, match="its head answers for its horizon alone"):
         narrow.impute(sines())

@@ -44,7 +44,7 @@ def test_a_saved_model_forecasts_the_same(tmp_path) -> None:
 
 def test_columns_and_rows(predictor: ModelPredictor) -> None:
     said = predictor.predict_df(sales(), prediction_length=24)  # beyond the trained horizon: rolled out
-    levels = [] if len(predictor.levels) == 1 else [f"{level:g}" for level in predictor.levels]
+    levels = [] if len(predictor.quantile_levels) == 1 else [f"{level:g}" for level in predictor.quantile_levels]
     assert list(said.columns) == ["item_id", "timestamp", "target_name", "predictions", *levels]
     assert len(said) == 3 * 24
     assert said.timestamp.iloc[0] == pd.Timestamp("2024-01-04 08:00")
@@ -53,9 +53,9 @@ def test_columns_and_rows(predictor: ModelPredictor) -> None:
 
 def test_a_shorter_horizon_is_the_head_of_the_longer(predictor: ModelPredictor) -> None:
     context = np.random.default_rng(1).normal(size=(2, 1, CONTEXT)).astype(np.float32)
-    levels = predictor.levels
-    long = predictor.forecast(context, horizon=3 * HORIZON, levels=levels)
-    short = predictor.forecast(context, horizon=HORIZON // 2, levels=levels)
+    levels = predictor.quantile_levels
+    long = predictor.forecast(context, horizon=3 * HORIZON, quantile_levels=levels)
+    short = predictor.forecast(context, horizon=HORIZON // 2, quantile_levels=levels)
     np.testing.assert_array_equal(long[:, :, : HORIZON // 2], short)
 
 
@@ -111,7 +111,7 @@ def test_a_model_without_window_scaling_knows_its_training_channels_only() -> No
     df["OT"] = 50 + df["OT"]
     said = model.predict_df(df, 8, target="OT")
     context = ((df["OT"].to_numpy() - 50) / 10)[-CONTEXT:].astype(np.float32)
-    expected = model.forecast(context[None, None], horizon=8, levels=(0.5,))[0, 0, :, 0] * 10 + 50
+    expected = model.forecast(context[None, None], horizon=8, quantile_levels=(0.5,))[0, 0, :, 0] * 10 + 50
     np.testing.assert_allclose(said["predictions"], expected, rtol=1e-5)
     with pytest.raises(ValueError, match="knows only the units of OT; found target target"):
         model.predict_df(sales(1), 8)
@@ -125,7 +125,7 @@ def test_units_are_those_of_the_target_that_was_found() -> None:
     short = sales(1).rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})
     short["x"] = 7 * short["y"]
     context = ((short[["x", "y"]].to_numpy().T - [[0], [50]]) / [[2], [10]])[None, :, -CONTEXT:]
-    expected = model.forecast(context.astype(np.float32), horizon=8, levels=(0.5,))[0, :, :, 0]
+    expected = model.forecast(context.astype(np.float32), horizon=8, quantile_levels=(0.5,))[0, :, :, 0]
     said = model.predict_df(short, 8)  # the default target is found under its other name
     np.testing.assert_allclose(said["predictions"], expected[1] * 10 + 50, rtol=1e-5)
     both = model.predict_df(short, 8, target=pd.Index(["x", "y"]), quantile_levels=[0.5])

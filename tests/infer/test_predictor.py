@@ -20,14 +20,16 @@ class Recorder(Predictor):
     name = "recorder"
 
     def __init__(self, levels=None, *, limit=None, covariates=False):
-        self.levels, self.context_limit, self.uses_covariates = levels, limit, covariates
+        self.quantile_levels, self.max_context_length, self.uses_covariates = levels, limit, covariates
         self.seen: list[dict] = []
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
-        self.seen.append({"context": context, "season": season, "known": known, "levels": levels})
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
+        self.seen.append({"context": context, "season_length": season_length, "known": known})
         last = np.apply_along_axis(lambda row: row[~np.isnan(row)][-1], -1, context)
         step = np.arange(1, horizon + 1)[None, None, :, None]
-        return self.at_levels(last[..., None, None] + step * np.asarray(self.levels or levels), levels)
+        return self.interpolate_quantiles(
+            last[..., None, None] + step * np.asarray(self.quantile_levels or quantile_levels), quantile_levels
+        )
 
 
 class Broken(Predictor):
@@ -36,8 +38,8 @@ class Broken(Predictor):
     def __init__(self, answer):
         self.answer = answer
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
-        return self.answer((*context.shape[:2], horizon, len(levels)))
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
+        return self.answer((*context.shape[:2], horizon, len(quantile_levels)))
 
 
 def ragged(lengths, *, channels: int = 2) -> list[np.ndarray]:
@@ -121,32 +123,32 @@ class TestPredict:
 
 class TestLevels:
     def test_any_level_where_none_is_set(self):
-        got = Recorder().predict(np.zeros(5), prediction_length=1, levels=(0.011, 0.99))
+        got = Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=(0.011, 0.99))
         assert got.quantiles[0, 0, 0] == pytest.approx([0.011, 0.99])
         assert got.predictions[0, 0, 0] == 0.5
-        assert Recorder().predict(np.zeros(5), prediction_length=1).levels == DECILES
+        assert Recorder().predict(np.zeros(5), prediction_length=1).quantile_levels == DECILES
 
     def test_trained_levels_come_unchanged(self):
         levels = (0.1, 0.3, 0.5, 0.9)
         got = Recorder(levels).predict(np.zeros(5), prediction_length=1)
-        assert got.levels == levels
+        assert got.quantile_levels == levels
         assert np.array_equal(got.quantiles[0, 0, 0], np.asarray(levels, np.float32))
 
     @given(level=st.floats(0.1, 0.9))
     def test_between_trained_levels_the_line_is_taken(self, level):
-        got = Recorder((0.1, 0.2, 0.5, 0.9)).predict(np.zeros(5), prediction_length=1, levels=(level,))
+        got = Recorder((0.1, 0.2, 0.5, 0.9)).predict(np.zeros(5), prediction_length=1, quantile_levels=(level,))
         assert got.quantiles[0, 0, 0, 0] == pytest.approx(level, abs=1e-6)  # reads are linear in the level
 
     def test_outside_the_trained_levels_is_an_error(self):
         with pytest.raises(ValueError, match=re.escape("[0.05, 0.5] were asked of recorder; it can give 0.1 to 0.9")):
-            Recorder((0.1, 0.9)).predict(np.zeros(5), prediction_length=1, levels=(0.05, 0.5))
+            Recorder((0.1, 0.9)).predict(np.zeros(5), prediction_length=1, quantile_levels=(0.05, 0.5))
         with pytest.raises(ValueError, match=re.escape("it can give only 0.5, as a point model")):
-            Recorder((0.5,)).predict(np.zeros(5), prediction_length=1, levels=(0.1, 0.5))
+            Recorder((0.5,)).predict(np.zeros(5), prediction_length=1, quantile_levels=(0.1, 0.5))
 
     @pytest.mark.parametrize("levels", [(), (0.0,), (0.9, 0.1), (0.5, 0.5)])
     def test_bad_levels(self, levels):
         with pytest.raises(ValueError, match="quantile levels are"):
-            Recorder().predict(np.zeros(5), prediction_length=1, levels=levels)
+            Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=levels)
 
 
 class TestFrames:
@@ -199,7 +201,7 @@ class TestFrames:
         spy = Recorder()
         df = pd.concat([frame(("h1",)), frame(("m1", "m2"), freq="MS"), frame(("h2",))])
         out = spy.predict_df(df, 2)
-        assert {one["season"]: len(one["context"]) for one in spy.seen} == {24: 2, 12: 2}
+        assert {one["season_length"]: len(one["context"]) for one in spy.seen} == {24: 2, 12: 2}
         assert out["item_id"].unique().tolist() == ["h1", "m1", "m2", "h2"]
         assert out["predictions"].iloc[2] == 29.5
 
@@ -237,7 +239,7 @@ BAD = {
     "channels": ([np.zeros((2, 3)), np.zeros((1, 3))], {}, "different channel counts [1, 2]"),
     "horizon": (np.zeros(4), {"prediction_length": -1}, "prediction_length is -1"),
     "batch size": (np.zeros(4), {"batch_size": 0}, "batch_size is 0"),
-    "season": (np.zeros(4), {"season": 0}, "season is 0"),
+    "season length": (np.zeros(4), {"season_length": 0}, "season_length is 0"),
     "known count": (np.zeros(4), {"known": []}, "given for 0 of 1 series"),
     "known shape": (np.zeros(4), {"known": [np.zeros((1, 4))]}, "series 0 have shape (1, 4); expected [K, 6]"),
 }

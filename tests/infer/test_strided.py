@@ -15,7 +15,7 @@ LEVELS = (0.1, 0.5, 0.9)
 
 def pretrained() -> ModelPredictor:
     model = reader(task={"name": "pretrain"})
-    model.thin = 4
+    model.stride = 4
     return model
 
 
@@ -36,38 +36,40 @@ def test_phases_put_together_are_the_steps_that_follow(steps: int) -> None:
 
 def test_a_long_season_is_the_mean_of_both_looks() -> None:
     model, values = pretrained(), past(500)
-    read = model.forecast(values, horizon=10, levels=LEVELS, season=LONG)
-    first = model.forecast(values, horizon=10, levels=LEVELS, season=LONG - 1)
-    limit = model.reach(LONG)
-    assert limit == 4 * model.context_limit
+    read = model.forecast(values, horizon=10, quantile_levels=LEVELS, season_length=LONG)
+    first = model.forecast(values, horizon=10, quantile_levels=LEVELS, season_length=LONG - 1)
+    limit = model.usable_context_length(LONG)
+    assert limit == 4 * model.max_context_length
     thin = phases(torch.from_numpy(values[..., -limit:]), 4).numpy()
-    again = torch.from_numpy(model.forecast(thin, horizon=3, levels=LEVELS))
+    again = torch.from_numpy(model.forecast(thin, horizon=3, quantile_levels=LEVELS))
     np.testing.assert_allclose(read, (first + together(again, 4, horizon=10).numpy()) / 2, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("what", ["short season", "short past", "off", "another task"])
 def test_without_need_there_is_one_look(what: str) -> None:
     model, values = pretrained(), past(500)
-    expected = model.forecast(values, horizon=8, levels=LEVELS)
+    expected = model.forecast(values, horizon=8, quantile_levels=LEVELS)
     season = LONG
     if what == "short season":
         season = LONG - 1
     if what == "short past":
         values = values[..., -100:]
-        expected = model.forecast(values, horizon=8, levels=LEVELS)
+        expected = model.forecast(values, horizon=8, quantile_levels=LEVELS)
     if what == "off":
-        model.thin = 1
+        model.stride = 1
     if what == "another task":
         model = reader()
-        expected = model.forecast(values, horizon=8, levels=LEVELS)
-    np.testing.assert_array_equal(model.forecast(values, horizon=8, levels=LEVELS, season=season), expected)
+        expected = model.forecast(values, horizon=8, quantile_levels=LEVELS)
+    np.testing.assert_array_equal(
+        model.forecast(values, horizon=8, quantile_levels=LEVELS, season_length=season), expected
+    )
 
 
 def test_a_channel_with_a_silent_phase_is_looked_at_once() -> None:
     model, values = pretrained(), past(500)
     values[0, 0, np.arange(500) % 4 != 3] = np.nan  # hourly values on a grid of quarters
-    read = model.forecast(values, horizon=8, levels=LEVELS, season=LONG)
-    alone = model.forecast(values, horizon=8, levels=LEVELS)
+    read = model.forecast(values, horizon=8, quantile_levels=LEVELS, season_length=LONG)
+    alone = model.forecast(values, horizon=8, quantile_levels=LEVELS)
     np.testing.assert_array_equal(read[0], alone[0])
     assert not np.array_equal(read[1], alone[1])
     assert shown(phases(torch.from_numpy(np.isfinite(values)), 4), 4).tolist() == [[False], [True]]
@@ -75,16 +77,16 @@ def test_a_channel_with_a_silent_phase_is_looked_at_once() -> None:
 
 def test_frames_and_arrays_of_a_long_season_agree() -> None:
     model, values = pretrained(), past(700, rows=1)
-    by_array = model.predict(values[0], prediction_length=8, levels=LEVELS, season=LONG)
-    whole = model.forecast(values, horizon=8, levels=LEVELS, season=LONG)
+    by_array = model.predict(values[0], prediction_length=8, quantile_levels=LEVELS, season_length=LONG)
+    whole = model.forecast(values, horizon=8, quantile_levels=LEVELS, season_length=LONG)
     np.testing.assert_allclose(by_array.quantiles[0], whole[0], rtol=1e-6)
 
 
 def test_a_short_series_is_looked_at_as_if_it_were_alone() -> None:
     model, values = pretrained(), past(500)
     short = values[1, 0, -150:]
-    both = model.predict([values[0, 0], short], prediction_length=8, levels=LEVELS, season=LONG)
-    alone = model.predict(short, prediction_length=8, levels=LEVELS, season=LONG)
-    plain = model.predict(short, prediction_length=8, levels=LEVELS)
+    both = model.predict([values[0, 0], short], prediction_length=8, quantile_levels=LEVELS, season_length=LONG)
+    alone = model.predict(short, prediction_length=8, quantile_levels=LEVELS, season_length=LONG)
+    plain = model.predict(short, prediction_length=8, quantile_levels=LEVELS)
     np.testing.assert_allclose(both.quantiles[1], alone.quantiles[0], rtol=1e-5)
     np.testing.assert_array_equal(alone.quantiles, plain.quantiles)

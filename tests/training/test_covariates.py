@@ -164,7 +164,7 @@ def test_time_marks_tell_what_the_context_is_too_short_to_show(root: Path) -> No
     assert 3 * result["mse"] < without["mse"]
     assert result["covariates"] == ["calendar_hour", "calendar_day_of_week"]
     model, df = tsfm.load(result["run_dir"]), table("weekly").drop(columns="x")
-    assert model.calendar == ("hour", "day_of_week")
+    assert model.time_features == ("hour", "day_of_week")
     said = model.predict_df(df, 5, target="y")["predictions"].to_numpy()
     series = df["y"].to_numpy()
     np.testing.assert_allclose(
@@ -172,10 +172,12 @@ def test_time_marks_tell_what_the_context_is_too_short_to_show(root: Path) -> No
     )
     other = model.predict(series, prediction_length=5, starts="2024-01-03 12:00", freq="h").predictions[0, 0]
     assert not np.allclose(other, said, rtol=1e-2)
-    with pytest.raises(ValueError, match=r"time marks hour, day_of_week, and arrays have no time stamps; give starts="):
+    with pytest.raises(
+        ValueError, match=r"time features hour, day_of_week, and arrays have no timestamps; give starts="
+    ):
         model.predict(series, prediction_length=5)
     assert rescored(result, "weekly", root)["mse"] == pytest.approx(result["mse"], rel=1e-6)
-    with pytest.raises(ValueError, match="trained with the time marks hour, day_of_week; the windows have minute"):
+    with pytest.raises(ValueError, match="trained with the time features hour, day_of_week; the windows have minute"):
         rescored(result, "weekly", root, "data.calendar=[minute]")
 
 
@@ -191,4 +193,4 @@ def test_a_backbone_that_keeps_channels_apart_leaves_covariates_out_and_says_so(
             results.append(train_and_score(typed(compose("train", settings + ([extra] if extra else [])))))
         assert ("does not mix channels, so the covariates" in caplog.text) == (extra is not None)
     assert len({result["mse"] for result in results}) == 1
-    assert tsfm.load(root / "n1").calendar == ()
+    assert tsfm.load(root / "n1").time_features == ()

@@ -63,9 +63,9 @@ def score_gift(predictor: Predictor, bench: GiftBench, *, context: int | None = 
         **means(rows),
         "configs": len(entries),
         "windows": sum(row["windows"] for row in rows),
-        "context": context or predictor.context_limit,
+        "context": context or predictor.max_context_length,
         "levels": list(DECILES),
-        "point_forecast": predictor.levels == POINT,
+        "point_forecast": predictor.quantile_levels == POINT,
         "multivariate": bench.multivariate,
         "fingerprint": digest.hexdigest(),
         "rows": rows,
@@ -75,12 +75,12 @@ def score_gift(predictor: Predictor, bench: GiftBench, *, context: int | None = 
 def check_predictor(predictor: Predictor) -> None:
     """Refuse what cannot forecast a series that it knows nothing of but its past."""
     predictor.check_forecasts()
-    if predictor.calendar:
+    if predictor.time_features:
         raise ValueError(
-            f"{predictor.name} needs the time marks {', '.join(predictor.calendar)}, which zero-shot series do not "
-            "have here; score a model that was trained without data.calendar"
+            f"{predictor.name} needs the time features {', '.join(predictor.time_features)}, which zero-shot "
+            "series do not have here; score a model that was trained without data.calendar"
         )
-    predictor.units(["of an unknown series"])
+    predictor.channel_units(["of an unknown series"])
 
 
 def score_config(
@@ -106,7 +106,9 @@ def score_config(
         past = [owners[i][:, : starts[i]] for i in part]
         truth = np.stack([owners[i][:, starts[i] : starts[i] + entry.horizon] for i in part])
         asked = time.perf_counter()
-        reads = quantiles(predictor, past, horizon=entry.horizon, season=entry.season, context=context, size=batch_size)
+        reads = quantiles(
+            predictor, past, horizon=entry.horizon, season_length=entry.season, context=context, size=batch_size
+        )
         seconds += time.perf_counter() - asked
         score.update(truth, reads, scale=np.stack([seasonal_error(one, entry.season) for one in past]))
     found = score.result()
@@ -132,14 +134,16 @@ def quantiles(
     past: Sequence[Float[np.ndarray, "C L"]],
     *,
     horizon: int,
-    season: int,
+    season_length: int,
     context: int | None = None,
     size: int = 256,
 ) -> Float[np.ndarray, "W C H 9"]:
     """The nine levels of GIFT-Eval; what a point model reads stands for each of them, as on its board."""
     shown = list(past) if context is None else [one[:, -context:] for one in past]
-    levels = POINT if predictor.levels == POINT else DECILES
-    reads = predictor.predict(shown, prediction_length=horizon, levels=levels, season=season, batch_size=size).quantiles
+    levels = POINT if predictor.quantile_levels == POINT else DECILES
+    reads = predictor.predict(
+        shown, prediction_length=horizon, quantile_levels=levels, season_length=season_length, batch_size=size
+    ).quantiles
     return np.repeat(reads, len(DECILES), axis=-1) if levels == POINT else reads
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tsfm.bench.interfaces import Imputer
 from tsfm.data.module import WindowData
 from tsfm.data.windows import WindowIndex
-from tsfm.infer.cross_channel import channels_coupled, couple
+from tsfm.infer.cross_channel import correct_across_channels, use_cross_channel
 from tsfm.messages import did_you_mean
 from tsfm.model.model import Model
 from tsfm.registry import TASKS, schema
@@ -131,11 +131,11 @@ def _score(
 
 def of_model(model: Model, *, bf16: bool = False, flip: bool = False, coupled: bool | None = None) -> Filler:
     """The medians of a trained model, computed in bfloat16 if asked; with `flip` the mean of those of the window and of
-    its mirror image; `coupled` as in ModelPredictor.impute."""
+    its mirror image; `coupled` is ModelPredictor.impute's `cross_channel`."""
     if not model.head.reads_window or model.head.answers != "steps":
         raise ValueError("this model does not answer for the steps it is shown; train one with head=patch_quantiles")
     device, middle = next(model.parameters()).device, len(model.quantile_levels) // 2
-    together = channels_coupled(model, coupled)
+    together = use_cross_channel(model, coupled)
 
     def quantiles(problem: Problem) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -148,7 +148,7 @@ def of_model(model: Model, *, bf16: bool = False, flip: bool = False, coupled: b
     @torch.no_grad()
     def fill(problem: Problem) -> Tensor:
         problem = problem.to(device)
-        return (couple(quantiles, problem) if together else quantiles(problem))[..., middle].cpu()
+        return (correct_across_channels(quantiles, problem) if together else quantiles(problem))[..., middle].cpu()
 
     return fill
 

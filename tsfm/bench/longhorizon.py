@@ -82,7 +82,9 @@ def _one_pass(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: 
     for begin in range(0, len(first), batch_size):
         numbers = np.arange(begin, min(begin + batch_size, len(first)))
         values = _values(first, numbers)
-        reads = predictor.forecast(values[..., :-shortest], horizon=longest, levels=POINT, season=sets[shortest].season)
+        reads = predictor.forecast(
+            values[..., :-shortest], horizon=longest, quantile_levels=POINT, season_length=sets[shortest].season
+        )
         for horizon, windows in indices.items():
             there = numbers[numbers < len(windows)]
             if len(there):

@@ -66,12 +66,12 @@ def insample_scale(windows: WindowIndex, season: int) -> np.ndarray:
 
 
 def check_marks(predictor: Predictor, windows: WindowIndex) -> None:
-    """A predictor that uses covariates must get the time marks that it was trained with."""
+    """A predictor that uses covariates must get the time features that it was trained with."""
     found = windows.calendar.fields if windows.calendar is not None else ()
-    if predictor.uses_covariates and tuple(found) != predictor.calendar:
+    if predictor.uses_covariates and tuple(found) != predictor.time_features:
         raise ValueError(
-            f"{predictor.name} was trained with the time marks {', '.join(predictor.calendar) or 'none'}; the windows "
-            f"have {', '.join(found) or 'none'}: leave data.calendar out, or set it as in training"
+            f"{predictor.name} was trained with the time features {', '.join(predictor.time_features) or 'none'}; the "
+            f"windows have {', '.join(found) or 'none'}: leave data.calendar out, or set it as in training"
         )
 
 
@@ -96,7 +96,9 @@ def score_windows(
         if predictor.uses_covariates and batch.role is not None:
             known = values[shown, targets:]
             known[:, batch.role[0, targets:].numpy() == PAST, -horizon:] = np.nan
-        quantiles = predictor.forecast(context[shown], horizon=horizon, levels=levels, season=season, known=known)
+        quantiles = predictor.forecast(
+            context[shown], horizon=horizon, quantile_levels=levels, season_length=season, known=known
+        )
         assert batch.key is not None
         score.update(target[shown], quantiles, scale=scale[batch.key[:, 0].numpy()[shown]])
     result = score.result()

@@ -180,7 +180,7 @@ def score(predictor: Predictor, posed: Posed, *, batch_size: int = 256) -> dict[
     """MASE and WQL over all windows of a set, and their number."""
     result = ForecastScore(DECILES)
     for task in posed.tasks:
-        reads = quantiles(predictor, task.pasts, horizon=task.horizon, season=task.season, size=batch_size)
+        reads = quantiles(predictor, task.pasts, horizon=task.horizon, season_length=task.season, size=batch_size)
         result.update(np.stack(task.truths), reads, scale=np.stack(task.scales))
     found = result.result()
     if found["windows"] != (due := sum(len(task.pasts) for task in posed.tasks)):

@@ -49,8 +49,8 @@ def as_trained(config: DataConfig, predictor: Predictor) -> DataConfig:
     targets = [name for name in trained.get("channels") or () if name not in taken]
     if config.channels is None and targets and set(targets) <= set(stored):
         changes["channels"] = targets
-    if predictor.calendar and not config.calendar:
-        changes["calendar"] = list(predictor.calendar)
+    if predictor.time_features and not config.calendar:
+        changes["calendar"] = list(predictor.time_features)
     if changes:
         log.info("as in training: %s", ", ".join(f"data.{key}=[{','.join(names)}]" for key, names in changes.items()))
     return replace(config, **changes)

@@ -155,8 +155,8 @@ def judge(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> lis
     past = [replace(one, known=one.known[:, : one.past.shape[1] + horizon]) for one in past]
     before = replace(frame, series=past, horizon=horizon)
     for predictor in predictors:
-        levels = predictor.levels or DECILES
-        said = predictor.predict_frame(before, levels=levels)
+        levels = predictor.quantile_levels or DECILES
+        said = predictor.predict_frame(before, quantile_levels=levels)
         scores: dict[int, ForecastScore] = {}
         for (season, _), places in groups.items():
             whole = np.stack([frame.series[i].values for i in places])

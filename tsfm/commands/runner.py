@@ -144,7 +144,7 @@ def score(
     predictor: Predictor, data: WindowData, bench: WindowsConfig, *, context: int, horizon: int
 ) -> dict[str, Any]:
     """The metrics by the protocol, and everything that decides them."""
-    own = predictor.levels
+    own = predictor.quantile_levels
     levels = tuple(bench.levels) if own is None else own
     windows = data.windows(bench.split, stride=bench.stride)
     if not len(windows):

@@ -105,7 +105,7 @@ def column_words(
     units = not predictor.model.scaler.equivariant and bool(predictor.about.standardize)
     roles = {"channels": targets, "past": past, "known": known}
     words = [f"data.{key}=[{','.join(map(quoted, names))}]" for key, names in roles.items() if names]
-    words += [f"data.calendar=[{','.join(predictor.calendar)}]"] if predictor.calendar else []
+    words += [f"data.calendar=[{','.join(predictor.time_features)}]"] if predictor.time_features else []
     return [f"data.standardize={units}", *words]
 
 

@@ -70,7 +70,7 @@ def notes(model: ModelPredictor, verb: str) -> list[str]:
     said, task = [], model.about.task.get("name")
     if task is not None and task not in HIDES:
         said.append(f"{trained_for(model)}, not to {verb}; one trained with task={verb} does it better")
-    if beside := [*model.past, *model.known, *model.calendar]:
+    if beside := [*model.past, *model.known, *model.time_features]:
         said.append(f"{verb} does without the covariates of {model.name}'s training: {', '.join(beside)}")
     for note in said:
         logger.info(note)

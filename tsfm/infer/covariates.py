@@ -1,4 +1,4 @@
-"""Covariates on their way to a predictor: the rows beside the targets, and the time marks below them.
+"""Covariates on their way to a predictor: the rows beside the targets, and the time features below them.
 
 A covariate is a row over the past and the steps ahead, NaN where nobody knows it: visibility says the rest.
 B batch, K covariates, L past steps, H horizon, N series, T steps of a batch's rows, R steps ahead for which marks are
@@ -60,8 +60,8 @@ def make_calendar(
         return None
     if starts is None or freq is None:
         raise ValueError(
-            f"{name} was trained with the time marks {', '.join(fields)}, and arrays have no time stamps; give starts= "
-            "and freq=, for example starts='2024-01-01', freq='h', or use predict_df"
+            f"{name} needs the time features {', '.join(fields)}, and arrays have no timestamps; give starts="
+            " and freq=, for example starts='2024-01-01', freq='h', or use predict_df"
         )
     count = len(lengths)
     try:

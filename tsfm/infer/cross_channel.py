@@ -42,12 +42,12 @@ class Shift(NamedTuple):
     left: Float[Tensor, "B C T"]
 
 
-def channels_coupled(model: Model, coupled: bool | None) -> bool:
-    """Whether to couple channels; None leaves it to what the model can't do itself."""
-    return not model.mixes_channels if coupled is None else coupled
+def use_cross_channel(model: Model, cross_channel: bool | None) -> bool:
+    """Whether to correct_across_channels channels; None leaves it to what the model can't do itself."""
+    return not model.mixes_channels if cross_channel is None else cross_channel
 
 
-def couple(ask: Ask, problem: Problem) -> Float[Tensor, "B C T Q"]:
+def correct_across_channels(ask: Ask, problem: Problem) -> Float[Tensor, "B C T Q"]:
     """The answer, moved and narrowed by what other channels show where a channel shows nothing. Asks `FOLDS` more
     times, and not at all where no missing step has a visible one beside it."""
     read = ask(problem)

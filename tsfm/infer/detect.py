@@ -242,8 +242,8 @@ def _of_frame(
     batch_size: int,
     units: dict[str, np.ndarray] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The score of each step of each item, and the unit of each item; `units` are those known by item."""
-    parts = in_units(frame, self.units(frame.targets))
+    """The score of each step of each item, and the unit of each item; `channel_units` are those known by item."""
+    parts = in_units(frame, self.channel_units(frame.targets))
     names = [f"item {format_id(item)}" for item in frame.ids]
     own = [
         unit_of(part) if units is None or format_id(item) not in units else units[format_id(item)]

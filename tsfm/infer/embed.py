@@ -98,7 +98,7 @@ def embed_df(
     _check(self, pool=pool, layer=layer)
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
     frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
-    parts = in_units(frame, self.units(frame.targets))
+    parts = in_units(frame, self.channel_units(frame.targets))
     names = [f"item {format_id(item)}" for item in frame.ids]
     found = vectors(self, parts, pool=pool, layer=layer, batch_size=batch_size, names=names)
     out = pd.DataFrame({"item_id": frame.ids.repeat(len(frame.targets)).reset_index(drop=True)})

@@ -255,7 +255,7 @@ def write_frame(
     frame: Frame,
     predictions: Float[np.ndarray, "N C H"],
     quantiles: Float[np.ndarray, "N C H Q"] | None = None,
-    levels: Sequence[float] = (),
+    quantile_levels: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Forecasts as rows: item_id, timestamp, target_name, predictions, then one column per level ("0.1", ...).
 
@@ -273,6 +273,6 @@ def write_frame(
         out["timestamp"] = times
     out["target_name"] = np.tile(np.repeat(frame.targets, frame.horizon), len(frame))
     out["predictions"] = np.asarray(predictions).reshape(-1)
-    for place, level in enumerate(levels):
+    for place, level in enumerate(quantile_levels):
         out[f"{level:g}"] = np.asarray(quantiles)[..., place].reshape(-1)
     return out

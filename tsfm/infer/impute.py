@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from tsfm.infer.abilities import check_steps, notes
-from tsfm.infer.cross_channel import channels_coupled, couple
+from tsfm.infer.cross_channel import correct_across_channels, use_cross_channel
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.row_mapping import check_free, in_frame, in_units, laid_out
 from tsfm.infer.windows import Tiles, as_batch, cut, take, tile
@@ -40,33 +40,33 @@ class Imputed:
 
     values: Any
     quantiles: Any
-    levels: tuple[float, ...]
+    quantile_levels: tuple[float, ...]
 
 
 def impute(
     self: ModelPredictor,
     series: Any,
     *,
-    levels: Sequence[float] | None = None,
+    quantile_levels: Sequence[float] | None = None,
     batch_size: int = 256,
-    coupled: bool | None = None,
+    cross_channel: bool | None = None,
 ) -> Imputed:
     """Fill the NaN of one array ([L] or [C, L]; numbers in a list are [L]), a stack [N, C, L] or a list of
     arrays of any lengths.
 
     Windows of the model's length slide over a series by half their length, and each step is taken from the window in
-    which it lies farthest from a border. `levels` None takes those of the model. Values are read and filled in the
-    units `predict` takes.
+    which it lies farthest from a border. `quantile_levels` None takes those of the model. Values are read and
+    filled in the units `predict` takes.
 
-    `coupled` lets the channels that show a step help those that miss it, by how they err together in the window, for
-    five times the passes; None does so with a model that reads each channel by itself."""
+    `cross_channel` lets the channels that show a step help those that miss it, by how they err together in the window,
+    for five times the passes; None does so with a model that reads each channel by itself."""
     check_steps(self, "impute")
     given = take(series)
-    wanted = self.check_levels((self.levels or ()) if levels is None else levels)
+    wanted = self.check_quantile_levels((self.quantile_levels or ()) if quantile_levels is None else quantile_levels)
     names = [f"series {i}" for i in range(len(given.parts))]
     channels = [f"channel {c}" for c in range(given.parts[0].shape[0])]
-    how: dict[str, Any] = {"batch_size": batch_size, "coupled": coupled}
-    filled = fill(self, given.parts, levels=wanted, names=names, channels=channels, **how)
+    how: dict[str, Any] = {"batch_size": batch_size, "cross_channel": cross_channel}
+    filled = fill(self, given.parts, quantile_levels=wanted, names=names, channels=channels, **how)
     listed = [series] if given.form == "one" else series
     values = [np.array(one, ndmin=2) for one in listed]
     for value, part, (median, _) in zip(values, given.parts, filled, strict=True):
@@ -81,29 +81,29 @@ def fill(
     self: ModelPredictor,
     parts: Sequence[np.ndarray],
     *,
-    levels: tuple[float, ...],
+    quantile_levels: tuple[float, ...],
     batch_size: int,
-    coupled: bool | None,
+    cross_channel: bool | None,
     names: Sequence[str],
     channels: Sequence[str],
 ) -> list[tuple[Float[np.ndarray, "C L"], Float[np.ndarray, "C L Q"]]]:
     """Median and quantiles of each series; at observed steps the value itself."""
     model, window = self.model, self.model.config.context + self.model.config.horizon
-    asked = tuple(sorted({*levels, 0.5}))
-    places, middle = [asked.index(level) for level in levels], asked.index(0.5)
-    together = channels_coupled(model, coupled)
+    asked = tuple(sorted({*quantile_levels, 0.5}))
+    places, middle = [asked.index(level) for level in quantile_levels], asked.index(0.5)
+    together = use_cross_channel(model, cross_channel)
 
     def ask(problem: Problem) -> torch.Tensor:
         return model(problem).prediction.sort(dim=-1).values
 
-    out = [(part.copy(), np.repeat(part[..., None], len(levels), axis=-1)) for part in parts]
+    out = [(part.copy(), np.repeat(part[..., None], len(quantile_levels), axis=-1)) for part in parts]
     tiles = tile([part.shape[1] for part in parts], window=window, stride=max(1, window // 2))
     tiles = tiles.pick(_holed(parts, tiles))
     for picked, windows in cut(parts, tiles, model=model, batch_size=batch_size):
         batch = as_batch(windows, model=model)
         problem = Problem(values=batch.values, visible=batch.observed, wanted=~batch.observed)
-        read = couple(ask, problem) if together else ask(problem)
-        reads = self.at_levels(read.cpu().numpy(), asked)
+        read = correct_across_channels(ask, problem) if together else ask(problem)
+        reads = self.interpolate_quantiles(read.cpu().numpy(), asked)
         for place, row, read in zip(picked, windows, reads, strict=True):
             one, first, steps = tiles.at(place)
             before = first + window - row.shape[1]  # the step at which the window, as cut, begins
@@ -157,17 +157,17 @@ def impute_df(
     timestamp_column: str = "timestamp",
     freq: str | None = None,
     batch_size: int = 256,
-    coupled: bool | None = None,
+    cross_channel: bool | None = None,
 ) -> pd.DataFrame:
     """The same rows in the same order, the target filled where it was missing, and beside it `<target>_imputed`:
     whether a row was. `quantile_levels` adds `<target>_0.1`, ...: at observed rows the value itself.
 
     Stamps that `df` jumps over count as missing when the model reads it; `fill_gaps` adds rows for them, and all rows
     are then sorted by item and time. A float column keeps its dtype; of any other one in which something is filled
-    becomes float64, and integers that float64 does not hold exactly are refused. `coupled` as in `impute`. What was
-    assumed is logged and kept in `result.attrs["announcements"]`."""
+    becomes float64, and integers that float64 does not hold exactly are refused. `cross_channel` as in `impute`.
+    What was assumed is logged and kept in `result.attrs["announcements"]`."""
     check_steps(self, "impute")
-    levels = () if quantile_levels is None else self.check_levels(quantile_levels)
+    levels = () if quantile_levels is None else self.check_quantile_levels(quantile_levels)
     columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
     frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
     own = notes(self, "impute")
@@ -177,7 +177,9 @@ def impute_df(
     holes = [np.concatenate([np.isnan(one.values[c]) for one in frame])[where] for c in range(len(frame.targets))]
     labels = [next(column for column in df.columns if str(column) == name) for name in frame.targets]
     own += [note for label, missing in zip(labels, holes, strict=True) if missing.any() for note in _becomes(df[label])]
-    filled = _fill_frame(self, frame, levels=levels or (0.5,), batch_size=batch_size, coupled=coupled)
+    filled = _fill_frame(
+        self, frame, quantile_levels=levels or (0.5,), batch_size=batch_size, cross_channel=cross_channel
+    )
     for c, (name, label, missing) in enumerate(zip(frame.targets, labels, holes, strict=True)):
         median = np.concatenate([median[c] for median, _ in filled])[where]
         column: Any = out[label]
@@ -191,12 +193,12 @@ def impute_df(
     return out
 
 
-def _fill_frame(self: ModelPredictor, frame: Frame, *, levels: tuple[float, ...], **how: Any):
+def _fill_frame(self: ModelPredictor, frame: Frame, *, quantile_levels: tuple[float, ...], **how: Any):
     """`fill` in data units."""
     names, channels = [f"item {format_id(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
-    units = self.units(frame.targets)
+    units = self.channel_units(frame.targets)
     parts = in_units(frame, units)
-    filled = fill(self, parts, levels=levels, names=names, channels=channels, **how)
+    filled = fill(self, parts, quantile_levels=quantile_levels, names=names, channels=channels, **how)
     if units is None:
         return filled
     loc, scale = units[:, :, None]

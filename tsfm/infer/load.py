@@ -36,22 +36,24 @@ class ModelPredictor(Predictor):
     classify, probabilities, regress, classify_df = classify, probabilities, regress, classify_df
     check_forecasts = check_forecasts
 
-    context_limit: int
-    contexts: tuple[int, ...] = ()  # steps of the past to look at, whose forecasts are averaged; none: its context
-    thin = 4  # of a season of 96 steps or more, every so manyth step is forecast by itself too; 1: never
+    max_context_length: int
+    context_lengths: tuple[
+        int, ...
+    ] = ()  # steps of the past to look at, whose forecasts are averaged; none: its context
+    stride = 4  # of a season of 96 steps or more, every so manyth step is forecast by itself too; 1: never
     flip = False  # forecast the mirrored series too, and take the mean of both
     precision = "32"  # 32 | bf16, in which a CPU with AVX-512 or AMX answers two to three times as fast
 
     def __init__(self, model: Model, *, name: str, about: About | None = None, device: str = "cpu"):
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
-        self.levels = model.quantile_levels
-        self.context_limit, self.horizon_limit = model.config.context, model.config.horizon
+        self.quantile_levels = model.quantile_levels
+        self.max_context_length, self.max_horizon = model.config.context, model.config.horizon
         self.any_horizon = self.about.task.get("name") == "pretrain"  # trained on tails of any length
         self.uses_covariates = model.mixes_channels
         data: dict[str, Any] = self.about.trained_on.get("data") or {}
         self.past: list[str] = data.get("past") or []  # covariates as they were named in training
         self.known: list[str] = data.get("known") or []
-        self.calendar = tuple(data.get("calendar") or ()) if self.uses_covariates else ()
+        self.time_features = tuple(data.get("calendar") or ()) if self.uses_covariates else ()
 
     @torch.inference_mode()
     def quantiles(
@@ -59,8 +61,8 @@ class ModelPredictor(Predictor):
         context: np.ndarray,
         *,
         horizon: int,
-        levels: tuple[float, ...],
-        season: int = 1,
+        quantile_levels: tuple[float, ...],
+        season_length: int = 1,
         known: np.ndarray | None = None,
     ) -> np.ndarray:
         """[B, C, L] with NaN where missing -> [B, C, H, Q] at the asked levels. A model whose scaler keeps units
@@ -77,23 +79,27 @@ class ModelPredictor(Predictor):
         beside = None if known is None else tensor(known)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             read = self._look(values, observed, beside, horizon=horizon)
-            if self._thins(season) and known is None and bool((worth := pays(observed, season=season)).any()):
+            if (
+                self._thins(season_length)
+                and known is None
+                and bool((worth := pays(observed, season=season_length)).any())
+            ):
                 read = self._look_again(read, values, observed, worth=worth, horizon=horizon)
-        return self.at_levels(read.cpu().numpy(), levels)
+        return self.interpolate_quantiles(read.cpu().numpy(), quantile_levels)
 
     def _thins(self, season: int) -> bool:
         """Only a model that answers for any horizon and any length can look at phases."""
-        return self.thin > 1 and self.any_horizon and not self.model.fixed_length and season >= LONG
+        return self.stride > 1 and self.any_horizon and not self.model.fixed_length and season >= LONG
 
-    def reach(self, season: int) -> int | None:
-        return self.context_limit * (self.thin if self._thins(season) else 1)
+    def usable_context_length(self, season_length: int) -> int | None:
+        return self.max_context_length * (self.stride if self._thins(season_length) else 1)
 
     def _look(
         self, values: torch.Tensor, observed: torch.Tensor, known: torch.Tensor | None, *, horizon: int
     ) -> torch.Tensor:
-        """[B, C, L] -> [B, C, H, Q] ascending: the mean over `contexts`."""
+        """[B, C, L] -> [B, C, H, Q] ascending: the mean over `context_lengths`."""
         reads = []
-        for steps in self.contexts or (self.context_limit,):
+        for steps in self.context_lengths or (self.max_context_length,):
             past = slice(max(values.shape[-1] - steps, 0), None)
             ahead = None if known is None else known[..., past]
             reads.append(self._roll_out(values[..., past], observed[..., past], ahead, horizon=horizon))
@@ -102,11 +108,11 @@ class ModelPredictor(Predictor):
     def _look_again(
         self, read: torch.Tensor, values: torch.Tensor, observed: torch.Tensor, *, worth: torch.Tensor, horizon: int
     ) -> torch.Tensor:
-        """The mean with what is said of every `thin`-th step, where that is worth it and each phase shows something."""
-        values, observed = phases(values, self.thin), phases(observed, self.thin)
-        steps = -(-horizon // self.thin)
-        again = together(self._look(values, observed, None, horizon=steps), self.thin, horizon=horizon)
-        there = shown(observed[..., -self.context_limit :], self.thin) & worth[:, None]
+        """The mean with what is said of every `stride`-th step, where that is worth it and each phase has values."""
+        values, observed = phases(values, self.stride), phases(observed, self.stride)
+        steps = -(-horizon // self.stride)
+        again = together(self._look(values, observed, None, horizon=steps), self.stride, horizon=horizon)
+        there = shown(observed[..., -self.max_context_length :], self.stride) & worth[:, None]
         return torch.where(there[..., None, None], (read + again) / 2, read)
 
     def _roll_out(
@@ -119,7 +125,7 @@ class ModelPredictor(Predictor):
             observed,
             steps=horizon if self.any_horizon else None,
             known=known,
-            marks=len(self.calendar),
+            marks=len(self.time_features),
             flip=self.flip,
         )
         blocks = [next(going)]
@@ -129,19 +135,19 @@ class ModelPredictor(Predictor):
 
     def _check_channels(self, targets: int, covariates: int) -> None:
         """A model of a fixed number of channels must get that many; without covariates the model says it itself."""
-        count, marks = self.model.config.channels, len(self.calendar)
+        count, marks = self.model.config.channels, len(self.time_features)
         if count in (None, targets + covariates) or not (covariates or self.past or self.known):
             return
         wanted = ", ".join(self.past + self.known) or "none"
         raise ValueError(
             f"{self.name} was built for {count} channels; found {targets} targets, {covariates - marks} covariates and "
-            f"{marks} time marks: give the targets of its training and the covariates {wanted}"
+            f"{marks} time features: give the targets of its training and the covariates {wanted}"
         )
 
-    def covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
-        """See Predictor.covariates. Where number or order of the channels is fixed, those of the training are taken."""
+    def select_covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Where number or order of the channels is fixed, those of the training are taken."""
         if not self.uses_covariates:
-            return super().covariates(past, known)
+            return super().select_covariates(past, known)
         notes = []
         if not self.model.scaler.equivariant and (units := self.about.standardize):
             if strange := [name for name in (*past, *known) if name not in units]:
@@ -171,9 +177,9 @@ class ModelPredictor(Predictor):
             notes.append(f"the head of {self.name} reads the context alone, so nothing that is known ahead is used")
         return names, notes
 
-    def units(self, names: Sequence[str], *, what: str = "target") -> np.ndarray | None:
-        """See Predictor.units. A model that was trained on standardised data without standardising each window knows
-        the units of its training channels only."""
+    def channel_units(self, names: Sequence[str], *, what: str = "target") -> np.ndarray | None:
+        """A model that was trained on standardised data without standardising each window knows the
+        units of its training channels only."""
         known = self.about.standardize
         if self.model.scaler.equivariant or not known:
             return None

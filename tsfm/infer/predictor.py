@@ -39,7 +39,7 @@ class Forecast:
 
     predictions: Float[np.ndarray, "N C H"]
     quantiles: Float[np.ndarray, "N C H Q"]
-    levels: tuple[float, ...]
+    quantile_levels: tuple[float, ...]
 
 
 def _between(reads: np.ndarray, have: Sequence[float], want: Sequence[float]) -> np.ndarray:
@@ -58,32 +58,33 @@ def _ascending(reads: np.ndarray) -> np.ndarray:
 
 
 class Predictor(ABC):
-    """A forecaster. `levels` are those it reads (None: any); `context_limit` the longest past it uses (None: all);
-    `horizon_limit` the steps it was trained for (None: any), beyond which it goes on from its own forecast."""
+    """A forecaster. `quantile_levels` are those it predicts (None: any); `max_context_length` the longest past it uses
+    (None: all);
+    `max_horizon` the steps it was trained for (None: any), beyond which it goes on from its own forecast."""
 
     name: str
-    levels: tuple[float, ...] | None = None
-    context_limit: int | None = None
-    horizon_limit: int | None = None
+    quantile_levels: tuple[float, ...] | None = None
+    max_context_length: int | None = None
+    max_horizon: int | None = None
     uses_covariates: bool = False
-    calendar: tuple[str, ...] = ()  # fields of the time marks that it must be given beside its targets
+    time_features: tuple[str, ...] = ()  # fields of the time features that it must be given beside its targets
 
-    def covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
+    def select_covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
         """Those of the covariates at hand that are used, in the order in which they are taken, and what to announce."""
         held = [*past, *known]
         if self.uses_covariates or not held:
             return held, []
         return [], [f"{self.name} does not use the covariates {', '.join(held)}"]
 
-    def units(self, names: Sequence[str], *, what: str = "target") -> Float[np.ndarray, "2 C"] | None:
+    def channel_units(self, names: Sequence[str], *, what: str = "target") -> Float[np.ndarray, "2 C"] | None:
         """Location and scale that bring these columns to the units `predict` reads and answers in; None: as they are.
 
         Frames are asked and answered in data units: see `predict_frame`."""
         return None
 
-    def reach(self, season: int) -> int | None:
-        """The longest past it can use at that season, None for all: `context_limit`, or more with a second look."""
-        return self.context_limit
+    def usable_context_length(self, season_length: int) -> int | None:
+        """The longest past it can use at that season, None for all: `max_context_length`, or more with a stride."""
+        return self.max_context_length
 
     def check_forecasts(self) -> None:
         """Refuse to forecast, where this predictor was made for something else."""
@@ -95,15 +96,15 @@ class Predictor(ABC):
         context: Float[np.ndarray, "B C L"],
         *,
         horizon: int,
-        levels: tuple[float, ...],
-        season: int = 1,
+        quantile_levels: tuple[float, ...],
+        season_length: int = 1,
         known: Float[np.ndarray, "B K L+R"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
-        """Quantiles of the next `horizon` steps at the asked `levels`, in data units.
+        """Quantiles of the next `horizon` steps at the asked `quantile_levels`, in data units.
 
         NaN is missing and a shorter series is padded with NaN on the left. `known` holds the covariates: NaN beyond L
-        is a covariate known only so far; the marks of `calendar` come last. A model with levels of its own ends with
-        `at_levels`.
+        is a covariate known only so far; the marks of `time_features` come last. A model with levels of its own ends
+        with `interpolate_quantiles`.
         """
 
     def forecast(
@@ -111,18 +112,24 @@ class Predictor(ABC):
         context: Float[np.ndarray, "B C L"],
         *,
         horizon: int,
-        levels: Sequence[float],
-        season: int = 1,
+        quantile_levels: Sequence[float],
+        season_length: int = 1,
         known: Float[np.ndarray, "B K L+R"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
-        """One batch, checked: the past cut to its `reach`; finite quantiles that rise with the level."""
+        """One batch, checked: the past cut to its usable length; finite quantiles that rise with the level."""
         self.check_forecasts()
-        asked = self.check_levels(levels)
-        if len(self.calendar) > (0 if known is None else known.shape[1]):
-            raise ValueError(f"{self.name} needs the time marks {', '.join(self.calendar)} as the last rows of known")
-        if (limit := self.reach(season)) is not None and (older := context.shape[-1] - limit) > 0:
+        asked = self.check_quantile_levels(quantile_levels)
+        if len(self.time_features) > (0 if known is None else known.shape[1]):
+            raise ValueError(
+                f"{self.name} needs the time features {', '.join(self.time_features)} as the last rows of known"
+            )
+        if (limit := self.usable_context_length(season_length)) is not None and (
+            older := context.shape[-1] - limit
+        ) > 0:
             context, known = context[..., older:], None if known is None else known[..., older:]
-        reads = self.quantiles(context, horizon=horizon, levels=asked, season=season, known=known)
+        reads = self.quantiles(
+            context, horizon=horizon, quantile_levels=asked, season_length=season_length, known=known
+        )
         reads = np.asarray(reads, np.float32)
         shape = (*context.shape[:2], horizon, len(asked))
         if reads.shape != shape:
@@ -135,22 +142,38 @@ class Predictor(ABC):
             )
         return _ascending(reads)
 
-    def at_levels(self, reads: Float[np.ndarray, "... Q"], levels: Sequence[float]) -> Float[np.ndarray, "... Q"]:
-        """Reads at `self.levels` brought to the asked levels: sorted, then linear between the neighbours."""
-        asked, reads = self.check_levels(levels), _ascending(reads)
-        return reads if self.levels is None or asked == self.levels else _between(reads, self.levels, asked)
+    def interpolate_quantiles(
+        self, reads: Float[np.ndarray, "... Q"], quantile_levels: Sequence[float]
+    ) -> Float[np.ndarray, "... Q"]:
+        """Reads at `self.quantile_levels` brought to the asked levels: sorted, then linear between the neighbours."""
+        asked, reads = self.check_quantile_levels(quantile_levels), _ascending(reads)
+        return (
+            reads
+            if self.quantile_levels is None or asked == self.quantile_levels
+            else _between(reads, self.quantile_levels, asked)
+        )
 
-    def check_levels(self, levels: Sequence[float]) -> tuple[float, ...]:
+    def check_quantile_levels(self, quantile_levels: Sequence[float]) -> tuple[float, ...]:
         """The asked levels, or an error that says which this predictor can give."""
-        if isinstance(levels, (str, bytes)) or np.ndim(levels) != 1:
-            raise ValueError(f"quantile levels are {levels!r}; expected a list of numbers, such as [0.1, 0.5, 0.9]")
+        if isinstance(quantile_levels, (str, bytes)) or np.ndim(quantile_levels) != 1:
+            raise ValueError(
+                f"quantile levels are {quantile_levels!r}; expected a list of numbers, such as [0.1, 0.5, 0.9]"
+            )
         try:
-            asked = tuple(float(level) for level in levels)
+            asked = tuple(float(level) for level in quantile_levels)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"quantile levels are {list(levels)}; expected numbers, each in (0, 1)") from error
+            raise ValueError(
+                f"quantile levels are {list(quantile_levels)}; expected numbers, each in (0, 1)"
+            ) from error
         asked = check_quantile_levels(asked)
-        if self.levels is not None and (asked[0] < self.levels[0] - 1e-9 or asked[-1] > self.levels[-1] + 1e-9):
-            can = "only 0.5, as a point model" if self.levels == POINT else f"{self.levels[0]:g} to {self.levels[-1]:g}"
+        if self.quantile_levels is not None and (
+            asked[0] < self.quantile_levels[0] - 1e-9 or asked[-1] > self.quantile_levels[-1] + 1e-9
+        ):
+            can = (
+                "only 0.5, as a point model"
+                if self.quantile_levels == POINT
+                else f"{self.quantile_levels[0]:g} to {self.quantile_levels[-1]:g}"
+            )
             raise ValueError(f"quantile levels {list(asked)} were asked of {self.name}; it can give {can}")
         return asked
 
@@ -159,8 +182,8 @@ class Predictor(ABC):
         series: Any,
         *,
         prediction_length: int,
-        levels: Sequence[float] | None = None,
-        season: int = 1,
+        quantile_levels: Sequence[float] | None = None,
+        season_length: int = 1,
         batch_size: int = 256,
         known: Sequence[np.ndarray] | None = None,
         starts: Any = None,
@@ -168,17 +191,19 @@ class Predictor(ABC):
     ) -> Forecast:
         """Forecast one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays of any lengths; NaN is missing.
 
-        `levels` None takes those of the predictor. `known` holds the covariates, one [K, L+H] array per series, NaN
-        where nobody knows them: beyond L for one known only so far. A predictor with a `calendar` must be told the
-        stamp of each first step and the frequency. A predictor with `units` is asked and answers in those.
+        `quantile_levels` None takes those of the predictor. `known` holds the covariates, one [K, L+H] array per
+        series, NaN where unknown: beyond L for one known only so far. A predictor with `time_features` needs the
+        timestamp of each first step and the frequency. A predictor with `channel_units` reads and predicts in those.
         """
         self.check_forecasts()
         horizon = check_horizon(prediction_length)
         batch_size = check_count("batch_size", batch_size, one="series", many="series")
-        season = check_count("season", season)
-        asked = self.check_levels(self.levels or DECILES if levels is None else levels)
+        season_length = check_count("season_length", season_length)
+        asked = self.check_quantile_levels(
+            self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
+        )
         wanted = tuple(sorted({*asked, 0.5}))  # the median is always told
-        self.check_levels(wanted)
+        self.check_quantile_levels(wanted)
         parts = as_series(series)
         channels = {part.shape[0] for part in parts}
         if len(channels) > 1:
@@ -188,20 +213,22 @@ class Predictor(ABC):
             if not self.uses_covariates:
                 logger.info("%s does not use covariates; those given are left aside", self.name)
                 known = None
-        limit = self.reach(season)
+        limit = self.usable_context_length(season_length)
         numbers = [f"channel {i}" for i in range(parts[0].shape[0])]
-        check_recent(parts, self.context_limit, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
+        check_recent(parts, self.max_context_length, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
         lengths = np.array([part.shape[1] if limit is None else min(part.shape[1], limit) for part in parts])
         whole = np.array([part.shape[1] for part in parts])
-        ahead = horizon if self.horizon_limit is None else -(-horizon // self.horizon_limit) * self.horizon_limit
-        calendar = make_calendar(self.calendar, whole, starts=starts, freq=freq, reach=ahead, name=self.name)
+        ahead = horizon if self.max_horizon is None else -(-horizon // self.max_horizon) * self.max_horizon
+        calendar = make_calendar(self.time_features, whole, starts=starts, freq=freq, reach=ahead, name=self.name)
         beside = Rows(known, calendar, lengths=whole, horizon=horizon, reach=ahead)
         out = np.empty((len(parts), parts[0].shape[0], horizon, len(wanted)), np.float32)
         for places in batches(lengths, batch_size=batch_size, cells=parts[0].shape[0] + len(beside)):
             length = int(lengths[places].max())
             context = stack([parts[i][:, -length:] for i in places], length)
             extra = beside.batch(places, length=length)
-            out[places] = self.forecast(context, horizon=horizon, levels=wanted, season=season, known=extra)
+            out[places] = self.forecast(
+                context, horizon=horizon, quantile_levels=wanted, season_length=season_length, known=extra
+            )
         keep = [wanted.index(level) for level in asked]
         return Forecast(out[..., wanted.index(0.5)], out[..., keep], asked)
 
@@ -223,7 +250,9 @@ class Predictor(ABC):
         when reading is logged and kept in `result.attrs["announcements"]`.
         """
         self.check_forecasts()
-        levels = self.check_levels(self.levels or DECILES if quantile_levels is None else quantile_levels)
+        levels = self.check_quantile_levels(
+            self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
+        )
         shown = () if quantile_levels is None and levels == POINT else levels
         frame = read_frame(
             df,
@@ -234,31 +263,35 @@ class Predictor(ABC):
             freq=freq,
             future_df=future_df,
         )
-        _, own = self.covariates(frame.past_names, frame.known_names)
-        if self.horizon_limit is not None and frame.horizon > self.horizon_limit:
-            own.append(f"beyond the trained horizon of {self.horizon_limit} steps it goes on from its own forecast")
+        _, own = self.select_covariates(frame.past_names, frame.known_names)
+        if self.max_horizon is not None and frame.horizon > self.max_horizon:
+            own.append(f"beyond the trained horizon of {self.max_horizon} steps it goes on from its own forecast")
         for note in own:
             logger.info(note)
-        result = self.predict_frame(frame, levels=levels, batch_size=batch_size)
+        result = self.predict_frame(frame, quantile_levels=levels, batch_size=batch_size)
         out = write_frame(frame, result.predictions, result.quantiles, shown)
         out.attrs["announcements"] = [*frame.announcements, *own]
         return out
 
-    def predict_frame(self, frame: Frame, *, levels: Sequence[float] | None = None, batch_size: int = 256) -> Forecast:
+    def predict_frame(
+        self, frame: Frame, *, quantile_levels: Sequence[float] | None = None, batch_size: int = 256
+    ) -> Forecast:
         """Forecast the items of a frame that was read, [N, C, H]; asked and answered in data units.
 
         One `predict` for each season, so that items of one frequency share batches.
         """
         self.check_forecasts()
-        levels = self.check_levels(self.levels or DECILES if levels is None else levels)
-        units = self.units(frame.targets)
+        quantile_levels = self.check_quantile_levels(
+            self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
+        )
+        units = self.channel_units(frame.targets)
         items, channels = [f"item {format_id(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
-        check_recent([one.values for one in frame], self.context_limit, names=items, channels=channels)
-        names, _ = self.covariates(frame.past_names, frame.known_names)
-        beside = self.units(names, what="covariate") if names else None
+        check_recent([one.values for one in frame], self.max_context_length, names=items, channels=channels)
+        names, _ = self.select_covariates(frame.past_names, frame.known_names)
+        beside = self.channel_units(names, what="covariate") if names else None
         seasons = np.array([season_length(one.freq) for one in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)
-        predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(levels)), np.float32)
+        predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(quantile_levels)), np.float32)
         for season in np.unique(seasons):
             places = np.flatnonzero(seasons == season)
             picked = [frame.series[i] for i in places]
@@ -266,8 +299,8 @@ class Predictor(ABC):
             result = self.predict(
                 [_scaled(one.values, units) for one in picked],
                 prediction_length=frame.horizon,
-                levels=levels,
-                season=int(season),
+                quantile_levels=quantile_levels,
+                season_length=int(season),
                 batch_size=batch_size,
                 known=known,
                 starts=[one.start for one in picked],
@@ -278,7 +311,7 @@ class Predictor(ABC):
             loc, scale = units[:, :, None]
             predictions = (predictions * scale + loc).astype(np.float32)
             quantiles = (quantiles * scale[..., None] + loc[..., None]).astype(np.float32)
-        return Forecast(predictions, quantiles, levels)
+        return Forecast(predictions, quantiles, quantile_levels)
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
         """A picture of a frame and its forecast; see `tsfm.infer.plot.plot`."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def in_units(frame: Frame, units: Float[np.ndarray, "2 C"] | None) -> list[Float[np.ndarray, "C L"]]:
-    """The values of the items, in the units of the model where it has any (see Predictor.units)."""
+    """The values of the items, in the units of the model where it has any (see Predictor.channel_units)."""
     if units is None:
         return [one.values for one in frame]
     loc, scale = units[:, :, None]

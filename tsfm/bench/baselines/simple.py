@@ -100,9 +100,9 @@ class LastValue(Simple):
     class Config:
         """No settings."""
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         observed_past(context, name=self.name)
-        return seasonal_quantiles(context, horizon=horizon, levels=levels, season=1)
+        return seasonal_quantiles(context, horizon=horizon, levels=quantile_levels, season=1)
 
 
 @BASELINES("seasonal_naive")
@@ -119,9 +119,11 @@ class SeasonalNaive(Simple):
             if self.season < 0:
                 raise ValueError(f"season is {self.season}; give steps, or 0 for the season of the data")
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         observed_past(context, name=self.name)
-        return seasonal_quantiles(context, horizon=horizon, levels=levels, season=self.config.season or season)
+        return seasonal_quantiles(
+            context, horizon=horizon, levels=quantile_levels, season=self.config.season or season_length
+        )
 
 
 @BASELINES("drift")
@@ -138,7 +140,7 @@ class Drift(Simple):
             if self.window < 0 or self.window == 1:
                 raise ValueError(f"window is {self.window}; a line needs 2 steps or more, 0 takes all")
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         window = self.config.window
         whole = np.asarray(context, np.float64)
         observed = observed_past(whole, name=self.name)
@@ -155,7 +157,7 @@ class Drift(Simple):
         pairs = (~np.isnan(residual)).sum(-1, keepdims=True)
         sigma = np.sqrt(np.nansum(residual**2, -1, keepdims=True) / np.maximum(pairs - 1, 1))
         ahead = whole.shape[-1] - 1 - last + np.arange(1, horizon + 1)  # steps since the last observed one
-        return spread(newest + ahead * slope, sigma * np.sqrt(ahead * (1 + ahead / span)), levels)
+        return spread(newest + ahead * slope, sigma * np.sqrt(ahead * (1 + ahead / span)), quantile_levels)
 
 
 @BASELINES("mean")
@@ -172,7 +174,7 @@ class Mean(Simple):
             if self.window < 0:
                 raise ValueError(f"window is {self.window}; give a number of values, or 0 for all")
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         values = np.asarray(context, np.float64)
         counted = observed_past(values, name=self.name)
         if self.config.window:
@@ -182,4 +184,4 @@ class Mean(Simple):
         square = np.where(counted, values - center, 0.0) ** 2
         sigma = np.sqrt(square.sum(-1, keepdims=True) / np.maximum(count - 1, 1) * (1 + 1 / count))
         shape = (*values.shape[:2], horizon)
-        return spread(np.broadcast_to(center, shape), np.broadcast_to(sigma, shape), levels)
+        return spread(np.broadcast_to(center, shape), np.broadcast_to(sigma, shape), quantile_levels)

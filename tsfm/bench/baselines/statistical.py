@@ -59,7 +59,7 @@ class Statistical(Simple):
 
     def __init__(self, config: Any = None):
         super().__init__(config)
-        self.context_limit = self.config.context or None
+        self.max_context_length = self.config.context or None
         self.fallbacks: Counter[str] = Counter()
         self.fitted = 0
         self._told: set[int] = set()  # seasons beyond the model, each logged once
@@ -90,23 +90,25 @@ class Statistical(Simple):
             raise ValueError("the fit gave values that are not finite")
         return np.sort(reads, -1)
 
-    def quantiles(self, context, *, horizon, levels, season=1, known=None):
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         models = library()
-        context = np.asarray(context, np.float64)[..., -(self.context_limit or 0) :]
+        context = np.asarray(context, np.float64)[..., -(self.max_context_length or 0) :]
         observed_past(context, name=self.name)
-        if self.highest_season is not None and season > self.highest_season and season not in self._told:
-            self._told.add(season)
-            logger.warning("%s cannot use a season of %d steps and is fitted without", self.name, season)
-        out = np.empty((*context.shape[:2], horizon, len(levels)), np.float32)
+        if self.highest_season is not None and season_length > self.highest_season and season_length not in self._told:
+            self._told.add(season_length)
+            logger.warning("%s cannot use a season of %d steps and is fitted without", self.name, season_length)
+        out = np.empty((*context.shape[:2], horizon, len(quantile_levels)), np.float32)
         failed: Counter[str] = Counter()
         for row in np.ndindex(context.shape[:2]):
             series = context[row]
             try:
-                out[row] = self._fit(models, series, horizon=horizon, levels=levels, season=season)
+                out[row] = self._fit(models, series, horizon=horizon, levels=quantile_levels, season=season_length)
                 self.fitted += 1
             except Exception as error:  # the library raises many kinds; each is counted and told
                 failed[str(error) or type(error).__name__] += 1
-                plain = seasonal_quantiles(series[None, None], horizon=horizon, levels=levels, season=season)
+                plain = seasonal_quantiles(
+                    series[None, None], horizon=horizon, levels=quantile_levels, season=season_length
+                )
                 out[row] = plain[0, 0]
         if failed:
             self.fallbacks += failed
