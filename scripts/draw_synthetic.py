@@ -17,8 +17,8 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.augment import Augment
+from tsfm.synthetic.mixture import GeneratorMixture
 from tsfm.synthetic.signals import zscore
-from tsfm.synthetic.universe import Universe
 
 INK, GREY = "#1f4e79", "#555555"
 
@@ -49,7 +49,7 @@ def main() -> None:
     if args.num:
         for name, part in parts.items():
             print(f"{name:16} {speed(lambda part=part: part.draw(args.num, 2048, generator), args.num):8,.0f} series/s")
-        universe, augment = Universe(), Augment()
+        universe, augment = GeneratorMixture(), Augment()
         print(f"{'universe':16} {speed(lambda: universe.draw(args.num, 2048, generator), args.num):8,.0f} series/s")
         drawn = universe.draw(args.num, 2048, generator)
         print(f"{'augment':16} {speed(lambda: augment(drawn, generator), args.num):8,.0f} series/s")

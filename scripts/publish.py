@@ -24,7 +24,7 @@ from tsfm.data.corpus import CorpusConfig, CorpusData
 from tsfm.model.card import card
 from tsfm.model.checkpoint import CARD, find, load, save, weights_dir
 from tsfm.synthetic.augment import AugmentConfig
-from tsfm.synthetic.universe import UniverseConfig
+from tsfm.synthetic.mixture import GeneratorMixtureConfig
 
 
 def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
@@ -33,7 +33,7 @@ def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
     said = {key: value for key, value in (trained_on.get("data") or {}).items() if key in kept}
     if trained_on.get("dataset") is None or "points" not in said:
         raise ValueError("this run was not pre-trained on a corpus (task=pretrain data=corpus); publish one that was")
-    said |= {"universe": UniverseConfig(**said["universe"]), "augment": AugmentConfig(**said["augment"])}
+    said |= {"universe": GeneratorMixtureConfig(**said["universe"]), "augment": AugmentConfig(**said["augment"])}
     corpus = CorpusData(CorpusConfig(**said))
     if corpus.fingerprints != trained_on["fingerprints"]:
         raise ValueError("the corpus at hand is not the one of this run; set TSFM_DATA to that data root")

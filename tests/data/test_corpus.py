@@ -16,10 +16,10 @@ from tsfm.data.corpus import CorpusConfig, CorpusData
 from tsfm.data.holdout import held_out
 from tsfm.data.loader import WindowLoader
 from tsfm.data.mixture import GROUP, Words, coupled, mixed, scaled
-from tsfm.synthetic.universe import UniverseConfig
+from tsfm.synthetic.mixture import GeneratorMixtureConfig
 from tsfm.types import Batch
 
-FEW = UniverseConfig(weights={"ets": 1.0, "random_walk": 1.0})
+FEW = GeneratorMixtureConfig(weights={"ets": 1.0, "random_walk": 1.0})
 SMALL: dict[str, Any] = {
     "lengths": [32, 64], "shares": [0.5, 0.5], "points": 512, "batches_per_epoch": 40, "val_windows": 20,
     "universe": FEW,

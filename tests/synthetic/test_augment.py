@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.synthetic.test_generators import seeded
 from tsfm.synthetic import augment
 from tsfm.synthetic.augment import CHANGES, Augment, AugmentConfig
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 
 NAMES = tuple(AugmentConfig.__dataclass_fields__)
 KEEPS_PLACE = [name for name in NAMES if name not in ("warp", "reverse", "points", "blocks")]
@@ -172,7 +172,7 @@ def test_quantiles_are_of_the_observed() -> None:
 
 def test_blocks_are_runs() -> None:
     x = torch.randn(300, 160, generator=seeded(1))
-    gone = torch.isnan(augment.blocks(Dice(seeded()), x))
+    gone = torch.isnan(augment.blocks(Sampler(seeded()), x))
     begins = (gone[:, 1:] & ~gone[:, :-1]).sum(-1) + gone[:, 0]
     assert begins.max() <= 3
     assert gone.sum(-1).max() <= 3 * 20

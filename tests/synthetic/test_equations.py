@@ -8,18 +8,18 @@ import torch
 from tests.synthetic.test_generators import seeded
 from tsfm.synthetic import dynamics
 from tsfm.synthetic.causal import activate
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 
 
 @pytest.mark.parametrize("name", dynamics.FLOWS)
 def test_flows_stay_on_their_attractors(name: str) -> None:
     """Nothing runs away or dies with coefficients 4 % off, and halving the step changes little."""
-    dice = Dice(seeded())
+    rng = Sampler(seeded())
     flow = dynamics._table()[list(dynamics.FLOWS).index(name)].repeat(40, 1, 1)
-    wild = flow * (1 + 0.04 * dice.normal(*flow.shape).clamp(-2, 2))
+    wild = flow * (1 + 0.04 * rng.normal(*flow.shape).clamp(-2, 2))
     wild[:, 25:] = flow[:, 25:]
     step = torch.full((40, 1), dynamics.FLOWS[name][0])
-    states, _ = dynamics.integrate(dice.uniform(40, 4, low=0.1, high=1.0), wild, step, 400)
+    states, _ = dynamics.integrate(rng.uniform(40, 4, low=0.1, high=1.0), wild, step, 400)
     assert states.abs().max() < 200
     assert (states[100:, :, :2].std(0).amin(-1) > 0.01).float().mean() > 0.95  # a cell may fall silent
     fine, _ = dynamics.integrate(states[100], wild, step / 2, 11)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tsfm.registry import GENERATORS
-from tsfm.synthetic.base import LARGEST, SHORTEST, Generator, heal
+from tsfm.synthetic.base import MAX_MAGNITUDE, MIN_LENGTH, Generator, repair
 from tsfm.synthetic.causal import StructuralCausal
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 
 NAMES = GENERATORS.names()
 
@@ -27,7 +27,7 @@ def part(name: str, **settings: object) -> Generator:
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_are_finite_bounded_and_not_constant_at_any_length(name: str) -> None:
     generator = seeded()
-    for num, length in ((1, SHORTEST), (7, 64), (5, 200), (3, 4096)):
+    for num, length in ((1, MIN_LENGTH), (7, 64), (5, 200), (3, 4096)):
         drawn = part(name).draw(num, length, generator)
         assert drawn.shape == (num, length)
         assert drawn.dtype == torch.float32
@@ -57,7 +57,7 @@ def test_rows_differ_from_each_other_and_between_draws(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_raw_rows_need_no_healing(name: str) -> None:
     """A random walk in the place of a broken row is for the rare row, not the way a generator works."""
-    raw = part(name).series(Dice(seeded()), 200, 256)
+    raw = part(name).series(Sampler(seeded()), 200, 256)
     good = torch.isfinite(raw).all(-1) & (raw.amax(-1) > raw.amin(-1))
     assert good.float().mean() > 0.98
 
@@ -69,7 +69,7 @@ def test_no_rows_are_an_empty_tensor(name: str) -> None:
 
 def test_sizes_that_cannot_be_drawn_say_so() -> None:
     with pytest.raises(ValueError, match="too short for made-up series"):
-        part("seasonal").draw(3, SHORTEST - 1, seeded())
+        part("seasonal").draw(3, MIN_LENGTH - 1, seeded())
     with pytest.raises(ValueError, match="expected 0 or more"):
         part("seasonal").draw(-1, 64, seeded())
 
@@ -77,11 +77,11 @@ def test_sizes_that_cannot_be_drawn_say_so() -> None:
 def test_healing_touches_broken_rows_only() -> None:
     x = torch.randn(5, 64, generator=seeded())
     x[1, 3], x[2], x[3] = float("nan"), 4.0, x[3] * 1e9
-    healed = heal(x, Dice(seeded()))
+    healed = repair(x, Sampler(seeded()))
     assert torch.equal(healed[[0, 4]], x[[0, 4]])
     assert torch.isfinite(healed).all()
     assert healed[2].std() > 0
-    assert torch.allclose(healed[3], x[3] / x[3].abs().max() * LARGEST)
+    assert torch.allclose(healed[3], x[3] / x[3].abs().max() * MAX_MAGNITUDE)
 
 
 BAD = [

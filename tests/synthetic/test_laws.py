@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tests.synthetic.test_generators import part, seeded
 from tsfm.synthetic.operations import INTERVAL, VARIATION
-from tsfm.synthetic.periods import CLOCKS
+from tsfm.synthetic.periods import PERIODS
 from tsfm.synthetic.processes import roots
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 from tsfm.synthetic.signals import zscore
 
 
@@ -27,7 +27,7 @@ def correlation(x: Tensor, lag: int) -> Tensor:
 
 def test_seasonal_rows_repeat_with_a_period_of_the_calendar() -> None:
     x = part("seasonal", noise=0.0, level=0.0, multiplied=0.0, off_calendar=0.0, jitter=0.0).draw(200, 2016, seeded())
-    listed = {round(period) for clock in CLOCKS for period in clock[1:] if 2 <= period <= 1008}
+    listed = {round(period) for clock in PERIODS for period in clock[1:] if 2 <= period <= 1008}
     # the longest period of a row holds the shorter ones where it is a whole multiple of them
     best = torch.stack([correlation(x, period) for period in sorted(listed)]).amax(0)
     assert (best > 0.8).float().mean() > 0.9
@@ -100,8 +100,8 @@ def test_lazy_walks_stay_where_they_are() -> None:
 
 def test_random_polynomials_have_their_roots_outside_the_circle() -> None:
     """In z, the backward shift: so the ARMA is stable and invertible."""
-    dice = Dice(seeded())
-    polynomial = roots(dice, 500, 3, most=0.95)
+    rng = Sampler(seeded())
+    polynomial = roots(rng, 500, 3, most=0.95)
     assert torch.equal(polynomial[:, 0], torch.ones(500))
     response = torch.fft.rfft(polynomial, n=8192)
     assert response.abs().min() > (0.05 * 0.28 * 0.46) ** 2

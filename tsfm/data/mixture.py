@@ -18,7 +18,7 @@ from tsfm.data.pool import Pool
 from tsfm.data.sampling import keys
 from tsfm.registry import schema
 from tsfm.synthetic.augment import Augment, AugmentConfig
-from tsfm.synthetic.universe import Universe, UniverseConfig
+from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
 from tsfm.types import Batch
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class CorpusConfig:
     batches_per_epoch: int = 500
     eval_batch_size: int = 128
     val_windows: int = 512  # from the held-out ends of the real series
-    universe: UniverseConfig = field(default_factory=UniverseConfig)
+    universe: GeneratorMixtureConfig = field(default_factory=GeneratorMixtureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self):
@@ -98,7 +98,7 @@ class Drawn:
 
     def __init__(self, config: CorpusConfig, pool: Pool | None):
         self.config, self.pool = config, pool
-        self.universe, self.augment = Universe(self.config.universe), Augment(self.config.augment)
+        self.universe, self.augment = GeneratorMixture(self.config.universe), Augment(self.config.augment)
         self._group: tuple[int, list[Tensor]] = (-1, [])
 
     def __len__(self) -> int:

@@ -1,1 +1,1 @@
-"""Batched generators of made-up series, on any torch device. `universe.Universe` draws from all of them."""
+"""Generators of synthetic series, and random changes to series."""

@@ -1,5 +1,6 @@
 """Structural causal models over time: channels that cause each other with lags. N rows, C channels, L steps, E steps
-with those before the first, K nodes."""
+with those before the first, K nodes.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tsfm.registry import GENERATORS
-from tsfm.synthetic.base import Generator, check_share, check_size, heal
+from tsfm.synthetic.base import Generator, check_share, check_size, repair
 from tsfm.synthetic.gaussian import Coloured, KernelGP
 from tsfm.synthetic.processes import Arima
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 from tsfm.synthetic.seasonal import Seasonal
 from tsfm.synthetic.shapes import Steps
-from tsfm.synthetic.signals import autoregressive, scan, zscore
+from tsfm.synthetic.signals import autoregressive, prefix_scan, zscore
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -71,55 +72,55 @@ class StructuralCausal(Generator):
                     raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
             check_share("memory", self.memory)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
         """One channel of each group."""
-        return self.group(dice, num, 1, length)[:, 0]
+        return self.group(rng, num, 1, length)[:, 0]
 
     def draw_group(self, num: int, channels: int, length: int, generator: torch.Generator) -> Float[Tensor, "N C L"]:
         """Channels of one graph per row, z-scored, in random order."""
         check_size(num, length)
         if channels < 1:
             raise ValueError(f"{channels} channels are asked for; a group has 1 or more")
-        dice = Dice(generator)
+        rng = Sampler(generator)
         if not num:
-            return torch.zeros(0, channels, length, device=dice.device)
-        x = heal(self.group(dice, num, channels, length).flatten(0, 1), dice)
+            return torch.zeros(0, channels, length, device=rng.device)
+        x = repair(self.group(rng, num, channels, length).flatten(0, 1), rng)
         return zscore(x).unflatten(0, (num, channels))
 
-    def group(self, dice: Dice, num: int, channels: int, length: int) -> Float[Tensor, "N C L"]:
+    def group(self, rng: Sampler, num: int, channels: int, length: int) -> Float[Tensor, "N C L"]:
+        """Draw groups of channels that depend on each other with lags."""
         config = self.config
         most = min(config.lag, length // 8)
         extended = length + 2 * most
         roots = config.roots
-        kinds = dice.choose(num * roots, [weight for _, weight in SOURCES])
-        first = torch.empty(num * roots, extended, device=dice.device)
+        kinds = rng.choose(num * roots, [weight for _, weight in SOURCES])
+        first = torch.empty(num * roots, extended, device=rng.device)
         for number, (source, _) in enumerate(SOURCES):
             rows = (kinds == number).nonzero()[:, 0]
             if len(rows):
-                first[rows] = heal(source(source.Config()).series(dice, len(rows), extended), dice)
+                first[rows] = repair(source(source.Config()).series(rng, len(rows), extended), rng)
         nodes = list(zscore(first).unflatten(0, (num, roots)).unbind(1))
         for _ in range(config.hidden + channels):
-            nodes.append(self.child(dice, torch.stack(nodes, 1), most))
+            nodes.append(self.child(rng, torch.stack(nodes, 1), most))
         last = torch.stack(nodes[-(config.hidden + channels) :], 1)
-        order = torch.argsort(dice.uniform(num, last.shape[1]), -1)[:, :channels, None]
+        order = torch.argsort(rng.uniform(num, last.shape[1]), -1)[:, :channels, None]
         return last.gather(1, order.expand(-1, -1, extended))[..., extended - length :]
 
-    def child(self, dice: Dice, nodes: Float[Tensor, "N K E"], most: int) -> Float[Tensor, "N E"]:
+    def child(self, rng: Sampler, nodes: Float[Tensor, "N K E"], most: int) -> Float[Tensor, "N E"]:
+        """Draw a node as a function of earlier nodes, lagged by up to `most` steps."""
         num, count, extended = nodes.shape
-        rows = torch.arange(num, device=dice.device)
-        at = torch.arange(extended, device=dice.device)[None]
-        total = dice.normal(num, 1) * 0.3
+        rows = torch.arange(num, device=rng.device)
+        at = torch.arange(extended, device=rng.device)[None]
+        total = rng.normal(num, 1) * 0.3
         for parent in range(min(self.config.parents, count)):
-            which = dice.integers(num, low=0, high=count - 1)
-            lag = dice.log_uniform(num, 1, low=1.0, high=most + 1.0).long() - 1
-            lag = lag * dice.chance(num, 1, rate=0.5)
+            which = rng.integers(num, low=0, high=count - 1)
+            lag = rng.log_uniform(num, 1, low=1.0, high=most + 1.0).long() - 1
+            lag = lag * rng.chance(num, 1, rate=0.5)
             seen = nodes[rows, which].gather(1, (at - lag).clamp_min(0))
-            joined = parent == 0 or dice.chance(num, 1, rate=0.5)
-            total = total + dice.normal(num, 1) * joined * seen
-        noise = autoregressive(dice.normal(num, extended), dice.uniform(num, 1, high=0.9))
-        x = activate(
-            total, dice.integers(num, low=0, high=len(ACTIVATIONS) - 1), dice.uniform(num, 1, low=1.0, high=5.0)
-        )
-        x = zscore(x) + noise * dice.uniform(num, 1, high=0.5) ** 2
-        keep = dice.uniform(num, 1, low=0.2, high=0.97) * dice.chance(num, 1, rate=self.config.memory)
-        return zscore(scan(x, keep))
+            joined = parent == 0 or rng.chance(num, 1, rate=0.5)
+            total = total + rng.normal(num, 1) * joined * seen
+        noise = autoregressive(rng.normal(num, extended), rng.uniform(num, 1, high=0.9))
+        x = activate(total, rng.integers(num, low=0, high=len(ACTIVATIONS) - 1), rng.uniform(num, 1, low=1.0, high=5.0))
+        x = zscore(x) + noise * rng.uniform(num, 1, high=0.5) ** 2
+        keep = rng.uniform(num, 1, low=0.2, high=0.97) * rng.chance(num, 1, rate=self.config.memory)
+        return zscore(prefix_scan(x, keep))

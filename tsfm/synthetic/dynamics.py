@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_range, check_share
-from tsfm.synthetic.rng import Dice
-from tsfm.synthetic.signals import steps, white, zscore
+from tsfm.synthetic.rng import Sampler
+from tsfm.synthetic.signals import step_index, white, zscore
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -39,12 +39,12 @@ FLOWS = {
 
 def features(x: Float[Tensor, "N D"]) -> Float[Tensor, "N F"]:
     """1, the states, all products of two, and the products of three with x twice."""
-    one = torch.cat([torch.ones_like(x[:, :1]), x], -1)
-    squares = (one[:, :, None] * one[:, None, :]).flatten(1)
+    affine = torch.cat([torch.ones_like(x[:, :1]), x], -1)
+    squares = (affine[:, :, None] * affine[:, None, :]).flatten(1)
     return torch.cat([squares, x[:, :1] * x[:, :1] * x], -1)
 
 
-def _place(monomial: str) -> int:
+def _feature_index(monomial: str) -> int:
     """The feature of a product of states."""
     if len(monomial) == 3:
         return 25 + STATES.index(monomial.replace("x", "", 2) or "x")
@@ -59,7 +59,7 @@ def _table() -> Float[Tensor, "flows F D"]:
         for state, terms in enumerate(flow[1:]):
             for term in str(terms).split():
                 number = term.rstrip(STATES)
-                out[row, _place(term[len(number) :]), state] += float(number)
+                out[row, _feature_index(term[len(number) :]), state] += float(number)
     return out
 
 
@@ -115,49 +115,54 @@ class Chaos(Generator):
                 raise ValueError(f"steps is {self.steps}; a flow needs 32 Runge-Kutta steps or more")
             check_range("noise", 0.0, self.noise, least=0.0)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-        chosen = dice.chance(num, rate=self.config.maps)
-        x = torch.empty(num, length, device=dice.device)
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
+        chosen = rng.chance(num, rate=self.config.maps)
+        x = torch.empty(num, length, device=rng.device)
         count = int(chosen.sum())
         if count:
-            x[chosen] = zscore(self.maps(dice, count, length))
+            x[chosen] = zscore(self.maps(rng, count, length))
         if num - count:
-            x[~chosen] = zscore(self.flows(dice, num - count, length))
-        noisy = dice.uniform(num, 1, high=self.config.noise) * dice.chance(num, 1, rate=0.5)
-        return x + white(dice, num, length) * noisy
+            x[~chosen] = zscore(self.flows(rng, num - count, length))
+        noisy = rng.uniform(num, 1, high=self.config.noise) * rng.chance(num, 1, rate=0.5)
+        return x + white(rng, num, length) * noisy
 
-    def flows(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def flows(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """Integrate chaotic differential equations."""
         settled = 64
         count = settled + min(length, self.config.steps) + 2
-        kind = dice.integers(num, low=0, high=len(FLOWS) - 1)
-        flow = _table().to(dice.device)[kind]
-        flow = flow * (1 + self.config.spread * dice.normal(*flow.shape).clamp(-2, 2))
-        flow[:, 25:] = _table().to(dice.device)[kind][:, 25:]  # a cubic term that grows is a run-away
-        step = torch.tensor([entry[0] for entry in FLOWS.values()], device=dice.device)[kind][:, None]
-        start = dice.uniform(num, 4, low=0.1, high=1.0)
+        kind = rng.integers(num, low=0, high=len(FLOWS) - 1)
+        flow = _table().to(rng.device)[kind]
+        flow = flow * (1 + self.config.spread * rng.normal(*flow.shape).clamp(-2, 2))
+        flow[:, 25:] = _table().to(rng.device)[kind][:, 25:]  # a cubic term that grows is a run-away
+        step = torch.tensor([entry[0] for entry in FLOWS.values()], device=rng.device)[kind][:, None]
+        start = rng.uniform(num, 4, low=0.1, high=1.0)
         states, slopes = integrate(start, flow, step, count)
-        which = dice.integers(num, low=0, high=1)  # x or y, which every flow has
-        rows = torch.arange(num, device=dice.device)
-        values, slopes = (part.permute(1, 2, 0)[rows, which][:, settled:] for part in (states, slopes * step))
-        pace = dice.log_uniform(num, 1, low=0.25, high=1.0) * (count - settled - 2) / length
+        which = rng.integers(num, low=0, high=1)  # x or y, which every system has
+        rows = torch.arange(num, device=rng.device)
+        values, slopes = (
+            trajectory.permute(1, 2, 0)[rows, which][:, settled:] for trajectory in (states, slopes * step)
+        )
+        pace = rng.log_uniform(num, 1, low=0.25, high=1.0) * (count - settled - 2) / length
         fast = (count - settled - 2) / length
-        at = steps(length, dice.device) * pace + dice.uniform(num, 1) * (fast - pace).clamp_min(0) * (length - 1)
+        at = step_index(length, rng.device) * pace + rng.uniform(num, 1) * (fast - pace).clamp_min(0) * (length - 1)
         return hermite(values, slopes, at)
 
-    def maps(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-        kind = dice.choose(num, (0.4, 0.2, 0.2, 0.2))
-        a = torch.where(kind == 0, dice.uniform(num, low=3.5, high=4.0), dice.uniform(num, low=1.6, high=1.98))
-        a = torch.where(kind == 2, dice.uniform(num, low=1.2, high=1.4), a)
-        a = torch.where(kind == 3, dice.uniform(num, low=2.2, high=3.2), a)
-        x, before, out = dice.uniform(num, low=0.1, high=0.4), dice.uniform(num, low=0.1, high=0.3), []
+    def maps(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """Iterate chaotic maps."""
+        kind = rng.choose(num, (0.4, 0.2, 0.2, 0.2))
+        a = torch.where(kind == 0, rng.uniform(num, low=3.5, high=4.0), rng.uniform(num, low=1.6, high=1.98))
+        a = torch.where(kind == 2, rng.uniform(num, low=1.2, high=1.4), a)
+        a = torch.where(kind == 3, rng.uniform(num, low=2.2, high=3.2), a)
+        x, before, out = rng.uniform(num, low=0.1, high=0.4), rng.uniform(num, low=0.1, high=0.3), []
         for _ in range(length + 32):
             out.append(x)
             following = torch.where(kind == 0, a * x * (1 - x), a * torch.minimum(x, 1 - x))
             following = torch.where(kind == 2, 1 - a * x * x + 0.3 * before, following)
             following = torch.where(kind == 3, x * torch.exp(a * (1 - x)), following)
             before, x = x, following
-        every = dice.chance(num, 1, rate=0.5)
+        every = rng.chance(num, 1, rate=0.5)
         slow_map = torch.stack(out, -1)[:, 32:]
-        kept = dice.integers(num, 1, low=2, high=8)  # half of the rows hold each value for some steps
-        at = torch.where(every, steps(length, dice.device).long(), steps(length, dice.device).long() // kept)
+        kept = rng.integers(num, 1, low=2, high=8)  # half of the rows hold each value for some steps
+        at = torch.where(every, step_index(length, rng.device).long(), step_index(length, rng.device).long() // kept)
         return slow_map.gather(1, at)

@@ -16,15 +16,15 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_share
-from tsfm.synthetic.periods import periods
-from tsfm.synthetic.rng import Dice
-from tsfm.synthetic.signals import coloured, steps, zscore
+from tsfm.synthetic.periods import draw_periods
+from tsfm.synthetic.rng import Sampler
+from tsfm.synthetic.signals import coloured_noise, step_index, zscore
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def circulant(dice: Dice, covariance: Float[Tensor, "N M"], length: int) -> Float[Tensor, "N L"]:
+def circulant(rng: Sampler, covariance: Float[Tensor, "N M"], length: int) -> Float[Tensor, "N L"]:
     """Samples with the covariance given at lags 0..M-1, M > L; negative eigenvalues of the embedding count as 0."""
     num, lags = covariance.shape
     size = 2 * (lags - 1)
@@ -32,27 +32,27 @@ def circulant(dice: Dice, covariance: Float[Tensor, "N M"], length: int) -> Floa
     power = torch.fft.rfft(mirrored).real.clamp_min(0.0)
     inner = torch.full_like(power[:1], math.sqrt(size / 2))
     inner[:, 0] = inner[:, -1] = math.sqrt(size)  # these two have no mirror image
-    return torch.fft.irfft(dice.fourier(num, lags) * power.sqrt() * inner, n=size)[:, :length]
+    return torch.fft.irfft(rng.fourier(num, lags) * power.sqrt() * inner, n=size)[:, :length]
 
 
-def stationary(dice: Dice, lag: Float[Tensor, "1 M"], period: Float[Tensor, "N 1"]) -> Float[Tensor, "N M"]:
+def stationary(rng: Sampler, lag: Float[Tensor, "1 M"], period: Float[Tensor, "N 1"]) -> Float[Tensor, "N M"]:
     """A random kernel per row over the lags (in lengths): periodic, RBF, rational quadratic, Matern 1/2, 3/2, 5/2."""
     num = period.shape[0]
-    kind = dice.choose(num, (5.0, 1.5, 1.0, 0.5, 0.7, 0.7))
-    scale = dice.log_uniform(num, 1, low=0.02, high=2.0)
-    out = torch.empty(num, lag.shape[1], device=dice.device)
+    kind = rng.choose(num, (5.0, 1.5, 1.0, 0.5, 0.7, 0.7))
+    scale = rng.log_uniform(num, 1, low=0.02, high=2.0)
+    out = torch.empty(num, lag.shape[1], device=rng.device)
     for which in range(6):
         rows = (kind == which).nonzero()[:, 0]
         if not len(rows):
             continue
         r = lag / scale[rows]
         if which == 0:
-            width = dice.log_uniform(len(rows), 1, low=0.4, high=2.0)
+            width = rng.log_uniform(len(rows), 1, low=0.4, high=2.0)
             k = torch.exp(-2 * (torch.sin(math.pi * lag / period[rows]) / width) ** 2)
         elif which == 1:
             k = torch.exp(-0.5 * r * r)
         elif which == 2:
-            alpha = dice.log_uniform(len(rows), 1, low=0.1, high=10.0)
+            alpha = rng.log_uniform(len(rows), 1, low=0.1, high=10.0)
             k = torch.exp(-alpha * torch.log1p(r * r / (2 * alpha)))
         elif which == 3:
             k = torch.exp(-r)
@@ -84,32 +84,33 @@ class KernelGP(Generator):
             check_share("lines", self.lines)
             check_share("noise", self.noise)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         lags = 2 ** math.ceil(math.log2(length + 1)) + 1
-        lag = steps(lags, dice.device) / length
-        count = dice.integers(num, 1, low=1, high=self.config.most)
-        covariance = torch.zeros(num, lags, device=dice.device)
+        lag = step_index(lags, rng.device) / length
+        count = rng.integers(num, 1, low=1, high=self.config.most)
+        covariance = torch.zeros(num, lags, device=rng.device)
         for slot in range(self.config.most):
             rows = (count[:, 0] > slot).nonzero()[:, 0]
             if not len(rows):
                 break
-            found = periods(dice, len(rows), length, fits=2.0, off_calendar=0.5, jitter=0.1)
-            one = found.gather(1, dice.integers(len(rows), 1, low=0, high=2))
-            period = torch.where(one > 0, one, found[:, :1]) / length
-            k = stationary(dice, lag, period)
+            periods = draw_periods(rng, len(rows), length, fits=2.0, off_calendar=0.5, jitter=0.1)
+            drawn = periods.gather(1, rng.integers(len(rows), 1, low=0, high=2))
+            period = torch.where(drawn > 0, drawn, periods[:, :1]) / length
+            k = stationary(rng, lag, period)
             before = covariance[rows]
             joined = (
-                before + k if slot == 0 else torch.where(dice.chance(len(rows), 1, rate=0.5), before + k, before * k)
+                before + k if slot == 0 else torch.where(rng.chance(len(rows), 1, rate=0.5), before + k, before * k)
             )
             covariance[rows] = joined
-        x = zscore(circulant(dice, covariance, length))
-        t = steps(length, dice.device) / length
-        line = dice.normal(num, 1) * t * 3
-        times = dice.normal(num, 1) * 0.3 + t  # x(t) (s + t): the product with a linear kernel
-        kind = dice.uniform(num, 1)
+        x = zscore(circulant(rng, covariance, length))
+        t = step_index(length, rng.device) / length
+        line = rng.normal(num, 1) * t * 3
+        times = rng.normal(num, 1) * 0.3 + t  # x(t) (s + t): the product with a linear kernel
+        kind = rng.uniform(num, 1)
         x = torch.where(kind < self.config.lines / 2, x + line, torch.where(kind < self.config.lines, x * times, x))
-        noisy = dice.chance(num, 1, rate=self.config.noise) * dice.log_uniform(num, 1, low=0.02, high=0.5)
-        return x + dice.normal(num, length) * noisy
+        noisy = rng.chance(num, 1, rate=self.config.noise) * rng.log_uniform(num, 1, low=0.02, high=0.5)
+        return x + rng.normal(num, length) * noisy
 
 
 @GENERATORS("coloured")
@@ -124,7 +125,8 @@ class Coloured(Generator):
             if not 0 <= self.steepest <= 6:
                 raise ValueError(f"steepest is {self.steepest}; a spectrum falls like f^0 to f^-6")
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-        x = coloured(dice, num, length, dice.uniform(num, 1, high=self.config.steepest))
-        strength = coloured(dice, num, length, dice.uniform(num, 1, low=1.0, high=3.0))
-        return torch.where(dice.chance(num, 1, rate=1 / 3), x * torch.exp(0.7 * strength), x)
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
+        x = coloured_noise(rng, num, length, rng.uniform(num, 1, high=self.config.steepest))
+        strength = coloured_noise(rng, num, length, rng.uniform(num, 1, low=1.0, high=3.0))
+        return torch.where(rng.chance(num, 1, rate=1 / 3), x * torch.exp(0.7 * strength), x)

@@ -10,9 +10,20 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_range, check_share
-from tsfm.synthetic.periods import periods
-from tsfm.synthetic.rng import Dice
-from tsfm.synthetic.signals import autoregressive, coloured, cycles, latest, read, scan, slow, steps, white, zscore
+from tsfm.synthetic.periods import draw_periods
+from tsfm.synthetic.rng import Sampler
+from tsfm.synthetic.signals import (
+    autoregressive,
+    coloured_noise,
+    latest_true,
+    prefix_scan,
+    random_cycles,
+    read_cycle,
+    slow_curve,
+    step_index,
+    white,
+    zscore,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -20,12 +31,12 @@ if TYPE_CHECKING:
 INTERVAL, VARIATION = 1.32, 0.49  # the borders of the four classes (Syntetos, Boylan & Croston, JORS 56, 2005)
 
 
-def rhythm(dice: Dice, num: int, length: int, *, share: float) -> Float[Tensor, "N L"]:
+def rhythm(rng: Sampler, num: int, length: int, *, share: float) -> Float[Tensor, "N L"]:
     """A positive rate of mean about 1: a cycle in a share of the rows, times a slow drift."""
-    period = periods(dice, num, length, fits=3.0, off_calendar=0.2, jitter=0.05)[:, :1]
-    turn = read(cycles(dice, num, most=6), steps(length, dice.device) / period + dice.uniform(num, 1))
-    strength = dice.uniform(num, 1, high=1.0) * dice.chance(num, 1, rate=share)
-    rate = torch.exp(strength * turn + slow(dice, num, length) * dice.uniform(num, 1, high=0.5))
+    period = draw_periods(rng, num, length, fits=3.0, off_calendar=0.2, jitter=0.05)[:, :1]
+    turn = read_cycle(random_cycles(rng, num, most=6), step_index(length, rng.device) / period + rng.uniform(num, 1))
+    strength = rng.uniform(num, 1, high=1.0) * rng.chance(num, 1, rate=share)
+    rate = torch.exp(strength * turn + slow_curve(rng, num, length) * rng.uniform(num, 1, high=0.5))
     return rate / rate.mean(-1, keepdim=True)
 
 
@@ -54,28 +65,29 @@ class Intermittent(Generator):
             check_range("longest", INTERVAL, self.longest, least=INTERVAL)
             check_share("season", self.season)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        kind = dice.choose(num, config.classes)[:, None]
+        kind = rng.choose(num, config.classes)[:, None]
         longest = min(config.longest, length / 4)
-        often = dice.uniform(num, 1, low=1.0, high=1.25)
-        seldom = dice.log_uniform(num, 1, low=1.5, high=longest)
+        often = rng.uniform(num, 1, low=1.0, high=1.25)
+        seldom = rng.log_uniform(num, 1, low=1.5, high=longest)
         interval = torch.where(kind >= 2, seldom, often)
-        even = dice.log_uniform(num, 1, low=0.01, high=0.35)
-        uneven = dice.log_uniform(num, 1, low=0.7, high=3.0)
+        even = rng.log_uniform(num, 1, low=0.01, high=0.35)
+        uneven = rng.log_uniform(num, 1, low=0.7, high=3.0)
         variation = torch.where(kind % 2 == 1, uneven, even)
 
-        rate = rhythm(dice, num, length, share=config.season)
+        rate = rhythm(rng, num, length, share=config.season)
         rate = torch.where(kind >= 2, rate, 1 + 0.1 * (rate - 1))  # a strong cycle would make gaps of its own
-        happens = dice.chance(num, length, rate=(rate / interval))
+        happens = rng.chance(num, length, rate=(rate / interval))
         spread = torch.log1p(variation).sqrt()
-        mean = dice.log_uniform(num, 1, low=2.0, high=60.0)
-        size = (mean * torch.exp(spread * dice.normal(num, length) - spread * spread / 2)).clamp(max=1e4)
-        pack = dice.pick(num, (1.0, 1.0, 1.0, 6.0, 12.0))
+        mean = rng.log_uniform(num, 1, low=2.0, high=60.0)
+        size = (mean * torch.exp(spread * rng.normal(num, length) - spread * spread / 2)).clamp(max=1e4)
+        pack = rng.pick(num, (1.0, 1.0, 1.0, 6.0, 12.0))
         demand = torch.where(happens, size.round().clamp_min(1.0), 0.0) * pack
         silent = demand.amax(-1, keepdim=True) <= 0
-        at = dice.integers(num, 1, low=0, high=length - 1)
-        return torch.where(silent & (steps(length, dice.device) == at), pack, demand)
+        at = rng.integers(num, 1, low=0, high=length - 1)
+        return torch.where(silent & (step_index(length, rng.device) == at), pack, demand)
 
 
 @GENERATORS("bursts")
@@ -98,25 +110,26 @@ class Bursts(Generator):
             for name in ("zeros", "clipped", "quantised"):
                 check_share(name, getattr(self, name))
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        floor = dice.log_uniform(num, 1, low=0.02, high=2.0)
-        rate = rhythm(dice, num, length, share=0.6)
-        number = dice.log_uniform(num, 1, low=3.0, high=config.most) * dice.log_uniform(num, 1, low=0.7, high=4.0)
-        typical = dice.log_uniform(num, 1, low=3.0, high=config.tallest)
-        x = rate ** dice.uniform(num, 1, high=1.0)
+        floor = rng.log_uniform(num, 1, low=0.02, high=2.0)
+        rate = rhythm(rng, num, length, share=0.6)
+        number = rng.log_uniform(num, 1, low=3.0, high=config.most) * rng.log_uniform(num, 1, low=0.7, high=4.0)
+        typical = rng.log_uniform(num, 1, low=3.0, high=config.tallest)
+        x = rate ** rng.uniform(num, 1, high=1.0)
         for _ in range(2):  # quick and slow bursts
-            comes = dice.chance(num, length, rate=rate * number / (2 * length))
-            height = typical * torch.exp(0.7 * dice.normal(num, length))
-            decay = torch.exp(-1 / dice.log_uniform(num, 1, low=0.5, high=float(config.longest)))
-            x = x + scan(torch.where(comes, height, 0.0), decay)
-        x = floor * x * (1 + dice.uniform(num, 1, high=0.2) * white(dice, num, length)).clamp_min(0.05)
-        quiet = autoregressive(dice.normal(num, length), 1 - dice.log_uniform(num, 1, low=0.005, high=0.1)) > 1.0
-        x = torch.where(quiet & dice.chance(num, 1, rate=config.zeros), 0.0, x)
-        ceiling = x.amax(-1, keepdim=True) * dice.uniform(num, 1, low=0.2, high=0.8)
-        x = torch.where(dice.chance(num, 1, rate=config.clipped), torch.minimum(x, ceiling), x)
-        unit = x.amax(-1, keepdim=True).clamp_min(1e-6) / dice.log_uniform(num, 1, low=5.0, high=200.0)
-        return torch.where(dice.chance(num, 1, rate=config.quantised), (x / unit).round() * unit, x)
+            comes = rng.chance(num, length, rate=rate * number / (2 * length))
+            height = typical * torch.exp(0.7 * rng.normal(num, length))
+            decay = torch.exp(-1 / rng.log_uniform(num, 1, low=0.5, high=float(config.longest)))
+            x = x + prefix_scan(torch.where(comes, height, 0.0), decay)
+        x = floor * x * (1 + rng.uniform(num, 1, high=0.2) * white(rng, num, length)).clamp_min(0.05)
+        quiet = autoregressive(rng.normal(num, length), 1 - rng.log_uniform(num, 1, low=0.005, high=0.1)) > 1.0
+        x = torch.where(quiet & rng.chance(num, 1, rate=config.zeros), 0.0, x)
+        ceiling = x.amax(-1, keepdim=True) * rng.uniform(num, 1, low=0.2, high=0.8)
+        x = torch.where(rng.chance(num, 1, rate=config.clipped), torch.minimum(x, ceiling), x)
+        unit = x.amax(-1, keepdim=True).clamp_min(1e-6) / rng.log_uniform(num, 1, low=5.0, high=200.0)
+        return torch.where(rng.chance(num, 1, rate=config.quantised), (x / unit).round() * unit, x)
 
 
 @GENERATORS("counts")
@@ -132,14 +145,15 @@ class Counts(Generator):
             check_range("mean", 0.5, self.mean, least=0.5)
             check_share("season", self.season)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-        rate = rhythm(dice, num, length, share=self.config.season)
-        rate = rate * torch.exp(slow(dice, num, length) * dice.uniform(num, 1) ** 2)
-        rate = rate * dice.log_uniform(num, 1, low=0.5, high=self.config.mean)
-        keep = dice.uniform(num, 1, high=0.98)
-        size = dice.log_uniform(num, 1, low=0.5, high=20.0)
-        wander = torch.exp(autoregressive(dice.normal(num, length), keep) / size.sqrt() * dice.chance(num, 1, rate=0.5))
-        return dice.poisson((rate * wander).clamp_max(1e5))
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
+        rate = rhythm(rng, num, length, share=self.config.season)
+        rate = rate * torch.exp(slow_curve(rng, num, length) * rng.uniform(num, 1) ** 2)
+        rate = rate * rng.log_uniform(num, 1, low=0.5, high=self.config.mean)
+        keep = rng.uniform(num, 1, high=0.98)
+        size = rng.log_uniform(num, 1, low=0.5, high=20.0)
+        wander = torch.exp(autoregressive(rng.normal(num, length), keep) / size.sqrt() * rng.chance(num, 1, rate=0.5))
+        return rng.poisson((rate * wander).clamp_max(1e5))
 
 
 @GENERATORS("sensors")
@@ -156,16 +170,17 @@ class Sensors(Generator):
             for name in ("coarse", "clipped", "stuck"):
                 check_share(name, getattr(self, name))
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        x = coloured(dice, num, length, dice.uniform(num, 1, low=1.5, high=3.5))
-        x = x + torch.log(rhythm(dice, num, length, share=0.6)) * dice.uniform(num, 1, high=2.0)
-        x = x + dice.normal(num, length) * dice.log_uniform(num, 1, low=0.005, high=0.2)
+        x = coloured_noise(rng, num, length, rng.uniform(num, 1, low=1.5, high=3.5))
+        x = x + torch.log(rhythm(rng, num, length, share=0.6)) * rng.uniform(num, 1, high=2.0)
+        x = x + rng.normal(num, length) * rng.log_uniform(num, 1, low=0.005, high=0.2)
         low, high = torch.quantile(x[:, :: max(length // 256, 1)], torch.tensor([0.1, 0.9], device=x.device), dim=-1)
         clipped = torch.maximum(torch.minimum(x, high[:, None]), low[:, None])
-        x = torch.where(dice.chance(num, 1, rate=config.clipped), clipped, x)
-        every = dice.log_uniform(num, 1, low=2.0, high=min(32.0, length / 8))
-        held = x.gather(1, latest(dice.chance(num, length, rate=1 / every)))
-        x = torch.where(dice.chance(num, 1, rate=config.stuck), held, x)
-        unit = zscore(x).amax(-1, keepdim=True).clamp_min(0.1) / dice.log_uniform(num, 1, low=2.0, high=40.0)
-        return torch.where(dice.chance(num, 1, rate=config.coarse), (zscore(x) / unit).round() * unit, zscore(x))
+        x = torch.where(rng.chance(num, 1, rate=config.clipped), clipped, x)
+        every = rng.log_uniform(num, 1, low=2.0, high=min(32.0, length / 8))
+        held = x.gather(1, latest_true(rng.chance(num, length, rate=1 / every)))
+        x = torch.where(rng.chance(num, 1, rate=config.stuck), held, x)
+        unit = zscore(x).amax(-1, keepdim=True).clamp_min(0.1) / rng.log_uniform(num, 1, low=2.0, high=40.0)
+        return torch.where(rng.chance(num, 1, rate=config.coarse), (zscore(x) / unit).round() * unit, zscore(x))

@@ -1,4 +1,4 @@
-"""Which periods real clocks and calendars give a series, in steps. N rows, K periods of one clock."""
+"""Periods, in steps, of series sampled at the usual frequencies. N rows, K periods of one frequency."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 # weight, then the nested periods of one sampling step, shortest first (0: none)
-CLOCKS = (
+PERIODS = (
     (1.0, 4.0, 0.0, 0.0),  # quarters
     (2.0, 12.0, 0.0, 0.0),  # months
     (1.0, 13.0, 52.0, 0.0),  # weeks: quarter, year
@@ -38,35 +38,39 @@ DAYS = (6, 8, 12, 24, 48, 72, 96, 144, 288, 720, 1440)  # steps in a day
 DAY_WEIGHTS = (0.5, 0.5, 0.7, 6.0, 2.5, 0.5, 3.0, 2.0, 2.0, 0.4, 0.4)
 
 
-def periods(
-    dice: Dice, num: int, length: int, *, fits: float, off_calendar: float, jitter: float
+def draw_periods(
+    rng: Sampler, num: int, length: int, *, fits: float, off_calendar: float, jitter: float
 ) -> Float[Tensor, "N 3"]:
-    """Nested periods, ascending, 0 for none; the first fits `fits` times into the length, the others at least twice.
+    """Draw nested periods, ascending, 0 for none.
 
-    A share `off_calendar` of the rows has continuous log-uniform periods; a share `jitter` is off by a few percent.
+    The first fits `fits` times into the length, the others at least twice. A share `off_calendar` of the rows has
+    continuous log-uniform periods; a share `jitter` deviates by a few percent.
     """
-    table = torch.tensor(CLOCKS, device=dice.device)
+    table = torch.tensor(PERIODS, device=rng.device)
     weights = torch.where(table[:, 1] * fits <= length, table[:, 0], 0.0)
-    found = table[dice.choose(num, weights), 1:]
+    periods = table[rng.choose(num, weights), 1:]
     if not bool(weights.any()):
         off_calendar = 1.0
-    first = dice.log_uniform(num, 1, low=3.0, high=length / fits)
-    ratios = dice.log_uniform(num, 2, low=2.0, high=12.0).cumprod(-1) * dice.chance(num, 2, rate=0.4)
+    first = rng.log_uniform(num, 1, low=3.0, high=length / fits)
+    ratios = rng.log_uniform(num, 2, low=2.0, high=12.0).cumprod(-1) * rng.chance(num, 2, rate=0.4)
     free = torch.cat([first, first * ratios], -1)
-    found = torch.where(dice.chance(num, 1, rate=off_calendar), free, found)
-    off = 1 + 0.04 * dice.normal(num, 1).clamp(-3, 3)
-    found = torch.where(dice.chance(num, 1, rate=jitter), found * off, found)
-    fitting = (found * 2 <= length) | (torch.arange(3, device=dice.device) == 0)
-    return torch.where(fitting, found, 0.0)
+    periods = torch.where(rng.chance(num, 1, rate=off_calendar), free, periods)
+    off = 1 + 0.04 * rng.normal(num, 1).clamp(-3, 3)
+    periods = torch.where(rng.chance(num, 1, rate=jitter), periods * off, periods)
+    fitting = (periods * 2 <= length) | (torch.arange(3, device=rng.device) == 0)
+    return torch.where(fitting, periods, 0.0)
 
 
-def day(dice: Dice, num: int, length: int, *, least: float, off_calendar: float) -> Float[Tensor, "N 1"]:
-    """Steps in a day so that `least` days fit into the length; a share is no calendar's number."""
-    table = torch.tensor(DAYS, device=dice.device, dtype=torch.float32)
-    weights = torch.tensor(DAY_WEIGHTS, device=dice.device)
+def draw_day_length(rng: Sampler, num: int, length: int, *, least: float, off_calendar: float) -> Float[Tensor, "N 1"]:
+    """Draw the steps of a day so that `least` days fit into the length.
+
+    A share `off_calendar` of the rows has an arbitrary number.
+    """
+    table = torch.tensor(DAYS, device=rng.device, dtype=torch.float32)
+    weights = torch.tensor(DAY_WEIGHTS, device=rng.device)
     weights = torch.where(table * least <= length, weights, 0.0)
     if not bool(weights.any()):
         off_calendar = 1.0
-    found = table[dice.choose(num, weights)][:, None]
-    free = dice.log_uniform(num, 1, low=4.0, high=max(length / least, 4.5)).round()
-    return torch.where(dice.chance(num, 1, rate=off_calendar), free, found)
+    day_length = table[rng.choose(num, weights)][:, None]
+    free = rng.log_uniform(num, 1, low=4.0, high=max(length / least, 4.5)).round()
+    return torch.where(rng.chance(num, 1, rate=off_calendar), free, day_length)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_range, check_share
-from tsfm.synthetic.periods import periods
-from tsfm.synthetic.rng import Dice
-from tsfm.synthetic.signals import cycles, lagged_sum, read, scan, steps, white, zscore
+from tsfm.synthetic.periods import draw_periods
+from tsfm.synthetic.rng import Sampler
+from tsfm.synthetic.signals import lagged_sum, prefix_scan, random_cycles, read_cycle, step_index, white, zscore
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,33 +35,34 @@ class RandomWalk(Generator):
             check_share("lazy", self.lazy)
             check_share("geometric", self.geometric)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        step = white(dice, num, length)
-        moves = dice.log_uniform(num, 1, low=0.01, high=0.5)
-        lazy = dice.chance(num, 1, rate=config.lazy) & ~dice.chance(num, length, rate=moves)
+        step = white(rng, num, length)
+        moves = rng.log_uniform(num, 1, low=0.01, high=0.5)
+        lazy = rng.chance(num, 1, rate=config.lazy) & ~rng.chance(num, length, rate=moves)
         step = torch.where(lazy, 0.0, step)
-        step = step + dice.normal(num, 1) * config.drift * dice.chance(num, 1, rate=0.5) * ~lazy
+        step = step + rng.normal(num, 1) * config.drift * rng.chance(num, 1, rate=0.5) * ~lazy
         x = step.cumsum(-1)
-        geometric = dice.chance(num, 1, rate=config.geometric)
-        return torch.where(geometric, torch.exp(zscore(x) * dice.log_uniform(num, 1, low=0.05, high=1.0)), x)
+        geometric = rng.chance(num, 1, rate=config.geometric)
+        return torch.where(geometric, torch.exp(zscore(x) * rng.log_uniform(num, 1, low=0.05, high=1.0)), x)
 
 
-def roots(dice: Dice, num: int, pairs: int, *, most: float) -> Float[Tensor, "N P"]:
+def roots(rng: Sampler, num: int, pairs: int, *, most: float) -> Float[Tensor, "N P"]:
     """Coefficients, 1 first, of a polynomial in the backward shift; its inverse roots are random, within radius `most`.
 
     A pair is conjugate (a damped cycle) or real; their number is random, up to `pairs`, each within 3/4 of the radius
     of the one before. P is 2 pairs + 1.
     """
-    out = torch.zeros(num, 2 * pairs + 1, device=dice.device)
+    out = torch.zeros(num, 2 * pairs + 1, device=rng.device)
     out[:, 0] = 1.0
-    count = dice.integers(num, 1, low=0, high=pairs)
+    count = rng.integers(num, 1, low=0, high=pairs)
     for k in range(pairs):
-        radius = most * 0.75**k * dice.uniform(num, 2) ** 0.5  # two pairs at the edge would cancel all of float32
-        angle = math.pi * dice.uniform(num, 1) ** 2  # slow cycles are common
-        conjugate = dice.chance(num, 1, rate=0.5)
-        real = radius * torch.where(dice.chance(num, 2, rate=0.75), 1.0, -1.0)
-        real[:, 1:] *= dice.chance(num, 1, rate=0.5)  # a single root
+        radius = most * 0.75**k * rng.uniform(num, 2) ** 0.5  # two pairs at the edge would cancel all of float32
+        angle = math.pi * rng.uniform(num, 1) ** 2  # slow cycles are common
+        conjugate = rng.chance(num, 1, rate=0.5)
+        real = radius * torch.where(rng.chance(num, 2, rate=0.75), 1.0, -1.0)
+        real[:, 1:] *= rng.chance(num, 1, rate=0.5)  # a single root
         both = torch.where(conjugate, 2 * radius[:, :1] * torch.cos(angle), real.sum(-1, keepdim=True))
         product = torch.where(conjugate, radius[:, :1] ** 2, real.prod(-1, keepdim=True))
         longer = out - both * F.pad(out, (1, -1)) + product * F.pad(out, (2, -2))
@@ -92,19 +93,20 @@ class Arima(Generator):
             if len(self.integrated) != 3 or min(self.integrated) < 0 or sum(self.integrated) <= 0:
                 raise ValueError(f"integrated is {self.integrated}; expected three odds, for 0, 1 and 2 sums")
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config, size = self.config, 2 * length
-        over, under = roots(dice, num, config.pairs, most=0.9), roots(dice, num, config.pairs, most=config.radius)
-        lag = periods(dice, num, length, fits=4.0, off_calendar=0.2, jitter=0.0)[:, :1].round()
-        keep = dice.uniform(num, 1, low=0.5, high=0.97) * dice.chance(num, 1, rate=config.seasonal)
-        omega = 2 * math.pi * steps(length + 1, dice.device) / size
+        over, under = roots(rng, num, config.pairs, most=0.9), roots(rng, num, config.pairs, most=config.radius)
+        lag = draw_periods(rng, num, length, fits=4.0, off_calendar=0.2, jitter=0.0)[:, :1].round()
+        keep = rng.uniform(num, 1, low=0.5, high=0.97) * rng.chance(num, 1, rate=config.seasonal)
+        omega = 2 * math.pi * step_index(length + 1, rng.device) / size
         season = 1 - torch.polar(keep.expand(num, length + 1).contiguous(), -omega * lag)
         response = torch.fft.rfft(over, n=size) / (torch.fft.rfft(under, n=size) * season)
-        x = torch.fft.irfft(torch.fft.rfft(white(dice, num, size)) * response, n=size)[:, :length]
+        x = torch.fft.irfft(torch.fft.rfft(white(rng, num, size)) * response, n=size)[:, :length]
         x = zscore(x)
-        sums = dice.choose(num, config.integrated)[:, None]
+        sums = rng.choose(num, config.integrated)[:, None]
         once = x.cumsum(-1)
-        slope = once - once.mean(-1, keepdim=True) * dice.uniform(num, 1)  # else twice summed rows are all parabolas
+        slope = once - once.mean(-1, keepdim=True) * rng.uniform(num, 1)  # else twice summed rows are all parabolas
         return torch.where(sums == 0, x, torch.where(sums == 1, once, slope.cumsum(-1)))
 
 
@@ -126,26 +128,27 @@ class Ets(Generator):
             for name in ("trend", "season", "multiplied"):
                 check_share(name, getattr(self, name))
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        noise = white(dice, num, length)
-        alpha = dice.uniform(num, 1) ** 2
-        beta = alpha * dice.log_uniform(num, 1, low=0.001, high=0.3) * dice.chance(num, 1, rate=config.trend)
-        gamma = (1 - alpha) * dice.log_uniform(num, 1, low=0.005, high=0.4)
-        damped = 1 - dice.log_uniform(num, 1, low=0.5 / length, high=0.2)
-        phi = torch.where(dice.chance(num, 1, rate=0.6), damped, 1.0)
-        start = dice.normal(num, 1) * dice.log_uniform(num, 1, low=0.1, high=10.0) * (1 - phi).clamp_min(1 / length)
+        noise = white(rng, num, length)
+        alpha = rng.uniform(num, 1) ** 2
+        beta = alpha * rng.log_uniform(num, 1, low=0.001, high=0.3) * rng.chance(num, 1, rate=config.trend)
+        gamma = (1 - alpha) * rng.log_uniform(num, 1, low=0.005, high=0.4)
+        damped = 1 - rng.log_uniform(num, 1, low=0.5 / length, high=0.2)
+        phi = torch.where(rng.chance(num, 1, rate=0.6), damped, 1.0)
+        start = rng.normal(num, 1) * rng.log_uniform(num, 1, low=0.1, high=10.0) * (1 - phi).clamp_min(1 / length)
         pushed = beta * noise
-        pushed[:, :1] += start * dice.chance(num, 1, rate=config.trend)
-        slope = scan(pushed, phi)
+        pushed[:, :1] += start * rng.chance(num, 1, rate=config.trend)
+        slope = prefix_scan(pushed, phi)
         before = torch.cat([torch.zeros_like(slope[:, :1]), (phi * slope)[:, :-1]], -1)
         level = (before + alpha * noise).cumsum(-1) - alpha * noise  # l_{t-1} + phi b_{t-1}
 
-        lag = periods(dice, num, length, fits=3.0, off_calendar=0.2, jitter=0.0)[:, :1].round().long()
-        phase = steps(length, dice.device) / lag
-        shape = read(cycles(dice, num), phase) * dice.log_uniform(num, 1, low=0.5, high=10.0)
+        lag = draw_periods(rng, num, length, fits=3.0, off_calendar=0.2, jitter=0.0)[:, :1].round().long()
+        phase = step_index(length, rng.device) / lag
+        shape = read_cycle(random_cycles(rng, num), phase) * rng.log_uniform(num, 1, low=0.5, high=10.0)
         moving = lagged_sum(gamma * noise, lag) - gamma * noise  # of the last cycle; the newest noise comes at the end
-        season = torch.where(dice.chance(num, 1, rate=config.season), shape + moving, 0.0)
+        season = torch.where(rng.chance(num, 1, rate=config.season), shape + moving, 0.0)
         x = level + season + noise
-        strength = dice.log_uniform(num, 1, low=0.05, high=0.7)
-        return torch.where(dice.chance(num, 1, rate=config.multiplied), torch.exp(zscore(x) * strength), x)
+        strength = rng.log_uniform(num, 1, low=0.05, high=0.7)
+        return torch.where(rng.chance(num, 1, rate=config.multiplied), torch.exp(zscore(x) * strength), x)

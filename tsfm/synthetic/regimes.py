@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_share
-from tsfm.synthetic.periods import periods
-from tsfm.synthetic.rng import Dice
-from tsfm.synthetic.signals import cycles, read, scan, slow, steps, white, zscore
+from tsfm.synthetic.periods import draw_periods
+from tsfm.synthetic.rng import Sampler
+from tsfm.synthetic.signals import prefix_scan, random_cycles, read_cycle, slow_curve, step_index, white, zscore
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,29 +37,32 @@ class OrnsteinUhlenbeck(Generator):
             for name in ("switching", "season", "drift"):
                 check_share(name, getattr(self, name))
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        leave = dice.log_uniform(num, 1, low=1.0 / length, high=0.15) * dice.chance(num, 1, rate=config.switching)
-        first = dice.integers(num, 1, low=0, high=1)
-        loose = (dice.chance(num, length, rate=leave).cumsum(-1) + first) % 2 == 1
+        leave = rng.log_uniform(num, 1, low=1.0 / length, high=0.15) * rng.chance(num, 1, rate=config.switching)
+        first = rng.integers(num, 1, low=0, high=1)
+        loose = (rng.chance(num, length, rate=leave).cumsum(-1) + first) % 2 == 1
         between = [
             torch.where(loose, wild, calm)
             for calm, wild in (
-                (dice.uniform(num, 1, low=1.0, high=5.0), dice.uniform(num, 1, low=0.05, high=0.5)),
-                (dice.normal(num, 1) - 2, dice.normal(num, 1) + 2),
-                (0.3 * torch.exp(0.3 * dice.normal(num, 1)), 1.5 * torch.exp(0.5 * dice.normal(num, 1))),
+                (rng.uniform(num, 1, low=1.0, high=5.0), rng.uniform(num, 1, low=0.05, high=0.5)),
+                (rng.normal(num, 1) - 2, rng.normal(num, 1) + 2),
+                (0.3 * torch.exp(0.3 * rng.normal(num, 1)), 1.5 * torch.exp(0.5 * rng.normal(num, 1))),
             )
         ]
         theta, mean, sigma = between
-        period = periods(dice, num, length, fits=3.0, off_calendar=0.3, jitter=0.2)[:, :1]
-        turn = read(cycles(dice, num, most=4), steps(length, dice.device) / period + dice.uniform(num, 1))
-        mean = mean + turn * dice.uniform(num, 1, high=2.0) * dice.chance(num, 1, rate=config.season)
-        mean = mean + 2 * slow(dice, num, length) * dice.chance(num, 1, rate=config.drift)
-        keep = torch.exp(-theta * dice.log_uniform(num, 1, low=0.003, high=0.3))
-        shock = sigma * ((1 - keep * keep) / (2 * theta)).sqrt() * dice.normal(num, length)
+        period = draw_periods(rng, num, length, fits=3.0, off_calendar=0.3, jitter=0.2)[:, :1]
+        turn = read_cycle(
+            random_cycles(rng, num, most=4), step_index(length, rng.device) / period + rng.uniform(num, 1)
+        )
+        mean = mean + turn * rng.uniform(num, 1, high=2.0) * rng.chance(num, 1, rate=config.season)
+        mean = mean + 2 * slow_curve(rng, num, length) * rng.chance(num, 1, rate=config.drift)
+        keep = torch.exp(-theta * rng.log_uniform(num, 1, low=0.003, high=0.3))
+        shock = sigma * ((1 - keep * keep) / (2 * theta)).sqrt() * rng.normal(num, length)
         pushed = (1 - keep) * mean + shock
         pushed[:, 0] = mean[:, 0] + shock[:, 0]
-        return scan(pushed, keep)
+        return prefix_scan(pushed, keep)
 
 
 @GENERATORS("volatility")
@@ -80,20 +83,21 @@ class Volatility(Generator):
             if not 0 < self.persistence < 1:
                 raise ValueError(f"persistence is {self.persistence}; a stationary GARCH has 0 < a + b < 1")
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-        z = white(dice, num, length).clamp(-6, 6)
-        total = 1 - dice.log_uniform(num, 1, low=1 - self.config.persistence, high=0.5)
-        a = total * dice.uniform(num, 1, low=0.05, high=0.3)
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
+        z = white(rng, num, length).clamp(-6, 6)
+        total = 1 - rng.log_uniform(num, 1, low=1 - self.config.persistence, high=0.5)
+        a = total * rng.uniform(num, 1, low=0.05, high=0.3)
         keep = torch.cat([torch.zeros_like(z[:, :1]), (a * z * z + total - a)[:, :-1]], -1)
         pushed = (1 - total).expand(num, length).clone()
         pushed[:, 0] = 1.0
-        garch = scan(pushed, keep).clamp_max(1e4)
-        stay = 1 - dice.log_uniform(num, 1, low=0.003, high=0.2)
-        walk = scan(dice.normal(num, length) * (1 - stay * stay).sqrt(), stay)
-        stochastic = torch.exp(2 * dice.uniform(num, 1, low=0.3, high=1.0) * walk)
-        returns = z * torch.where(dice.chance(num, 1, rate=0.5), garch, stochastic).sqrt()
-        price = returns.cumsum(-1) + dice.normal(num, 1) * 0.03 * steps(length, dice.device)
-        price = torch.exp(zscore(price) * dice.log_uniform(num, 1, low=0.03, high=0.6))
-        kind = dice.uniform(num, 1)
+        garch = prefix_scan(pushed, keep).clamp_max(1e4)
+        stay = 1 - rng.log_uniform(num, 1, low=0.003, high=0.2)
+        walk = prefix_scan(rng.normal(num, length) * (1 - stay * stay).sqrt(), stay)
+        stochastic = torch.exp(2 * rng.uniform(num, 1, low=0.3, high=1.0) * walk)
+        returns = z * torch.where(rng.chance(num, 1, rate=0.5), garch, stochastic).sqrt()
+        price = returns.cumsum(-1) + rng.normal(num, 1) * 0.03 * step_index(length, rng.device)
+        price = torch.exp(zscore(price) * rng.log_uniform(num, 1, low=0.03, high=0.6))
+        kind = rng.uniform(num, 1)
         rest = 1 - self.config.prices
         return torch.where(kind < rest / 2, returns, torch.where(kind < rest, returns.abs(), price))

@@ -10,17 +10,17 @@ from torch import Tensor
 
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_range, check_share
-from tsfm.synthetic.periods import periods
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.periods import draw_periods
+from tsfm.synthetic.rng import Sampler
 from tsfm.synthetic.signals import (
     autoregressive,
-    curve,
-    cycles,
+    interpolate_knots,
     outliers,
-    read,
-    segments,
-    slow,
-    steps,
+    random_cycles,
+    read_cycle,
+    segment_index,
+    slow_curve,
+    step_index,
     white,
     zscore,
 )
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def drift(dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+def drift(rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
     """A level: a line, a bent line, a random walk or nothing, with up to three jumps in a fifth of the rows; z-scored.
 
     The rows that have no level are 0.
     """
-    kind = dice.choose(num, (0.25, 0.2, 0.25, 0.3))[:, None]
-    walk = autoregressive(dice.normal(num, length), 1 - dice.log_uniform(num, 1, low=0.2, high=20) / length)
-    line = steps(length, dice.device) / length
-    bent = curve(dice.normal(num, 5).cumsum(-1), length)
+    kind = rng.choose(num, (0.25, 0.2, 0.25, 0.3))[:, None]
+    walk = autoregressive(rng.normal(num, length), 1 - rng.log_uniform(num, 1, low=0.2, high=20) / length)
+    line = step_index(length, rng.device) / length
+    bent = interpolate_knots(rng.normal(num, 5).cumsum(-1), length)
     level = torch.where(kind == 1, line, torch.where(kind == 2, bent, walk))
-    level = zscore(level) * dice.sign(num, 1)
-    jump = dice.chance(num, length, rate=1.5 / length) & dice.chance(num, 1, rate=0.2)
-    jumps = torch.where(jump, dice.normal(num, length), 0.0).cumsum(-1)
+    level = zscore(level) * rng.sign(num, 1)
+    jump = rng.chance(num, length, rate=1.5 / length) & rng.chance(num, 1, rate=0.2)
+    jumps = torch.where(jump, rng.normal(num, length), 0.0).cumsum(-1)
     return torch.where(kind == 0, 0.0, level) + jumps
 
 
-def seasons(dice: Dice, num: int, length: int, found: Float[Tensor, "N 3"]) -> Float[Tensor, "N L"]:
+def seasons(rng: Sampler, num: int, length: int, periods: Float[Tensor, "N 3"]) -> Float[Tensor, "N L"]:
     """The sum of up to three cycles of unit and smaller size, each changing its size slowly."""
-    total = torch.zeros(num, length, device=dice.device)
-    t = steps(length, dice.device)
-    for k in range(found.shape[1]):
-        period = found[:, k : k + 1]
-        phase = t / period.clamp_min(2.0) + dice.uniform(num, 1)
-        size = torch.exp(slow(dice, num, length, knots=4) * dice.uniform(num, 1, high=0.4))
-        share = 1.0 if k == 0 else dice.uniform(num, 1, low=0.1, high=1.2)
-        total += torch.where(period > 0, share * size * read(cycles(dice, num), phase), 0.0)
+    total = torch.zeros(num, length, device=rng.device)
+    t = step_index(length, rng.device)
+    for k in range(periods.shape[1]):
+        period = periods[:, k : k + 1]
+        phase = t / period.clamp_min(2.0) + rng.uniform(num, 1)
+        size = torch.exp(slow_curve(rng, num, length, knots=4) * rng.uniform(num, 1, high=0.4))
+        share = 1.0 if k == 0 else rng.uniform(num, 1, low=0.1, high=1.2)
+        total += torch.where(period > 0, share * size * read_cycle(random_cycles(rng, num), phase), 0.0)
     return total
 
 
@@ -82,16 +82,19 @@ class Seasonal(Generator):
             for name in ("multiplied", "off_calendar", "jitter"):
                 check_share(name, getattr(self, name))
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
         config = self.config
-        found = periods(dice, num, length, fits=config.fits, off_calendar=config.off_calendar, jitter=config.jitter)
-        season = seasons(dice, num, length, found)
-        noise = autoregressive(white(dice, num, length), dice.uniform(num, 1) ** 0.7 * 0.97)
-        noise = noise + outliers(dice, num, length)
-        level = drift(dice, num, length) * config.level * dice.uniform(num, 1) ** 1.5
-        x = season + level + noise * config.noise * dice.uniform(num, 1) ** 2
-        strength = dice.log_uniform(num, 1, low=0.1, high=1.0)  # of the logarithm: at 1 peaks are e times the mean
-        return torch.where(dice.chance(num, 1, rate=config.multiplied), torch.exp((x * strength).clamp(-8, 8)), x)
+        periods = draw_periods(
+            rng, num, length, fits=config.fits, off_calendar=config.off_calendar, jitter=config.jitter
+        )
+        season = seasons(rng, num, length, periods)
+        noise = autoregressive(white(rng, num, length), rng.uniform(num, 1) ** 0.7 * 0.97)
+        noise = noise + outliers(rng, num, length)
+        level = drift(rng, num, length) * config.level * rng.uniform(num, 1) ** 1.5
+        x = season + level + noise * config.noise * rng.uniform(num, 1) ** 2
+        strength = rng.log_uniform(num, 1, low=0.1, high=1.0)  # of the logarithm: at 1 peaks are e times the mean
+        return torch.where(rng.chance(num, 1, rate=config.multiplied), torch.exp((x * strength).clamp(-8, 8)), x)
 
 
 @GENERATORS("waves")
@@ -107,20 +110,21 @@ class Waves(Generator):
             check_range("noise", 0.0, self.noise, least=0.0)
             check_range("fits", 2.0, self.fits, least=2.0)
 
-    def series(self, dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-        period = dice.log_uniform(num, 1, low=4.0, high=length / self.config.fits)
-        whole = dice.chance(num, 1, rate=0.5)
+    def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+        """See `Generator.series`."""
+        period = rng.log_uniform(num, 1, low=4.0, high=length / self.config.fits)
+        whole = rng.chance(num, 1, rate=0.5)
         period = torch.where(whole, period.round(), period)
-        wander = slow(dice, num, length) * dice.uniform(num, 1, high=0.1) * dice.chance(num, 1, rate=0.2)
-        phase = steps(length, dice.device) / period + dice.uniform(num, 1) + wander
+        wander = slow_curve(rng, num, length) * rng.uniform(num, 1, high=0.1) * rng.chance(num, 1, rate=0.2)
+        phase = step_index(length, rng.device) / period + rng.uniform(num, 1) + wander
         phase = phase - phase.floor()
-        duty = dice.uniform(num, 1, low=0.05, high=0.95)
+        duty = rng.uniform(num, 1, low=0.05, high=0.95)
         square = (phase < duty).float()
         triangle = torch.where(phase < duty, phase / duty, (1 - phase) / (1 - duty))
-        stairs = (phase * dice.integers(num, 1, low=2, high=8)).floor() / 8
-        kind = dice.choose(num, (3.0, 2.0, 2.0, 1.0))[:, None]
+        stairs = (phase * rng.integers(num, 1, low=2, high=8)).floor() / 8
+        kind = rng.choose(num, (3.0, 2.0, 2.0, 1.0))[:, None]
         x = torch.where(kind == 0, square, torch.where(kind == 1, triangle, torch.where(kind == 2, phase, stairs)))
-        level = torch.where(dice.chance(num, 1, rate=0.3), slow(dice, num, length), 0.0) * 0.5
-        height = dice.normal(num, 64).gather(1, segments(dice, num, length, 2.0 / period).clamp_max(63))
-        x = x * torch.where(dice.chance(num, 1, rate=0.2), 1 + 0.3 * height, 1.0)
-        return x + level + white(dice, num, length) * self.config.noise * dice.uniform(num, 1) ** 2
+        level = torch.where(rng.chance(num, 1, rate=0.3), slow_curve(rng, num, length), 0.0) * 0.5
+        height = rng.normal(num, 64).gather(1, segment_index(rng, num, length, 2.0 / period).clamp_max(63))
+        x = x * torch.where(rng.chance(num, 1, rate=0.2), 1 + 0.3 * height, 1.0)
+        return x + level + white(rng, num, length) * self.config.noise * rng.uniform(num, 1) ** 2

@@ -1,4 +1,6 @@
-"""What the generators are made of: scans, cycles, coloured noise, slow curves. N rows, L steps, K knots, R phases.
+"""Building blocks of the generators: scans, cycles, coloured noise, slow curves.
+
+N rows, L steps, K knots, R phases.
 
 No loop runs over series, and none over steps: recursions are prefix scans by doubling, filters and Gaussian processes
 go through the FFT.
@@ -12,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -21,17 +23,25 @@ PHASES = 512  # points of one stored cycle
 
 
 def zscore(x: Float[Tensor, "N L"]) -> Float[Tensor, "N L"]:
-    """Zero mean and unit spread per row; a row without spread becomes 0."""
+    """Scale each row to mean 0 and standard deviation 1; a constant row becomes 0."""
     x = x - x.mean(-1, keepdim=True)
     return x / x.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-8)  # torch.std takes four times as long
 
 
-def steps(length: int, device: torch.device) -> Float[Tensor, "1 L"]:
+def step_index(length: int, device: torch.device) -> Float[Tensor, "1 L"]:
+    """Return 0, 1, ..., length - 1 as float32."""
     return torch.arange(length, device=device, dtype=torch.float32)[None]
 
 
-def scan(values: Float[Tensor, "N L"], decay: Float[Tensor, "N 1"] | Float[Tensor, "N L"]) -> Float[Tensor, "N L"]:
-    """y_t = decay_t y_{t-1} + values_t with y_{-1} = 0, by doubling (Hillis & Steele, CACM 1986): log2(L) passes."""
+def prefix_scan(
+    values: Float[Tensor, "N L"], decay: Float[Tensor, "N 1"] | Float[Tensor, "N L"]
+) -> Float[Tensor, "N L"]:
+    """Compute ``y_t = decay_t y_{t-1} + values_t`` with ``y_{-1} = 0`` in log2(L) passes.
+
+    References
+    ----------
+    Hillis & Steele, "Data parallel algorithms", CACM 29, 1986.
+    """
     y, width = values.clone(), 1
     while width < y.shape[-1]:
         a = decay if decay.shape[-1] == 1 else decay[:, width:]
@@ -42,7 +52,7 @@ def scan(values: Float[Tensor, "N L"], decay: Float[Tensor, "N 1"] | Float[Tenso
 
 
 def lagged_sum(values: Float[Tensor, "N L"], lag: Int[Tensor, "N 1"]) -> Float[Tensor, "N L"]:
-    """y_t = y_{t-lag} + values_t: one random walk for each season of a row."""
+    """Compute ``y_t = y_{t-lag} + values_t``: one random walk for each phase of the season of a row."""
     y, length = values, values.shape[-1]
     at = torch.arange(length, device=values.device)[None]
     lag = lag.clamp_min(1)
@@ -54,27 +64,27 @@ def lagged_sum(values: Float[Tensor, "N L"], lag: Int[Tensor, "N 1"]) -> Float[T
 
 
 def autoregressive(noise: Float[Tensor, "N L"], keep: Float[Tensor, "N 1"]) -> Float[Tensor, "N L"]:
-    """AR(1) with unit variance from its first step on, driven by white noise of unit variance."""
+    """Return an AR(1) process of unit variance, driven by white noise of unit variance."""
     driven = noise * (1 - keep * keep).clamp_min(1e-6).sqrt()
     driven[:, 0] = noise[:, 0]
-    return scan(driven, keep)
+    return prefix_scan(driven, keep)
 
 
-def curve(knots: Float[Tensor, "N K"], length: int) -> Float[Tensor, "N L"]:
-    """Straight lines through evenly spaced knots; the first and last knot are the first and last step."""
+def interpolate_knots(knots: Float[Tensor, "N K"], length: int) -> Float[Tensor, "N L"]:
+    """Return straight lines through evenly spaced knots; the outer knots are the first and the last step."""
     at = torch.linspace(0, knots.shape[-1] - 1, length, device=knots.device)
     low = at.long().clamp_max(knots.shape[-1] - 2)
     a = knots[:, low]
     return a + (at - low) * (knots[:, low + 1] - a)
 
 
-def slow(dice: Dice, num: int, length: int, *, knots: int = 6) -> Float[Tensor, "N L"]:
-    """A slow curve of about unit size through random knots."""
-    return curve(dice.normal(num, knots), length)
+def slow_curve(rng: Sampler, num: int, length: int, *, knots: int = 6) -> Float[Tensor, "N L"]:
+    """Draw a slow curve of about unit size through random knots."""
+    return interpolate_knots(rng.normal(num, knots), length)
 
 
-def read(table: Float[Tensor, "N R"], phase: Float[Tensor, "N L"]) -> Float[Tensor, "N L"]:
-    """A cyclic table read between its points; a phase of 1 is a full turn."""
+def read_cycle(table: Float[Tensor, "N R"], phase: Float[Tensor, "N L"]) -> Float[Tensor, "N L"]:
+    """Interpolate a cyclic table at the given phases; a phase of 1 is a full cycle."""
     closed = torch.cat([table, table[:, :1]], -1)
     x = (phase - phase.floor()) * table.shape[-1]
     index = x.long().clamp_(0, table.shape[-1] - 1)
@@ -82,52 +92,60 @@ def read(table: Float[Tensor, "N R"], phase: Float[Tensor, "N L"]) -> Float[Tens
     return low + (x - index) * (closed.gather(1, index + 1) - low)
 
 
-def cycles(
-    dice: Dice, num: int, *, most: int = 12, fall: tuple[float, float] = (0.3, 2.0)
+def random_cycles(
+    rng: Sampler, num: int, *, most: int = 12, fall: tuple[float, float] = (0.3, 2.0)
 ) -> Float[Tensor, f"N {PHASES}"]:
-    """Random cycles of unit spread: Fourier sums of 1 to `most` harmonics whose sizes fall like h^-p, p from `fall`."""
-    h = torch.arange(PHASES // 2 + 1, device=dice.device, dtype=torch.float32)[None]
-    count = (dice.uniform(num, 1) ** 1.5 * most).ceil().clamp_min(1)  # few harmonics are common
-    size = h.clamp_min(1) ** -dice.uniform(num, 1, low=fall[0], high=fall[1])
+    """Draw cycles of unit standard deviation.
+
+    Fourier sums of 1 to `most` harmonics h whose sizes decrease like h^-p, with p from the range `fall`.
+    """
+    h = torch.arange(PHASES // 2 + 1, device=rng.device, dtype=torch.float32)[None]
+    count = (rng.uniform(num, 1) ** 1.5 * most).ceil().clamp_min(1)  # few harmonics are common
+    size = h.clamp_min(1) ** -rng.uniform(num, 1, low=fall[0], high=fall[1])
     size = torch.where((h >= 1) & (h <= count), size, 0.0)
-    return zscore(torch.fft.irfft(dice.fourier(num, PHASES // 2 + 1) * size, n=PHASES))
+    return zscore(torch.fft.irfft(rng.fourier(num, PHASES // 2 + 1) * size, n=PHASES))
 
 
-def coloured(dice: Dice, num: int, length: int, slope: Float[Tensor, "N 1"]) -> Float[Tensor, "N L"]:
-    """Noise whose power falls like f^-slope (0 white, 1 pink, 2 a walk), z-scored (Timmer & Koenig, A&A 300, 1995)."""
+def coloured_noise(rng: Sampler, num: int, length: int, slope: Float[Tensor, "N 1"]) -> Float[Tensor, "N L"]:
+    """Draw z-scored noise whose power decreases like f^-slope (0 white, 1 pink, 2 random walk).
+
+    References
+    ----------
+    Timmer & Koenig, "On generating power law noise", A&A 300, 1995.
+    """
     size = 2 * length
-    f = torch.arange(size // 2 + 1, device=dice.device, dtype=torch.float32)[None]
+    f = torch.arange(size // 2 + 1, device=rng.device, dtype=torch.float32)[None]
     amplitude = torch.where(f > 0, f.clamp_min(1) ** (-slope / 2), 0.0)
-    return zscore(torch.fft.irfft(dice.fourier(num, size // 2 + 1) * amplitude, n=size)[:, :length])
+    return zscore(torch.fft.irfft(rng.fourier(num, size // 2 + 1) * amplitude, n=size)[:, :length])
 
 
-def white(dice: Dice, num: int, length: int) -> Float[Tensor, "N L"]:
-    """White noise of about unit size: normal for most rows, Student's t or Laplace for the others."""
-    x = dice.normal(num, length)
-    kind = dice.uniform(num)
+def white(rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
+    """Draw white noise of about unit size: normal for most rows, Student's t or Laplace for the others."""
+    x = rng.normal(num, length)
+    kind = rng.uniform(num)
     heavy, sharp = ((low < kind) & (kind <= low + 0.15) for low in (0.7, 0.85))
     if count := int(heavy.sum()):
-        x[heavy] = dice.student(count, length, freedom=dice.uniform(count, 1, low=2.5, high=6.0)).clamp(-25, 25)
+        x[heavy] = rng.student(count, length, freedom=rng.uniform(count, 1, low=2.5, high=6.0)).clamp(-25, 25)
     if count := int(sharp.sum()):
-        x[sharp] = dice.laplace(count, length)
+        x[sharp] = rng.laplace(count, length)
     return x
 
 
-def outliers(dice: Dice, num: int, length: int, *, most: float = 0.01) -> Float[Tensor, "N L"]:
-    """Sparse jumps of 2 to 8: a share of up to `most` of the steps, in a third of the rows."""
-    rate = dice.uniform(num, 1, high=most) * dice.chance(num, 1, rate=0.35)
-    size = dice.sign(num, 1) * dice.uniform(num, length, low=2.0, high=8.0)
-    return torch.where(dice.chance(num, length, rate=rate), size, 0.0)
+def outliers(rng: Sampler, num: int, length: int, *, most: float = 0.01) -> Float[Tensor, "N L"]:
+    """Draw sparse jumps of size 2 to 8: up to a share `most` of the steps, in a third of the rows."""
+    rate = rng.uniform(num, 1, high=most) * rng.chance(num, 1, rate=0.35)
+    size = rng.sign(num, 1) * rng.uniform(num, length, low=2.0, high=8.0)
+    return torch.where(rng.chance(num, length, rate=rate), size, 0.0)
 
 
-def segments(dice: Dice, num: int, length: int, rate: Float[Tensor, "N 1"]) -> Int[Tensor, "N L"]:
-    """The number of the segment each step is in: a new one begins with probability `rate`."""
-    begins = dice.chance(num, length, rate=rate)
+def segment_index(rng: Sampler, num: int, length: int, rate: Float[Tensor, "N 1"]) -> Int[Tensor, "N L"]:
+    """Draw the index of the segment of each step: a new segment begins with probability `rate`."""
+    begins = rng.chance(num, length, rate=rate)
     begins[:, 0] = False
     return begins.cumsum(-1)
 
 
-def latest(begins: Tensor) -> Int[Tensor, "N L"]:
-    """Index of the latest True up to each step of [N, L]; 0 before the first."""
+def latest_true(begins: Tensor) -> Int[Tensor, "N L"]:
+    """Return the index of the latest True up to each step of [N, L]; 0 before the first."""
     at = torch.arange(begins.shape[-1], device=begins.device)[None]
     return torch.where(begins, at, 0).cummax(-1).values

@@ -1,4 +1,4 @@
-"""Every generator at once, by weight, with mixes across them. N rows, L steps."""
+"""A weighted mixture of all generators, with convex mixes of their series. N rows, L steps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from tsfm.messages import did_you_mean
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_share, check_size
-from tsfm.synthetic.rng import Dice
+from tsfm.synthetic.rng import Sampler
 from tsfm.synthetic.signals import zscore
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-# Calendars, processes and operations weigh most: the gain of made-up series over real ones sits in bursts and trends.
+# Seasonal, stochastic and operational series weigh most: bursts and trends are what synthetic series add to real ones.
 WEIGHTS = {
     "seasonal": 4.0,
     "daytype": 4.0,
@@ -45,7 +45,9 @@ WEIGHTS = {
 
 
 @dataclass
-class UniverseConfig:
+class GeneratorMixtureConfig:
+    """Weights and settings of the generators, and of mixes of their series."""
+
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))  # generator -> weight; 0 leaves one out
     settings: dict[str, Any] = field(default_factory=dict)  # generator -> its settings that are not the defaults
     mix: float = 0.15  # share of rows that are replaced by a convex mix of rows (TSMixup, arXiv:2403.07815)
@@ -77,50 +79,52 @@ class UniverseConfig:
             raise ValueError(f"concentration is {self.concentration}; expected a number above 0")
 
 
-class Universe:
+class GeneratorMixture:
     """Draws z-scored rows of all generators, in random order.
 
-    A generator has fixed costs of up to .2 s a call (chaos), so draw a thousand rows at once rather than ten.
+    A generator has a fixed cost of up to 0.2 s a call (chaos): draw a thousand rows at once rather than ten.
     """
 
-    def __init__(self, config: UniverseConfig | None = None):
-        self.config = config or UniverseConfig()
-        self.parts: list[tuple[Generator, float]] = [
+    def __init__(self, config: GeneratorMixtureConfig | None = None):
+        self.config = config or GeneratorMixtureConfig()
+        self.generators: list[tuple[Generator, float]] = [
             (GENERATORS.build(GENERATORS.config({"name": name, **self.config.settings.get(name, {})})), weight)
             for name, weight in self.config.weights.items()
             if weight > 0
         ]
 
     def draw(self, num: int, length: int, generator: torch.Generator) -> Float[torch.Tensor, "N L"]:
-        """Finite float32 rows of zero mean and unit spread, on the generator's device."""
+        """Draw finite float32 rows of mean 0 and standard deviation 1, on the generator's device."""
         check_size(num, length)
-        dice = Dice(generator)
+        rng = Sampler(generator)
         if not num:
-            return torch.zeros(0, length, device=dice.device)
-        counts = torch.bincount(dice.choose(num, [weight for _, weight in self.parts]), minlength=len(self.parts))
+            return torch.zeros(0, length, device=rng.device)
+        counts = torch.bincount(
+            rng.choose(num, [weight for _, weight in self.generators]), minlength=len(self.generators)
+        )
         drawn = [
-            part.draw(count, length, generator)
-            for (part, _), count in zip(self.parts, counts.tolist(), strict=True)
+            family.draw(count, length, generator)
+            for (family, _), count in zip(self.generators, counts.tolist(), strict=True)
             if count
         ]
         rows = zscore(torch.cat(drawn))
-        rows = rows[torch.randperm(num, generator=generator, device=dice.device)]
-        return self.mixed(dice, rows) if self.config.mix > 0 else rows
+        rows = rows[torch.randperm(num, generator=generator, device=rng.device)]
+        return self.mixed(rng, rows) if self.config.mix > 0 else rows
 
-    def mixed(self, dice: Dice, rows: Float[torch.Tensor, "N L"]) -> Float[torch.Tensor, "N L"]:
-        """A share of the rows becomes a weighted mean of itself and others, z-scored again."""
+    def mixed(self, rng: Sampler, rows: Float[torch.Tensor, "N L"]) -> Float[torch.Tensor, "N L"]:
+        """Replace a share of the rows by a z-scored weighted mean of itself and other rows."""
         num, most = rows.shape[0], self.config.most
-        chosen = dice.chance(num, rate=self.config.mix).nonzero()[:, 0]
+        chosen = rng.chance(num, rate=self.config.mix).nonzero()[:, 0]
         count = len(chosen)
         if not count:
             return rows
-        share = dice.shares(count, most, concentration=self.config.concentration)
-        used = torch.arange(most, device=dice.device)[None] < dice.integers(count, 1, low=2, high=most)
+        share = rng.shares(count, most, concentration=self.config.concentration)
+        used = torch.arange(most, device=rng.device)[None] < rng.integers(count, 1, low=2, high=most)
         share = share * used / (share * used).sum(-1, keepdim=True)
-        other = dice.integers(count, most, low=0, high=num - 1)
+        other = rng.integers(count, most, low=0, high=num - 1)
         other[:, 0] = chosen
-        blend = torch.einsum("nk,nkl->nl", share, rows[other])
-        spread = blend.std(-1, correction=0, keepdim=True)
+        mean = torch.einsum("nk,nkl->nl", share, rows[other])
+        spread = mean.std(-1, correction=0, keepdim=True)
         out = rows.clone()
-        out[chosen] = torch.where(spread > 1e-3, zscore(blend), rows[chosen])  # opposites may cancel
+        out[chosen] = torch.where(spread > 1e-3, zscore(mean), rows[chosen])  # opposite rows may cancel
         return out

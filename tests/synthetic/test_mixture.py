@@ -6,25 +6,25 @@ import pytest
 import torch
 
 from tests.synthetic.test_generators import NAMES, part, seeded
-from tsfm.synthetic.rng import Dice
-from tsfm.synthetic.universe import WEIGHTS, Universe, UniverseConfig
+from tsfm.synthetic.mixture import WEIGHTS, GeneratorMixture, GeneratorMixtureConfig
+from tsfm.synthetic.rng import Sampler
 
 
 def test_rows_are_z_scored_and_the_seed_tells_everything() -> None:
-    universe = Universe()
+    universe = GeneratorMixture()
     drawn = universe.draw(300, 256, seeded(5))
     assert drawn.shape == (300, 256)
     assert drawn.dtype == torch.float32
     assert torch.isfinite(drawn).all()
     assert drawn.mean(-1).abs().max() < 1e-3
     assert torch.allclose(drawn.std(-1, correction=0), torch.ones(300), atol=1e-2)
-    assert torch.equal(drawn, Universe(UniverseConfig()).draw(300, 256, seeded(5)))
+    assert torch.equal(drawn, GeneratorMixture(GeneratorMixtureConfig()).draw(300, 256, seeded(5)))
     assert not torch.equal(drawn, universe.draw(300, 256, seeded(6)))
 
 
 @pytest.mark.parametrize(("num", "length"), [(0, 64), (1, 16), (3, 4096)])
 def test_any_size(num: int, length: int) -> None:
-    assert Universe().draw(num, length, seeded()).shape == (num, length)
+    assert GeneratorMixture().draw(num, length, seeded()).shape == (num, length)
 
 
 def test_every_generator_has_a_weight() -> None:
@@ -34,8 +34,10 @@ def test_every_generator_has_a_weight() -> None:
 
 def test_weights_are_respected() -> None:
     """Demand comes back to 0 and a walk never to its lowest value: the shares can be counted."""
-    universe = Universe(UniverseConfig(weights={"intermittent": 3.0, "random_walk": 1.0, "arima": 0.0}, mix=0.0))
-    assert len(universe.parts) == 2
+    universe = GeneratorMixture(
+        GeneratorMixtureConfig(weights={"intermittent": 3.0, "random_walk": 1.0, "arima": 0.0}, mix=0.0)
+    )
+    assert len(universe.generators) == 2
     drawn = universe.draw(2000, 64, seeded())
     lowest = (drawn == drawn.amin(-1, keepdim=True)).sum(-1) > 3  # demand is 0 again and again
     assert lowest.float().mean() == pytest.approx(0.75, abs=0.08)
@@ -43,22 +45,24 @@ def test_weights_are_respected() -> None:
 
 def test_settings_of_a_generator_reach_it() -> None:
     def roughness(**settings: float) -> float:
-        config = UniverseConfig(weights={"seasonal": 1.0}, mix=0.0, settings={"seasonal": settings})
-        return float(Universe(config).draw(300, 256, seeded()).diff(n=2).abs().mean())
+        config = GeneratorMixtureConfig(weights={"seasonal": 1.0}, mix=0.0, settings={"seasonal": settings})
+        return float(GeneratorMixture(config).draw(300, 256, seeded()).diff(n=2).abs().mean())
 
     assert 1.05 * roughness(noise=0.0) < roughness() < 0.9 * roughness(noise=5.0)
 
 
 def test_rows_come_in_random_order() -> None:
-    drawn = Universe(UniverseConfig(weights={"intermittent": 1.0, "random_walk": 1.0}, mix=0.0)).draw(400, 64, seeded())
+    drawn = GeneratorMixture(GeneratorMixtureConfig(weights={"intermittent": 1.0, "random_walk": 1.0}, mix=0.0)).draw(
+        400, 64, seeded()
+    )
     lowest = ((drawn == drawn.amin(-1, keepdim=True)).sum(-1) > 3).float()
     assert abs(lowest[:200].mean() - lowest[200:].mean()) < 0.2
 
 
 def test_a_mix_changes_its_share_of_rows_and_no_others() -> None:
     weights = {"seasonal": 1.0, "arima": 1.0}
-    plain = Universe(UniverseConfig(weights=weights, mix=0.0)).draw(1000, 64, seeded())
-    mixed = Universe(UniverseConfig(weights=weights, mix=0.3)).draw(1000, 64, seeded())
+    plain = GeneratorMixture(GeneratorMixtureConfig(weights=weights, mix=0.0)).draw(1000, 64, seeded())
+    mixed = GeneratorMixture(GeneratorMixtureConfig(weights=weights, mix=0.3)).draw(1000, 64, seeded())
     changed = (plain != mixed).any(-1)
     assert changed.float().mean() == pytest.approx(0.3, abs=0.05)
 
@@ -68,8 +72,8 @@ def test_a_mix_is_a_convex_combination_of_rows() -> None:
     t = torch.arange(64) / 64 * 2 * torch.pi
     kinds = torch.stack([torch.sin(t), torch.sin(3 * t)]) * 2**0.5
     rows = kinds[torch.arange(500) % 2]
-    universe = Universe(UniverseConfig(weights={"arima": 1.0}, mix=1.0))
-    parts = universe.mixed(Dice(seeded()), rows) @ kinds.T / 64
+    universe = GeneratorMixture(GeneratorMixtureConfig(weights={"arima": 1.0}, mix=1.0))
+    parts = universe.mixed(Sampler(seeded()), rows) @ kinds.T / 64
     assert parts.min() > -1e-3
     assert torch.allclose(parts.square().sum(-1), torch.ones(500), atol=1e-3)
     assert ((parts > 0.05).all(-1)).float().mean() > 0.5
@@ -94,12 +98,12 @@ def test_a_mix_is_a_convex_combination_of_rows() -> None:
 )
 def test_bad_settings_name_themselves(settings: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        UniverseConfig(**settings)
+        GeneratorMixtureConfig(**settings)
 
 
 def test_too_short_says_so() -> None:
     with pytest.raises(ValueError, match="too short"):
-        Universe().draw(2, 8, seeded())
+        GeneratorMixture().draw(2, 8, seeded())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -107,7 +111,7 @@ def test_everything_runs_where_the_generator_is() -> None:
     generator = torch.Generator("cuda").manual_seed(0)
     for name in NAMES:
         assert part(name).draw(4, 128, generator).device.type == "cuda"
-    drawn = Universe().draw(200, 128, generator)
+    drawn = GeneratorMixture().draw(200, 128, generator)
     assert drawn.device.type == "cuda"
     assert torch.isfinite(drawn).all()
 
@@ -116,7 +120,7 @@ def test_everything_runs_where_the_generator_is() -> None:
 def test_a_thousand_series_a_second_on_one_core() -> None:
     import time
 
-    universe, generator = Universe(), seeded()
+    universe, generator = GeneratorMixture(), seeded()
     universe.draw(200, 2048, generator)
     start = time.perf_counter()
     universe.draw(1000, 2048, generator)
