@@ -68,7 +68,7 @@ def test_no_rows_are_an_empty_tensor(name: str) -> None:
 
 
 def test_sizes_that_cannot_be_drawn_say_so() -> None:
-    with pytest.raises(ValueError, match="too short for made-up series"):
+    with pytest.raises(ValueError, match="too short for synthetic series"):
         part("seasonal").draw(3, MIN_LENGTH - 1, seeded())
     with pytest.raises(ValueError, match="expected 0 or more"):
         part("seasonal").draw(-1, 64, seeded())

@@ -63,7 +63,7 @@ class Augment:
         self.config = config or AugmentConfig()
 
     def __call__(self, values: Float[Tensor, "N L"], generator: torch.Generator) -> Float[Tensor, "N L"]:
-        """Return changed rows; raises a ValueError unless `values` are floats [rows, steps] on the generator's device."""
+        """Return changed rows; `values` must be floats [rows, steps] on the generator's device."""
         if values.ndim != 2 or not values.is_floating_point():
             raise ValueError(
                 f"values are {values.dtype} of shape {tuple(values.shape)}; augmenting takes floats [rows, steps]"
