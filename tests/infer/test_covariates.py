@@ -181,8 +181,8 @@ def test_time_marks_are_made_from_the_stamps() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "arrays have no time stamps; give starts="),
-        ({"starts": "2024-01-01"}, "arrays have no time stamps"),
+        ({}, "arrays have no timestamps; give starts="),
+        ({"starts": "2024-01-01"}, "arrays have no timestamps"),
         ({"starts": "soon", "freq": "h"}, "starts is 'soon'; expected the first stamp of each series"),
         ({"starts": ["2024-01-01"] * 3, "freq": "h"}, "3 starts and 2 frequencies are given for 2 series"),
         ({"starts": "2024-01-01", "freq": ["h"]}, "1 starts and 1 frequencies are given for 2 series"),
