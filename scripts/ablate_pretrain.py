@@ -4,7 +4,7 @@
     python scripts/ablate_pretrain.py --out runs/ablation --rows recipe "no lags" --steps 2000 --seeds 0 1
     python scripts/ablate_pretrain.py --out runs/ablation --table           # the table of what is there
 
-A row is the recipe with some settings changed. It is scored on the held-out ends of the corpus (`scripts/bench_board.py
+A row is the recipe with some settings changed. It is scored on the held-out ends of the corpus (`tsfm bench suite
 --role corpus`): the geometric mean over the sets of MASE and WQL relative to the seasonal naive. No benchmark set is
 looked at. A row that is finished is not run again, so a killed script goes on.
 """
@@ -77,11 +77,10 @@ def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str
 
 def score(folder: Path) -> tuple[float, float, int]:
     """Geometric means over the corpus sets of MASE and WQL relative to the seasonal naive, and the number of sets."""
-    file = folder / "board" / "board.csv"
+    file = folder / "suite" / "suite.csv"
     if not file.is_file():
-        board = Path(__file__).with_name("bench_board.py")
-        command = [sys.executable, str(board), str(folder), "--role", "corpus", "--out", str(folder / "board")]
-        subprocess.run(command, check=True)
+        options = ["--role", "corpus", "--out", str(file.parent)]
+        subprocess.run([sys.executable, "-m", "tsfm", "bench", "suite", str(folder), *options], check=True)
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     found = []

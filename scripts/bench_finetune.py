@@ -29,7 +29,8 @@ import numpy as np
 import torch
 from peers.measure import Clock, alternate, markdown, milliseconds, peak_resident, ratio, resident, surroundings
 
-from tsfm.commands.runner import evaluate, train_and_score
+from tsfm.commands.evaluate import evaluate_config
+from tsfm.commands.train import train_and_score
 from tsfm.config import compose, typed
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.estimators.probe import Probe
@@ -166,7 +167,7 @@ def costs(args: argparse.Namespace, *, source: Path) -> list[dict[str, Any]]:
 def scores(args: argparse.Namespace, folder: Path, *, source: Path) -> list[dict[str, Any]]:
     """The test scores of the model as it is, of one from scratch with the same steps, and of each method."""
     common = [f"predictor={source}", f"data={args.target}", f"bench.stride={args.stride}", "device=cpu"]
-    as_it_is = evaluate(typed(compose("eval", common)))
+    as_it_is = evaluate_config(typed(compose("eval", common)))
     rows = [{"train windows": "none", "method": "as it is", "MSE": f"{as_it_is['mse']:.4f}"}]
     rows[0]["MAE"] = f"{as_it_is['mae']:.4f}"
     for fraction in args.fractions:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tsfm.commands.runner import train_and_score
+from tsfm.commands.train import train_and_score
 from tsfm.config import compose, options, typed
 
 # rows of the test part; each has that many windows, less the horizon, plus one

@@ -90,11 +90,13 @@ CASES = [
     ),
     Case(
         "a level that the model has not",
-        f"{GOOD} --levels 0.9",
+        f"{GOOD} --quantile-levels 0.9",
         ("quantile levels [0.9] were asked of run; it can give only 0.5",),
     ),
     Case(
-        "a level above 1", f"{GOOD} --levels 1.5", ("quantile levels are [1.5]; expected at least one, each in (0, 1)",)
+        "a level above 1",
+        f"{GOOD} --quantile-levels 1.5",
+        ("quantile levels are [1.5]; expected at least one, each in (0, 1)",),
     ),
     Case(
         "an infinity to forecast",

@@ -217,7 +217,7 @@ CASES = [
     ),
     Case(
         "a level to impute that the model has not",
-        "tsfm impute sales.csv --model steps --levels 0.99",
+        "tsfm impute sales.csv --model steps --quantile-levels 0.99",
         ("quantile levels [0.99] were asked of steps; it can give 0.1 to 0.9",),
         STEPS,
     ),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from tests.conftest import ROOT
 from tsfm.bench.anomaly import METRICS, AnomalyConfig, find_detector, score_anomaly, score_series
 from tsfm.bench.interfaces import SeriesDetector
+from tsfm.commands.bench import anomaly as command
+from tsfm.commands.parser import parser
 from tsfm.data.anomalies import AnomalySeries, anomaly_names, decimals, read_anomalies
 from tsfm.metrics.detection import detection_scores, find_length_rank
 
@@ -193,41 +192,35 @@ def test_a_series_checks_itself() -> None:
             AnomalySeries(**(good | {name: wrong}))
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("bench_anomaly")
+def test_the_benchmark_resumes_and_takes_other_detectors(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(command.SETS, "skab", AnomalyConfig(data="many"))
 
+    def score(*methods: str, **factories) -> list[dict]:
+        argv = ["bench", "anomaly", "--out", str(root / "out"), "--data", "skab", "--methods", *methods]
+        return command.score_methods(parser().parse_args(argv), factories=factories)
 
-def test_the_benchmark_resumes_and_takes_other_detectors(
-    root: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(script.SETS, "skab", AnomalyConfig(data="many"))
-    argv = ["--out", str(root / "out"), "--data", "skab", "--methods"]
-    first = script.main([*argv, "spectral_residual"])
+    first = score("spectral_residual")
     kept = (root / "out" / "anomaly.json").read_text()
     assert len(json.loads(kept)) == first[0]["files"] == 2
 
     made: list[Learned] = []
-    both = script.main(
-        [*argv, "spectral_residual", "ours"], factories={"ours": lambda: made.append(Learned()) or made[-1]}
-    )
+    both = score("spectral_residual", "ours", ours=lambda: made.append(Learned()) or made[-1])
     assert both[0] == first[0]
     assert len(made[0].seen) == 2
-    again = script.main([*argv, "ours"], factories={"ours": lambda: made.append(Learned()) or made[-1]})
+    again = score("ours", ours=lambda: made.append(Learned()) or made[-1])
     assert not made[1].seen  # nothing is scored twice
     assert again[0] == both[1]
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("method", ["spectral_residual", "sub_pca", "iforest"])
-def test_published_numbers_come_out(script: ModuleType, method: str, tmp_path: Path) -> None:
-    """Four short files of TSB-AD-U each; scripts/bench_anomaly.py runs them all."""
+def test_published_numbers_come_out(method: str, tmp_path: Path) -> None:
+    """Four short files of TSB-AD-U each; `tsfm bench anomaly` runs them all."""
     data = Path(os.environ["TSFM_DATA"])
     file = data.parent / "anchors" / "anomaly_published.csv"
     if not file.is_file() or not (data / "anomaly").is_dir():
         pytest.skip(f"no published numbers at {file} or no anomaly data at {data}")
-    theirs = script.published(file, method, "tsb_ad_u")
+    theirs = command.read_published(file, method, "tsb_ad_u")
     chosen = sorted(read_anomalies("tsb_ad_u"), key=lambda series: series.steps)[:4]
     for series in chosen:
         found = score_series(find_detector(method), series, every=False)["vus_pr"]

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from scripts import bench_cases as script
 from tests.conftest import data_root
 from tsfm.bench import cases as protocol
 from tsfm.bench.baselines import classifiers
@@ -17,6 +16,8 @@ from tsfm.bench.cases import CasesBench, score_cases, score_numbers, score_proba
 from tsfm.bench.equal_length import of_length, without_gaps, z_normalised
 from tsfm.bench.find import baselines, find_baseline
 from tsfm.bench.interfaces import CaseLearner
+from tsfm.commands.bench.case_sets import read_manifest, read_published, thirty
+from tsfm.commands.cli import main
 from tsfm.config import compose, typed
 from tsfm.data.cases import CaseData, CasesConfig
 
@@ -243,11 +244,11 @@ def test_published_values_of_channels_and_numbers_are_reproduced(
 @needs_data
 @pytest.mark.realdata
 def test_the_thirty_sets_follow_from_the_rule() -> None:
-    facts = script.read_facts(data_root())
+    facts = read_manifest(data_root())
     file = data_root().parent / "anchors" / "classification_published.csv"
     if not file.is_file():
         pytest.skip("the published values are not beside the data")
-    sets = script.thirty(facts, script.read_published(file))
+    sets = thirty(facts, read_published(file))
     assert len(set(sets)) == 30
     assert sets == sorted(sets)
     assert (sets[0], sets[-1]) == ("Adiac", "Wine")
@@ -258,14 +259,14 @@ def test_the_thirty_sets_follow_from_the_rule() -> None:
 
 @needs_data
 @pytest.mark.realdata
-def test_the_script_goes_on_where_it_stopped(tmp_path, capsys: pytest.CaptureFixture) -> None:
-    words = ["nn_euclidean", "--sets", "Coffee", "Chinatown", "--out", str(tmp_path)]
-    script.main(words)
+def test_the_command_continues_where_it_stopped(tmp_path, capsys: pytest.CaptureFixture) -> None:
+    words = ["bench", "cases", "nn_euclidean", "--sets", "Coffee", "Chinatown", "--out", str(tmp_path)]
+    assert main(words) == 0
     first = capsys.readouterr().out
     file = tmp_path / "nn_euclidean-0" / "Coffee.json"
     changed = json.loads(file.read_text()) | {"accuracy": 0.125}
     file.write_text(json.dumps(changed))
-    script.main(words)
+    assert main(words) == 0
     again = capsys.readouterr().out
     assert "nn_euclidean  Coffee  1.0000" in first
     assert "0.1250" in again  # read, not run

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts import bench_longhorizon
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.longhorizon import dataset, score_long
+from tsfm.commands.bench import longhorizon
 from tsfm.commands.cli import main
 from tsfm.data.settings import DataConfig
 
@@ -77,11 +77,10 @@ def test_the_data_sets_are_those_of_the_config_group() -> None:
     assert (dataset("ettm2").dataset, dataset("ettm2").split) == ("ettm2", "ett_minute")
 
 
-def test_the_script_writes_the_mean_over_its_lines(etth1: DataConfig, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(bench_longhorizon, "dataset", lambda name: etth1)
-    bench_longhorizon.main(
-        ["seasonal_naive", "--sets", "x", "--horizons", "4", "12", "--context", "48", "--out", "out"]
-    )
+def test_the_command_writes_the_mean_over_its_lines(etth1: DataConfig, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(longhorizon, "dataset", lambda name: etth1)
+    options = ["--sets", "x", "--horizons", "4", "12", "--context", "48", "--out", "out"]
+    assert main(["bench", "longhorizon", "seasonal_naive", *options]) == 0
     table = pd.read_csv("out/long.csv")
     assert list(table["horizon"]) == [4, 12]
     assert f"{table['mse'].mean():.4f}" in Path("out/long.md").read_text().splitlines()[-1]

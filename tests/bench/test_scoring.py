@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tsfm.commands.claims import make_record
 from tsfm.commands.cli import main
-from tsfm.commands.runner import record
 from tsfm.config import Expect
 from tsfm.data.cases import CaseData, CasesConfig
 
@@ -31,7 +31,7 @@ SMALL = [
     ],
 )  # fmt: skip
 def test_a_claim_is_met_by_what_is_better_or_near(metric: str, value: float, found: float, met: bool) -> None:
-    (claim,) = record("x", "y", {metric: found}, [Expect(metric=metric, value=value)])["expect"]
+    (claim,) = make_record("x", "y", {metric: found}, [Expect(metric=metric, value=value)])["expect"]
     assert claim["met"] == met
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts import bench_board, bench_gift
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, pose, score, score_set, summary
+from tsfm.commands.cli import main
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.holdout import held_out
 from tsfm.infer.predictor import Predictor
@@ -173,24 +173,24 @@ def test_a_missing_list_of_sets_says_where_it_was_looked_for(tmp_path: Path, mon
         find_sets("benchmark")
 
 
-# the scripts
+# the commands
 
 
-def test_the_board_is_written_as_tables(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_suite_is_written_as_tables(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    bench_board.main(["last_value", "seasonal_naive", "--out", str(out)])
+    assert main(["bench", "suite", "last_value", "seasonal_naive", "--out", str(out)]) == 0
     assert "both better on" in capsys.readouterr().out
-    table = pd.read_csv(out / "board.csv")
+    table = pd.read_csv(out / "suite.csv")
     assert set(table["model"]) == {"last_value", "seasonal_naive"}
     assert len(table) == 6
     naive = table[table["model"] == "seasonal_naive"]
     assert (naive["mase_relative"] == 1).all()
-    text = (out / "board.md").read_text()
+    text = (out / "suite.md").read_text()
     assert "Not better in both: days, Hours, months." in text
-    with pytest.raises(ValueError, match="no benchmark set 'dayz'"):
-        bench_board.main(["last_value", "--sets", "dayz", "--out", str(out)])
-    with pytest.raises(ValueError, match="named twice"):
-        bench_board.main(["last_value", "last_value", "--out", str(out)])
+    assert main(["bench", "suite", "last_value", "--sets", "dayz", "--out", str(out)]) == 2
+    assert "error: --sets: no benchmark set 'dayz'; did you mean 'days'?" in capsys.readouterr().err
+    assert main(["bench", "suite", "last_value", "last_value", "--out", str(out)]) == 2
+    assert "named twice" in capsys.readouterr().err
 
 
 def test_a_set_of_which_a_model_has_seen_series_is_counted_apart(root: Path, tmp_path: Path) -> None:
@@ -198,16 +198,16 @@ def test_a_set_of_which_a_model_has_seen_series_is_counted_apart(root: Path, tmp
     sketch = Sketch.build([np.asarray(months.read(0)[0])], ["corpus"])
     model = save(reader().model, tmp_path / "knows", about=About(), files={SKETCH_FILE: sketch.to_bytes()})
     out = tmp_path / "out"
-    bench_board.main([str(model), "seasonal_naive", "--out", str(out)])
-    table = pd.read_csv(out / "board.csv")
+    assert main(["bench", "suite", str(model), "seasonal_naive", "--out", str(out)]) == 0
+    table = pd.read_csv(out / "suite.csv")
     found = table[table["model"] == "knows"].set_index("set")["seen"]
     assert found["months"] == 1
     assert found["Hours"] == 0
     assert table[table["model"] == "seasonal_naive"]["seen"].isna().all()
-    assert "| knows, sets without a series it has seen | 2 |" in (out / "board.md").read_text()
+    assert "| knows, sets without a series it has seen | 2 |" in (out / "suite.md").read_text()
 
 
-def test_gift_tables_stand_beside_the_published(
+def test_gift_tables_have_the_published_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "root" / "forecasting"
@@ -221,8 +221,8 @@ def test_gift_tables_stand_beside_the_published(
         if (config, model) != ("us_births/W/short", "Partial")
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "gift_eval_per_config.csv", index=False)
-    words = ["last_value", "--published", str(tmp_path), "--beside", "Good", "--out", str(tmp_path / "out")]
-    bench_gift.main([*words, "--configs", "us_births/M/short", "us_births/W/short"])
+    words = ["last_value", "--published", str(tmp_path), "--compare", "Good", "--out", str(tmp_path / "out")]
+    assert main(["bench", "gift", *words, "--configs", "us_births/M/short", "us_births/W/short"]) == 0
     means = pd.read_csv(tmp_path / "out" / "gift_means.csv").set_index("model")
     assert list(means.index) == ["Good", "**last_value**"]  # what lacks a configuration has no mean
     assert means.loc["Good", "MASE"] == pytest.approx(1.0)

@@ -38,7 +38,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_impute(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main("impute sales.csv --model steps --out filled.csv --levels 0.1 0.9") == 0
+    assert main("impute sales.csv --model steps --out filled.csv --quantile-levels 0.1 0.9") == 0
     given, filled = (
         pd.read_csv(file, dtype={"item_id": str}, float_precision="round_trip") for file in ("sales.csv", "filled.csv")
     )

@@ -39,7 +39,7 @@ def figures(line: str) -> dict[str, float]:
 
 
 def asked(source: Path, **options):
-    kept = dict.fromkeys(("target", "future", "levels", "out", "plot", "freq"))
+    kept = dict.fromkeys(("target", "future", "quantile_levels", "out", "plot", "freq"))
     kept |= {"predictor": "seasonal_naive", "horizon": 4, "holdout": False}
     return forecast_file(source, **(kept | {"id_column": "item_id", "timestamp_column": "timestamp"} | options))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsfm.commands import show as describe
+from tsfm.commands import show
 from tsfm.store.series_store import StoreWriter
 
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Path:
 def shown(store: Path, *settings: str) -> str:
     shape = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "model.embed=residual"]
     network = ["head=patch_quantiles", "task.loss=pinball", "backbone=patch_transformer", "backbone.positions=rotary"]
-    return describe.run(["data=store", f"data.dataset={store}", *shape, *network, *settings])
+    return show.describe_run(["data=store", f"data.dataset={store}", *shape, *network, *settings])
 
 
 def test_the_picture_shows_how_far_each_channel_is_visible(store: Path) -> None:
@@ -49,7 +49,7 @@ def test_without_covariates_the_picture_counts_channels(store: Path) -> None:
 def test_a_pre_training_run_is_shown_with_its_corpus(store: Path, real: float) -> None:
     small = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "task.patch=8"]
     words = ["experiment=pretrain/nano", *small, "data.lengths=[48,64]", "data.shares=[0.5,0.5]", "data.points=640"]
-    told = describe.run([*words, f"data.sets=[{store}]", f"data.real={real}"])
+    told = show.describe_run([*words, f"data.sets=[{store}]", f"data.real={real}"])
     assert ("1 series of 1 sets; 50% of the windows are real" if real else "no real series; 0% of the") in told
     assert "50% of 48 steps, 50% of 64 steps; 640 values a batch" in told
     assert f"held out    {3 if real else 0} ends" in told

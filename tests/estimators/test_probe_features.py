@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.bench_cases import Frozen
 from tests.infer.small import reader
+from tsfm.commands.bench.cases import ProbeLearner
 from tsfm.estimators.probe import Probe
 from tsfm.estimators.probe_features import LOOKS, looks, pools, stretched, units
 from tsfm.model.checkpoint import About, save
@@ -81,6 +81,6 @@ def test_numbers_are_told_from_looks_too() -> None:
 def test_a_frozen_network_learns_cases_behind_the_face_of_a_baseline(tmp_path: Path) -> None:
     model = save(reader().model, tmp_path / "net", about=About())
     given, labels = cases(30)
-    frozen = Frozen(str(model)).fit(given[:20], labels[:20])
+    frozen = ProbeLearner(str(model)).fit(given[:20], labels[:20])
     assert frozen.name == f"probe:{model}"
     assert (frozen.predict(given[20:]) == labels[20:]).mean() > 0.8

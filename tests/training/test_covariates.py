@@ -15,7 +15,8 @@ import pytest
 import torch
 
 import tsfm
-from tsfm.commands.runner import evaluate, train_and_score
+from tsfm.commands.evaluate import evaluate_config
+from tsfm.commands.train import train_and_score
 from tsfm.config import compose, typed
 from tsfm.registry import BACKBONES
 from tsfm.store.series_store import StoreWriter
@@ -155,7 +156,7 @@ def test_a_trained_model_follows_the_future_of_its_covariate(root: Path) -> None
 def rescored(result: dict[str, Any], kind: str, root: Path, *more: str) -> dict[str, Any]:
     """tsfm eval of a trained model, told nothing of targets and covariates."""
     settings = [f"predictor={result['run_dir']}", "data=store", f"data.dataset={store(root, kind)}", *more]
-    return evaluate(typed(compose("eval", [*settings, f"bench.stride={HORIZON}", "device=cpu"])))
+    return evaluate_config(typed(compose("eval", [*settings, f"bench.stride={HORIZON}", "device=cpu"])))
 
 
 def test_time_marks_tell_what_the_context_is_too_short_to_show(root: Path) -> None:

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 
 from tests.tiny import cases, forecast_problem, tiny, waves
 from tests.training.test_resume import SETTINGS
-from tsfm.commands import show as describe
+from tsfm.commands import show
 from tsfm.commands.cli import main
-from tsfm.commands.runner import train_and_score
+from tsfm.commands.train import train_and_score
 from tsfm.config import RunConfig, default_init, plain, typed
 from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.infer.load import load
@@ -219,7 +219,7 @@ def test_adapters_are_merged_and_the_model_loads_like_any_other(store: Path, par
     assert facts["fingerprints"] == load(parent).about.trained_on["fingerprints"]
     card = (tmp_path / "r" / "model" / "README.md").read_text()
     assert f"| begun from | {parent}: lora rank 2 |" in card
-    assert "fingerprints" not in describe.model(str(tmp_path / "r"))
+    assert "fingerprints" not in show.describe_model(str(tmp_path / "r"))
     best = torch.load(tmp_path / "r" / "checkpoints" / "best.ckpt", weights_only=False)["state_dict"]
     assert any("parametrizations" in name for name in best)
     words = [f"init.from={tmp_path / 'r'}", "init.reset=[head]", f"run_dir={tmp_path / 'next'}"]
@@ -357,7 +357,7 @@ def test_a_sweep_over_ways_to_begin(store: Path, parent: Path, tmp_path: Path, m
 
 
 def test_show_tells_the_architecture_of_the_checkpoint(store: Path, parent: Path) -> None:
-    text = describe.run([*COURSE, f"data.dataset={store}", f"init.from={parent}", "init.freeze=[all_but_head]"])
+    text = show.describe_run([*COURSE, f"data.dataset={store}", f"init.from={parent}", "init.freeze=[all_but_head]"])
     assert "depth: 2" in text
     assert f"from: {parent}" in text
 

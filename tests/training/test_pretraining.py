@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import tsfm
 from tests.data.test_corpus import LENGTHS, walk
 from tests.data.test_pool import store
-from tsfm.commands.runner import train_and_score
+from tsfm.commands.train import train_and_score
 from tsfm.config import compose, typed
 from tsfm.contamination.verdict import check_contamination
 from tsfm.training.learner import Learner

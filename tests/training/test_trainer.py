@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.training.test_resume import SETTINGS
-from tsfm.commands.runner import train_and_score
+from tsfm.commands.train import train_and_score
 from tsfm.config import compose, typed
 from tsfm.infer.load import load
 from tsfm.store.series_store import StoreWriter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from tsfm.bench.find import find_predictor
@@ -21,21 +20,6 @@ def ready(name: str, *, device: str = "auto", bf16: bool = False, flip: bool = F
         predictor.precision = "bf16" if bf16 else predictor.precision
         predictor.flip = flip or predictor.flip
     return predictor
-
-
-def add_options(parser: argparse.ArgumentParser, *, batch: int, unit: str) -> None:
-    """What the scripts are told of the predictors."""
-    parser.add_argument("predictors", nargs="+", help="bundled models, model directories, baselines")
-    parser.add_argument("--batch-size", type=int, default=batch, help=f"{unit} at a time (default {batch})")
-    parser.add_argument("--device", default="auto", help="of trained models: cpu, cuda, ... (default: a GPU if there)")
-    parser.add_argument("--bf16", action="store_true", help="trained models compute in bfloat16")
-    parser.add_argument("--flip", action="store_true", help="trained models forecast the mirrored series too")
-
-
-def asked_for(asked: argparse.Namespace) -> dict[str, Predictor]:
-    """The predictors of `add_options` by their names in a table: their own, or as asked for where two have the same."""
-    found = [ready(name, device=asked.device, bf16=asked.bf16, flip=asked.flip) for name in asked.predictors]
-    return dict(zip(labels(found, asked.predictors), found, strict=True))
 
 
 def labels(predictors: Sequence[Predictor], asked: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,6 +21,18 @@ from tsfm.metrics.forecast import ForecastScore
 from tsfm.timestamps.frequency import make_timestamps, season_length
 
 ENDINGS = (".csv", ".parquet", ".gz")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Forecast the file and print what was written, or the first rows."""
+    print(
+        forecast_file(
+            Path(args.source), predictor=args.model, horizon=args.horizon, target=args.target, future=args.future,
+            quantile_levels=args.quantile_levels, out=args.out, plot=args.plot, holdout=args.holdout, freq=args.freq,
+            id_column=args.id_column, timestamp_column=args.timestamp_column,
+        )
+    )  # fmt: skip
+    return 0
 
 
 def read_table(path: Path, *, id_column: str = "item_id") -> pd.DataFrame:
@@ -47,7 +60,7 @@ def forecast_file(
     horizon: int,
     target: Sequence[str] | None,
     future: str | None,
-    levels: Sequence[float] | None,
+    quantile_levels: Sequence[float] | None,
     out: str | None,
     plot: str | None,
     holdout: bool,
@@ -78,7 +91,9 @@ def forecast_file(
         columns = {"target": frame.targets}
         if len(known := {series.freq for series in frame}) == 1:
             freq = known.pop()  # what is left may be too short to tell
-    forecast = model.predict_df(given, horizon, future_df=future_df, quantile_levels=levels, freq=freq, **columns)
+    forecast = model.predict_df(
+        given, horizon, future_df=future_df, quantile_levels=quantile_levels, freq=freq, **columns
+    )
     if out is not None:
         write_table(forecast, Path(out))
         lines.append(f"wrote {len(forecast):,} rows to {out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -26,7 +27,24 @@ FLAGS = ("causal", "mixes_channels", "ordered_channels", "fixed_length", "stream
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def run(overrides: list[str], *, config_dir: str | None = None) -> str:
+def run(args: argparse.Namespace) -> int:
+    """Print the config groups, a model directory, or what a run would do."""
+    if args.groups:
+        print(list_groups())
+    elif len(args.overrides) == 1 and "=" not in args.overrides[0]:
+        print(describe_model(args.overrides[0]))
+    else:
+        print(describe_run(args.overrides, config_dir=args.config_dir))
+    return 0
+
+
+def run_models(args: argparse.Namespace) -> int:
+    """Print the models on this machine."""
+    print(list_models())
+    return 0
+
+
+def describe_run(overrides: list[str], *, config_dir: str | None = None) -> str:
     """The resolved config of a run, its model, its data, and its first problem."""
     config: RunConfig = typed(compose_with_checkpoint(overrides, config_dir=config_dir))
     parts = build_components(config)
@@ -42,7 +60,7 @@ def run(overrides: list[str], *, config_dir: str | None = None) -> str:
     kinds = Counter(layout.roles)
     lines = [
         yaml.safe_dump(plain(config), sort_keys=False),
-        network(model, channels=data.num_channels),
+        describe_network(model, channels=data.num_channels),
         "windows     " + ", ".join(f"{split} {len(windows):,}" for split, windows in splits.items()),
         *(
             f"left out    {len(w.skipped)} series of {split}: {w.skipped[0]}"
@@ -64,7 +82,7 @@ def of_cases(parts: RunComponents, data: CaseData) -> list[str]:
     problem = parts.task.pose(data.windows("train").gather(torch.arange(1).numpy()))
     classes = f"classes     {', '.join(data.classes)}" if data.classes else "labels      numbers"
     return [
-        network(parts.model, channels=data.num_channels),
+        describe_network(parts.model, channels=data.num_channels),
         f"cases       {splits}, of at most {data.length} steps and {data.num_channels} channels",
         classes,
         "",
@@ -81,7 +99,7 @@ def of_corpus(parts: RunComponents, data: CorpusData) -> list[str]:
     sets = f"{len(data.fingerprints):,} series of {len(data.names)} sets" if shape.real else "no real series"
     lengths = ", ".join(f"{share:.0%} of {n} steps" for n, share in zip(shape.lengths, shape.shares, strict=True))
     return [
-        network(parts.model, channels=data.num_channels),
+        describe_network(parts.model, channels=data.num_channels),
         f"corpus      {sets}; {shape.real:.0%} of the windows are real, the others made up",
         f"windows     {lengths}; {shape.points:,} values a batch, {shape.batches_per_epoch:,} batches an epoch",
         f"held out    {len(data.windows('val')):,} ends of real series",
@@ -91,17 +109,17 @@ def of_corpus(parts: RunComponents, data: CorpusData) -> list[str]:
     ]
 
 
-def model(path: str) -> str:
+def describe_model(path: str) -> str:
     """A checkpoint directory: its config, size and where it comes from."""
     predictor = load(path)
     about = {key: value for key, value in vars(predictor.about).items() if value}
     for facts in (trained := about.get("trained_on", {}), trained.get("init", {})):
         facts.pop("fingerprints", None)
     spec = yaml.safe_dump({"model": predictor.model.spec(), "about": about}, sort_keys=False)
-    return spec + "\n" + network(predictor.model, channels=predictor.model.config.channels or 1)
+    return spec + "\n" + describe_network(predictor.model, channels=predictor.model.config.channels or 1)
 
 
-def network(model: Model, *, channels: int) -> str:
+def describe_network(model: Model, *, channels: int) -> str:
     patches = model.grid.patches
     flags = [name for name in FLAGS if getattr(model.backbone, name)]
     return "\n".join(
@@ -150,7 +168,7 @@ def picture(
     return "\n".join([*lines, f"{steps} steps: {seen} visible (bars), {asked} wanted (?){left}"])
 
 
-def groups() -> str:
+def list_groups() -> str:
     """Every config group with its choices."""
     root = conf_dir()
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != "hydra")
@@ -158,7 +176,7 @@ def groups() -> str:
     return "\n".join([*lines, f"{'predictor':12s}{', '.join(BASELINES.names())}, or a model directory (tsfm eval)"])
 
 
-def models() -> str:
+def list_models() -> str:
     """Bundled models and the checkpoints below runs/, one line each."""
     places = [(name, weights_dir() / name) for name in bundled()]
     places += [(str(file.parent), file.parent) for file in sorted(Path("runs").glob(f"**/model/{CONFIG}"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from tsfm.metrics.conformal import check_level
 from tsfm.registry import BASELINES
 
 VERBS = ("impute", "detect", "embed", "classify")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Apply the model to the file and print what was written, or the first rows."""
+    options = {name: value for name, value in vars(args).items() if name not in ("verb", "run", "source")}
+    print(answer_file(args.verb, Path(args.source), **options))
+    return 0
 
 
 def answer_file(

@@ -1,0 +1,1 @@
+"""`tsfm bench NAME`: whole benchmarks, written as Markdown and CSV tables."""

@@ -1,0 +1,152 @@
+"""`tsfm bench cases`: classifiers and regressors on the sets of the archives, next to published values. C channels, L
+steps."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from tsfm.bench.cases import score_cases
+from tsfm.bench.find import find_baseline
+from tsfm.bench.interfaces import CaseLearner
+from tsfm.commands.bench.case_sets import (
+    EUCLIDEAN,
+    FULL_WINDOW,
+    LEARNED_WINDOW,
+    Published,
+    choose_sets,
+    classification_root,
+    read_published,
+)
+from tsfm.config import compose, typed
+from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.files import check_folder, write_text
+from tsfm.registry import BASELINES
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+PUBLISHED_AS = {  # learner -> published method
+    "minirocket": "MiniROCKET",
+    "nn_dtw": FULL_WINDOW,
+    "nn_dtw:learn=true": LEARNED_WINDOW,
+    "nn_euclidean": EUCLIDEAN,
+    "catch22": "Catch22",
+}
+ALWAYS_SHOWN = ("InceptionTime", "ROCKET")  # published methods next to every learner
+PROBE = "probe:"  # prefix of a trained model whose frozen features a linear model classifies
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score the learners on the sets, and print the table; finished results are read from --out."""
+    check_folder(args.out)
+    anchors = args.anchors or classification_root().parent / "anchors"
+    file = anchors / "classification_published.csv"
+    published = read_published(file) if file.is_file() else {}
+    sets = choose_sets(args.sets, published=published)
+    results: dict[str, dict[str, dict]] = {}
+    for learner in args.learners:
+        folder = args.out / f"{learner.replace('/', '_').replace(':', '-')}-{args.seed}"
+        for data in sets:
+            path, start = folder / f"{data}.json", time.perf_counter()
+            if not path.is_file():
+                scores = score_learner(learner, data, seed=args.seed, overrides=args.overrides, out=args.out)
+                write_text(path, json.dumps({"learner": learner, "data": data, **scores}, indent=1) + "\n")
+                seconds = time.perf_counter() - start
+                print(f"{learner}  {data}  {_score(scores):.4f}  {seconds:.1f} s", flush=True)
+            results.setdefault(learner, {})[data] = json.loads(path.read_text(encoding="utf-8"))
+    print(results_table(results, sets, published))
+    return 0
+
+
+def score_learner(learner: str, data: str, *, seed: int, overrides: Sequence[str], out: Path) -> dict[str, Any]:
+    """Return the scores of a learner on a set: a probe, a baseline, or else an experiment that is trained."""
+    if learner.startswith(PROBE):
+        return score_cases(ProbeLearner(learner.removeprefix(PROBE)), CaseData(CasesConfig(data), seed=seed))
+    if learner.split(":")[0] in BASELINES.names():
+        return score_cases(find_learner(learner), CaseData(CasesConfig(data), seed=seed))
+    return train_experiment(learner, data, seed=seed, overrides=overrides, out=out)
+
+
+def find_learner(text: str) -> CaseLearner:
+    """Return a baseline from `name` or `name:key=value,key=value`."""
+    name, _, assignments = text.partition(":")
+    settings = dict(assignment.split("=", 1) for assignment in assignments.split(",") if assignment)
+    values = {key: yaml.safe_load(value) for key, value in settings.items()}
+    return find_baseline(name, CaseLearner, **values)  # type: ignore[type-abstract]
+
+
+class ProbeLearner(CaseLearner):
+    """A ridge on the features of a frozen network, with the interface of a baseline.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or a model directory.
+    """
+
+    def __init__(self, model: str):
+        from tsfm.estimators.probe import Probe
+        from tsfm.infer.load import load
+
+        predictor = load(model)
+        predictor.precision = "bf16"
+        self.name, self.probe = PROBE + model, Probe(predictor, pool="looks")
+
+    def fit(self, cases: Sequence[Float[np.ndarray, "C L"]], labels: np.ndarray) -> ProbeLearner:
+        """Fit the ridge on the features of the training cases."""
+        self.probe.fit(list(cases), labels)
+        return self
+
+    def predict(self, cases: Sequence[Float[np.ndarray, "C L"]]) -> np.ndarray:
+        """Return the label of each case."""
+        return self.probe.predict(list(cases))
+
+
+def train_experiment(experiment: str, data: str, *, seed: int, overrides: Sequence[str], out: Path) -> dict[str, Any]:
+    """Train and score an experiment on one set, as `tsfm train` does."""
+    from tsfm.commands.train import train_and_score  # imports Lightning, which baselines do without
+
+    settings = [f"experiment={experiment}", f"data.dataset={data}", f"seed={seed}", f"run_root={out / 'runs'}"]
+    settings += [f"name={experiment.replace('/', '_')}_{data}", *overrides]
+    return train_and_score(typed(compose("train", settings)), command=" ".join(sys.argv))
+
+
+def results_table(results: Mapping[str, Mapping[str, dict]], sets: Sequence[str], published: Published) -> str:
+    """Return a line per set: each learner and its published values; then the means over the sets that all have."""
+    columns: list[tuple[str, dict[str, float]]] = []
+    for learner, scores in results.items():
+        columns.append((learner, {name: _score(scores[name]) for name in sets if name in scores}))
+        if method := PUBLISHED_AS.get(learner):
+            columns.append((method, _column(published, method, sets)))
+    titles = {title for title, _ in columns}
+    columns += [(method, _column(published, method, sets)) for method in ALWAYS_SHOWN if method not in titles]
+    width = max(len(name) for name in (*sets, "mean over the common sets"))
+    lines = ["  ".join([" " * width, *(title for title, _ in columns)])]
+    for name in sets:
+        cells = [f"{values[name]:.4f}" if name in values else "" for _, values in columns]
+        aligned = [f"{cell:>{len(title)}}" for cell, (title, _) in zip(cells, columns, strict=True)]
+        lines.append("  ".join([f"{name:{width}}", *aligned]))
+    common = [name for name in sets if all(name in values for _, values in columns)]
+    if common:
+        means = [float(np.mean([values[name] for name in common])) for _, values in columns]
+        cells = [f"{mean:>{max(len(title), 6)}.4f}" for mean, (title, _) in zip(means, columns, strict=True)]
+        lines.append("  ".join([f"{f'mean over the {len(common)} common sets':{width}}", *cells]))
+    return "\n".join(lines)
+
+
+def _column(published: Published, method: str, sets: Sequence[str]) -> dict[str, float]:
+    return {name: published[name, method] for name in sets if (name, method) in published}
+
+
+def _score(scores: Mapping[str, Any]) -> float:
+    """The accuracy, or of a set of numbers the RMSE."""
+    return scores["accuracy"] if "accuracy" in scores else scores["rmse"]

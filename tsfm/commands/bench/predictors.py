@@ -1,0 +1,25 @@
+"""Load the predictors that a benchmark command names."""
+
+from __future__ import annotations
+
+import argparse
+
+from tsfm.bench.ready import labels, ready
+from tsfm.infer.predictor import Predictor
+
+
+def load_predictors(args: argparse.Namespace) -> dict[str, Predictor]:
+    """Return the predictors of the command line by their names in the tables.
+
+    Parameters
+    ----------
+    args
+        With `predictors`, `device`, `bf16` and `flip`.
+
+    Returns
+    -------
+    dict
+        The name is the predictor's own; where two have the same, it is the text of the command line.
+    """
+    predictors = [ready(name, device=args.device, bf16=args.bf16, flip=args.flip) for name in args.predictors]
+    return dict(zip(labels(predictors, args.predictors), predictors, strict=True))

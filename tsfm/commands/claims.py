@@ -1,0 +1,61 @@
+"""Published numbers of an experiment: checked before a run, compared with the measured ones after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tsfm.bench.scoring import EITHER, HIGHER, check_claim
+from tsfm.config import Expect
+from tsfm.messages import did_you_mean
+
+log = logging.getLogger("tsfm")
+
+
+def check_claims(expect: Sequence[Expect], bench: Any) -> None:
+    """Refuse a metric that the protocol `bench` does not measure, before time is spent on a run."""
+    for claim in expect:
+        check_claim(claim.metric, bench)
+
+
+def make_record(name: str, dataset: str, scores: Mapping[str, Any], expect: Sequence[Expect]) -> dict[str, Any]:
+    """Return the result of an experiment with its claims, and log expected and measured numbers.
+
+    Parameters
+    ----------
+    name, dataset
+        Of the experiment; claims about other data sets are left out.
+    scores
+        Metrics and what decides them.
+    expect
+        Published numbers.
+
+    Returns
+    -------
+    dict
+        `experiment`, `data`, the scores, and under `expect` a dict per claim: `metric`, `expected`, `found` and `met`.
+
+    Raises
+    ------
+    ValueError
+        If the metric of a claim was not measured.
+    """
+    record: dict[str, Any] = {"experiment": name, "data": dataset, **scores}
+    claims = []
+    for claim in expect:
+        if claim.data not in (None, dataset):
+            continue
+        if claim.metric not in scores:
+            raise ValueError(
+                f"expect.metric {claim.metric!r} was not measured; {did_you_mean(claim.metric, list(scores))}"
+            )
+        measured = scores[claim.metric]
+        worse = claim.value - measured if claim.metric in HIGHER else measured - claim.value
+        met = (abs(worse) if claim.metric in EITHER else worse) <= claim.tolerance * abs(claim.value)
+        claims.append({"metric": claim.metric, "expected": claim.value, "found": round(measured, 6), "met": met})
+        log.info(
+            "%s: found %.4f, expected %.4f; %s %.0f %% (%s)",
+            claim.metric, measured, claim.value, "within" if met else "NOT within", 100 * claim.tolerance, claim.source,
+        )  # fmt: skip
+    return record | ({"expect": claims} if claims else {})

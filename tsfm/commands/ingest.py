@@ -1,0 +1,18 @@
+"""`tsfm ingest`: files in, a store out."""
+
+from __future__ import annotations
+
+import argparse
+
+from tsfm.store.ingest import ingest
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the store and print the report."""
+    report = ingest(
+        args.source, args.out, layout=args.layout, target=args.target, grid=args.grid, name=args.name,
+        overwrite=args.overwrite, id_column=args.id_column, timestamp_column=args.timestamp_column, freq=args.freq,
+        allow_mixed_freq=args.allow_mixed_freq,
+    )  # fmt: skip
+    print(report)
+    return 0

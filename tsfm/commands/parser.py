@@ -1,0 +1,139 @@
+"""The arguments of the `tsfm` command. Nothing heavy is imported here, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+
+from tsfm.commands.bench.options import add_benchmarks
+from tsfm.version import __version__
+
+SETTINGS_HELP = """Settings are given as key=value, for instance
+
+  tsfm train experiment=ltsf/patch_transformer_etth1_96 seed=1
+  tsfm train data=exchange model.horizon=192 backbone.depth=2
+  tsfm train -m experiment=ltsf/patch_transformer_etth1_96 seed=0,1,2      (a sweep)
+  tsfm show experiment=ltsf/patch_transformer_etth1_96                     (what it would do)
+  tsfm eval predictor=seasonal_naive data=etth1 context=336 horizon=96
+  tsfm eval predictor=seasonal_naive bench=gift
+
+`tsfm show --groups` lists the choices of each group (data, backbone, experiment, ...)."""
+SOURCE_HELP = "CSV or Parquet file, long (one row per item and time) or of one series"
+Command = Callable[[argparse.Namespace], int]
+
+
+def lazy(module: str, function: str = "run") -> Command:
+    """Return a function that imports the module when it is called, and calls its function."""
+
+    def command(args: argparse.Namespace) -> int:
+        return getattr(importlib.import_module(module), function)(args)
+
+    return command
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; the attribute `run` of a parsed command line is the function to call with it."""
+    top = argparse.ArgumentParser(
+        prog="tsfm", description="Train, evaluate and use time-series foundation models.", epilog=SETTINGS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"tsfm {__version__}")
+    commands = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+
+    def add(name: str, text: str, run: Command) -> argparse.ArgumentParser:
+        raw = argparse.RawDescriptionHelpFormatter
+        sub = commands.add_parser(name, help=text, description=text, formatter_class=raw)
+        sub.set_defaults(run=run)
+        return sub
+
+    _add_training(add)
+    _add_ingest(add("ingest", "turn CSV, Parquet, .ts or .tsf files into a store", lazy("tsfm.commands.ingest")))
+    _add_forecast(add("forecast", "forecast the series of a CSV or Parquet file", lazy("tsfm.commands.forecast")))
+    _add_model_commands(add)
+    bench = add("bench", "run a benchmark and write its tables", lazy("tsfm.commands.bench"))
+    add_benchmarks(bench, lazy)
+    return top
+
+
+def _add_training(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:
+    for name, text, module in (
+        ("train", "train a model and score it on the test split", "tsfm.commands.train"),
+        ("eval", "score a trained model or a baseline", "tsfm.commands.evaluate"),
+    ):
+        sub = add(name, text, lazy(module))
+        sub.epilog = SETTINGS_HELP
+        sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+        sub.add_argument("-m", "--multirun", action="store_true", help="a sweep: every combination of listed values")
+        _add_config_dir(sub)
+    sub = add("show", "print the content of a config or a model directory", lazy("tsfm.commands.show"))
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE | MODEL_DIR")
+    _add_config_dir(sub)
+    sub.add_argument("--groups", action="store_true", help="list the config groups and their choices")
+    add("models", "list bundled models and the models below runs/", lazy("tsfm.commands.show", "run_models"))
+
+
+def _add_config_dir(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--config-dir", help="a folder of your own configs, searched in addition to the built-in ones")
+
+
+def _add_ingest(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", nargs="+", help="files or quoted globs")
+    sub.add_argument("--out", required=True, help="folder of the store, for instance data/sales")
+    sub.add_argument("--layout", default="auto", choices=["auto", "long", "wide"])
+    sub.add_argument("--target", action="append", help="value column; repeat for several (default: all numeric ones)")
+    sub.add_argument("--grid", default="fill", choices=["fill", "keep"],
+                     help="fill: gaps become missing steps; keep: rows are taken as equally spaced")  # fmt: skip
+    sub.add_argument("--name")
+    sub.add_argument("--overwrite", action="store_true")
+    sub.add_argument("--allow-mixed-freq", action="store_true")
+    _add_columns(sub)
+
+
+def _add_forecast(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", help=SOURCE_HELP)
+    sub.add_argument("--model", required=True, help="model directory or name, or a baseline such as seasonal_naive")
+    sub.add_argument("--horizon", type=int, required=True, help="steps to forecast")
+    sub.add_argument("--target", action="append", help="value column; repeat for several (default: target)")
+    sub.add_argument("--future", help="file with the known future of covariates")
+    sub.add_argument("--quantile-levels", type=float, nargs="+", metavar="LEVEL",
+                     help="quantile levels in (0, 1) (default: the model's own)")  # fmt: skip
+    sub.add_argument("--out", help="write the forecast here, .csv or .parquet (default: print the first rows)")
+    sub.add_argument("--plot", help="draw the first series and its forecast into this PNG")
+    sub.add_argument("--holdout", action="store_true",
+                     help="hide the last HORIZON steps, forecast them, print MASE next to seasonal naive")  # fmt: skip
+    _add_columns(sub)
+
+
+def _add_model_commands(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:
+    """The commands of trained models, which share most options."""
+    run = lazy("tsfm.commands.verbs")
+    sub = _add_model_options(add("impute", "fill the missing values of the series of a file", run))
+    sub.add_argument("--quantile-levels", type=float, nargs="+", metavar="LEVEL",
+                     help="also write these quantiles, levels in (0, 1)")  # fmt: skip
+    sub.add_argument("--fill-gaps", action="store_true", help="add rows for timestamps that the file does not contain")
+    sub = _add_model_options(add("detect", "score every row of a file, and flag anomalous ones", run))
+    sub.add_argument("--level", type=float, default=0.99, help="share of clean rows not to be flagged (default 0.99)")
+    sub.add_argument("--calibration", default="0.3", metavar="SHARE | STEPS | FILE",
+                     help="what is clean: the first share or steps of each item, or a file (default 0.3)")  # fmt: skip
+    sub.add_argument("--score", choices=["pinball", "residual", "tail"], help="(default: as trained, else pinball)")
+    sub.add_argument("--plot", help="draw the first series and their scores into this PNG")
+    sub = _add_model_options(add("embed", "turn every series of a file into a vector", run))
+    sub.add_argument("--pool", default="mean", choices=["mean", "last", "max"], help="over time (default mean)")
+    sub.add_argument("--layer", type=int, default=-1, help="0: the embedding; -1 (default): the end of the backbone")
+    _add_model_options(add("classify", "predict the class, or the number, of every series of a file", run))
+
+
+def _add_model_options(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    sub.add_argument("source", help=SOURCE_HELP)
+    sub.add_argument("--model", required=True, help="model directory or name")
+    sub.add_argument("--target", action="append", help="value column; repeat for several (default: target)")
+    sub.add_argument("--out", help="write the table here, .csv or .parquet (default: print the first rows)")
+    _add_columns(sub)
+    return sub
+
+
+def _add_columns(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--id-column", default="item_id")
+    sub.add_argument("--timestamp-column", default="timestamp")
+    sub.add_argument("--freq", help="steps between rows as pandas writes it: h, 15min, D, W, MS, ... (default: found)")

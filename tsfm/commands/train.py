@@ -1,0 +1,100 @@
+"""`tsfm train`: train, score the chosen weights once on the test split, write result.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tsfm.bench.scoring import check_bench, score_trained
+from tsfm.bench.trained import pick_device
+from tsfm.commands.claims import check_claims, make_record
+from tsfm.commands.configured import run_configured
+from tsfm.commands.evaluate import score_forecasts
+from tsfm.config import RunConfig, plain
+from tsfm.data.module import WindowData
+from tsfm.files import write_text
+from tsfm.infer.load import ModelPredictor
+from tsfm.training.init_config import compose_with_checkpoint
+from tsfm.training.run_directory import CONFIG, CUT_SHORT, RESULT, check_same_config, is_finished
+from tsfm.training.training_run import train
+
+log = logging.getLogger("tsfm")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the settings of the command line say."""
+    return run_configured(args, "train", compose_with_checkpoint, train_and_score)
+
+
+def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
+    """Train as configured, score the model on the test split and write result.json.
+
+    Parameters
+    ----------
+    config
+        A typed configuration, as `tsfm.config.typed` returns it.
+    command
+        The command line, for the records of the run.
+
+    Returns
+    -------
+    dict
+        The content of result.json: metrics, what decides them, seed, number of parameters, seconds, folders.
+    """
+    check_claims(config.expect, config.bench)
+    if (old := finished_result(config)) is not None:
+        log.info("this run is finished; its result is in %s", old["run_dir"])
+        return old
+    check_bench(config)
+    trained = train(config, command=command)
+    trained.model.to(pick_device("auto", config))
+    if config.task.name == "forecast":
+        assert isinstance(trained.data, WindowData)
+        device = str(next(trained.model.parameters()).device)
+        predictor = ModelPredictor(trained.model, name=config.name, about=trained.about, device=device)
+        shape = config.model
+        scores = score_forecasts(predictor, trained.data, config.bench, context=shape.context, horizon=shape.horizon)
+    else:
+        scores = score_trained(trained, config.bench)
+    result = make_record(config.name, config.data.dataset, scores, config.expect)
+    result |= {
+        "seed": config.seed,
+        "parameters": trained.model.num_parameters(),
+        "epochs": trained.epochs,
+        **trained.validation,
+        "seconds": round(trained.seconds, 1),
+        "run_dir": str(trained.run_dir),
+        "model": str(trained.model_dir),
+    }
+    if trained.cut:
+        result[CUT_SHORT] = trained.cut
+    write_text(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def finished_result(config: RunConfig) -> dict[str, Any] | None:
+    """Return the result of `config.run_dir` if it is to be resumed and nothing is left to do, else None.
+
+    Raises
+    ------
+    ValueError
+        If that run had another configuration, or was scored by another protocol.
+    """
+    if config.resume != "auto" or config.run_dir is None:
+        return None
+    file = Path(config.run_dir) / RESULT
+    if not is_finished(file.parent):
+        return None
+    check_same_config(file.parent, config)
+    old = yaml.safe_load((file.parent / CONFIG).read_text(encoding="utf-8"))
+    if any(old[key] != plain(config)[key] for key in ("bench", "expect")):
+        raise ValueError(
+            f"{config.run_dir} is finished and was scored by another bench or expect; score its model again by "
+            f"tsfm eval predictor={config.run_dir} ..."
+        )
+    return json.loads(file.read_text(encoding="utf-8"))
