@@ -21,7 +21,7 @@ from typing import Any
 
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.corpus import CorpusConfig, CorpusData
-from tsfm.model.card import card
+from tsfm.model.card import model_card
 from tsfm.model.checkpoint import CARD, find, load, save, weights_dir
 from tsfm.synthetic.augment import AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixtureConfig
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     command = f"tsfm train experiment={asked.experiment}{goes_on}"
     about = replace(about, trained_on=trained_on, metrics=metrics, command=command)
     out = save(model, asked.into / asked.name, about=about, half=True)
-    (out / CARD).write_text(card(model, about, name=asked.name), encoding="utf-8")
+    (out / CARD).write_text(model_card(model, about, name=asked.name), encoding="utf-8")
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"{out}: {model.num_parameters():,} parameters, {size / 2**20:.2f} MiB")
 

@@ -240,7 +240,7 @@ def test_no_path_of_one_machine() -> None:
 
 @pytest.mark.parametrize("package", ["training", "tasks", "data", "metrics"])
 def test_no_package_but_model_names_a_backbone(package: str) -> None:
-    known = {entry.name for entry in BACKBONES} | {entry.part.__name__ for entry in BACKBONES}
+    known = {entry.name for entry in BACKBONES} | {entry.component.__name__ for entry in BACKBONES}
     wrong = [
         f"{name(file)} names {word}"
         for file in sorted((PACKAGE / package).rglob("*.py"))

@@ -57,7 +57,7 @@ def test_compose_sees_the_checkouts_conf() -> None:
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.group)
 def test_every_registered_name_has_a_yaml_and_every_yaml_a_part(registry: Any) -> None:
-    built_in = [name for name in registry.names() if registry.entry(name).part.__module__.startswith("tsfm.")]
+    built_in = [name for name in registry.names() if registry.entry(name).component.__module__.startswith("tsfm.")]
     assert options(registry.group) == built_in
 
 
@@ -95,7 +95,7 @@ def test_every_experiment_describes_a_model_and_a_task_that_fit(name: str) -> No
     config = run(f"experiment={name}", DATASET)
     model = Model(config.model, scaler=config.scaler, backbone=config.backbone, head=config.head)
     TASKS.build(config.task, horizon=config.model.horizon).check(
-        quantile_levels=model.quantile_levels, answers=model.head.answers
+        quantile_levels=model.quantile_levels, predicts=model.head.predicts
     )
     assert Model.from_spec(model.spec()).num_parameters() == model.num_parameters()
 

@@ -47,7 +47,7 @@ def add(toys: Registry[Any], name: str = "ball") -> type:
 def test_a_registered_part_is_built_from_its_config(toys: Registry[Any]) -> None:
     part = add(toys)
     assert toys.names() == ["ball"]
-    assert [entry.part for entry in toys] == [part]
+    assert [entry.component for entry in toys] == [part]
     ball = toys.build(toys.config({"name": "ball", "size": 5}), colour="red")
     assert type(ball) is part
     assert (ball.config.name, ball.config.size, ball.colour) == ("ball", 5, "red")
@@ -82,8 +82,8 @@ def test_a_name_is_taken_once(toys: Registry[Any]) -> None:
     twin.__qualname__ = part.__qualname__  # a class of the same name from elsewhere is another class
     with pytest.raises(ValueError, match="is taken by"):
         toys("ball")(twin)
-    assert toys.entry("ball").part is part
-    assert add(toys) is toys.entry("ball").part  # the same class made anew, by a reload, takes its own place
+    assert toys.entry("ball").component is part
+    assert add(toys) is toys.entry("ball").component  # the same class made anew, by a reload, takes its own place
 
 
 @pytest.mark.parametrize("config", [None, 3, dict])
@@ -149,7 +149,7 @@ def test_an_outside_package_adds_a_backbone_by_its_entry_point(plugin: EntryPoin
     from tests.tiny import forecast_problem, tiny, waves
 
     assert "from_outside" in BACKBONES.names()
-    assert BACKBONES.entry("from_outside").part.__module__ == "outside_plugin"
+    assert BACKBONES.entry("from_outside").component.__module__ == "outside_plugin"
     problem = forecast_problem(waves())
     assert tiny("from_outside")(problem).prediction.shape[:3] == problem.values.shape
 
@@ -174,6 +174,6 @@ def test_every_built_in_part_says_what_it_is() -> None:
     """Docstrings with a source; defaults that pass their own checks; a plain-valued config."""
     for group in REGISTRIES:
         for entry in group:
-            assert entry.part.__doc__, entry.name
+            assert entry.component.__doc__, entry.name
             assert entry.config().name == entry.name
             assert group.config(vars(entry.config())) == entry.config()

@@ -26,7 +26,7 @@ Part = TypeVar("Part")
 @dataclass(frozen=True)
 class Entry(Generic[Part]):
     name: str
-    part: type[Part]
+    component: type[Part]
     config: type  # the part's Config with its `name` added
 
 
@@ -75,8 +75,8 @@ class Registry(Generic[Part]):
             if not (inspect.isclass(config) and is_dataclass(config)):
                 raise TypeError(f"{part.__name__} needs a nested dataclass Config to be registered as {name!r}")
             known = self._entries.get(name)
-            if known is not None and _place(known.part) != _place(part):  # the same place: a reload
-                raise ValueError(f"{self.group} {name!r} is taken by {known.part.__module__}; choose another name")
+            if known is not None and _place(known.component) != _place(part):  # the same place: a reload
+                raise ValueError(f"{self.group} {name!r} is taken by {known.component.__module__}; choose another name")
             check = {
                 "__post_init__": _named(name, group=self.group),
                 # by name: pickle would look for the class in its module, and finds the Config without a name there
@@ -117,7 +117,7 @@ class Registry(Generic[Part]):
 
     def build(self, config: Any, **grid: Any) -> Part:
         """The part that a typed config names, built from it."""
-        part: Any = self.entry(config.name).part
+        part: Any = self.entry(config.name).component
         return part(config, **grid)
 
     def config(self, values: dict[str, Any]) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Int8
 
 TARGET, KNOWN, PAST, TIME_FEATURE = range(4)  # the role of a channel, see Batch.role
-SCALE_FLOOR, SCALE_LEAST = 1e-5, 1e-8  # smallest scale of a window, relative to |loc| and absolute
+MIN_RELATIVE_SCALE, MIN_SCALE = 1e-5, 1e-8  # smallest scale of a window, relative to |loc| and absolute
 
 Self = TypeVar("Self", bound="_Travels")
 
@@ -125,7 +125,7 @@ class Answer(_Travels):
 
     def varies(self) -> Bool[Tensor, "B C 1"]:
         """Whether what is visible varies; where it does not, the scale is its floor and no unit for errors."""
-        return self.scale > 1.01 * (SCALE_FLOOR * self.loc.abs()).clamp_min(SCALE_LEAST)
+        return self.scale > 1.01 * (MIN_RELATIVE_SCALE * self.loc.abs()).clamp_min(MIN_SCALE)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from peers.measure import Clock, Step, alternate, milliseconds, ratio, repeat
-from tsfm.nn.scan import kernel, scan, scan_chunked, scan_sequential
+from tsfm.nn.scan import find_kernel, scan, scan_chunked, scan_sequential
 from tsfm.nn.ssm import SSM
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
@@ -47,7 +47,7 @@ def against_the_loop(
     does the least per token); and a block beside transformers' Mamba, which without kernels loops over tokens too."""
     shape = {"rows": rows, "tokens": tokens, "width": width, "device": clock.device}
     dtypes = {"float32": torch.float32} | ({"bf16": torch.bfloat16} if clock.device == "cuda" else {})
-    run, why = kernel()
+    run, why = find_kernel()
     table = []
     for name, dtype in dtypes.items():
         sides: dict[str, Scan] = {"chunked": scan_chunked}
@@ -122,7 +122,7 @@ def kinds(*, width: int, device: str) -> dict[str, Callable[[int], Step]]:
     """What is measured at each length, by name."""
     attention = {"norm": "rms", "pre_norm": True, "positions": "rotary", "heads": 4, "hidden": 2 * width}
     modes = {"": False} | ({" bf16": True} if device == "cuda" else {})
-    run, _ = kernel()
+    run, _ = find_kernel()
     made: dict[str, Callable[[int], Step]] = {}
     for label, bf16 in modes.items():
         dtype = torch.bfloat16 if bf16 else torch.float32

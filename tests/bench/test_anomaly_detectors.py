@@ -26,7 +26,7 @@ def seasonal(*, channels: int = 1, steps: int = STEPS, seed: int = 0) -> np.ndar
 
 
 def test_every_detector_is_in_the_registry() -> None:
-    found = {entry.name for entry in BASELINES if issubclass(entry.part, SeriesDetector)}
+    found = {entry.name for entry in BASELINES if issubclass(entry.component, SeriesDetector)}
     assert set(EVERY) <= found
     for name in EVERY:
         assert find_detector(name).name == name

@@ -45,7 +45,7 @@ def build(task: str, backbone: str) -> tuple[Task, Model]:
     shape: dict[str, Any] = {"context": window - horizon, "horizon": horizon, "width": 16, "patch": 8, "stride": 8}
     shape |= {"embed": "residual"} | ({"patch": window, "stride": window} if backbone in ONE_PATCH else {})
     head: dict[str, Any] = {"name": "patch_quantiles", "hidden": 32}
-    if judge.answers == "window":
+    if judge.predicts == "window":
         head = {"name": "pooled", "outputs": CLASSES if task == "classify" else 1, "pool": "attention"}
     known = BACKBONES.entry(backbone).config.__dataclass_fields__
     wanted = {key: value for key, value in QUANTILES["backbone"].items() if key in known}
@@ -118,7 +118,7 @@ def test_a_task_trains_through_the_one_learner_is_saved_and_answers_again(
     told = read(model, judge, task)
     again, _ = load(save(model, tmp_path / "model", about=About()))
     assert torch.equal(read(again, judge, task).nan_to_num(7.0), told.nan_to_num(7.0))
-    if judge.answers == "window":
+    if judge.predicts == "window":
         assert told.shape == (8, CLASSES if task == "classify" else 1)
     else:
         assert told.shape == (8, CHANNELS, CONTEXT + HORIZON, len(model.quantile_levels))

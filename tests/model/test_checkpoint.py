@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import cases, forecast_problem, tiny, waves
 from tsfm.model import checkpoint
-from tsfm.model.checkpoint import CARD, CONFIG, FORMAT, WEIGHTS, About, card, load, save
+from tsfm.model.checkpoint import CARD, CONFIG, FORMAT, WEIGHTS, About, load, model_card, save
 from tsfm.model.model import Model
 
 ABOUT = About(
@@ -94,7 +94,7 @@ def cut_off(*, at: int) -> Callable[..., None]:
     ("module", "name", "stand_in"),
     [
         (checkpoint, "save_file", failing),
-        (checkpoint, "card", failing),
+        (checkpoint, "model_card", failing),
         (os, "rename", cut_off(at=1)),
         (os, "rename", cut_off(at=2)),
     ],
@@ -225,7 +225,7 @@ def test_an_addition_to_about_by_a_later_version_is_no_obstacle(saved: Path) -> 
 def test_the_card_follows_from_what_was_saved(saved: Path) -> None:
     """Nothing stands in the card that the directory does not hold: made anew from there, it is the same."""
     model, about = load(saved)
-    assert card(model, about) == (saved / CARD).read_text()
+    assert model_card(model, about) == (saved / CARD).read_text()
     config = json.dumps(json.loads((saved / CONFIG).read_text()))
     told = re.sub(r"```.*?```", "", (saved / CARD).read_text(), flags=re.DOTALL)
     numbers = set(re.findall(r"\d+(?:\.\d+)?", told.replace(",", ""))) - {str(model.num_parameters())}

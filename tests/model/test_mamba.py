@@ -81,7 +81,7 @@ def test_over_variates_the_patches_stay_apart_and_every_channel_hears_every_othe
 def test_which_path_runs_is_said_once_and_shown(caplog: pytest.LogCaptureFixture) -> None:
     line = mamba().notes()
     assert line.startswith("scan: ")
-    assert line == scans.kernel()[1]
+    assert line == scans.find_kernel()[1]
     scans._say_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="tsfm"):
         scans._say_once(line)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from tsfm.model.scalers import LIMIT, Scaler, arcsinh
 from tsfm.registry import SCALERS
-from tsfm.types import SCALE_FLOOR, Grid
+from tsfm.types import MIN_RELATIVE_SCALE, Grid
 
 NAMES = SCALERS.names()
-EQUIVARIANT = [entry.name for entry in SCALERS if entry.part.equivariant]
+EQUIVARIANT = [entry.name for entry in SCALERS if entry.component.equivariant]
 CHANNELS, STEPS = 2, 40
 fast = settings(max_examples=25, deadline=None)
 
@@ -147,7 +147,7 @@ def test_a_huge_offset_in_float32_stays_within_what_float32_holds(name: str) -> 
     scaler = build(name)
     state = scaler.fit(values, visible)
     scaled = scaler.apply(values, state)
-    assert (state.scale >= SCALE_FLOOR * 0.99e7).all()  # not the noise of rounding
+    assert (state.scale >= MIN_RELATIVE_SCALE * 0.99e7).all()  # not the noise of rounding
     assert scaled.abs().max() < 1
     torch.testing.assert_close(scaler.undo(scaled[..., None], state)[..., 0], values, rtol=0, atol=4.0)
 

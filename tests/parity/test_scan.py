@@ -14,11 +14,11 @@ from torch import Tensor
 
 from tsfm.nn import cells
 from tsfm.nn import scan as module
-from tsfm.nn.scan import kernel, scan, scan_chunked, scan_sequential, scan_step
+from tsfm.nn.scan import find_kernel, scan, scan_chunked, scan_sequential, scan_step
 
 ROWS, HEADS, WIDTH, GROUPS, STATE = 2, 4, 3, 2, 5
 CUDA = pytest.mark.skipif(
-    not torch.cuda.is_available() or kernel()[0] is None, reason="needs CUDA and mamba_ssm with its kernels"
+    not torch.cuda.is_available() or find_kernel()[0] is None, reason="needs CUDA and mamba_ssm with its kernels"
 )
 
 
@@ -175,13 +175,13 @@ def test_the_kernel_is_chosen_where_it_imports_and_the_reason_is_told_where_not(
         ran.append((dt.dtype, a.dtype, chunk_size, return_final_states))
         return scan_chunked(x, dt, a, b, c, chunk=chunk_size, state=initial_states)
 
-    kernel.cache_clear()
+    find_kernel.cache_clear()
     for name in ("mamba_ssm", "mamba_ssm.ops", "mamba_ssm.ops.triton"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     combined = types.ModuleType("mamba_ssm.ops.triton.ssd_combined")
     combined.mamba_chunk_scan_combined = stand_in  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mamba_ssm.ops.triton.ssd_combined", combined)
-    run, why = kernel()
+    run, why = find_kernel()
     assert run is stand_in
     assert "mamba_ssm's SSD kernel on CUDA" in why
     values = given(9, dtype=torch.float32)
@@ -189,11 +189,11 @@ def test_the_kernel_is_chosen_where_it_imports_and_the_reason_is_told_where_not(
     found = module._scan_kernel(run, *order, state=values["state"])
     torch.testing.assert_close(found, scan_chunked(**values, chunk=4))
     assert [(dt, a, last) for dt, a, _, last in ran] == [(torch.float32, torch.float32, True)]
-    kernel.cache_clear()
+    find_kernel.cache_clear()
     monkeypatch.setitem(sys.modules, "mamba_ssm.ops.triton.ssd_combined", None)
-    assert kernel()[0] is None
-    assert "does not import" in kernel()[1]
-    kernel.cache_clear()
+    assert find_kernel()[0] is None
+    assert "does not import" in find_kernel()[1]
+    find_kernel.cache_clear()
 
 
 @pytest.mark.slow

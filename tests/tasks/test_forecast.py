@@ -270,7 +270,7 @@ def test_a_wrong_setting_names_the_near_one(config: dict[str, str], words: str) 
 
 def test_the_monitored_metric_is_reported() -> None:
     for entry in TASKS:
-        if entry.part.answers != "steps":  # tests/contract/test_tasks.py has those
+        if entry.component.predicts != "steps":  # tests/contract/test_tasks.py has those
             continue
         problem = forecast_problem(batches(steps=64))
         judge = TASKS.build(entry.config(), horizon=16)

@@ -11,7 +11,7 @@ import torch
 from tsfm.registry import TASKS
 from tsfm.tasks.losses import pinball
 from tsfm.tasks.pretrain import LIMIT, Pretrain
-from tsfm.types import SCALE_LEAST, Answer, Batch, Problem
+from tsfm.types import MIN_SCALE, Answer, Batch, Problem
 
 NUM, SIZE, PATCH = 200, 512, 32
 PLAIN = {"block_rate": 0.0, "point_rate": 0.0, "short_context_rate": 0.0}
@@ -244,7 +244,7 @@ def test_windows_without_a_scale_or_without_anything_wanted_count_nothing() -> N
     judge = task()
     problem = judge.pose(series(20), seeded())
     said = answer(problem)
-    flat = replace(said, scale=torch.full_like(said.scale, SCALE_LEAST))
+    flat = replace(said, scale=torch.full_like(said.scale, MIN_SCALE))
     nothing = replace(problem, wanted=torch.zeros_like(problem.wanted))
     for one, other in ((flat, problem), (said, nothing)):
         loss = judge.loss(one, other)

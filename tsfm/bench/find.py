@@ -22,7 +22,7 @@ DOES = {
 
 def baselines(kind: type) -> list[str]:
     """The names of all baselines of a kind."""
-    return [entry.name for entry in BASELINES if issubclass(entry.part, kind)]
+    return [entry.name for entry in BASELINES if issubclass(entry.component, kind)]
 
 
 def find_baseline(name: str, kind: type[Kind], **settings: Any) -> Kind:
@@ -31,7 +31,7 @@ def find_baseline(name: str, kind: type[Kind], **settings: Any) -> Kind:
     if name in known:
         return BASELINES.build(BASELINES.config({"name": name, **settings}))
     if name in BASELINES.names():
-        does = next(words for other, words in DOES.items() if issubclass(BASELINES.entry(name).part, other))
+        does = next(words for other, words in DOES.items() if issubclass(BASELINES.entry(name).component, other))
         raise ValueError(f"baseline {name!r} {does}; what is needed here {DOES[kind]}: {', '.join(known)}")
     raise ValueError(f"no baseline {name!r}; {did_you_mean(name, known)}")
 

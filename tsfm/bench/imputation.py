@@ -132,7 +132,7 @@ def _score(
 def of_model(model: Model, *, bf16: bool = False, flip: bool = False, coupled: bool | None = None) -> Filler:
     """The medians of a trained model, computed in bfloat16 if asked; with `flip` the mean of those of the window and of
     its mirror image; `coupled` is ModelPredictor.impute's `cross_channel`."""
-    if not model.head.reads_window or model.head.answers != "steps":
+    if not model.head.reads_window or model.head.predicts != "steps":
         raise ValueError("this model does not answer for the steps it is shown; train one with head=patch_quantiles")
     device, middle = next(model.parameters()).device, len(model.quantile_levels) // 2
     together = use_cross_channel(model, coupled)

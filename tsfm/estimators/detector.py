@@ -241,6 +241,6 @@ class Detector(Portable):
         if window < config.model.context:
             log.info("the series are short: windows of %d steps in place of %d", window, config.model.context)
         changes: dict[str, Any] = {"context": window}
-        if BACKBONES.entry(config.backbone.name).part.whole_window and start.predictor is None:
+        if BACKBONES.entry(config.backbone.name).component.whole_window and start.predictor is None:
             changes |= {"patch": window, "stride": window}
         return replace(config, model=replace(config.model, **changes))

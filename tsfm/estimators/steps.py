@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.infer.load import ModelPredictor
-from tsfm.types import SCALE_FLOOR, SCALE_LEAST
+from tsfm.types import MIN_RELATIVE_SCALE, MIN_SCALE
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -57,4 +57,4 @@ def unit_of(series: list[Float[np.ndarray, "C L"]]) -> Float[np.ndarray, "C 1"]:
     count = sum((~np.isnan(one)).sum(axis=1, keepdims=True) for one in wide)
     squares = sum(np.nansum((one - at) ** 2, axis=1, keepdims=True) for one, at in zip(wide, loc, strict=True))
     size = np.abs(np.stack(loc)).max(axis=0)
-    return np.maximum(np.sqrt(squares / count), np.maximum(SCALE_FLOOR * size, SCALE_LEAST)).astype(np.float32)
+    return np.maximum(np.sqrt(squares / count), np.maximum(MIN_RELATIVE_SCALE * size, MIN_SCALE)).astype(np.float32)

@@ -42,7 +42,7 @@ def shape_for(predictor: ModelPredictor, *, horizon: int | None) -> Shape:
     model, config = predictor.model, predictor.model.config
     reads = model.head.reads_window
     whole = config.context + (config.horizon if reads else 0)
-    per_step = model.head.answers == "steps"
+    per_step = model.head.predicts == "steps"
     if horizon is None:
         context, fits = whole, per_step and reads
     else:

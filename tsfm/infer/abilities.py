@@ -20,7 +20,7 @@ def trained_for(model: ModelPredictor) -> str:
 
 def check_forecasts(self: ModelPredictor) -> None:
     """A forecast needs a head that answers for steps, and a horizon."""
-    if self.model.head.answers != "steps":
+    if self.model.head.predicts != "steps":
         raise ValueError(
             f"{trained_for(self)} and answers for a series as a whole, so it can't forecast; use its classify, "
             "regress or embed, or a model trained with task=forecast"
@@ -35,9 +35,9 @@ def check_forecasts(self: ModelPredictor) -> None:
 def check_steps(model: ModelPredictor, verb: str) -> None:
     """Imputing and detecting need a head that answers for every step of the window."""
     head, kind = model.model.head, model.model.parts["head"].name
-    if head.answers == "steps" and head.reads_window:
+    if head.predicts == "steps" and head.reads_window:
         return
-    why = "answers for a series as a whole" if head.answers != "steps" else f"answers for its horizon alone ({kind})"
+    why = "answers for a series as a whole" if head.predicts != "steps" else f"answers for its horizon alone ({kind})"
     raise ValueError(
         f"{trained_for(model)} and its head {why}, so it can't {verb}; use a model trained with task={verb} "
         "head=patch_quantiles"
@@ -47,7 +47,7 @@ def check_steps(model: ModelPredictor, verb: str) -> None:
 def check_labels(model: ModelPredictor, task: str) -> None:
     """Classes and numbers are known to models of labelled cases."""
     key = {"classify": "classes", "regress": "loc"}[task]
-    if model.model.head.answers == "window" and key in model.about.labels:
+    if model.model.head.predicts == "window" and key in model.about.labels:
         return
     what = {"classify": "classes", "regress": "numbers"}[task]
     labels = model.about.labels

@@ -23,7 +23,7 @@ from tsfm.messages import did_you_mean
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import TASKS
 from tsfm.timestamps.timezones import format_id
-from tsfm.types import SCALE_FLOOR, SCALE_LEAST
+from tsfm.types import MIN_RELATIVE_SCALE, MIN_SCALE
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -103,7 +103,7 @@ def unit_of(part: Float[np.ndarray, "C L"]) -> Float[np.ndarray, "C 1"]:
     """The standard deviation of each channel over the observed steps of the whole series, and its floor."""
     wide = part.astype(np.float64)
     loc, scale = np.nanmean(wide, axis=1, keepdims=True), np.nanstd(wide, axis=1, keepdims=True)
-    return np.maximum(scale, np.maximum(SCALE_FLOOR * np.abs(loc), SCALE_LEAST)).astype(np.float32)
+    return np.maximum(scale, np.maximum(MIN_RELATIVE_SCALE * np.abs(loc), MIN_SCALE)).astype(np.float32)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
-"""What a backbone declares about itself, and promises: forward(x[B, C, P, D], seen[B, C, P]) -> [B, C, P, D].
+"""What a backbone declares about itself, and promises: forward(x[B, C, P, D], valid[B, C, P]) -> [B, C, P, D].
 
-`seen` is False for tokens that stand before the first visible step of their channel: padding, not to be looked at.
+`valid` is False for tokens that stand before the first visible step of their channel: padding, not to be looked at.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Backbone(nn.Module):
     whole_window: bool = False  # takes the window of a channel as one token
     layout: str = "(b c) p d"  # how the tokens lie in what its `blocks` give, for those who look at layers
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         raise NotImplementedError
 
     def tail(
-        self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"], *, last: int
+        self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"], *, last: int
     ) -> Float[Tensor, "B C last D"]:
         """The newest `last` tokens of forward, for inference; a backbone may leave out what only others need."""
-        return self(x, seen)[:, :, -last:]
+        return self(x, valid)[:, :, -last:]
 
     def start(self, *, batch: int, channels: int) -> Any:
         """The state before the first token, a value: `step` returns the next one and changes nothing."""

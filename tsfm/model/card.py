@@ -30,7 +30,7 @@ class About:
     command: str = ""
 
 
-def card(model: Model, about: About, *, name: str | None = None) -> str:
+def model_card(model: Model, about: About, *, name: str | None = None) -> str:
     """The README.md of a checkpoint, from the same facts as config.json. `name`: of a bundled model."""
     config, backbone = model.config, model.parts["backbone"].name
     shape = f"context {config.context}, horizon {config.horizon}, patches of {config.patch} every {config.stride} steps"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tsfm.files import atomic_folder
 from tsfm.messages import did_you_mean
-from tsfm.model.card import About, card
+from tsfm.model.card import About, model_card
 from tsfm.model.model import Model
 from tsfm.model.upgrade import FORMAT, upgrade
 from tsfm.version import __version__
@@ -49,7 +49,7 @@ def save(
             raise OSError(str(error)) from None
         config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        (draft / CARD).write_text(card(model, about), encoding="utf-8")
+        (draft / CARD).write_text(model_card(model, about), encoding="utf-8")
         for name, content in files.items():
             (draft / name).write_bytes(content)
     return path
@@ -91,7 +91,7 @@ def find(name_or_path: str | Path) -> Path:
     return path
 
 
-def described(path: Path, config: dict[str, Any] | None = None) -> Model:
+def build_from_config(path: Path, config: dict[str, Any] | None = None) -> Model:
     """The network that a checkpoint directory describes, with random weights."""
     config = read_config(path) if config is None else config
     try:
@@ -107,7 +107,7 @@ def load(path: str | Path) -> tuple[Model, About]:
     """Read a checkpoint directory; the model is in evaluation mode. Runs no code but ours."""
     path = Path(path)
     config = read_config(path)
-    model = described(path, config)
+    model = build_from_config(path, config)
     try:
         tensors = load_file(path / WEIGHTS)
     except FileNotFoundError:

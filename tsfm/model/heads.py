@@ -36,10 +36,10 @@ class Head(nn.Module):
 
     reads_window: ClassVar[bool]  # tokens cover the whole window; else the context alone
     mixes_channels: bool = False  # what is read of a channel depends on others; on their order too
-    answers: ClassVar[str] = "steps"  # steps | window
+    predicts: ClassVar[str] = "steps"  # steps | window
     quantile_levels: tuple[float, ...] = ()
 
-    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Tensor:
+    def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Tensor:
         raise NotImplementedError
 
 
@@ -67,7 +67,7 @@ class FlattenHead(Head):
         self.dropout = Dropout(config.dropout)
         self.linear = nn.Linear(grid.patches * grid.width, horizon * len(self.quantile_levels))
 
-    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
+    def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
         read = self.linear(self.dropout(rearrange(hidden, "b c p d -> b c (p d)")))
         return rearrange(read, "b c (h q) -> b c h q", q=len(self.quantile_levels))
 
@@ -94,5 +94,5 @@ class PatchQuantiles(Head):
             grid.width, hidden=config.hidden, outputs=grid.patch * len(self.quantile_levels), dropout=config.dropout
         )
 
-    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C T Q"]:
+    def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C T Q"]:
         return rearrange(self.mlp(hidden), "b c p (s q) -> b c (p s) q", q=len(self.quantile_levels))

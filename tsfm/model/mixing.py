@@ -51,10 +51,10 @@ class ChannelMixing(nn.Module):
     def any(self) -> bool:
         return len(self.groups) > 0
 
-    def forward(self, y: Float[Tensor, "N P D"], seen: Bool[Tensor, "B C P"], *, after: int) -> Float[Tensor, "N P D"]:
+    def forward(self, y: Float[Tensor, "N P D"], valid: Bool[Tensor, "B C P"], *, after: int) -> Float[Tensor, "N P D"]:
         """Rows are items and channels together, N = B C; unchanged where no group attention follows block `after`."""
         place = str(after)
         if place not in self.groups:
             return y
-        x = y.unflatten(0, seen.shape[:2])
-        return (x + self.groups[place](self.norms[place](x), seen)).flatten(0, 1)
+        x = y.unflatten(0, valid.shape[:2])
+        return (x + self.groups[place](self.norms[place](x), valid)).flatten(0, 1)

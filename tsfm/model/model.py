@@ -72,11 +72,11 @@ class ModelConfig:
 
 
 class Embedded(NamedTuple):
-    """Tokens, which of them are seen, the state of the scaler, what hidden steps are filled with and the seasonal
+    """Tokens, which of them are valid, the state of the scaler, what hidden steps are filled with and the seasonal
     copies, both scaled."""
 
     tokens: Float[Tensor, "B C P D"]
-    seen: Bool[Tensor, "B C P"]
+    valid: Bool[Tensor, "B C P"]
     state: State
     line: Float[Tensor, "B C T"] | None
     copies: Copies | None
@@ -88,7 +88,7 @@ class Model(nn.Module):
     def __init__(self, config: ModelConfig, *, scaler: Any, backbone: Any, head: Any):
         super().__init__()
         self.config, self.parts = config, {"scaler": scaler, "backbone": backbone, "head": head}
-        reads_window = HEADS.entry(head.name).part.reads_window
+        reads_window = HEADS.entry(head.name).component.reads_window
         if reads_window and (config.stride != config.patch or config.pad_end):
             raise ValueError(
                 f"head {head.name} reads each step from one token; set model.stride={config.patch} "
@@ -113,7 +113,7 @@ class Model(nn.Module):
         self.backbone = BACKBONES.build(backbone, grid=grid)
         self.head = HEADS.build(head, grid=grid, horizon=config.horizon)
         self.skip = None
-        if config.seasonal_lags and self.head.answers == "steps":
+        if config.seasonal_lags and self.head.predicts == "steps":
             if not reads_window:
                 raise ValueError(
                     "model.seasonal_lags needs a head that reads the whole window; use head=patch_quantiles, not "
@@ -140,14 +140,14 @@ class Model(nn.Module):
         that tell of earlier ones are not read: the same numbers for less work, in inference."""
         if last is not None and not 1 <= last <= problem.values.shape[-1]:
             raise ValueError(f"last is {last}; ask for 1 to {problem.values.shape[-1]} steps of this window")
-        tokens, seen, state, line, copies = self._embed(problem)
-        if last is not None and self.head.reads_window and self.head.answers == "steps":
+        tokens, valid, state, line, copies = self._embed(problem)
+        if last is not None and self.head.reads_window and self.head.predicts == "steps":
             newest = -(-last // self.config.patch)
-            hidden, seen = self.backbone.tail(tokens, seen, last=newest), seen[..., -newest:]
+            hidden, valid = self.backbone.tail(tokens, valid, last=newest), valid[..., -newest:]
         else:
-            hidden = self.backbone(tokens, seen)
-        read = self.head(hidden, seen).float()  # undoing the scale in bf16 would lose the digits
-        if self.head.answers == "steps":
+            hidden = self.backbone(tokens, valid)
+        read = self.head(hidden, valid).float()  # undoing the scale in bf16 would lose the digits
+        if self.head.predicts == "steps":
             steps = problem.values.shape[-1] if last is None else last
             read = read[..., -steps:, :]
             if self.skip is not None and line is not None and copies is not None:
@@ -176,10 +176,10 @@ class Model(nn.Module):
         if self.config.seasonal_lags and line is not None:
             copies = seasonal(scaled, visible, line=line, lags=self.config.seasonal_lags, at=at)
             beside = (copies.bases, copies.zoom)
-            tokens, seen = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts, at=at)
-            return Embedded(tokens, seen, state, line, copies)
-        tokens, seen = self.patching(scaled, visible, filled=line)
-        return Embedded(tokens, seen, state, line, None)
+            tokens, valid = self.patching(scaled, visible, filled=line, beside=beside, facts=copies.facts, at=at)
+            return Embedded(tokens, valid, state, line, copies)
+        tokens, valid = self.patching(scaled, visible, filled=line)
+        return Embedded(tokens, valid, state, line, None)
 
     @property
     def num_layers(self) -> int:
@@ -187,8 +187,8 @@ class Model(nn.Module):
         return len(getattr(self.backbone, "blocks", ())) + 2
 
     def layers(self, problem: Problem) -> tuple[list[Float[Tensor, "B C P D"]], Bool[Tensor, "B C P"]]:
-        """The tokens after the embedding, after each block and at the end of the backbone, and which are seen."""
-        tokens, seen = self._embed(problem)[:2]
+        """The tokens after the embedding, after each block and at the end of the backbone, and which are valid."""
+        tokens, valid = self._embed(problem)[:2]
         batch, channels, patches, _ = tokens.shape
         found, hooks = [tokens], []
 
@@ -198,11 +198,11 @@ class Model(nn.Module):
 
         try:
             hooks += [block.register_forward_hook(keep) for block in getattr(self.backbone, "blocks", ())]
-            found.append(self.backbone(tokens, seen))
+            found.append(self.backbone(tokens, valid))
         finally:
             for hook in hooks:
                 hook.remove()
-        return found, seen
+        return found, valid
 
     def _check(self, problem: Problem) -> None:
         windows, channels, steps = problem.values.shape

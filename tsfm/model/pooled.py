@@ -39,7 +39,7 @@ class FeatureNorm(nn.BatchNorm1d):
 
 @HEADS("pooled")
 class PooledHead(Head):
-    """Class logits, or numbers, of a window. Only seen tokens are pooled, so padding does not count, and of the
+    """Class logits, or numbers, of a window. Only valid tokens are pooled, so padding does not count, and of the
     channels only those that show anything. BatchNorm before the linear map puts features of different size on one
     footing (MOMENT's and TSPulse's heads do without; FCN, arXiv:1611.06455, pools what is normalised)."""
 
@@ -63,7 +63,7 @@ class PooledHead(Head):
 
     reads_window = True
     mixes_channels = True
-    answers = "window"
+    predicts = "window"
 
     def __init__(self, config: Config, *, grid: Grid, horizon: int):
         super().__init__()
@@ -76,34 +76,34 @@ class PooledHead(Head):
         self.dropout = Dropout(config.dropout)
         self.linear = nn.Linear(features, config.outputs)
 
-    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B M"]:
-        return self.linear(self.dropout(self.norm(self.features(hidden, seen))))
+    def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B M"]:
+        return self.linear(self.dropout(self.norm(self.features(hidden, valid))))
 
-    def features(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B F"]:
+    def features(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B F"]:
         weights = self.scores(hidden)[..., 0] if self.scores is not None else None
-        pooled = pool_tokens(hidden, seen, how=self.pool, scores=weights)
+        pooled = pool_tokens(hidden, valid, how=self.pool, scores=weights)
         if self.concat:
             return rearrange(pooled, "b c f -> b (c f)")
-        shown = seen.any(dim=-1)[..., None].to(pooled.dtype)
+        shown = valid.any(dim=-1)[..., None].to(pooled.dtype)
         return (pooled * shown).sum(dim=1) / shown.sum(dim=1).clamp_min(1)
 
 
 def pool_tokens(
     hidden: Float[Tensor, "B C P D"],
-    seen: Bool[Tensor, "B C P"],
+    valid: Bool[Tensor, "B C P"],
     *,
     how: str,
     scores: Float[Tensor, "B C P"] | None = None,
 ) -> Float[Tensor, "B C F"]:
-    """The seen tokens of each channel as one vector; zeros for a channel that shows nothing. `attention` weighs them by
-    the softmax of `scores`."""
-    mask, some = seen[..., None], seen.any(dim=-1)[..., None]
+    """The valid tokens of each channel as one vector; zeros for a channel that shows nothing. `attention` weighs them
+    by the softmax of `scores`."""
+    mask, some = valid[..., None], valid.any(dim=-1)[..., None]
     if how == "attention":
         assert scores is not None
-        weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(dim=-1)
+        weights = scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(dim=-1)
         return torch.where(some, (hidden * weights[..., None]).sum(dim=2), 0.0)
     if how == "last":
-        return torch.where(some, hidden[:, :, -1], 0.0)  # the newest token is seen wherever one is
+        return torch.where(some, hidden[:, :, -1], 0.0)  # the newest token is valid wherever one is
     mean = torch.where(mask, hidden, 0.0).sum(dim=2) / mask.sum(dim=2).clamp_min(1)
     if how == "mean":
         return mean

@@ -57,8 +57,8 @@ class CrossChannelHead(Head):
         self.gate = nn.Linear(inputs, inputs)
         self.mix = nn.Linear(inputs, grid.channels)
 
-    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
-        read = self.flatten(hidden, seen)
+    def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
+        read = self.flatten(hidden, valid)
         padded = F.pad(read, (0, 0, self.neighbour_steps, self.neighbour_steps))
         near = rearrange(padded.unfold(2, 2 * self.neighbour_steps + 1, 1), "b c h q around -> b h q (c around)")
         near = near * self.gate(near).softmax(dim=-1)
@@ -110,9 +110,9 @@ class HierarchyHead(Head):
         self.up = nn.Linear(self.horizon_patch + 1, config.hidden)
         self.down = nn.Linear(config.hidden, self.horizon_patch)
 
-    def forward(self, hidden: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
-        steps = rearrange(self.steps(hidden, seen), "b c (g s) q -> b c g q s", s=self.horizon_patch)
-        means: Float[Tensor, "B C G Q 1"] = self.means(hidden, seen).unsqueeze(-1)
+    def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
+        steps = rearrange(self.steps(hidden, valid), "b c (g s) q -> b c g q s", s=self.horizon_patch)
+        means: Float[Tensor, "B C G Q 1"] = self.means(hidden, valid).unsqueeze(-1)
         steps = steps + self.down(F.gelu(self.up(torch.cat([steps, means], dim=-1))))
         steps = steps - steps.mean(dim=-1, keepdim=True) + means
         return rearrange(steps, "b c g q s -> b c (g s) q")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tsfm.registry import SCALERS
-from tsfm.types import SCALE_FLOOR, SCALE_LEAST, Grid
+from tsfm.types import MIN_RELATIVE_SCALE, MIN_SCALE, Grid
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -50,8 +50,8 @@ class Scaler(nn.Module):
         values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
         count = visible.sum(dim=-1, keepdim=True)
         loc, scale = self.measure(torch.where(visible, values, 0.0), visible, count.clamp_min(1))
-        floor = SCALE_FLOOR * loc.abs().clamp_min(torch.finfo(loc.dtype).tiny / SCALE_FLOOR)
-        scale = torch.where(scale > floor, scale, floor.clamp_min(SCALE_LEAST))
+        floor = MIN_RELATIVE_SCALE * loc.abs().clamp_min(torch.finfo(loc.dtype).tiny / MIN_RELATIVE_SCALE)
+        scale = torch.where(scale > floor, scale, floor.clamp_min(MIN_SCALE))
         nothing = count == 0
         return State(torch.where(nothing, 0.0, loc), torch.where(nothing, 1.0, scale))
 

@@ -127,14 +127,14 @@ def find_lags(rows: Float[Tensor, "N T"], shown: Bool[Tensor, "N T"]) -> tuple[I
     """The shortest good cycle of each row and its best one, in steps, and their autocorrelation [N, 2].
 
     Autocorrelation by FFT (Wiener-Khinchin) over pairs of visible steps, after a linear trend is taken away. Lags count
-    from the first rise on: before it, a smooth series resembles itself without any cycle. A cycle must be seen twice.
+    from the first rise on: before it, a smooth series resembles itself without any cycle. Two cycles must be visible.
     """
     first, last = extent(shown)
     if looks(rows):  # what nobody sees at the ends is no part of the search
-        seen = slice(int(first.min()), int(last.max()) + 1)
-        rows, shown, first, last = rows[:, seen], shown[:, seen], first - seen.start, last - seen.start
+        inside = slice(int(first.min()), int(last.max()) + 1)
+        rows, shown, first, last = rows[:, inside], shown[:, inside], first - inside.start, last - inside.start
     steps = rows.shape[-1]
-    if steps < 4:  # no cycle is seen twice
+    if steps < 4:  # no cycle is visible twice
         return torch.ones(len(rows), 2, dtype=torch.long, device=rows.device), rows.new_zeros(len(rows), 2)
     flat, count = detrended(rows, shown)
     lag = torch.arange(steps // 2 + 1, device=rows.device)

@@ -20,15 +20,15 @@ FEW = 128  # tokens
 ALL = slice(None)
 
 
-def key_mask(seen: Bool[Tensor, "N P"], *, causal: bool) -> Tensor | None:
+def key_mask(valid: Bool[Tensor, "N P"], *, causal: bool) -> Tensor | None:
     """What each query may look at, [N, 1, P, P]; None when that is everything (or the causal triangle alone).
 
-    A token always sees itself, so a row without a seen key stays finite.
+    A token always sees itself, so a row without a valid key stays finite.
     """
-    if not torch.compiler.is_compiling() and bool(seen.all()):
+    if not torch.compiler.is_compiling() and bool(valid.all()):
         return None  # the mask costs more than the look at it
-    tokens = seen.shape[-1]
-    allowed = seen[:, None, None, :] | torch.eye(tokens, dtype=torch.bool, device=seen.device)
+    tokens = valid.shape[-1]
+    allowed = valid[:, None, None, :] | torch.eye(tokens, dtype=torch.bool, device=valid.device)
     return allowed.tril() if causal else allowed.expand(-1, 1, tokens, tokens)
 
 

@@ -22,7 +22,7 @@ class GroupAttention(nn.Module):
         super().__init__()
         self.attention = Attention(width, heads=heads, rotary=False, qk_norm=False, causal=False, dropout=dropout)
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
-        mask = key_mask(rearrange(seen, "b c p -> (b p) c"), causal=False)
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        mask = key_mask(rearrange(valid, "b c p -> (b p) c"), causal=False)
         y = self.attention(rearrange(x, "b c p d -> (b p) c d"), mask)
         return rearrange(y, "(b p) c d -> b c p d", b=x.shape[0])

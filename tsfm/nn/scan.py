@@ -47,7 +47,7 @@ def scan(
     """The output and the last state, by the fastest path of this machine."""
     # the kernel knows no float64, and torch.compile cannot look into it
     if x.is_cuda and x.dtype != torch.float64 and not torch.compiler.is_compiling():
-        run, why = kernel()
+        run, why = find_kernel()
         _say_once(why)
         if run is not None:
             return _scan_kernel(run, x, dt, a, b, c, state=state)
@@ -129,7 +129,7 @@ def scan_step(
 
 
 @cache
-def kernel() -> tuple[Callable[..., Any] | None, str]:
+def find_kernel() -> tuple[Callable[..., Any] | None, str]:
     """mamba_ssm's SSD kernel or None, and a line that says which path runs and why."""
     try:
         from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined

@@ -86,11 +86,11 @@ class SSM(nn.Module):
         self.norm = RMSNorm(inner, eps=1e-5)
         self.out = nn.Linear(inner, width, bias=False)
 
-    def forward(self, x: Float[Tensor, "N P D"], seen: Bool[Tensor, "N P"] | None = None) -> Float[Tensor, "N P D"]:
-        """Tokens that are not seen (None: all are) leave no trace in the others, wherever they stand."""
+    def forward(self, x: Float[Tensor, "N P D"], valid: Bool[Tensor, "N P"] | None = None) -> Float[Tensor, "N P D"]:
+        """Tokens that are not valid (None: all are) leave no trace in the others, wherever they stand."""
         gate, mixed, dt = self._project(x)
-        if seen is not None:
-            mixed, dt = (torch.where(seen[..., None], t, 0.0) for t in (mixed, dt))
+        if valid is not None:
+            mixed, dt = (torch.where(valid[..., None], t, 0.0) for t in (mixed, dt))
         x, b, c = self._split(F.silu(self.conv(mixed) if self.conv is not None else mixed))
         y, _ = scan(x, dt, self.rate(), b, c, chunk=self.chunk)
         return self._read(y, x, gate)

@@ -24,7 +24,7 @@ class Task:
 
     `horizon` is the model's; `counts` the training cases of each class where the data has classes."""
 
-    answers: ClassVar[str] = "steps"  # what it asks a head for: steps | window
+    predicts: ClassVar[str] = "steps"  # what it asks a head for: steps | window
     monitor: ClassVar[str] = "loss"  # the reported metric that validation watches; lower is better
 
     def __init__(self, config: Any, *, horizon: int, counts: Sequence[int] | None = None):
@@ -34,12 +34,12 @@ class Task:
     def name(self) -> str:
         return self.config.name
 
-    def check(self, *, quantile_levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
+    def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:
         """Refuse, before any training, a model whose answers this task can't judge, or whose windows it can't use."""
-        if answers != self.answers:
-            use = "pooled" if self.answers == "window" else "patch_quantiles"
+        if predicts != self.predicts:
+            use = "pooled" if self.predicts == "window" else "patch_quantiles"
             asks, gives = (
-                {"steps": "every step", "window": "the window as a whole"}[kind] for kind in (self.answers, answers)
+                {"steps": "every step", "window": "the window as a whole"}[kind] for kind in (self.predicts, predicts)
             )
             raise ValueError(f"task={self.name} asks about {asks}, and the head answers for {gives}; use head={use}")
 

@@ -50,8 +50,8 @@ class Detect(StepTask):
 
     config: Config
 
-    def check(self, *, quantile_levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
-        super().check(quantile_levels=quantile_levels, answers=answers, window=window)
+    def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:
+        super().check(quantile_levels=quantile_levels, predicts=predicts, window=window)
         if self.config.mode == "masked" and window is not None and window < 2 * self.config.block:
             raise ValueError(
                 f"task.block is {self.config.block} and a window has {window} steps, so nothing would be left to see "

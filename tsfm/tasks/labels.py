@@ -27,7 +27,7 @@ class LabelConfig:
 class LabelTask(Task):
     """A task whose answer is [B, M]."""
 
-    answers = "window"
+    predicts = "window"
     config: LabelConfig
 
     def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:

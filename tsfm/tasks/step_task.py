@@ -35,8 +35,8 @@ class StepTask(Task):
 
     config: StepConfig
 
-    def check(self, *, quantile_levels: tuple[float, ...], answers: str = "steps", window: int | None = None) -> None:
-        super().check(quantile_levels=quantile_levels, answers=answers, window=window)
+    def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:
+        super().check(quantile_levels=quantile_levels, predicts=predicts, window=window)
         if self.config.loss in POINT_LOSSES and len(quantile_levels) > 1:
             raise ValueError(
                 f"task.loss={self.config.loss} judges one number per step, the head gives {len(quantile_levels)} "

@@ -95,7 +95,7 @@ def checkpoint_length(config: RunConfig) -> int | None:
 
 def complete_config(config: RunConfig, data: CaseData) -> RunConfig:
     """The config with what labelled cases decide: the window is a case, and the head answers for its classes."""
-    whole = BACKBONES.entry(config.backbone.name).part.whole_window
+    whole = BACKBONES.entry(config.backbone.name).component.whole_window
     concat = getattr(config.head, "channel_pool", "mean") == "concat"
     shape: dict[str, Any] = {"context": data.length, "horizon": 0}
     if whole:
@@ -113,7 +113,7 @@ def complete_config(config: RunConfig, data: CaseData) -> RunConfig:
 
 def check_labels(config: RunConfig, *, regresses: bool | None) -> None:
     """Labelled cases and tasks about labels belong together."""
-    answers, asks = HEADS.entry(config.head.name).part.answers, TASKS.entry(config.task.name).part.answers
+    answers, asks = HEADS.entry(config.head.name).component.predicts, TASKS.entry(config.task.name).component.predicts
     if regresses is None:
         if asks == "window":
             raise ValueError(

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tsfm.config import ConfigError, compose, default_init
 from tsfm.messages import did_you_mean
-from tsfm.model.checkpoint import described, find
+from tsfm.model.checkpoint import build_from_config, find
 
 COMPONENTS = ("scaler", "patching", "backbone", "head")  # what a model is made of
 CONFIGURED = ("scaler", "backbone", "head")  # those that have a config of their own
@@ -132,7 +132,7 @@ def compose_with_checkpoint(overrides: list[str] | None = None, *, config_dir: s
     init = InitConfig.of(OmegaConf.to_container(config.init, resolve=True))  # type: ignore[arg-type]
     if init.source is None:
         return config if few == words else compose("train", words, config_dir=config_dir)
-    spec = described(checkpoint_directory(init)).spec()
+    spec = build_from_config(checkpoint_directory(init)).spec()
     beneath: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CONFIGURED]}
     chosen = compose("train", few, config_dir=config_dir, beneath=beneath)
     if any(OmegaConf.is_missing(chosen, part) for part in CONFIGURED):

@@ -39,7 +39,7 @@ class Learner(pl.LightningModule):
         self.layer_decay = layer_decay
         task.check(
             quantile_levels=model.quantile_levels,
-            answers=model.head.answers,
+            predicts=model.head.predicts,
             window=model.config.context + model.config.horizon,
         )
         self.model, self.task, self.optim, self.seed = model, task, optim, seed

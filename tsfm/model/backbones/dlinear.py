@@ -46,7 +46,7 @@ class DLinear(Backbone):
             )
         self.kernel = config.kernel
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         values, visible = x.chunk(2, dim=-1)
         mass = self._smooth(visible)
         trend = self._smooth(values * visible) / mass.clamp_min(1.0 / self.kernel)

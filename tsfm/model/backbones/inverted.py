@@ -54,8 +54,8 @@ class Inverted(Backbone):
         self.blocks = nn.ModuleList(EncoderBlock(config, width=grid.width) for _ in range(config.depth))
         self.norm = make_norm(config.norm, grid.width)
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
-        mask = key_mask(rearrange(seen, "b c p -> (b p) c"), causal=False)
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        mask = key_mask(rearrange(valid, "b c p -> (b p) c"), causal=False)
         y = self.dropout(rearrange(x, "b c p d -> (b p) c d"))
         for block in self.blocks:
             y = block(y, mask)

@@ -18,7 +18,7 @@ from tsfm.model.mixing import ChannelMixing, MixingConfig
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import FeedForward
 from tsfm.nn.norms import NORMS, make_norm
-from tsfm.nn.scan import CHUNK, kernel
+from tsfm.nn.scan import CHUNK, find_kernel
 from tsfm.nn.ssm import SSM, SSMState
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
@@ -93,15 +93,15 @@ class Mamba(Backbone):
         # S-Mamba ends on a norm though it has one after each block; a stack of norms before each needs it
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm or self.ordered_channels else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         tokens, back = ("b c p d -> (b c) p d", "(b c) p d -> b c p d")
         if self.over == "variates":
             tokens, back = ("b c p d -> (b p) c d", "(b p) c d -> b c p d")
-        y, mask = rearrange(x, tokens), rearrange(seen[..., None], tokens)[..., 0]
-        if not torch.compiler.is_compiling() and bool(seen.all()):
+        y, mask = rearrange(x, tokens), rearrange(valid[..., None], tokens)[..., 0]
+        if not torch.compiler.is_compiling() and bool(valid.all()):
             mask = None
         for place, block in enumerate(self.blocks):
-            y = self.mixing(block(y, mask), seen, after=place)
+            y = self.mixing(block(y, mask), valid, after=place)
         y = self.norm(y)
         return rearrange(y, back, c=x.shape[1], p=x.shape[2])
 
@@ -114,16 +114,16 @@ class Mamba(Backbone):
         if not self.streaming:
             return super().step(x, state)
         batch, channels, _ = x.shape
-        seen = torch.ones(batch, channels, 1, dtype=torch.bool, device=x.device)
+        valid = torch.ones(batch, channels, 1, dtype=torch.bool, device=x.device)
         y, after = rearrange(x, "b c d -> (b c) 1 d"), []
         for place, (block, past) in enumerate(zip(self.blocks, state, strict=True)):
             y, now = block.step(y, past)
-            y = self.mixing(y, seen, after=place)
+            y = self.mixing(y, valid, after=place)
             after.append(now)
         return rearrange(self.norm(y), "(b c) 1 d -> b c d", b=batch), after
 
     def notes(self) -> str:
-        return kernel()[1]
+        return find_kernel()[1]
 
 
 class Block(nn.Module):
@@ -154,11 +154,11 @@ class Block(nn.Module):
             dt_range=(config.dt_min, config.dt_max),
         )
 
-    def forward(self, x: Float[Tensor, "N P D"], seen: Bool[Tensor, "N P"] | None) -> Float[Tensor, "N P D"]:
+    def forward(self, x: Float[Tensor, "N P D"], valid: Bool[Tensor, "N P"] | None) -> Float[Tensor, "N P D"]:
         y = self.norm(x) if self.pre_norm else x
-        mixed = self.forwards(y, seen)
+        mixed = self.forwards(y, valid)
         if self.backwards is not None:
-            mixed = mixed + self.backwards(y.flip(1), None if seen is None else seen.flip(1)).flip(1)
+            mixed = mixed + self.backwards(y.flip(1), None if valid is None else valid.flip(1)).flip(1)
         return self._rest(x, mixed)
 
     def step(self, x: Float[Tensor, "N 1 D"], past: SSMState) -> tuple[Float[Tensor, "N 1 D"], SSMState]:

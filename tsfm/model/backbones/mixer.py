@@ -79,20 +79,20 @@ class Mixer(Backbone):
         self.mixes_channels = config.channel_mlp or self.mixing.any
         self.ordered_channels = config.channel_mlp
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
-        channels, patches = seen.shape[1:]
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        channels, patches = valid.shape[1:]
         if patches > self.max_patches or (self.fixed_length and patches != self.max_patches):
             raise ValueError(
                 f"this mixer takes windows of {'exactly' if self.fixed_length else 'at most'} {self.max_patches} "
                 f"patches; found {patches}; use another length, or train one with a larger backbone.max_patches"
             )
-        all_seen = not torch.compiler.is_compiling() and bool(seen.all())  # a mask costs more than the look at it
-        mask = None if all_seen else rearrange(seen, "b c p -> p (b c) 1")
+        all_valid = not torch.compiler.is_compiling() and bool(valid.all())  # a mask costs more than the look at it
+        mask = None if all_valid else rearrange(valid, "b c p -> p (b c) 1")
         y = rearrange(x, "b c p d -> p (b c) d").contiguous()
         for place, block in enumerate(self.blocks):
             y = block(y, mask, channels=channels)
             if self.mixing.any:
-                y = self.mixing(y.transpose(0, 1), seen, after=place).transpose(0, 1).contiguous()
+                y = self.mixing(y.transpose(0, 1), valid, after=place).transpose(0, 1).contiguous()
         return rearrange(y, "p (b c) d -> b c p d", c=channels)
 
 
@@ -111,10 +111,10 @@ class Block(nn.Module):
         self.norm_features = make_norm(config.norm, width)
         self.over_features = FeatureMLP(config, width)
 
-    def forward(self, x: Float[Tensor, "P N D"], seen: Tensor | None, *, channels: int) -> Float[Tensor, "P N D"]:
+    def forward(self, x: Float[Tensor, "P N D"], valid: Tensor | None, *, channels: int) -> Float[Tensor, "P N D"]:
         if self.over_channels is not None:
-            x = x + self.over_channels(self.norm_channels(x), seen, channels=channels)
-        x = x + self.over_patches(self.norm_patches(x), seen)
+            x = x + self.over_channels(self.norm_channels(x), valid, channels=channels)
+        x = x + self.over_patches(self.norm_patches(x), valid)
         return x + self.over_features(self.norm_features(x))
 
 
@@ -133,15 +133,15 @@ class PatchMLP(GatedMLP):
     """Over the patches. A window of P of the L patches meets the last P columns of what reads patches and the last P
     rows of what writes them, so it costs no more than it holds, and what is absent adds nothing."""
 
-    def forward(self, x: Float[Tensor, "P N D"], seen: Bool[Tensor, "P N 1"] | None) -> Float[Tensor, "P N D"]:
+    def forward(self, x: Float[Tensor, "P N D"], valid: Bool[Tensor, "P N 1"] | None) -> Float[Tensor, "P N D"]:
         last = slice(-x.shape[0], None)
-        x = hide(x, seen)
+        x = hide(x, valid)
         y = self.dropout(F.gelu(from_left(self.up.weight[:, last], self.up.bias, x)))
         y = self.dropout(from_left(self.down.weight[last], self.down.bias[last], y))
         if self.gate is None:
             return y
-        y = hide(y, seen)
-        return gated(y, from_left(self.gate.weight[last, last], self.gate.bias[last], y), seen, axis=0)
+        y = hide(y, valid)
+        return gated(y, from_left(self.gate.weight[last, last], self.gate.bias[last], y), valid, axis=0)
 
 
 class FeatureMLP(GatedMLP):
@@ -156,10 +156,10 @@ class ChannelMLP(GatedMLP):
     """Over the channels at the same patch. Its gate weighs the inputs, as in transformers' code; the other
     two weigh what the MLP says."""
 
-    def forward(self, x: Float[Tensor, "P N D"], seen: Tensor | None, *, channels: int) -> Float[Tensor, "P N D"]:
-        y = rearrange(hide(x, seen), "p (b c) d -> p b d c", c=channels)
+    def forward(self, x: Float[Tensor, "P N D"], valid: Tensor | None, *, channels: int) -> Float[Tensor, "P N D"]:
+        y = rearrange(hide(x, valid), "p (b c) d -> p b d c", c=channels)
         if self.gate is not None:
-            mask = None if seen is None else rearrange(seen, "p (b c) 1 -> p b 1 c", c=channels)
+            mask = None if valid is None else rearrange(valid, "p (b c) 1 -> p b 1 c", c=channels)
             y = gated(y, self.gate(y), mask, axis=-1)
         y = self.dropout(self.down(self.dropout(F.gelu(self.up(y)))))
         return rearrange(y, "p b d c -> p (b c) d")
@@ -170,12 +170,12 @@ def from_left(weight: Float[Tensor, "O I"], bias: Float[Tensor, " O"], x: Float[
     return torch.addmm(bias[:, None], weight, x.flatten(1)).unflatten(1, x.shape[1:])
 
 
-def hide(x: Tensor, seen: Tensor | None) -> Tensor:
-    return x if seen is None else torch.where(seen, x, 0.0)
+def hide(x: Tensor, valid: Tensor | None) -> Tensor:
+    return x if valid is None else torch.where(valid, x, 0.0)
 
 
-def gated(x: Float[Tensor, "... X"], scores: Tensor, seen: Tensor | None, *, axis: int) -> Tensor:
-    """Gated attention: x weighed by the softmax, over what is seen, of a linear map of x."""
-    if seen is not None:  # finite, so that a row without anything seen stays so
-        scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
+def gated(x: Float[Tensor, "... X"], scores: Tensor, valid: Tensor | None, *, axis: int) -> Tensor:
+    """Gated attention: x weighed by the softmax, over what is valid, of a linear map of x."""
+    if valid is not None:  # finite, so that a row without anything valid stays so
+        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
     return x * scores.softmax(dim=axis)

@@ -37,5 +37,5 @@ class NLinear(Backbone):
                 f"model.context and model.embed=values (found {grid.patches} patches)"
             )
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         return x

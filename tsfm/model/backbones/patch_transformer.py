@@ -63,21 +63,21 @@ class PatchTransformer(Backbone):
         self.mixes_channels = self.mixing.any
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "B C P D"], seen: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
-        return self._mix(x, seen, only=ALL)
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        return self._mix(x, valid, only=ALL)
 
-    def tail(self, x: Tensor, seen: Tensor, *, last: int) -> Tensor:
+    def tail(self, x: Tensor, valid: Tensor, *, last: int) -> Tensor:
         """The last block works on the newest tokens alone."""
-        return super().tail(x, seen, last=last) if self.causal else self._mix(x, seen, only=slice(-last, None))
+        return super().tail(x, valid, last=last) if self.causal else self._mix(x, valid, only=slice(-last, None))
 
-    def _mix(self, x: Tensor, seen: Tensor, *, only: slice) -> Tensor:
+    def _mix(self, x: Tensor, valid: Tensor, *, only: slice) -> Tensor:
         batch = x.shape[0]
-        mask = key_mask(rearrange(seen, "b c p -> (b c) p"), causal=self.causal)
+        mask = key_mask(rearrange(valid, "b c p -> (b c) p"), causal=self.causal)
         y = rearrange(x, "b c p d -> (b c) p d")
         if self.fixed_length:
             y = y + self.positions
         y = self.dropout(y)
         for place, block in enumerate(self.blocks):
             here = only if place == len(self.blocks) - 1 else ALL
-            y = self.mixing(block(y, mask, only=here), seen[..., here], after=place)
+            y = self.mixing(block(y, mask, only=here), valid[..., here], after=place)
         return rearrange(self.norm(y), "(b c) p d -> b c p d", b=batch)
