@@ -11,24 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 import tsfm
 from tests.conftest import ROOT
 from tests.documentation import PAGES, blocks, commands, inline_code, name_of
 from tsfm.commands.cli import parser
-from tsfm.config import compose, options, typed
+from tsfm.config import RunConfig, compose, options, typed
 from tsfm.infer.load import bundled
-from tsfm.registry import BASELINES, REGISTRIES
+from tsfm.registry import BASELINES, REGISTRIES, discover_all
 
 PENDING = pytest.mark.xfail(strict=False, reason="documented ahead of the public interface, which is being written")
 COMMANDS = [
-    pytest.param(
-        line,
-        id=f"{name_of(page)}: {' '.join(line)}",
-        marks=[PENDING] if line[:2] == ["tsfm", "bench"] or "--quantile-levels" in line else [],
-    )
-    for page in PAGES
-    for line in commands(page)
+    pytest.param(command, id=f"{name_of(page)}: {' '.join(command)}") for page in PAGES for command in commands(page)
 ]
 CONFIGURED = {"train": "train", "show": "train", "eval": "eval"}  # command -> the config that its settings change
 PLACEHOLDER = re.compile(r"NAME|FILES|[<>*{]|\.\.\.")
@@ -150,6 +145,27 @@ def test_inline_names_exist(page: Path) -> None:
             assert text.split()[1] in verbs, f"{text}: no such command"
         for experiment in EXPERIMENT.findall(text) if "://" not in text else []:
             assert experiment in experiments or (ROOT / "conf" / experiment).exists(), f"{experiment} does not exist"
+
+
+def known_settings() -> dict[str, set[str]]:
+    """The settings of each group, over all of its choices."""
+    discover_all()
+    init = RunConfig().init
+    settings = {"init": {*init, *init["lora"]}}
+    for group in RunConfig.__dataclass_fields__:
+        for choice in ConfigStore.instance().repo.get(group, {}).values():
+            settings.setdefault(group, set()).update(str(key) for key in choice.node)
+    return settings
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_inline_settings_exist(page: Path) -> None:
+    """`data.known=[price]`, `init.lora.rank=8`, `model.horizon`, alone or in a command."""
+    settings = known_settings()
+    for text in inline_code(page):
+        for group, key in re.findall(r"(?:^| )(\w+)\.(?:lora\.)?(\w+)(?==|$)", text):
+            if group in settings and key != "safetensors":
+                assert key in settings[group], f"{group}.{key} is not a setting"
 
 
 def resolves(name: str) -> bool:
