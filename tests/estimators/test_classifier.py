@@ -116,7 +116,7 @@ def test_members_replace_those_of_an_earlier_save_together(tmp_path: Path, monke
     assert (place / "member0" / "config.json").read_bytes() == kept
     assert [item.name for item in tmp_path.iterdir()] == ["model"]  # no draft stays
     (place / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"holds 'notes.txt', which no save wrote; name a new folder"):
+    with pytest.raises(ValueError, match=r"holds 'notes.txt', which save did not write; name a new folder"):
         one.save(place)
 
 
@@ -194,7 +194,7 @@ def test_a_probe_of_a_trained_model(tmp_path: Path) -> None:
     assert one.score(X, CODES + 9) > 0.9
     again = pickle.loads(pickle.dumps(one))
     np.testing.assert_array_equal(again.predict_proba(X), one.predict_proba(X))
-    with pytest.raises(ValueError, match=r"a probe is no network.*joblib"):
+    with pytest.raises(ValueError, match=r"a probe is not a network.*joblib"):
         one.save(tmp_path / "model")
     with pytest.raises(NotFittedError):
         clone(one).predict(X)

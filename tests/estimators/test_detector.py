@@ -87,7 +87,7 @@ def test_a_network_without_a_scaler_is_shown_standardised_series() -> None:
     np.testing.assert_allclose(two.score_samples(loc + scale * new), scores, rtol=1e-2, atol=1e-2 * scores.std())
     again = Detector(one.predictor_, level=0.9, device="cpu").fit(clean)  # used as it is
     np.testing.assert_allclose(again.score_samples(new), scores, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"was trained on 2 channels and knows the units of those alone; found 1"):
+    with pytest.raises(ValueError, match=r"was trained on 2 channels and knows the scale of those only; found 1"):
         Detector(one.predictor_, level=0.9, device="cpu").fit(series())
 
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.estimators.small import trained, waves
-from tsfm.estimators.probe import PENALTIES, STRENGTHS, Probe
+from tsfm.estimators.probe import LOGISTIC_STRENGTHS, RIDGE_PENALTIES, Probe
 
 X, CODES = waves()
 
@@ -22,7 +22,7 @@ def test_it_is_sklearns_logistic_regression_on_standardised_embeddings() -> None
     probe = Probe(base, layers=[1], device="cpu").fit(X, CODES)
     features = base.embed(X, layer=1).reshape(len(X), -1).astype(np.float64)
     strength = probe.linear_[-1].C
-    assert strength in STRENGTHS
+    assert strength in LOGISTIC_STRENGTHS
     same = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000)).fit(features, CODES)
     np.testing.assert_allclose(probe.predict_proba(X), same.predict_proba(features), atol=1e-8)
 
@@ -32,7 +32,7 @@ def test_it_is_sklearns_ridge_on_standardised_embeddings() -> None:
     probe = Probe(base, "regress", layers=-1, pool="last", device="cpu").fit(X, y)
     features = base.embed(X, layer=-1, pool="last").reshape(len(X), -1).astype(np.float64)
     strength = probe.linear_[-1].alpha_
-    assert strength in PENALTIES
+    assert strength in RIDGE_PENALTIES
     same = make_pipeline(StandardScaler(), Ridge(alpha=strength)).fit(features, y)
     np.testing.assert_allclose(probe.predict(X), same.predict(features), rtol=1e-6)
 

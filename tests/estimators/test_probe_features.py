@@ -11,7 +11,7 @@ import torch
 from tests.infer.small import reader
 from tsfm.commands.bench.cases import ProbeLearner
 from tsfm.estimators.probe import Probe
-from tsfm.estimators.probe_features import LOOKS, looks, pools, stretched, units
+from tsfm.estimators.probe_features import VIEWS, channel_moments, pool_layer, probe_features, resample
 from tsfm.model.checkpoint import About, save
 
 
@@ -30,40 +30,40 @@ def cases(num: int, *, channels: int = 1, seed: int = 0) -> tuple[list[np.ndarra
 
 def test_a_stretched_case_keeps_its_ends_and_goes_straight_over_holes() -> None:
     case = np.array([[0.0, 1.0, np.nan, 3.0], [np.nan] * 4], np.float32)
-    found = stretched(case, 7)
+    found = resample(case, 7)
     np.testing.assert_allclose(found[0], np.linspace(0, 3, 7), rtol=1e-6)
     assert (found[1] == 0).all()
 
 
 def test_units_are_mean_and_deviation_of_what_is_observed() -> None:
     case = np.array([[1.0, np.nan, 3.0], [np.nan] * 3], np.float32)
-    np.testing.assert_allclose(units([case])[0], [2.0, 0.0, 1.0, 0.0])
+    np.testing.assert_allclose(channel_moments([case])[0], [2.0, 0.0, 1.0, 0.0])
 
 
 def test_pools_are_what_they_say() -> None:
     layer = torch.randn(2, 1, 8, 3)
-    found = pools(layer, few=True).unflatten(-1, (8, 3))
+    found = pool_layer(layer, detailed=True).unflatten(-1, (8, 3))
     steps = layer[:, 0]
     expected = [steps.mean(1), steps.std(1, unbiased=False), steps.amax(1), (steps > 0).float().mean(1)]
     expected += [steps[:, 2 * part : 2 * part + 2].mean(1) for part in range(4)]
     torch.testing.assert_close(found, torch.stack(expected, dim=1))
-    assert pools(torch.randn(2, 5, 1, 3), few=False).shape == (2, 2 * 5 * 3)
+    assert pool_layer(torch.randn(2, 5, 1, 3), detailed=False).shape == (2, 2 * 5 * 3)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_features_know_neither_neighbours_nor_batches(channels: int) -> None:
     model, (given, _) = reader(), cases(5, channels=channels)
-    whole = looks(model, given)
+    whole = probe_features(model, given)
     layers = -(-model.model.num_layers // 2)
     pooled = 8 if channels <= 4 else 2
-    assert whole.shape == (5, channels * (2 + len(LOOKS) * layers * pooled * model.model.config.width))
-    np.testing.assert_allclose(looks(model, given[2:3]), whole[2:3], rtol=1e-4, atol=1e-5)
+    assert whole.shape == (5, channels * (2 + len(VIEWS) * layers * pooled * model.model.config.width))
+    np.testing.assert_allclose(probe_features(model, given[2:3]), whole[2:3], rtol=1e-4, atol=1e-5)
 
 
 def test_a_probe_of_looks_tells_shapes_apart_and_has_no_probabilities() -> None:
     model = reader()
     before = [parameter.clone() for parameter in model.model.parameters()]
-    probe = Probe(model, pool="looks").fit(*cases(40))
+    probe = Probe(model, pool="views").fit(*cases(40))
     given, labels = cases(40, seed=1)
     assert (probe.predict(given) == labels).mean() > 0.9
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.parameters(), strict=True))
@@ -74,7 +74,7 @@ def test_a_probe_of_looks_tells_shapes_apart_and_has_no_probabilities() -> None:
 def test_numbers_are_told_from_looks_too() -> None:
     speed = np.random.default_rng(3).uniform(2, 9, 60)
     given = [np.sin(2 * np.pi * one * np.arange(80) / 80).astype(np.float32)[None] for one in speed]
-    probe = Probe(reader(), task="regress", pool="looks").fit(given[:40], speed[:40])
+    probe = Probe(reader(), task="regress", pool="views").fit(given[:40], speed[:40])
     assert np.corrcoef(probe.predict(given[40:]), speed[40:])[0, 1] > 0.9
 
 

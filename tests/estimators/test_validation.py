@@ -24,8 +24,8 @@ SERIES = np.sin(np.arange(600) / 5)
 @pytest.mark.parametrize(
     ("cases", "labels", "message"),
     [
-        (X, np.zeros(12, int), r"y has the one class 0; there is nothing to tell apart"),
-        (X, ["a"] * 12, r"y has the one class 'a'; there is nothing to tell apart"),
+        (X, np.zeros(12, int), r"y has only the class 0; a classifier needs"),
+        (X, ["a"] * 12, r"y has only the class 'a'; a classifier needs"),
         (X[:0], [], r"X holds no case; give at least one"),
         ([], [], r"X holds no case"),
         (RAGGED, CODES, r"case 5 has 1 channels, and case 0 has 2; all need the same"),
@@ -44,7 +44,7 @@ SERIES = np.sin(np.arange(600) / 5)
         (X, [*"abababababa", None], r"y has no label for 1 cases, the first is case 11"),
         (X, [*CODES[:11].astype(float), np.nan], r"y has no label for 1 cases, the first is case 11"),
         (X, ["a", 1] * 6, r"y mixes labels of the kinds int, str; make them all text"),
-        (X, CODES + 0.5, r"y holds 0\.5, which is a number and no class; use Regressor"),
+        (X, CODES + 0.5, r"y holds 0\.5, which is a number and not a class; use Regressor"),
         (X, np.stack([CODES, CODES], 1), r"y has shape \(12, 2\); expected one entry for each case"),
     ],
 )
@@ -106,8 +106,8 @@ def test_parameters_that_make_no_sense_are_refused_at_fit(settings: dict, messag
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"members": 2}, r"members is 2, and a probe has nothing random in it"),
-        ({"overrides": ["seed=1"]}, r"method=probe trains no network"),
+        ({"members": 2}, r"members is 2, and a probe is deterministic"),
+        ({"overrides": ["seed=1"]}, r"method='probe' trains no network"),
     ],
 )
 def test_a_probe_has_no_recipe(settings: dict, message: str) -> None:
@@ -166,7 +166,7 @@ def test_what_can_be_known_is_refused_before_the_training(
     def fit(*args: Any, **words: Any) -> None:
         raise AssertionError("it trained")
 
-    monkeypatch.setattr("tsfm.estimators.detector.fit", fit)
+    monkeypatch.setattr("tsfm.estimators.detector.train_predictor", fit)
     settings = dict(settings)
     series = np.where(np.arange(600) < settings.pop("stop", 600), SERIES, np.nan)
     with pytest.raises(ValueError, match=message):
@@ -178,7 +178,7 @@ def test_what_can_be_known_is_refused_before_the_training(
 def test_a_detector_of_a_trained_model_has_no_recipe_of_its_own() -> None:
     with pytest.raises(ValueError, match=r"window is 64, and a trained model has its own"):
         Detector(trained(), window=64).fit(SERIES)
-    with pytest.raises(ValueError, match=r"without a method the model is used as it is"):
+    with pytest.raises(ValueError, match=r"without a method the model is not trained"):
         Detector(trained(), max_epochs=3).fit(SERIES)
     one = Detector(trained(), device="cpu").fit(SERIES)
     with pytest.raises(ValueError, match=r"series 0 has 2 channels, the detector was fitted on 1"):

@@ -1,4 +1,4 @@
-"""What Classifier and Regressor share: cases in, one training run for each member, the mean of the members out.
+"""The base of Classifier and Regressor: cases in, one training run per member, the mean of the members out.
 
 N cases, C channels, L steps, M classes.
 """
@@ -15,32 +15,41 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from tsfm.config import RunConfig
-from tsfm.estimators.fitting import Begin, begin, describe, fit, init_words, keep_source, workshop
-from tsfm.estimators.portable import Portable
+from tsfm.estimators.devices import DeviceEstimator
+from tsfm.estimators.fitting import (
+    StartingPoint,
+    compose_config,
+    find_starting_point,
+    init_overrides,
+    save_source,
+    temporary_run,
+    train_predictor,
+)
 from tsfm.estimators.probe import Probe
 from tsfm.estimators.tuning import check_patches
 from tsfm.estimators.validation import as_cases
+from tsfm.files import atomic_folder
 from tsfm.infer.load import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import CARD, CONFIG, WEIGHTS, save
 
-FITS = ("full", "head", "lora", "probe")
+METHODS = ("full", "head", "lora", "probe")
 
 
-class CaseEstimator(Portable):
-    """Learns a label or a number for whole series; the parameters are told at Classifier."""
+class CaseEstimator(DeviceEstimator):
+    """Learns a label or a number for whole series; see `Classifier` for the parameters."""
 
     kind: ClassVar[str]  # of task: classify | regress
 
     @property
     def name(self) -> str:
-        """How a table of methods calls it."""
+        """Return its name in tables of methods."""
         model = self.model.name if isinstance(self.model, ModelPredictor) else Path(str(self.model)).name
         return f"{model}_{self.method}" if self.method != "full" else model
 
     @property
     def regresses(self) -> bool:
-        """Whether it learns numbers."""
+        """Return whether it learns numbers."""
         return self.kind == "regress"
 
     def __init__(
@@ -69,7 +78,7 @@ class CaseEstimator(Portable):
         self.verbose = verbose
 
     def _fit(self, X: Any, cases: list[np.ndarray], labels: np.ndarray) -> None:
-        """Learn checked cases with labels (text) or numbers."""
+        """Fit checked cases with labels (text) or numbers."""
         start = self._start()
         for name in ("predictors_", "probe_", "n_features_in_", "n_channels_in_"):  # of an earlier fit
             vars(self).pop(name, None)
@@ -82,11 +91,11 @@ class CaseEstimator(Portable):
         if not isinstance(X, (list, tuple)) and np.ndim(X) == 2:
             self.n_features_in_ = int(np.shape(X)[1])
 
-    def _start(self) -> Begin:
-        """What the fit begins from; refuses parameters that do not belong together."""
-        start = begin(self.model, device=self.device)
-        if self.method not in FITS:
-            raise ValueError(f"method is {self.method!r}; {did_you_mean(str(self.method), list(FITS))}")
+    def _start(self) -> StartingPoint:
+        """The starting point of the fit; a ValueError names parameters that do not fit together."""
+        start = find_starting_point(self.model, device=self.device)
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}; {did_you_mean(str(self.method), list(METHODS))}")
         if isinstance(self.members, bool) or not isinstance(self.members, (int, np.integer)) or self.members < 1:
             raise ValueError(f"members is {self.members!r}; it is a number of networks, at least 1")
         if start.predictor is None and self.method != "full":
@@ -95,58 +104,64 @@ class CaseEstimator(Portable):
                 "give a model directory or a bundled model, or use method='full'"
             )
         if self.method == "probe" and self.members > 1:
-            raise ValueError(f"members is {self.members}, and a probe has nothing random in it; use members=1")
+            raise ValueError(f"members is {self.members}, and a probe is deterministic; use members=1")
         if self.method == "probe" and (len(self.overrides) or self.experiment is not None):
-            raise ValueError("method=probe trains no network, so experiment and overrides say nothing; leave them out")
+            raise ValueError(
+                "method='probe' trains no network, so experiment and overrides have no effect; leave them out"
+            )
         return start
 
-    def _members(self, start: Begin, cases: list[np.ndarray], labels: np.ndarray) -> list[ModelPredictor]:
+    def _members(self, start: StartingPoint, cases: list[np.ndarray], labels: np.ndarray) -> list[ModelPredictor]:
         from tsfm.data.cases import CaseData
 
-        source, found = start.predictor.name if start.predictor else None, []
-        words: dict[str, Any] = {"device": self.device, "verbose": self.verbose, "source": source}
-        with workshop() as folder:
+        source, predictors = start.predictor.name if start.predictor else None, []
+        options: dict[str, Any] = {"device": self.device, "verbose": self.verbose, "source": source}
+        with temporary_run() as folder:
             config = self._config(start, folder, longest=max(case.shape[1] for case in cases))
             for seed in range(config.seed, config.seed + self.members):
                 regress = self.kind == "regress"
                 data = CaseData.of(cases, labels, config=config.data, seed=seed, regress=regress)
-                one = replace(config, seed=seed)
-                found.append(fit(one, folder, name=source or str(start.backbone), cases=data, **words))
-        return found
+                member_config = replace(config, seed=seed)
+                predictors.append(
+                    train_predictor(member_config, folder, name=source or str(start.backbone), cases=data, **options)
+                )
+        return predictors
 
-    def _config(self, start: Begin, folder: Path, *, longest: int) -> RunConfig:
-        words = [f"experiment={self.experiment or start.recipe(self.kind, tuned='cases')}"]
+    def _config(self, start: StartingPoint, folder: Path, *, longest: int) -> RunConfig:
+        settings = [f"experiment={self.experiment or start.recipe(self.kind, tuned='cases')}"]
         if start.predictor is None:
-            words += [f"backbone={start.backbone}"]
+            settings += [f"backbone={start.backbone}"]
         else:
             check_patches(start.predictor, "pooled")
-            words += [f"task={self.kind}", "head=pooled", "init.reset=[head]"]
-            words += init_words(keep_source(start.predictor, folder), self.method)
-            words += [f"data.standardize={not start.predictor.model.scaler.equivariant}"]
-        words += ["data.dataset=cases from memory", f"seed={self.seed}"]
-        words += [f"trainer.max_epochs={self.max_epochs}"] if self.max_epochs is not None else []
-        words += [f"data.batch_size={self.batch_size}"] if self.batch_size is not None else []
-        config = describe(words, self.overrides)
+            settings += [f"task={self.kind}", "head=pooled", "init.reset=[head]"]
+            settings += init_overrides(save_source(start.predictor, folder), self.method)
+            settings += [f"data.standardize={not start.predictor.model.scaler.equivariant}"]
+        settings += ["data.dataset=cases from memory", f"seed={self.seed}"]
+        settings += [f"trainer.max_epochs={self.max_epochs}"] if self.max_epochs is not None else []
+        settings += [f"data.batch_size={self.batch_size}"] if self.batch_size is not None else []
+        config = compose_config(settings, self.overrides)
         if start.predictor is not None and config.data.length is None:
-            config = replace(config, data=replace(config.data, length=window_of(start.predictor, longest)))
+            config = replace(config, data=replace(config.data, length=case_length(start.predictor, longest)))
         return config
 
     def _check(self, X: Any) -> list[np.ndarray]:
-        """Cases to be answered."""
+        """Cases to predict."""
         check_is_fitted(self, "n_channels_in_")
         return as_cases(X, channels=self.n_channels_in_)
 
     def save(self, path: str | Path) -> Path:
-        """Write the fitted model as a directory that `tsfm.load` reads. Several members are directories member0,
-        member1, ... below `path`: each loads by itself, their mean is left to the caller. They take the place of an
-        earlier save together; an interrupted one leaves the old."""
+        """Write the fitted model as a directory that `tsfm.load` reads; returns its path.
+
+        Several members become directories member0, member1, ... below `path`, each of which can be loaded. They replace
+        an earlier save together; an interrupted save leaves the old one.
+        """
         check_is_fitted(self, "n_channels_in_")
         if self.method == "probe":
-            raise ValueError("a probe is no network and has no model directory; keep it by joblib.dump")
-        found = self.predictors_
-        if len(found) == 1:
-            return save(found[0].model, path, about=found[0].about)
-        return save_members(found, Path(path))
+            raise ValueError("a probe is not a network and has no model directory; save it with joblib.dump")
+        members = self.predictors_
+        if len(members) == 1:
+            return save(members[0].model, path, about=members[0].about)
+        return save_members(members, Path(path))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -157,29 +172,31 @@ class CaseEstimator(Portable):
 
 
 def save_members(predictors: Sequence[ModelPredictor], path: Path) -> Path:
-    """Write all beside `path`, then move them there in place of an earlier save; refuses a folder of other things."""
-    ours = {WEIGHTS, CONFIG, CARD}
+    """Write all members to `path` at once; a ValueError protects folders with other content."""
+    own_files = {WEIGHTS, CONFIG, CARD}
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; name a folder for the members")
-    inside = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
-    if other := [name for name in inside if name not in ours and not re.fullmatch(r"member\d+", name)]:
+    names = sorted(predictor.name for predictor in path.iterdir()) if path.is_dir() else []
+    if other := [name for name in names if name not in own_files and not re.fullmatch(r"member\d+", name)]:
         raise ValueError(
-            f"{path} holds {other[0]!r}, which no save wrote; name a new folder, or that of an earlier save"
+            f"{path} holds {other[0]!r}, which save did not write; name a new folder, or that of an earlier save"
         )
     with atomic_folder(path) as draft:
-        for number, one in enumerate(predictors):
-            save(one.model, draft / f"member{number}", about=one.about)
+        for number, predictor in enumerate(predictors):
+            save(predictor.model, draft / f"member{number}", about=predictor.about)
     return path
 
 
-def window_of(predictor: ModelPredictor, longest: int) -> int:
-    """Steps of a case for a trained model: all it was built for where that is fixed, else those of the longest case,
-    at least a patch."""
+def case_length(predictor: ModelPredictor, longest: int) -> int:
+    """Return the steps of a case for a trained model.
+
+    All steps that the model was built for where that is fixed, else those of the longest case, at least a patch.
+    """
     model, config = predictor.model, predictor.model.config
-    whole = config.context + (config.horizon if model.head.reads_window else 0)  # what its tokens cover
-    return whole if model.backbone.fixed_length else max(longest, config.patch)
+    covered = config.context + (config.horizon if model.head.reads_window else 0)  # steps that its tokens cover
+    return covered if model.backbone.fixed_length else max(longest, config.patch)
 
 
-def mean(answers: Sequence[np.ndarray]) -> np.ndarray:
-    """Of the members, in float64."""
-    return np.mean(np.stack([np.asarray(answer, np.float64) for answer in answers]), axis=0)
+def average(predictions: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of the members' predictions in float64."""
+    return np.mean(np.stack([np.asarray(prediction, np.float64) for prediction in predictions]), axis=0)

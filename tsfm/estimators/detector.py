@@ -1,6 +1,6 @@
-"""Detector: how strange each step of a series is, and which steps stand out, with scikit-learn's interface.
+"""Detector: anomaly scores and flags for each step of a series, with the interface of scikit-learn.
 
-    Detector().fit(clean).predict(series)     1 where a step is strange
+    Detector().fit(clean).predict(series)     1 for anomalous steps
 
 C channels, L steps of a series, n steps held out.
 """
@@ -18,10 +18,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsfm.config import RunConfig
 from tsfm.estimators import tuning
-from tsfm.estimators.fitting import Begin, begin, describe, fit, init_words, keep_source, workshop, write_store
-from tsfm.estimators.portable import Portable
-from tsfm.estimators.steps import is_number, last, shorter, standardised, unit_of
-from tsfm.estimators.validation import as_series, like, turned
+from tsfm.estimators.detector_series import channel_scale, fitting_window, is_number, last_share, standardize_series
+from tsfm.estimators.devices import DeviceEstimator
+from tsfm.estimators.fitting import (
+    StartingPoint,
+    compose_config,
+    find_starting_point,
+    init_overrides,
+    save_source,
+    temporary_run,
+    train_predictor,
+    write_store,
+)
+from tsfm.estimators.validation import as_series, transposed_hint, unwrap_single
 from tsfm.infer.detect import join, settle_task, strangeness
 from tsfm.infer.load import ModelPredictor
 from tsfm.messages import did_you_mean
@@ -35,26 +44,42 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tsfm")
 COMBINE = ("mean", "max")
-VALIDATION = 1 / 8  # of the steps that are not held out: they choose among the epochs
+VALIDATION_SHARE = 1 / 8  # of the steps that are not held out: they select the best epoch
 
 
-class Detector(Portable):
-    """Learns what is normal from a series taken to be clean, and scores each step of others: higher is stranger.
+class Detector(DeviceEstimator):
+    """An anomaly detector that learns from a clean series and scores each step of others: higher is more anomalous.
 
-    model: a backbone, trained from random weights on windows of the series, or a trained model (directory, bundled
-        name, or what `tsfm.load` gives), used as it is, or adapted by `method`: full | head | lora.
-    level: share of clean steps below `threshold_`; 0.99 flags one clean step in a hundred. The threshold is conformal:
-        from the scores of the last part of the series, `calibration`, which no training sees. A model that is used as
-        it is has not seen anything: all steps calibrate.
-    window: steps; None for those of the recipe. Short series get a shorter one.
-    scoring: pinball | residual | tail, None for the recipe's. combine: of the channels' scores, mean | max.
-    experiment, overrides, max_epochs: the recipe, as for Classifier. stride: steps between scored windows, None: half.
-    sklearn_labels: predict gives -1 for strange and 1 for normal steps, and score_samples and decision_function are
-        lower for stranger ones, as scikit-learn's detectors do for rows; else 1 for strange and 0 for normal steps, as
-        labels of anomalies are written, and higher is stranger.
+    Parameters
+    ----------
+    model
+        The name of a backbone, trained from random weights on windows of the series; or a trained model (directory,
+        bundled name, or what `tsfm.load` returns), used without training, or adapted by `method`.
+    level
+        Share of clean steps below `threshold_`: 0.99 flags one clean step in a hundred.
+    window
+        Window length in steps; None takes that of the recipe. Short series get a shorter one.
+    calibration
+        Share of the series at its end that is not trained on; its scores give the conformal threshold. A model that is
+        not trained uses all steps.
+    method
+        "full", "head" or "lora"; None uses a trained model without training.
+    scoring
+        "pinball", "residual" or "tail"; None takes that of the recipe.
+    combine
+        Of the channels' scores: "mean" or "max".
+    stride
+        Steps between scored windows; None for half a window.
+    experiment, overrides, max_epochs
+        The recipe, as for `Classifier`.
+    sklearn_labels
+        With True, `predict` returns -1 for anomalous and 1 for normal steps, and lower scores are more anomalous, as in
+        scikit-learn's detectors. With False, 1 and 0, and higher scores are more anomalous.
 
-    X: one series, [channels, length] or [length], or a list of such (an array [series, channels, length]) with the same
-    channels in the same units. NaN is a step nobody observed: it has no score, and is no anomaly.
+    Notes
+    -----
+    `X` is one series [channels, steps] or [steps], or a list of such (or an array [series, channels, steps]) with the
+    same channels in the same units. NaN is a missing step: it has no score and is not flagged.
     """
 
     def __init__(
@@ -94,56 +119,68 @@ class Detector(Portable):
 
     @property
     def name(self) -> str:
-        """How a table of detectors calls it."""
+        """Return its name in tables of detectors."""
         model = self.model.name if isinstance(self.model, ModelPredictor) else Path(str(self.model)).name
         return f"detector_{model}"
 
     def fit(self, X: Any, y: None = None) -> Detector:
+        """Fit the clean series `X`; `y` is ignored. Returns itself."""
         for name in ("predictor_", "threshold_", "unit_", "n_channels_in_"):  # of an earlier fit
             vars(self).pop(name, None)
         start = self._start()
         series = as_series(X)
         if start.predictor is not None and self.method is None:
-            self._check_scoring(start.predictor.model.config, series, held=1.0)
-            self.predictor_, held = start.predictor, 1.0
+            self._check_scoring(start.predictor.model.config, series, held_out=1.0)
+            self.predictor_, held_out = start.predictor, 1.0
         else:
-            self.predictor_, held = self._train(start, series), self.calibration
-        series = standardised(self.predictor_, series)
-        self.unit_, self.n_channels_in_ = unit_of(series), len(series[0])
-        clean = [last(one, held) for one in self._scores(series)]
-        self._check_held(sum(int((~np.isnan(one)).sum()) for one in clean), series)
+            self.predictor_, held_out = self._train(start, series), self.calibration
+        series = standardize_series(self.predictor_, series)
+        self.unit_, self.n_channels_in_ = channel_scale(series), len(series[0])
+        clean = [last_share(values, held_out) for values in self._scores(series)]
+        self._check_calibration(sum(int((~np.isnan(values)).sum()) for values in clean), series)
         self.threshold_ = conformal_threshold(np.concatenate(clean), level=self.level)
         return self
 
     def score_samples(self, X: Any) -> Any:
-        """[L] scores of one series, a list of them for a list; NaN where nobody observed. Higher is stranger, with
-        sklearn_labels lower."""
-        return like(X, [self._sign * one for one in self._answers(X)])
+        """Return scores [L] of one series, a list of them for a list; NaN for missing steps.
+
+        Higher is more anomalous, with `sklearn_labels` lower.
+        """
+        return unwrap_single(X, [self._sign * scores for scores in self._user_scores(X)])
 
     def decision_function(self, X: Any) -> Any:
-        """How far above the threshold the score of each step is, negative is normal; with sklearn_labels how far below,
-        negative is strange."""
-        return like(X, [self._sign * (one - self.threshold_) for one in self._answers(X)])
+        """Return the score of each step minus the threshold, negative for normal steps.
+
+        With `sklearn_labels` the sign is reversed: negative for anomalous steps.
+        """
+        return unwrap_single(X, [self._sign * (scores - self.threshold_) for scores in self._user_scores(X)])
 
     def predict(self, X: Any) -> Any:
-        """[L] 1 for strange steps, 0 for the others; see sklearn_labels."""
-        strange = [one > self.threshold_ for one in self._answers(X)]
-        return like(X, [np.where(one, -1, 1) if self.sklearn_labels else one.astype(int) for one in strange])
+        """Return 1 for anomalous steps and 0 for others, [L]; see `sklearn_labels`."""
+        anomalous = [scores > self.threshold_ for scores in self._user_scores(X)]
+        return unwrap_single(
+            X, [np.where(scores, -1, 1) if self.sklearn_labels else scores.astype(int) for scores in anomalous]
+        )
 
     def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
-        """One finite number per step, 0 where none can be told, whatever sklearn_labels: higher is stranger. It is what
-        benchmarks ask of a detector, and not scikit-learn's `score`, the quality of a fit as one number."""
-        return np.nan_to_num(like(series, self._answers(series)), nan=0.0)
+        """Return one finite score per step, 0 where there is none; higher is more anomalous whatever `sklearn_labels`.
+
+        This is the interface of benchmark detectors, and not scikit-learn's `score`, the quality of a fit.
+        """
+        return np.nan_to_num(unwrap_single(series, self._user_scores(series)), nan=0.0)
 
     def save(self, path: str | Path) -> Path:
-        """Write the fitted model as a directory that `tsfm.load` reads; its detect has units of each series' own."""
+        """Write the fitted model as a directory that `tsfm.load` reads; returns its path.
+
+        The `detect` of the loaded model scales scores by each series, and not by that of the fit.
+        """
         check_is_fitted(self, "threshold_")
         return save(self.predictor_.model, path, about=self.predictor_.about)
 
-    def _start(self) -> Begin:
-        """What the fit begins from; refuses parameters that do not belong together."""
+    def _start(self) -> StartingPoint:
+        """The starting point of the fit; a ValueError names parameters that do not fit together."""
         check_level(self.level)
-        start = begin(self.model, device=self.device)
+        start = find_starting_point(self.model, device=self.device)
         if not is_number(self.calibration) or not 0 < self.calibration < 0.9:
             raise ValueError(f"calibration is {self.calibration!r}; it is a share of the series, such as 0.2")
         if self.stride is not None and (not is_number(self.stride) or self.stride < 1 or self.stride % 1):
@@ -161,39 +198,40 @@ class Detector(Portable):
                 raise ValueError(f"window is {self.window}, and a trained model has its own; leave it out")
             if self.method is None and (len(self.overrides) or self.experiment or self.max_epochs):
                 raise ValueError(
-                    "without a method the model is used as it is, so experiment, overrides and max_epochs say nothing; "
+                    "without a method the model is not trained, so experiment, overrides and max_epochs have no "
+                    "effect; "
                     "leave them out, or give method='full'"
                 )
         return start
 
-    def _check_scoring(self, config: ModelConfig, series: list[np.ndarray], *, held: float) -> None:
-        """What would fail after the training and is known before: the stride, and steps that no score can reach."""
+    def _check_scoring(self, config: ModelConfig, series: list[np.ndarray], *, held_out: float) -> None:
+        """Raise before the training what would fail after it: the stride, and too few steps to calibrate."""
         window = config.context + config.horizon
         if self.stride is not None and self.stride > window:
             raise ValueError(f"stride is {self.stride}, and the windows have {window} steps; it is at most as many")
-        seen = [last(~np.isnan(one).all(axis=0), held) for one in series]
-        self._check_held(sum(int(one.sum()) for one in seen), series)
+        observed = [last_share(~np.isnan(values).all(axis=0), held_out) for values in series]
+        self._check_calibration(sum(int(values.sum()) for values in observed), series)
 
-    def _check_held(self, steps: int, series: list[np.ndarray]) -> None:
+    def _check_calibration(self, steps: int, series: list[np.ndarray]) -> None:
         level = check_level(self.level)
         if steps < (needed := scores_needed(level)):
             raise ValueError(
                 f"{steps} steps are held out, and level={level:g} needs {needed}; give longer series, a larger "
-                f"calibration, or a lower level{turned(len(series[0]), series)}"
+                f"calibration, or a lower level{transposed_hint(len(series[0]), series)}"
             )
 
     @property
     def _sign(self) -> int:
         return -1 if self.sklearn_labels else 1
 
-    def _answers(self, X: Any) -> list[Float[np.ndarray, " L"]]:
-        """The scores of series as people give them, higher is stranger."""
+    def _user_scores(self, X: Any) -> list[Float[np.ndarray, " L"]]:
+        """Scores of series given by the user; higher is more anomalous."""
         check_is_fitted(self, "threshold_")
-        return self._scores(standardised(self.predictor_, as_series(X, channels=self.n_channels_in_)))
+        return self._scores(standardize_series(self.predictor_, as_series(X, channels=self.n_channels_in_)))
 
     def _scores(self, series: list[np.ndarray]) -> list[Float[np.ndarray, " L"]]:
-        """Of series in the units of the model; in units of the series of the fit, channels joined."""
-        found = strangeness(
+        """Scores of series in the units of the model, scaled by the series of the fit, channels combined."""
+        scores_by_channel = strangeness(
             self.predictor_,
             series,
             task=settle_task(self.predictor_, self.scoring),
@@ -201,42 +239,49 @@ class Detector(Portable):
             stride=None if self.stride is None else int(self.stride),
             units=[self.unit_] * len(series),
         )
-        return [join(one, how=self.combine) for one in found]
+        return [join(scores, how=self.combine) for scores in scores_by_channel]
 
-    def _train(self, start: Begin, series: list[np.ndarray]) -> ModelPredictor:
+    def _train(self, start: StartingPoint, series: list[np.ndarray]) -> ModelPredictor:
         source = start.predictor.name if start.predictor else None
-        with workshop() as folder:
+        with temporary_run() as folder:
             config = self._config(start, folder, write_store(series, folder), series)
-            self._check_scoring(config.model, series, held=self.calibration)
-            return fit(config, folder, device=self.device, verbose=self.verbose, name=self.name, source=source)
+            self._check_scoring(config.model, series, held_out=self.calibration)
+            return train_predictor(
+                config, folder, device=self.device, verbose=self.verbose, name=self.name, source=source
+            )
 
-    def _config(self, start: Begin, folder: Path, store: Path, series: list[np.ndarray]) -> RunConfig:
-        seen = 1 - self.calibration
-        words = [f"experiment={self.experiment or start.recipe('detect', tuned='series')}", "task=detect"]
-        words += [f"data.dataset={tuning.quoted(store)}", f"seed={self.seed}"]
-        words += [f"data.ratios=[{seen * (1 - VALIDATION)},{seen * VALIDATION},{self.calibration}]"]
-        words += [f"trainer.max_epochs={self.max_epochs}"] if self.max_epochs is not None else []
-        words += [f"task.score={self.scoring}"] if self.scoring is not None else []
+    def _config(self, start: StartingPoint, folder: Path, store: Path, series: list[np.ndarray]) -> RunConfig:
+        train_share = 1 - self.calibration
+        settings = [f"experiment={self.experiment or start.recipe('detect', tuned='series')}", "task=detect"]
+        settings += [f"data.dataset={tuning.quote(store)}", f"seed={self.seed}"]
+        settings += [
+            f"data.ratios=[{train_share * (1 - VALIDATION_SHARE)},{train_share * VALIDATION_SHARE},{self.calibration}]"
+        ]
+        settings += [f"trainer.max_epochs={self.max_epochs}"] if self.max_epochs is not None else []
+        settings += [f"task.score={self.scoring}"] if self.scoring is not None else []
         if start.predictor is None:
-            words += [f"backbone={start.backbone}"]
-            words += [f"model.context={self.window}"] if self.window is not None else []
-            config = describe(words, self.overrides)
+            settings += [f"backbone={start.backbone}"]
+            settings += [f"model.context={self.window}"] if self.window is not None else []
+            config = compose_config(settings, self.overrides)
             least = config.task.block * config.task.num_passes
         else:
             names = [f"channel_{channel}" for channel in range(len(series[0]))]
-            shape = tuning.shape_for(start.predictor, horizon=None)
-            words += init_words(keep_source(start.predictor, folder), self.method or "full") + shape.words
-            words += tuning.task_words(start.predictor, "detect", levels=shape.levels)
-            words += tuning.column_words(start.predictor, names)
-            config, least = describe(words, self.overrides), shape.context
-        longest = int(max(one.shape[1] for one in series) * seen * (1 - VALIDATION))  # rows that train
-        window = shorter(config.model.context, rows=longest, patch=config.model.patch, least=least)
+            shape = tuning.find_shape(start.predictor, horizon=None)
+            settings += init_overrides(save_source(start.predictor, folder), self.method or "full") + shape.overrides
+            settings += tuning.task_overrides(start.predictor, "detect", num_levels=shape.num_levels)
+            settings += tuning.column_overrides(start.predictor, names)
+            config, least = compose_config(settings, self.overrides), shape.context
+        num_train = int(
+            max(values.shape[1] for values in series) * train_share * (1 - VALIDATION_SHARE)
+        )  # training rows
+        window = fitting_window(config.model.context, rows=num_train, patch=config.model.patch, least=least)
         if window is None:
-            needed = int(np.ceil(least * (1 if start.predictor else 2) / (seen * (1 - VALIDATION)))) + 1
+            needed = int(np.ceil(least * (1 if start.predictor else 2) / (train_share * (1 - VALIDATION_SHARE)))) + 1
             raise ValueError(
-                f"the longest series has {max(one.shape[1] for one in series)} steps, and {needed} are needed to train "
+                f"the longest series has {max(values.shape[1] for values in series)} steps, and {needed} are needed "
+                "to train "
                 f"windows of {least} on what is not held out; give a longer series, or task.block and task.num_passes "
-                f"in overrides a smaller value{turned(len(series[0]), series)}"
+                f"in overrides a smaller value{transposed_hint(len(series[0]), series)}"
             )
         if window < config.model.context:
             log.info("the series are short: windows of %d steps in place of %d", window, config.model.context)

@@ -1,4 +1,4 @@
-"""One training run as `tsfm train` would do it, in a temporary directory: settings and data in, a predictor out.
+"""One training run like `tsfm train`, in a temporary directory: settings and data in, a predictor out.
 
 C channels, L steps.
 """
@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from tsfm.config import RunConfig, compose, options, typed
-from tsfm.estimators.portable import accelerator, place
-from tsfm.estimators.tuning import quoted
+from tsfm.estimators.devices import accelerator, resolve_device
+from tsfm.estimators.tuning import quote
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import save
@@ -31,79 +31,79 @@ if TYPE_CHECKING:
 log = logging.getLogger("tsfm")
 # how a trained model is adapted, as settings of `init`
 METHODS: dict[str, list[str]] = {"full": [], "head": ["init.freeze=[all_but_head]"], "lora": ["init.lora.rank=8"]}
-SERIES = "series from memory"  # what a checkpoint says of data that no catalog knows
+IN_MEMORY_SERIES = "series from memory"  # name of the data in the checkpoint
 
 
 @dataclass
-class Begin:
-    """What a fit begins from: a backbone to train from random weights, or a trained model."""
+class StartingPoint:
+    """What training starts from: a backbone with random weights, or a trained model."""
 
     backbone: str | None = None
     predictor: ModelPredictor | None = None
 
     def recipe(self, kind: str, *, tuned: str) -> str:
-        """The experiment of this kind: for this backbone if there is one, else the default; `tuned` for a model."""
+        """Return the name of the experiment: `tuned` for a trained model, else that of the backbone or the default."""
         if self.predictor is not None:
             return f"finetune/{tuned}"
         own = f"{kind}/{self.backbone}"
         return own if own in options("experiment") else f"{kind}/default"
 
 
-def begin(model: Any, *, device: str) -> Begin:
-    """From a backbone's name, a loaded model (which stays where it is), or the name or directory of one."""
+def find_starting_point(model: Any, *, device: str) -> StartingPoint:
+    """Return the starting point from the name of a backbone, a loaded model, or the name or directory of a model."""
     if isinstance(model, ModelPredictor):
-        return Begin(predictor=model)
+        return StartingPoint(predictor=model)
     if isinstance(model, str) and model in BACKBONES.names():
-        return Begin(backbone=model)
+        return StartingPoint(backbone=model)
     if not isinstance(model, (str, Path)):
         raise ValueError(
             f"model is of type {type(model).__name__}; expected a backbone ({', '.join(BACKBONES.names())}), a model "
             "directory, the name of a bundled model, or what tsfm.load gives"
         )
     try:
-        return Begin(predictor=load(model, device=place(device)))
+        return StartingPoint(predictor=load(model, device=resolve_device(device)))
     except FileNotFoundError as error:
         raise ValueError(
             f"model: no backbone of that name ({did_you_mean(str(model), BACKBONES.names())}), and {error}"
         ) from None
 
 
-def init_words(place: Path, method: str) -> list[str]:
-    """The settings that begin from the checkpoint at `place`."""
+def init_overrides(path: Path, method: str) -> list[str]:
+    """Return the settings that initialize from the checkpoint at `path` by a method of `METHODS`."""
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; {did_you_mean(str(method), list(METHODS))}")
-    return [f"init.from={quoted(place)}", *METHODS[method]]
+    return [f"init.from={quote(path)}", *METHODS[method]]
 
 
 @contextmanager
-def workshop() -> Iterator[Path]:
-    """A folder for the files of a run, removed afterwards; the state of torch's generators comes back."""
+def temporary_run() -> Iterator[Path]:
+    """Provide a folder that is removed afterwards; the state of torch's random generators is restored."""
     devices = list(range(torch.cuda.device_count()))
     with tempfile.TemporaryDirectory(prefix="tsfm-") as folder, torch.random.fork_rng(devices=devices):
         yield Path(folder)
 
 
-def keep_source(source: ModelPredictor, folder: Path) -> Path:
-    """The model that a run begins from as a directory; the predictor itself is never touched."""
+def save_source(source: ModelPredictor, folder: Path) -> Path:
+    """Save the model that training starts from as a directory; the predictor is not modified."""
     return save(source.model, folder / "source", about=source.about)
 
 
-def describe(words: Sequence[str], overrides: Sequence[str]) -> RunConfig:
-    """The typed config of these settings and a user's own, which come last."""
+def compose_config(settings: Sequence[str], overrides: Sequence[str]) -> RunConfig:
+    """Compose the typed config of these settings and of the user's overrides, which win."""
     from tsfm.training.init_config import compose_with_checkpoint
 
-    if isinstance(overrides, str) or not all(isinstance(word, str) for word in overrides):
+    if isinstance(overrides, str) or not all(isinstance(setting, str) for setting in overrides):
         raise ValueError(f"overrides are {overrides!r}; expected a list of settings such as ['optim.lr=1e-3']")
-    for word in overrides:
-        key = word.partition("=")[0]
+    for setting in overrides:
+        key = setting.partition("=")[0]
         if key in ("backbone", "experiment"):
-            raise ValueError(f"overrides hold {word!r}; choose it by {'model' if key == 'backbone' else key}=...")
-    words = [*words, *overrides]
-    begins = any(word.lstrip("+").startswith("init.from=") for word in words)
-    return typed(compose_with_checkpoint(words) if begins else compose("train", words))
+            raise ValueError(f"overrides hold {setting!r}; choose it by {'model' if key == 'backbone' else key}=...")
+    settings = [*settings, *overrides]
+    from_checkpoint = any(setting.lstrip("+").startswith("init.from=") for setting in settings)
+    return typed(compose_with_checkpoint(settings) if from_checkpoint else compose("train", settings))
 
 
-def fit(
+def train_predictor(
     config: RunConfig,
     folder: Path,
     *,
@@ -113,7 +113,17 @@ def fit(
     cases: CaseData | None = None,
     source: str | None = None,
 ) -> ModelPredictor:
-    """Train as configured; the model is on the device afterwards, and `source` names what it began from."""
+    """Train as configured and return the model on the device.
+
+    Parameters
+    ----------
+    folder
+        From `temporary_run`; the run directory is made in it.
+    cases
+        Labelled cases in memory; None reads the data set of the config.
+    source
+        The name of the model that training starts from, for the checkpoint.
+    """
     from tsfm.training.training_run import train
 
     run_dir = folder / "run"
@@ -130,15 +140,15 @@ def fit(
         shutil.rmtree(run_dir, ignore_errors=True)
     about = trained.about
     if str(folder) in str(about.trained_on.get("dataset")):
-        about.trained_on["dataset"] = SERIES
-        about.trained_on["data"]["dataset"] = SERIES
+        about.trained_on["dataset"] = IN_MEMORY_SERIES
+        about.trained_on["data"]["dataset"] = IN_MEMORY_SERIES
     if isinstance(init := about.trained_on.get("init"), dict) and source is not None:
         init["from"] = source
-    return ModelPredictor(trained.model, name=name, about=about, device=place(device))
+    return ModelPredictor(trained.model, name=name, about=about, device=resolve_device(device))
 
 
 def write_store(series: Sequence[np.ndarray], folder: Path) -> Path:
-    """A store of series [C, L] without stamps of their own."""
+    """Write series [C, L] without timestamps as a store; returns its folder."""
     from tsfm.store.series_store import StoreWriter
 
     names = [f"channel_{channel}" for channel in range(len(series[0]))]

@@ -1,4 +1,4 @@
-"""A loaded model that can learn: what `tsfm.load` returns. H horizon, C channels, L steps."""
+"""A loaded model that can be fine-tuned and saved: what `tsfm.load` returns. H horizon, C channels, L steps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger("tsfm")
-TASKS = ("forecast", "impute", "detect")  # those that need no labels
-VALIDATION = 0.1  # share of each series, at its end, that chooses among the epochs
+UNLABELLED_TASKS = ("forecast", "impute", "detect")  # tasks that need no labels
+VALIDATION_SHARE = 0.1  # share of each series, at its end, that selects the best epoch
 
 
 class Pretrained(ModelPredictor):
-    """A trained model: every verb of ModelPredictor, `fit_df` and `save`."""
+    """A trained model with all methods of `ModelPredictor`, and `fit_df` and `save`."""
 
     def save(self, path: str | Path) -> Path:
-        """Write the model as a directory that `tsfm.load` reads."""
+        """Write the model as a directory that `tsfm.load` reads; returns its path."""
         return save(self.model, path, about=self.about)
 
     def fit_df(
@@ -48,23 +48,52 @@ class Pretrained(ModelPredictor):
         device: str = "auto",
         verbose: bool = False,
     ) -> Pretrained:
-        """A new model that went on learning on the items of a long DataFrame; this one stays as it is.
+        """Fine-tune on the items of a long DataFrame and return the new model; this one is not changed.
 
-        prediction_length: the horizon, None for the model's own. task: forecast | impute | detect; labels are learnt by
-        `tsfm.Classifier(model)`. method: full | head | lora. past, known: covariate columns. epochs None leaves them to
-        the recipe, experiment=finetune/series; `overrides` change it. The last tenth of each item validates.
+        Parameters
+        ----------
+        df
+            One row per item and time, with the columns that the next arguments name.
+        prediction_length
+            The horizon in steps; None takes that of the model. Only for task="forecast".
+        task
+            "forecast", "impute" or "detect". To learn labels, use ``tsfm.Classifier(model)``.
+        method
+            "full" trains all weights, "head" the head only, "lora" low-rank adapters of rank 8.
+        epochs
+            None takes those of the recipe, ``experiment=finetune/series``.
+        past, known
+            Covariate columns known only in the past, and known in the future.
+        freq
+            Time step, such as "h"; None infers it.
+        overrides
+            Settings of the recipe, such as ``["optim.lr=1e-4"]``.
+        device
+            "auto", "cpu", "cuda" or "mps".
+        verbose
+            Show a progress bar.
+
+        Returns
+        -------
+        Pretrained
+            The weights of the epoch with the best validation loss: the last tenth of each item validates.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not valid, a column is missing, or the series are too short.
         """
         from tsfm.estimators import tuning
-        from tsfm.estimators.fitting import describe, fit, init_words, keep_source, workshop
-        from tsfm.estimators.portable import place
+        from tsfm.estimators.devices import resolve_device
+        from tsfm.estimators.fitting import compose_config, init_overrides, save_source, temporary_run, train_predictor
         from tsfm.store.ingest import ingest
         from tsfm.store.series_store import SeriesStore
 
-        place(device)
-        horizon = settle_horizon(task, prediction_length, own=self.model.config.horizon, name=self.name)
-        shape = tuning.shape_for(self, horizon=horizon)
+        resolve_device(device)
+        horizon = check_horizon(task, prediction_length, own=self.model.config.horizon, name=self.name)
+        shape = tuning.find_shape(self, horizon=horizon)
         targets = [target] if isinstance(target, str) else list(target)
-        with workshop() as folder:
+        with temporary_run() as folder:
             store = folder / "store"
             report = ingest(
                 df,
@@ -77,36 +106,60 @@ class Pretrained(ModelPredictor):
             )
             for note in report.notes:
                 log.info(note)
-            words = ["experiment=finetune/series", f"task={task}", f"seed={seed}"]
-            words += [f"data.dataset={tuning.quoted(store)}"]
-            words += init_words(keep_source(self, folder), method) + shape.words
-            words += tuning.task_words(self, task, levels=shape.levels)
-            words += tuning.column_words(self, targets, past=past, known=known)
-            words += tuning.context_words(shape, SeriesStore.open(store).lengths, share=VALIDATION)
-            words += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
-            config = describe(words, overrides)
-            found = fit(config, folder, device=device, verbose=verbose, name=self.name, source=self.name)
-        return type(self)(found.model, name=self.name, about=found.about, device=place(device))
+            settings = ["experiment=finetune/series", f"task={task}", f"seed={seed}"]
+            settings += [f"data.dataset={tuning.quote(store)}"]
+            settings += init_overrides(save_source(self, folder), method) + shape.overrides
+            settings += tuning.task_overrides(self, task, num_levels=shape.num_levels)
+            settings += tuning.column_overrides(self, targets, past=past, known=known)
+            settings += tuning.context_overrides(shape, SeriesStore.open(store).lengths, share=VALIDATION_SHARE)
+            settings += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
+            config = compose_config(settings, overrides)
+            tuned = train_predictor(config, folder, device=device, verbose=verbose, name=self.name, source=self.name)
+        return type(self)(tuned.model, name=self.name, about=tuned.about, device=resolve_device(device))
 
 
-def settle_horizon(task: str, asked: int | None, *, own: int, name: str) -> int | None:
-    """Steps to learn to forecast; None for a task that has no horizon."""
-    if task not in TASKS:
-        raise ValueError(f"task is {task!r}; {did_you_mean(str(task), list(TASKS))}; for labels use tsfm.Classifier")
+def check_horizon(task: str, requested: int | None, *, own: int, name: str) -> int | None:
+    """Return the number of steps to learn to forecast; None for a task without a horizon."""
+    if task not in UNLABELLED_TASKS:
+        raise ValueError(
+            f"task is {task!r}; {did_you_mean(str(task), list(UNLABELLED_TASKS))}; for labels use tsfm.Classifier"
+        )
     if task != "forecast":
-        if asked is not None:
-            raise ValueError(f"prediction_length is {asked}, and task={task} has no horizon; leave it out")
+        if requested is not None:
+            raise ValueError(f"prediction_length is {requested}, and task={task} has no horizon; leave it out")
         return None
-    if asked is None and own < 1:
+    if requested is None and own < 1:
         raise ValueError(f"{name} has no horizon of its own; give prediction_length")
-    if asked is None:
+    if requested is None:
         return own
-    if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or asked < 1:
-        raise ValueError(f"prediction_length is {asked!r}; it is a number of steps, at least 1")
-    return int(asked)
+    if isinstance(requested, bool) or not isinstance(requested, (int, np.integer)) or requested < 1:
+        raise ValueError(f"prediction_length is {requested!r}; it is a number of steps, at least 1")
+    return int(requested)
 
 
 def load(name_or_path: str | Path, *, device: str = "cpu") -> Pretrained:
-    """A trained model, ready for every verb, from a checkpoint directory (or the run directory that holds it), or the
-    name of a bundled model. Needs no network and runs no code from the checkpoint."""
+    """Load a trained model.
+
+    Needs no network connection, and runs no code from the checkpoint.
+
+    Parameters
+    ----------
+    name_or_path
+        The name of a bundled model (`tsfm models` lists them), a model directory, or a run directory.
+    device
+        "cpu", "cuda", "cuda:1", ...
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither such a bundled model nor such a directory.
+    ValueError
+        If the directory does not hold a valid model.
+
+    Examples
+    --------
+    >>> model = load("tsfm-mini")
+    >>> model.name
+    'tsfm-mini'
+    """
     return load_predictor(name_or_path, device=device, kind=Pretrained)

@@ -1,4 +1,4 @@
-"""How a trained model goes on learning on series without labels, as settings of experiment=finetune/series.
+"""How a trained model is fine-tuned on series without labels: settings of experiment=finetune/series.
 
 H horizon, N series.
 """
@@ -22,93 +22,99 @@ log = logging.getLogger("tsfm")
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Context, horizon and head of the model to be."""
+class ModelShape:
+    """Context, horizon and head of the model to train."""
 
     context: int
     horizon: int
-    head: str | None = None  # None: the trained one; else that one begins at random
-    levels: int = 1  # quantile levels of the head
+    head: str | None = None  # None keeps the trained one; else a new one starts from random weights
+    num_levels: int = 1  # quantile levels of the head
 
     @property
-    def words(self) -> list[str]:
-        words = [f"model.context={self.context}", f"model.horizon={self.horizon}"]
-        return words if self.head is None else [*words, f"head={self.head}", "init.reset=[head]"]
+    def overrides(self) -> list[str]:
+        """Return the shape as settings."""
+        settings = [f"model.context={self.context}", f"model.horizon={self.horizon}"]
+        return settings if self.head is None else [*settings, f"head={self.head}", "init.reset=[head]"]
 
 
-def shape_for(predictor: ModelPredictor, *, horizon: int | None) -> Shape:
-    """The shape in which a trained model learns to forecast `horizon` steps; None is a task that asks about the whole
-    window. Another head where the trained one does not answer for that."""
+def find_shape(predictor: ModelPredictor, *, horizon: int | None) -> ModelShape:
+    """Return the shape in which a trained model learns to forecast `horizon` steps.
+
+    A horizon of None is for tasks on the whole window. The head is replaced where the trained one does not fit.
+    """
     model, config = predictor.model, predictor.model.config
-    reads = model.head.reads_window
-    whole = config.context + (config.horizon if reads else 0)
+    reads_window = model.head.reads_window
+    whole = config.context + (config.horizon if reads_window else 0)
     per_step = model.head.predicts == "steps"
     if horizon is None:
-        context, fits = whole, per_step and reads
+        context, fits = whole, per_step and reads_window
     else:
-        fixed = model.backbone.fixed_length and reads  # as many patches as before
+        fixed = model.backbone.fixed_length and reads_window  # as many patches as before
         context = whole - horizon if fixed else config.context
-        fits = per_step and (reads or horizon == config.horizon)
+        fits = per_step and (reads_window or horizon == config.horizon)
     if context < 1:
         raise ValueError(
             f"prediction_length is {horizon}, and {predictor.name} takes windows of exactly {whole} steps; choose a "
             "shorter horizon"
         )
     if fits:
-        return Shape(context, horizon or 0, levels=len(predictor.model.quantile_levels))
+        return ModelShape(context, horizon or 0, num_levels=len(predictor.model.quantile_levels))
     kind = model.parts["head"].name if per_step and horizon is not None else "patch_quantiles"
     if kind == "patch_quantiles":
         check_patches(predictor, kind)
-    log.info("the head of %s does not answer for that; a new %s begins at random", predictor.name, kind)
-    levels = (
+    log.info("the head of %s does not fit; a new %s starts from random weights", predictor.name, kind)
+    num_levels = (
         len(HEADS.config({"name": kind}).quantile_levels)
         if kind != model.parts["head"].name
         else len(model.quantile_levels)
     )
-    return Shape(context, horizon or 0, kind, levels)
+    return ModelShape(context, horizon or 0, kind, num_levels)
 
 
 def check_patches(predictor: ModelPredictor, head: str) -> None:
-    """Refuse a head that reads each step from one token, where patches overlap."""
+    """Raise a ValueError if patches overlap, since `head` predicts each step from one token."""
     config = predictor.model.config
     if config.stride != config.patch or config.pad_end:
         raise ValueError(
             f"{predictor.name} cuts patches of {config.patch} steps every {config.stride}"
-            f"{', and repeats the last' if config.pad_end else ''}, and head={head} needs them side by side; use a "
-            "model that was trained so (model.stride=model.patch model.pad_end=false)"
+            f"{', and repeats the last' if config.pad_end else ''}, and head={head} needs patches without overlap; "
+            "use a "
+            "model that was trained with them (model.stride=model.patch model.pad_end=false)"
         )
 
 
-def context_words(shape: Shape, lengths: Int[np.ndarray, " N"], *, share: float) -> list[str]:
-    """How much of each series trains, the rest validates: `share`, or more where a horizon needs it; and contexts that
-    begin before their series does, where the series are short."""
+def context_overrides(shape: ModelShape, lengths: Int[np.ndarray, " N"], *, share: float) -> list[str]:
+    """Return the settings of the validation split, and of shorter contexts where the series are short.
+
+    The last `share` of each series validates, or more where the horizon needs it.
+    """
     share = max(share, min(0.5, (shape.horizon + 1) / int(lengths.max())))
-    room = (
+    available = (
         int(np.quantile(lengths, 0.25) * (1 - share)) - shape.horizon
     )  # steps of context that a short series can give
-    words = [f"data.ratios=[{1 - share},{share},0.0]"]
-    return words if room >= shape.context else [*words, f"data.min_context={max(1, room // 2)}"]
+    settings = [f"data.ratios=[{1 - share},{share},0.0]"]
+    return settings if available >= shape.context else [*settings, f"data.min_context={max(1, available // 2)}"]
 
 
-def task_words(predictor: ModelPredictor, task: str, *, levels: int) -> list[str]:
-    """The task as the model was trained for it, else with the loss that suits a head of so many levels."""
+def task_overrides(predictor: ModelPredictor, task: str, *, num_levels: int) -> list[str]:
+    """Return the settings of the task as in the model's training, else with the loss for `num_levels` levels."""
     trained: dict[str, Any] = dict(predictor.about.task)
     if trained.pop("name", None) != task:
-        return [f"task.loss={'mse' if levels == 1 else 'pinball'}", "task.units=scaled"]
+        return [f"task.loss={'mse' if num_levels == 1 else 'pinball'}", "task.units=scaled"]
     return [f"task.{key}={str(value).replace(' ', '')}" for key, value in trained.items() if value is not None]
 
 
-def column_words(
+def column_overrides(
     predictor: ModelPredictor, targets: Sequence[str], *, past: Sequence[str] = (), known: Sequence[str] = ()
 ) -> list[str]:
-    """Which columns are what, and whether the model reads standardised ones."""
-    units = not predictor.model.scaler.equivariant and bool(predictor.about.standardize)
+    """Return the settings of targets and covariates, and whether the model needs standardized columns."""
+    standardize = not predictor.model.scaler.equivariant and bool(predictor.about.standardize)
     roles = {"channels": targets, "past": past, "known": known}
-    words = [f"data.{key}=[{','.join(map(quoted, names))}]" for key, names in roles.items() if names]
-    words += [f"data.calendar=[{','.join(predictor.time_features)}]"] if predictor.time_features else []
-    return [f"data.standardize={units}", *words]
+    settings = [f"data.{key}=[{','.join(map(quote, names))}]" for key, names in roles.items() if names]
+    settings += [f"data.calendar=[{','.join(predictor.time_features)}]"] if predictor.time_features else []
+    return [f"data.standardize={standardize}", *settings]
 
 
-def quoted(text: object) -> str:
-    """A name or a path as a setting may hold it, whatever is in it."""
+def quote(text: object) -> str:
+    """Return a name or a path quoted for Hydra's grammar."""
     return "'" + str(text).replace("'", "\\'") + "'"

@@ -99,7 +99,7 @@ class ProbeLearner(CaseLearner):
 
         predictor = load(model)
         predictor.precision = "bf16"
-        self.name, self.probe = PROBE + model, Probe(predictor, pool="looks")
+        self.name, self.probe = PROBE + model, Probe(predictor, pool="views")
 
     def fit(self, cases: Sequence[Float[np.ndarray, "C L"]], labels: np.ndarray) -> ProbeLearner:
         """Fit the ridge on the features of the training cases."""
