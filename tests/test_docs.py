@@ -22,6 +22,15 @@ from tsfm.infer.load import bundled
 from tsfm.registry import BASELINES, REGISTRIES, discover_all
 
 PENDING = pytest.mark.xfail(strict=False, reason="documented ahead of the public interface, which is being written")
+AHEAD = ("forecast.md", "ingest.md", "train.md", "lightning.md", "evaluate.md", "index.md")
+
+
+def pages_with(*, runs: bool = False) -> list[Any]:
+    """The pages with Python blocks, or with blocks that run."""
+    pages = [page for page in PAGES if any(block.runs or not runs for block in blocks(page, "python"))]
+    return [pytest.param(page, marks=[PENDING] if page.name in AHEAD else [], id=name_of(page)) for page in pages]
+
+
 COMMANDS = [
     pytest.param(command, id=f"{name_of(page)}: {' '.join(command)}") for page in PAGES for command in commands(page)
 ]
@@ -59,8 +68,7 @@ def test_the_reference_documents_every_public_name(site: Path) -> None:
     assert [name for name in public if f'id="tsfm.{name}"' not in html] == []
 
 
-@PENDING
-@pytest.mark.parametrize("page", [page for page in PAGES if any(b.runs for b in blocks(page, "python"))], ids=name_of)
+@pytest.mark.parametrize("page", pages_with(runs=True))
 def test_marked_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The marked blocks of a page run in order, in an empty folder."""
     monkeypatch.chdir(tmp_path)
@@ -70,8 +78,7 @@ def test_marked_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
             exec(compile(block.code, name_of(page), "exec"), namespace)
 
 
-@PENDING
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
+@pytest.mark.parametrize("page", pages_with())
 def test_every_block_compiles_and_imports_what_exists(page: Path) -> None:
     for block in blocks(page, "python"):
         compile(block.code, name_of(page), "exec")
@@ -127,8 +134,9 @@ def check_extras(command: list[str]) -> None:
     assert [name for names in named for name in names.split(",") if name not in extras] == []
 
 
-@PENDING
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[PENDING] if page.name in AHEAD else [], id=name_of(page)) for page in PAGES]
+)
 def test_inline_names_exist(page: Path) -> None:
     """Names, files, commands and experiments between backticks."""
     verbs = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
