@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobRuntime
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import ROOT
-from tsfm.config import ConfigError, EvalConfig, RunConfig, compose, conf_dir, options, plain, typed
+from tsfm.config import (
+    ConfigError,
+    EvalConfig,
+    RunConfig,
+    as_overrides,
+    compose,
+    conf_dir,
+    job_overrides,
+    options,
+    plain,
+    sweep,
+    typed,
+)
 from tsfm.model.model import Model
 from tsfm.registry import BASELINES, REGISTRIES, TASKS, discover_all
 
@@ -248,6 +271,92 @@ def test_a_mistake_in_a_file_names_the_file(text: str, words: str, tmp_path: Pat
         run("experiment=mine", folder=tmp_path)
 
 
+def hydra_state() -> list[Any]:
+    """What Hydra keeps for the whole process, and what its apps read."""
+    runtime = OmegaConf.to_container(JobRuntime.instance().conf)
+    names = sorted(ConfigStore.instance().repo)
+    instances = [GlobalHydra.instance(), GlobalHydra.instance().hydra, HydraConfig.instance().cfg]
+    return [*instances, runtime, VersionBase.instance().getbase(), names, sys.argv, dict(os.environ)]
+
+
+def test_composing_leaves_the_state_of_hydra_and_of_the_process_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("seed: 7\n")
+    run()  # registers all parts
+    for wrong in ([], ["backbone.dept=3"]):
+        with initialize_config_dir(str(tmp_path), job_name="mine", version_base="1.2"):
+            before = hydra_state()
+            with contextlib.suppress(ConfigError):
+                compose("train", wrong, base_settings={"model": {"width": 24}})
+            assert hydra_state() == before
+            assert hydra_compose("app").seed == 7  # the caller's app goes on
+
+
+def test_a_sweep_leaves_the_state_of_hydra_and_of_the_process_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    run()
+    before, seeds = hydra_state(), []
+    for overrides in (["seed=1,2"], ["backbone.dept=1,2"]):
+        with contextlib.suppress(ConfigError):
+            sweep(
+                "train",
+                [*overrides, "hydra.sweep.dir=out"],
+                lambda config: seeds.append(typed(compose("train", job_overrides())).seed),
+            )
+        assert hydra_state() == before
+    assert seeds == [1, 2]
+
+
+APP = """
+import hydra, sys
+from hydra.core.hydra_config import HydraConfig
+from tsfm.config import compose, typed
+
+@hydra.main(config_path=None, version_base="1.3")
+def app(config):
+    assert typed(compose("train", [f"seed={config.number}"])).seed == config.number
+    print("job", HydraConfig.get().job.name, config.number)
+
+app()
+"""
+
+
+def test_composing_inside_an_app_of_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    command = [sys.executable, "app.py", "--multirun", "+number=3,4"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("job")] == ["job app 3", "job app 4"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides"),
+    [
+        (
+            {"seed": 3, "trainer": {"progress": False, "max_time": None}},
+            ["seed=3", "trainer.progress=false", "trainer.max_time=null"],
+        ),
+        ({"optim.lr": 1e-05, "data": {"past": ["a b", "c"]}}, ["optim.lr=1e-05", "data.past=['a b','c']"]),
+        ({"init": {"from": Path("a/b")}}, ["init.from='a/b'"]),
+    ],
+)
+def test_python_values_become_overrides(settings: dict[str, Any], overrides: list[str]) -> None:
+    assert as_overrides(settings) == overrides
+
+
+@pytest.mark.parametrize("name", ["it's", "a, b", "x=1", "[a]", "a\\b", "\u00e9", " ", "a'b\\"])
+def test_any_text_comes_back_from_an_override(name: str) -> None:
+    assert run(*as_overrides({"name": name})).name == name
+
+
+def test_a_value_of_another_type_is_refused_with_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"model\.width has type object; expected a number"):
+        as_overrides({"model": {"width": object()}})
+
+
 def test_an_error_leaves_nothing_behind_for_the_next_composition() -> None:
     for depth in (5, 6):
         with pytest.raises(ConfigError):
@@ -261,13 +370,13 @@ def test_discovering_twice_changes_nothing() -> None:
     assert [registry.names() for registry in (*REGISTRIES, BASELINES)] == before
 
 
-def test_what_is_put_beneath_stands_above_the_defaults_and_below_the_rest(tmp_path: Path) -> None:
+def test_base_settings_replace_the_defaults_and_come_before_the_rest(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nmodel: {width: 48}\n")
-    beneath = {"defaults": [{"override /backbone": "mixer"}], "model": {"width": 24, "patch": 8, "stride": 8}}
+    base = {"defaults": [{"override /backbone": "mixer"}], "model": {"width": 24, "patch": 8, "stride": 8}}
 
     def found(*words: str) -> RunConfig:
-        return typed(compose("train", list(words), config_dir=str(tmp_path), beneath=beneath))
+        return typed(compose("train", list(words), config_dir=str(tmp_path), base_settings=base))
 
     plainly = found()
     assert (plainly.backbone.name, plainly.model.width, plainly.model.patch) == ("mixer", 24, 8)

@@ -33,7 +33,7 @@ CASES = [
         "tsfm train experiment=ltsf/patch_transformer_eth1_96",
         ("unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?"),
     ),
-    Case("a setting without =", "tsfm train ... seed", ("'seed' can't be read", "missing EQUAL", "key=value")),
+    Case("a setting without =", "tsfm train ... seed", ("'seed' cannot be read", "missing EQUAL", "key=value")),
     Case(
         "a value of the wrong type",
         "tsfm train ... model.width=wide",

@@ -1,6 +1,6 @@
 """What `init` says: random weights, or those of a checkpoint, what of it is trained, and how.
 
-A run that begins from a checkpoint has its architecture: `with_checkpoint` composes it beneath what the experiment and
+A run that begins from a checkpoint has its architecture: `with_checkpoint` composes it below what the experiment and
 the command line say, so that the config of the run tells the truth.
 """
 
@@ -124,7 +124,7 @@ def compose_with_checkpoint(overrides: list[str] | None = None, *, config_dir: s
     """compose("train", ...), where the architecture that nobody names is that of the checkpoint in `init.from`.
 
     Three compositions: the first tells the checkpoint, the second which of its parts the experiment or the command
-    line replace, and the settings of the others are beneath the third.
+    line replace, and the settings of the others are the base of the third.
     """
     words = list(overrides or [])
     few = [word for word in words if not re.match(rf"[+~]*({'|'.join(CONFIGURED)})\.", word)]  # of parts not known yet
@@ -133,13 +133,13 @@ def compose_with_checkpoint(overrides: list[str] | None = None, *, config_dir: s
     if init.source is None:
         return config if few == words else compose("train", words, config_dir=config_dir)
     spec = build_from_config(checkpoint_directory(init)).spec()
-    beneath: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CONFIGURED]}
-    chosen = compose("train", few, config_dir=config_dir, beneath=beneath)
+    base: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CONFIGURED]}
+    chosen = compose("train", few, config_dir=config_dir, base_settings=base)
     if any(OmegaConf.is_missing(chosen, part) for part in CONFIGURED):
         return chosen  # typed() says which has no value
-    beneath |= {part: spec[part] for part in CONFIGURED if chosen[part].name == spec[part]["name"]}
-    beneath["model"] = {key: value for key, value in spec.items() if key not in CONFIGURED}
-    config = compose("train", words, config_dir=config_dir, beneath=beneath)
+    base |= {part: spec[part] for part in CONFIGURED if chosen[part].name == spec[part]["name"]}
+    base["model"] = {key: value for key, value in spec.items() if key not in CONFIGURED}
+    config = compose("train", words, config_dir=config_dir, base_settings=base)
     check_architecture(config, spec, init)
     return config
 

@@ -1,0 +1,25 @@
+"""Configuration of whole runs: settings in, checked dataclasses out. The settings of a part are defined next to it."""
+
+from tsfm.config.composition import compose, job_overrides, plain, sweep, typed
+from tsfm.config.errors import ConfigError, explain
+from tsfm.config.folder import conf_dir, options
+from tsfm.config.overrides import as_overrides, quote
+from tsfm.config.schemas import EvalConfig, Expect, RunConfig, default_init
+
+__all__ = [
+    "ConfigError",
+    "EvalConfig",
+    "Expect",
+    "RunConfig",
+    "as_overrides",
+    "compose",
+    "conf_dir",
+    "default_init",
+    "explain",
+    "job_overrides",
+    "options",
+    "plain",
+    "quote",
+    "sweep",
+    "typed",
+]
