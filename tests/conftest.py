@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
+CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -18,6 +22,19 @@ def data_root() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("TSFM_DATA", str(data_root()))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    config.stash[CHECKS_SHAPES] = (
+        os.environ.get("TSFM_CHECK_SHAPES", "1") == "1"
+        and "bench" not in (config.getoption("-m") or "")
+        and importlib.util.find_spec("beartype") is not None
+    )
+    if config.stash[CHECKS_SHAPES]:
+        from tests import hints
+
+        hints.install("tsfm")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"shape hints: {'checked at every call' if config.stash[CHECKS_SHAPES] else 'not checked'}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,6 +45,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"{mark}: run by hand with `pytest -m {mark}`"))
         if item.get_closest_marker("realdata") and not data_root().is_dir():
             item.add_marker(pytest.mark.skip(reason=f"no data at {data_root()}; set TSFM_DATA"))
+
+
+@pytest.fixture(autouse=True)
+def _wrong_shapes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that gives arrays of wrong shapes wants the error of tsfm, not that of the hints."""
+    jaxtyping.config.update("jaxtyping_disable", request.node.get_closest_marker("wrong_shapes") is not None)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

@@ -177,6 +177,7 @@ def test_what_is_wrong_is_named(store: Path, config: dict, words: str) -> None:
         data(store, **config)
 
 
+@pytest.mark.wrong_shapes
 def test_a_batch_checks_its_roles_and_takes_them_along() -> None:
     values = torch.zeros(2, 3, 5)
     observed = torch.ones_like(values, dtype=torch.bool)

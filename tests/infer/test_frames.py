@@ -68,7 +68,7 @@ class TestRoundTrip:
         assert out["item_id"].unique().tolist() == list(pd.unique(df["item_id"]))
 
     def test_levels_become_columns(self):
-        quantiles = np.arange(2 * 2 * 3 * 3).reshape(2, 2, 3, 3)
+        quantiles = np.arange(2.0 * 2 * 3 * 3).reshape(2, 2, 3, 3)
         df = panel().assign(second=1.0)
         out = write_frame(read(df, target=["target", "second"]), np.zeros((2, 2, 3)), quantiles, (0.025, 0.1, 0.9))
         assert list(out.columns[-3:]) == ["0.025", "0.1", "0.9"]

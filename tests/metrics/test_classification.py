@@ -94,6 +94,7 @@ BAD = {
 }
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize("what", BAD)
 def test_invalid_input_is_refused(what: str) -> None:
     call, message = BAD[what]

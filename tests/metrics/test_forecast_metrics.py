@@ -170,6 +170,7 @@ def test_bad_levels(levels):
         m.check_quantile_levels(levels)
 
 
+@pytest.mark.wrong_shapes
 def test_errors_name_what_was_found():
     target, quantiles, context = windows()
     with pytest.raises(ValueError, match=r"lack 0\.5"):

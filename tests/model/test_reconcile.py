@@ -19,7 +19,6 @@ from tsfm.types import Grid
 
 HEAD = pytest.mark.parametrize("name", ["cross_channel", "hierarchy"])
 LEVELS = [0.1, 0.5, 0.9]
-SEEN = torch.ones(1, 1, 1, dtype=torch.bool)  # these heads read every token
 
 
 def head(name: str, *, horizon: int = 8, channels: int | None = 2, patch: int = 4, **settings: Any) -> Head:
@@ -30,6 +29,11 @@ def head(name: str, *, horizon: int = 8, channels: int | None = 2, patch: int = 
 
 def hidden(batch: int = 6, *, channels: int = 2) -> Tensor:
     return torch.randn(batch, channels, 3, 4, generator=torch.Generator().manual_seed(6))
+
+
+def every_token(tokens: Tensor) -> Tensor:
+    """The mask [B, C, P] that is true for all tokens: these heads use every one."""
+    return torch.ones(tokens.shape[:3], dtype=torch.bool)
 
 
 def whole(name: str) -> Model:
@@ -46,7 +50,7 @@ def whole(name: str) -> Model:
 @pytest.mark.parametrize("levels", [[0.5], LEVELS])
 def test_every_step_level_and_parameter_takes_part(name: str, levels: list[float]) -> None:
     built = head(name, quantile_levels=levels)
-    read = built(hidden(), SEEN)
+    read = built(hidden(), every_token(hidden()))
     assert read.shape == (6, 2, 8, len(levels))
     assert built.quantile_levels == tuple(levels)
     (read * torch.randn(read.shape)).sum().backward()
@@ -58,9 +62,9 @@ def fitted(built: Head, x: Tensor, target: Tensor, *, steps: int = 150) -> float
     optimizer = torch.optim.Adam(built.parameters(), lr=5e-2)
     for _ in range(steps):
         optimizer.zero_grad()
-        F.mse_loss(built(x, SEEN)[..., 0], target).backward()
+        F.mse_loss(built(x, every_token(x))[..., 0], target).backward()
         optimizer.step()
-    return F.mse_loss(built(x, SEEN)[:, 1, :, 0], target[:, 1]).item()
+    return F.mse_loss(built(x, every_token(x))[:, 1, :, 0], target[:, 1]).item()
 
 
 def test_a_channel_that_follows_another_is_forecast_from_it() -> None:
@@ -80,7 +84,7 @@ def test_a_channel_that_follows_another_is_forecast_from_it() -> None:
 def test_the_two_levels_of_the_hierarchy_agree(levels: list[float], training: bool) -> None:
     """So one squared error is the error of the means and that of the deviations from them."""
     built = head("hierarchy", quantile_levels=levels, horizon_patch=4).train(training)
-    read, means = built(hidden(), SEEN), built.means(hidden(), SEEN)
+    read, means = built(hidden(), every_token(hidden())), built.means(hidden(), every_token(hidden()))
     torch.testing.assert_close(read.unflatten(2, (2, 4)).mean(dim=3), means, rtol=1e-5, atol=1e-6)
     target = torch.randn(read.shape).unflatten(2, (2, 4))
     level = target.mean(dim=3, keepdim=True)
@@ -103,7 +107,7 @@ def test_the_hierarchy_learns_level_and_shape() -> None:
 def test_the_span_fits_the_horizon(horizon: int, patch: int, span: int) -> None:
     built = head("hierarchy", horizon=horizon, patch=patch)
     assert built.horizon_patch == span
-    assert built(hidden(), SEEN).shape == (6, 2, horizon, 1)
+    assert built(hidden(), every_token(hidden())).shape == (6, 2, horizon, 1)
 
 
 @HEAD
@@ -111,7 +115,7 @@ def test_channels_reach_each_other_where_the_head_says_so(name: str) -> None:
     built, x = head(name), hidden()
     other = x.clone()
     other[:, 1] += 1.0
-    assert torch.equal(built(x, SEEN)[:, 0], built(other, SEEN)[:, 0]) != built.mixes_channels
+    assert torch.equal(built(x, every_token(x))[:, 0], built(other, every_token(other))[:, 0]) != built.mixes_channels
 
 
 @HEAD

@@ -18,8 +18,6 @@ from tsfm.model.model import Model, ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Problem
 
-SEEN = torch.ones(1, 1, 1, dtype=torch.bool)  # a flattened head reads every token
-
 BATCH, CONTEXT, HORIZON, WIDTH, NUM_HEADS, DEPTH = 3, 24, 10, 16, 4, 2
 Weights = dict[str, Tensor]
 
@@ -128,8 +126,9 @@ def test_tokens_are_the_paper_in_float64(channels: int) -> None:
     answer = model(posed(windows(channels)))
     tokens, forecast = paper(exact(model), windows(channels))
     torch.testing.assert_close(answer.hidden[:, :, 0], tokens, rtol=0, atol=1e-10)
+    seen = torch.ones(answer.hidden.shape[:3], dtype=torch.bool)
     read = (
-        model.head(answer.hidden, SEEN)[..., 0] * answer.scale + answer.loc
+        model.head(answer.hidden, seen)[..., 0] * answer.scale + answer.loc
     )  # Model rounds what the head reads to float32
     torch.testing.assert_close(read, forecast, rtol=0, atol=1e-10)
 
@@ -141,7 +140,8 @@ def test_gradients_are_those_of_the_paper() -> None:
     weights = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.state_dict().items()}
     target = torch.randn(BATCH, 4, HORIZON, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     answer = model(posed(here))
-    (model.head(answer.hidden, SEEN)[..., 0] * answer.scale + answer.loc - target).square().mean().backward()
+    seen = torch.ones(answer.hidden.shape[:3], dtype=torch.bool)
+    (model.head(answer.hidden, seen)[..., 0] * answer.scale + answer.loc - target).square().mean().backward()
     (paper(weights, there)[1] - target).square().mean().backward()
     assert here.grad is not None
     assert there.grad is not None

@@ -178,6 +178,7 @@ def test_blocks_are_runs() -> None:
     assert gone.sum(-1).max() <= 3 * 20
 
 
+@pytest.mark.wrong_shapes
 def test_bad_input_says_what_is_expected() -> None:
     with pytest.raises(ValueError, match="takes floats"):
         Augment()(torch.zeros(3, 4, 5), seeded())

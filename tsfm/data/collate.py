@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def pad_batch(arrays: Sequence[Float[np.ndarray, "C L"]], *, length: int | None = None) -> Batch:
+def pad_batch(arrays: Sequence[Float[np.ndarray, "... _"]], *, length: int | None = None) -> Batch:
     """Windows that end together: a shorter array is one whose first steps nobody observed, NaN is unobserved too.
 
     Arrays are [C, L] or [L]; `length` fixes T, and of a longer array the most recent steps are kept.

@@ -66,7 +66,7 @@ class FlatSeries:
     @classmethod
     def of(
         cls,
-        arrays: Sequence[Float[np.ndarray, "C L"]],
+        arrays: Sequence[Float[np.ndarray, "... _"]],
         *,
         channels: Sequence[str] | None = None,
         ids: Sequence[str] | None = None,

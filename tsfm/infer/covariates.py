@@ -1,8 +1,8 @@
 """Covariates on their way to a predictor: the rows beside the targets, and the time features below them.
 
 A covariate is a row over the past and the steps ahead, NaN where nobody knows it: visibility says the rest.
-B batch, K covariates, L past steps, H horizon, N series, T steps of a batch's rows, R steps ahead for which marks are
-made.
+B batch, K covariates, L past steps, H horizon, N series, W = L + H, T steps of a batch's rows, R steps ahead
+for which marks are made.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Rows:
 
     def __init__(
         self,
-        known: Sequence[Float[np.ndarray, "K L+H"]] | None,
+        known: Sequence[Float[np.ndarray, "K W"]] | None,
         calendar: TimeFeatures | None,
         *,
         lengths: Int[np.ndarray, " N"],
@@ -97,7 +97,7 @@ def check_known(known: Sequence[Any], parts: Sequence[np.ndarray], *, horizon: i
     return checked
 
 
-def frame_rows(frame: Frame, one: FrameSeries, names: Sequence[str]) -> Float[np.ndarray, "K L+H"]:
+def frame_rows(frame: Frame, one: FrameSeries, names: Sequence[str]) -> Float[np.ndarray, "K W"]:
     """The covariates of one item in this order; those known only so far are NaN from the forecast on."""
     ahead = np.full((one.past.shape[0], one.known.shape[1] - one.past.shape[1]), np.nan, np.float32)
     rows = np.concatenate([np.concatenate([one.past, ahead], axis=1), one.known])

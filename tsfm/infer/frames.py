@@ -1,6 +1,7 @@
 """DataFrame in, arrays out, and back: what a user holds becomes series on a regular grid, and forecasts become rows.
 
-C target channels, L past steps, H horizon, K covariates, N items, Q quantile levels. Rows are counted from 0.
+C target channels, L past steps, H horizon, W = L + H, J past and K known covariates, N items, Q quantile levels. Rows
+are counted from 0.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class FrameSeries:
     values: Float[np.ndarray, "C L"]
     start: np.datetime64  # [us] first step; local time, or UTC for steps under a day of a frame with a zone
     freq: str
-    past: Float[np.ndarray, "K L"]  # covariates known only so far
-    known: Float[np.ndarray, "K L+H"]  # covariates known through the horizon
+    past: Float[np.ndarray, "J L"]  # covariates known only so far
+    known: Float[np.ndarray, "K W"]  # covariates known through the horizon
     stamps: pd.DatetimeIndex  # the H future steps, in the zone of the frame
     rows: Int[np.ndarray, " L"]  # the row of the frame at each step; -1 in a gap
     utc: bool  # whether the grid is regular in UTC rather than in local time

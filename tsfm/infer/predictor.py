@@ -2,7 +2,7 @@
 
 A subclass writes `quantiles` for one batch. Everything around it is here and the same for all: checks, batches of
 similar length, levels between the trained ones, frames.
-B batch, C channels, K covariates, L past steps, H horizon, R >= H steps ahead, N series, Q quantile levels.
+B batch, C channels, K covariates, L past steps, H horizon, R >= H steps ahead, W = L + R, N series, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Predictor(ABC):
         horizon: int,
         quantile_levels: tuple[float, ...],
         season_length: int = 1,
-        known: Float[np.ndarray, "B K L+R"] | None = None,
+        known: Float[np.ndarray, "B K W"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
         """Quantiles of the next `horizon` steps at the asked `quantile_levels`, in data units.
 
@@ -114,7 +114,7 @@ class Predictor(ABC):
         horizon: int,
         quantile_levels: Sequence[float],
         season_length: int = 1,
-        known: Float[np.ndarray, "B K L+R"] | None = None,
+        known: Float[np.ndarray, "B K W"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
         """One batch, checked: the past cut to its usable length; finite quantiles that rise with the level."""
         self.check_forecasts()
@@ -144,7 +144,7 @@ class Predictor(ABC):
 
     def interpolate_quantiles(
         self, reads: Float[np.ndarray, "... Q"], quantile_levels: Sequence[float]
-    ) -> Float[np.ndarray, "... Q"]:
+    ) -> Float[np.ndarray, "... M"]:
         """Reads at `self.quantile_levels` brought to the asked levels: sorted, then linear between the neighbours."""
         asked, reads = self.check_quantile_levels(quantile_levels), _ascending(reads)
         return (

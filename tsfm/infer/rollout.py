@@ -1,6 +1,6 @@
 """One pass where the horizon was trained, and beyond it: answer, take the answers as seen, go on.
 
-B batch, C target channels, K covariates, L context, R steps ahead, H steps of one pass, Q quantile levels.
+B batch, C target channels, K covariates, L context, R steps ahead, W = L + R, H steps of one pass, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def rollout(
     observed: Bool[Tensor, "B C L"],
     *,
     steps: int | None = None,
-    known: Float[Tensor, "B K L+R"] | None = None,
+    known: Float[Tensor, "B K W"] | None = None,
     marks: int = 0,
     flip: bool = False,
 ) -> Iterator[Float[Tensor, "B C H Q"]]:
@@ -75,7 +75,7 @@ class _Window:
     the step at which a whole context begins."""
 
     model: Model
-    known: Float[Tensor, "B K L+R"] | None
+    known: Float[Tensor, "B K W"] | None
     first: int
     marks: int
     targets: int

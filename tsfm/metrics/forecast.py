@@ -81,7 +81,7 @@ def smape(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]
     return _mean(_step_errors(*masked)[2].sum(), masked[2].sum(), metric="sMAPE")
 
 
-def seasonal_error(context: Float[np.ndarray, "... L"], season_length: int) -> Float[np.ndarray, ...]:
+def seasonal_error(context: Float[np.ndarray, "*rows L"], season_length: int) -> Float[np.ndarray, "*rows"]:
     """Compute the in-sample MAE of the seasonal naive forecast, ``mean |y_t - y_(t-m)|``: the scale of MASE.
 
     Steps before the first observation of a row are ignored. m is `season_length`, or 1 where the observed context is

@@ -38,13 +38,13 @@ class Neighbours(NamedTuple):
     """Of every step: the newest visible one up to it, the first from it on (itself where there is none), whether it
     stands before all visible ones, and the share of the way from the one to the other."""
 
-    before: Int[Tensor, "B C T"]
-    after: Int[Tensor, "B C T"]
-    early: Bool[Tensor, "B C T"]
-    share: Float[Tensor, "B C T"]
+    before: Int[Tensor, "*rows T"]
+    after: Int[Tensor, "*rows T"]
+    early: Bool[Tensor, "*rows T"]
+    share: Float[Tensor, "*rows T"]
 
 
-def neighbours(visible: Bool[Tensor, "B C T"], *, dtype: torch.dtype) -> Neighbours:
+def neighbours(visible: Bool[Tensor, "*rows T"], *, dtype: torch.dtype) -> Neighbours:
     size = visible.shape[-1]
     steps = torch.arange(size, device=visible.device).expand_as(visible)
     first, last = extent(visible)
@@ -61,8 +61,8 @@ def neighbours(visible: Bool[Tensor, "B C T"], *, dtype: torch.dtype) -> Neighbo
 
 
 def between(
-    values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"], *, at: Neighbours | None = None
-) -> Float[Tensor, "B C T"]:
+    values: Float[Tensor, "*#rows T"], visible: Bool[Tensor, "*#rows T"], *, at: Neighbours | None = None
+) -> Float[Tensor, "*#rows T"]:
     """Visible values as they are; between two of them the straight line, after the last one its value, before the first
     one zero: padding must not tell how long it is. `at` spares the search for neighbours where it was made."""
     at = neighbours(visible, dtype=values.dtype) if at is None else at

@@ -1,4 +1,6 @@
-"""Channel mixing as a part that any backbone over time can take in. B batch, C channels, P patches, D width.
+"""Channel mixing as a part that any backbone over time can take in.
+
+B batch, C channels, P patches, D width, N rows of R tokens.
 
 With it, covariates need nothing else: a known-future covariate is a channel whose tail stays visible, a past-only one
 a channel whose tail is hidden, and neither is asked for (DESIGN.md, "The one idea").
@@ -51,8 +53,9 @@ class ChannelMixing(nn.Module):
     def any(self) -> bool:
         return len(self.groups) > 0
 
-    def forward(self, y: Float[Tensor, "N P D"], valid: Bool[Tensor, "B C P"], *, after: int) -> Float[Tensor, "N P D"]:
-        """Rows are items and channels together, N = B C; unchanged where no group attention follows block `after`."""
+    def forward(self, y: Float[Tensor, "N R D"], valid: Bool[Tensor, "B C P"], *, after: int) -> Float[Tensor, "N R D"]:
+        """Rows are items and channels together, N = B C, and R = P; unchanged where no group attention
+        follows block `after`."""
         place = str(after)
         if place not in self.groups:
             return y

@@ -1,6 +1,7 @@
 """Cut windows into patches and embed them as tokens.
 
-B batch, C channels, T steps, S patch, P patches, D width, F features beside each step, G facts about a channel.
+B batch, C channels, T steps, S patch, P patches, D width, F features beside each step, G facts about a channel,
+M = F S + G.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Patching(nn.Module):
         visible: Bool[Tensor, "B C T"],
         *,
         filled: Float[Tensor, "B C T"] | None = None,
-        beside: Sequence[Float[Tensor, "B C T F"]] | None = None,
+        beside: Sequence[Float[Tensor, "B C T _"]] | None = None,
         facts: Float[Tensor, "B C G"] | None = None,
         at: Neighbours | None = None,
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
@@ -102,7 +103,7 @@ class Patching(nn.Module):
         return self.project(torch.cat([patches, flags, ramp], dim=-1))
 
 
-def _join(rows: Float[Tensor, "B C F P S"], facts: Float[Tensor, "B C G"]) -> Float[Tensor, "B C P FS+G"]:
+def _join(rows: Float[Tensor, "B C F P S"], facts: Float[Tensor, "B C G"]) -> Float[Tensor, "B C P M"]:
     """All features of the steps of a patch, one feature after the other, then the facts; each is copied once, into the
     type in which the layers that read it compute."""
     batch, channels, features, patches, patch = rows.shape
@@ -114,7 +115,7 @@ def _join(rows: Float[Tensor, "B C F P S"], facts: Float[Tensor, "B C G"]) -> Fl
     return out
 
 
-def begun(known: Bool[Tensor, "B C P"]) -> Bool[Tensor, "B C P"]:
+def begun(known: Bool[Tensor, "*rows P"]) -> Bool[Tensor, "*rows P"]:
     """True from the first token (or step) with something visible on; nowhere for a channel that shows nothing."""
     return known.cummax(dim=-1).values
 

@@ -1,6 +1,6 @@
 """A gated skip connection from the last visible value and the seasonal lags to the prediction.
 
-B batch, C channels, T steps, P patches, D width, Q quantile levels.
+B batch, C channels, T steps, W >= T steps of the line, P patches, D width, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SeasonalSkip(nn.Module):
         read: Float[Tensor, "B C T Q"],
         hidden: Float[Tensor, "B C P D"],
         *,
-        line: Float[Tensor, "B C T"],
+        line: Float[Tensor, "B C W"],
         copies: Copies,
     ) -> Float[Tensor, "B C T Q"]:
         line = line[..., -read.shape[-2] :]

@@ -1,4 +1,4 @@
-"""Multi-head attention over tokens. N rows, P tokens, D width, h heads, K head width."""
+"""Multi-head attention over tokens. N rows, P tokens, R queries, D width, h heads, K head width."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Attention(nn.Module):
         self.norm_q = RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
         self.norm_k = RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL) -> Float[Tensor, "N P D"]:
+    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL) -> Float[Tensor, "N R D"]:
         """What the tokens `only` take from all tokens: the same as all of them take, cut to those."""
         # heads are cut off the last axis before they move: the gradient of qkv is then one copy, not a stack and a copy
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
@@ -80,13 +80,13 @@ class Attention(nn.Module):
 
 
 def plain_attention(
-    q: Float[Tensor, "N h P K"],
+    q: Float[Tensor, "N h R K"],
     k: Float[Tensor, "N h P K"],
     v: Float[Tensor, "N h P K"],
     mask: Tensor | None,
     *,
     causal: bool,
-) -> Float[Tensor, "N h P K"]:
+) -> Float[Tensor, "N h R K"]:
     """The definition: softmax(q k' / sqrt(K)) v, the softmax in float32 at least."""
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     if mask is None and causal:

@@ -1,6 +1,6 @@
 """The transformer's encoder block, whatever its tokens are: patches of time or whole variates.
 
-N rows, P tokens, D width.
+N rows, P tokens, R tokens that come out, D width.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class EncoderBlock(nn.Module):
         self.norm_feed = make_norm(config.norm, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL) -> Float[Tensor, "N P D"]:
+    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL) -> Float[Tensor, "N R D"]:
         """All tokens are looked at; those of the slice `only` come out."""
         if self.pre_norm:
             x = x[:, only] + self.dropout(self.attention(self.norm_attention(x), mask, only=only))

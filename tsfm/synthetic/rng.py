@@ -38,11 +38,11 @@ class Sampler:
         """Draw -1 or 1 with equal probability."""
         return torch.where(self.chance(*shape, rate=0.5), 1.0, -1.0)
 
-    def chance(self, *shape: int, rate: float | Tensor) -> Bool[Tensor, ...]:
+    def chance(self, *shape: int, rate: float | Tensor) -> Bool[Tensor, "*shape"]:
         """Draw True with probability `rate`, which may be a tensor that broadcasts to the shape."""
         return torch.rand(shape, generator=self.generator, device=self.device) < rate
 
-    def integers(self, *shape: int, low: int, high: int) -> Int[Tensor, ...]:
+    def integers(self, *shape: int, low: int, high: int) -> Int[Tensor, "*shape"]:
         """Draw integers from `low` to `high`, both included."""
         return torch.randint(low, high + 1, shape, generator=self.generator, device=self.device)
 

@@ -1,6 +1,6 @@
 """Losses over wanted steps, by name. B batch, C channels, T steps, Q quantile levels.
 
-Each takes reads[B, C, T, Q], targets[B, C, T] and the levels, and gives one number per step [B, C, T].
+Each takes reads[*steps, Q], targets[*steps] and the levels, and gives one number per step [*steps].
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ if TYPE_CHECKING:
 StepLoss = Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
 
 
-def mse(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]) -> Tensor:
+def mse(read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]) -> Tensor:
     return (read[..., 0] - target).square()
 
 
-def mae(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]) -> Tensor:
+def mae(read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]) -> Tensor:
     return (read[..., 0] - target).abs()
 
 
-def huber(read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]) -> Tensor:
+def huber(
+    read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+) -> Tensor:
     """Quadratic within 1 unit of the target, linear beyond (Huber 1964)."""
     return F.huber_loss(read[..., 0], target, reduction="none")
 
 
 def pinball(
-    read: Float[Tensor, "B C T Q"], target: Float[Tensor, "B C T"], quantile_levels: tuple[float, ...]
+    read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
 ) -> Tensor:
     """Quantile loss, mean over levels (Koenker & Bassett 1978); twice it tends to the CRPS as levels fill (0, 1)."""
     level = torch.tensor(quantile_levels, dtype=read.dtype, device=read.device)
