@@ -43,6 +43,7 @@ from peers.measure import Clock, alternate, markdown, surroundings
 from tsfm.config import compose, typed
 from tsfm.infer.load import ModelPredictor, load
 from tsfm.model.checkpoint import About
+from tsfm.threads import WAITING, waiting_policy
 from tsfm.training.components import build_model
 from tsfm.types import Problem
 
@@ -50,7 +51,6 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PARTS = ("batch", "start")
 ASKED = {"mini": {64: 5.0, 96: 20.0}, "small": {64: 2.0, 96: 20.0}}  # at least so many times as fast
 COLD = 5.0  # seconds
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # set where tsfm is imported: Bolt's users have torch's own
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def report_batches(args: argparse.Namespace, clock: Clock) -> None:
         sides = peers = Apart(side_steps, [*args.model, Bolt.name], *shape, **how)
     else:
         sides = Apart(side_steps, args.model, *shape, **how)
-        peers = Apart(side_steps, [Bolt.name], *shape, **how, unset=WAITING)
+        peers = Apart(side_steps, [Bolt.name], *shape, **how, unset=WAITING)  # Bolt's users have the default of torch
     print(f"\n## Forecasts of {args.batch} series, context {args.context}\n")
     print(f"Ours / {Bolt.name} with random weights ({peers.note[Bolt.name]:,} parameters).\n")
     rows = []
@@ -255,6 +255,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.disable(logging.WARNING)
     args = parse(argv)
     torch.set_num_threads(args.threads)
+    if not any(name in os.environ for name in WAITING):
+        os.environ |= waiting_policy()  # of the processes that measure our models, as the command line sets it
     print(f"{surroundings('cpu')}; {args.clock} clock, {args.rounds} rounds.")
     chosen = args.only or PARTS
     if "batch" in chosen:

@@ -7,6 +7,7 @@ import os
 import sys
 
 from tsfm.commands.parser import parser
+from tsfm.threads import set_threads
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         0: everything was done; 2: the request cannot be met, and the reason was printed; 130: interrupted.
     """
     args = parser().parse_args(argv)
+    if "torch" not in sys.modules:
+        set_threads()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tsfm").setLevel(logging.INFO)
     try:
