@@ -1,5 +1,5 @@
-"""Laws of fine-tuning by configuration: the checkpoint's architecture and weights, what is frozen stays to the bit, and
-adapters end as a model like any other."""
+"""Fine-tuning by configuration: architecture and weights come from the checkpoint, frozen weights stay bit-equal, and
+adapters end as an ordinary model."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from tsfm.training.optim import OptimConfig, depths_below_head, make_optimizer
 from tsfm.training.run_directory import comparable_config
 from tsfm.training.training_run import train
 
-# of a run that begins from a checkpoint: everything but the architecture
-COURSE = [word for word in SETTINGS if not word.startswith(("model.", "backbone.", "trainer.max_epochs"))]
-COURSE += ["trainer.max_epochs=1", "trainer.val_every=20", "optim.lr=0.01"]
-PARTS = ["patching", "backbone", "head"]
+# of a run that starts from a checkpoint: everything but the architecture
+TRAINING = [word for word in SETTINGS if not word.startswith(("model.", "backbone.", "trainer.max_epochs"))]
+TRAINING += ["trainer.max_epochs=1", "trainer.val_every=20", "optim.lr=0.01"]
+COMPONENTS = ["patching", "backbone", "head"]
 
 
 @pytest.fixture(scope="module")
@@ -61,28 +61,28 @@ def parent(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
-def config(store: Path, *words: str, folder: Path | None = None) -> RunConfig:
-    given = [*COURSE, f"data.dataset={store}", *words]
-    return typed(compose_with_checkpoint(given, config_dir=str(folder) if folder else None))
+def config(store: Path, *overrides: str, folder: Path | None = None) -> RunConfig:
+    settings = [*TRAINING, f"data.dataset={store}", *overrides]
+    return typed(compose_with_checkpoint(settings, config_dir=str(folder) if folder else None))
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
     return load_file(run_dir / "model" / "model.safetensors")
 
 
-def moved(run_dir: Path, parent: Path) -> set[str]:
-    """Tensors that a run left otherwise than its parent had them."""
-    ours, theirs = weights(run_dir), weights(parent)
-    assert ours.keys() == theirs.keys()
-    return {name for name in ours if not torch.equal(ours[name], theirs[name])}
+def changed(run_dir: Path, parent: Path) -> set[str]:
+    """Tensors of a run that differ from those of its parent."""
+    after, before = weights(run_dir), weights(parent)
+    assert after.keys() == before.keys()
+    return {name for name in after if not torch.equal(after[name], before[name])}
 
 
-def kept_by(model: Model, parent: Path) -> dict[str, bool]:
-    """Of each part, whether all its tensors are the parent's."""
-    own, theirs = model.state_dict(), weights(parent)
+def equals_parent(model: Model, parent: Path) -> dict[str, bool]:
+    """Of each component, whether all its tensors are those of the parent."""
+    own, saved = model.state_dict(), weights(parent)
     return {
-        part: all(name in own and torch.equal(own[name], theirs[name]) for name in theirs if name.startswith(part))
-        for part in PARTS
+        part: all(name in own and torch.equal(own[name], saved[name]) for name in saved if name.startswith(part))
+        for part in COMPONENTS
     }
 
 
@@ -90,7 +90,7 @@ def kept_by(model: Model, parent: Path) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize(("name", "kind"), dict(cases()).items(), ids=lambda value: value)
-def test_the_architecture_that_nobody_names_is_the_checkpoints(name: str, kind: str, tmp_path: Path) -> None:
+def test_the_default_architecture_is_that_of_the_checkpoint(name: str, kind: str, tmp_path: Path) -> None:
     model = tiny(name, kind, scaler="robust")
     save(model, tmp_path / "model", about=About())
     found = config(tmp_path, f"init.from={tmp_path / 'model'}")
@@ -99,23 +99,26 @@ def test_the_architecture_that_nobody_names_is_the_checkpoints(name: str, kind: 
     assert found.scaler.name == "robust"
     again = initialize(begun := build_model(found), found)
     assert all(torch.equal(value, begun.state_dict()[key]) for key, value in model.state_dict().items())
-    assert again.facts == {"from": str(tmp_path / "model"), "method": "full", "fingerprints": []}
+    assert again.origin == {"from": str(tmp_path / "model"), "method": "full", "fingerprints": []}
 
 
 CONTRADICTIONS = [
-    (["backbone.depth=4"], r"backbone\.depth is 4, and .*run has 2; keep to that, or .*init\.reset=\[backbone\]"),
-    (["backbone.depth=3"], r"backbone\.depth is 3, and .*run has 2"),  # the default of the class
-    (["backbone=mixer"], r"backbone is mixer, and .*run has patch_transformer"),
-    (["head=patch_quantiles"], r"head is patch_quantiles, and .*run has flatten; .*init\.reset=\[head\]"),
-    (["scaler=mean"], r"scaler is mean, and .*run has standard"),
-    (["model.width=32"], r"model\.width is 32, and .*run has 16; keep to that$"),
+    (
+        ["backbone.depth=4"],
+        r"backbone\.depth is 4, but it is 2 in .*run; use the value of the checkpoint, or .*init\.reset=\[backbone\]",
+    ),
+    (["backbone.depth=3"], r"backbone\.depth is 3, but it is 2 in .*run"),  # the default of the class
+    (["backbone=mixer"], r"backbone is mixer, but it is patch_transformer in .*run"),
+    (["head=patch_quantiles"], r"head is patch_quantiles, but it is flatten in .*run; .*init\.reset=\[head\]"),
+    (["scaler=mean"], r"scaler is mean, but it is standard in .*run"),
+    (["model.width=32"], r"model\.width is 32, but it is 16 in .*run; use the value of the checkpoint$"),
     (["model.patch=4", "model.stride=4"], r"model\.patch is 4.*model\.stride is 4, .*; .*init\.reset=\[patching\]"),
-    (["experiment=mine"], r"backbone\.depth is 3, and .*run has 2"),  # said in a file, not on the command line
+    (["experiment=mine"], r"backbone\.depth is 3, but it is 2 in .*run"),  # in a file, not on the command line
 ]
 
 
 @pytest.mark.parametrize(("words", "message"), CONTRADICTIONS, ids=[" ".join(words) for words, _ in CONTRADICTIONS])
-def test_a_contradiction_names_both_sides(
+def test_a_contradiction_names_both_values(
     words: list[str], message: str, store: Path, parent: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "experiment").mkdir()
@@ -124,36 +127,39 @@ def test_a_contradiction_names_both_sides(
         config(store, f"init.from={parent}", *words, folder=tmp_path)
 
 
-def test_what_begins_anew_may_be_another_and_the_rest_is_kept(store: Path, parent: Path) -> None:
+def test_a_reset_component_may_differ_and_the_rest_is_copied(store: Path, parent: Path) -> None:
     def begun(*words: str, seed: int = 0) -> Model:
         found = replace(config(store, f"init.from={parent}", *words), seed=seed)
         model = build_model(found)
         initialize(model, found)
         return model
 
-    assert kept_by(begun(), parent) == dict.fromkeys(PARTS, True)
+    assert equals_parent(begun(), parent) == dict.fromkeys(COMPONENTS, True)
     head = begun("init.reset=[head]")
-    assert kept_by(head, parent) == {"patching": True, "backbone": True, "head": False}
+    assert equals_parent(head, parent) == {"patching": True, "backbone": True, "head": False}
     assert torch.equal(head.head.linear.weight, begun("init.reset=[head]").head.linear.weight)  # the seed decides
     other = begun("init.reset=head", "head.quantile_levels=[0.1,0.5,0.9]", "model.horizon=24", seed=1)
     assert other.head.linear.out_features == 3 * 24
     assert not torch.equal(other.head.linear.weight[:8], head.head.linear.weight)
     other = begun("init.reset=[backbone]", "backbone=mixer", "backbone.depth=1")
     assert type(other.backbone).__name__ == "Mixer"
-    assert kept_by(other, parent) == {"patching": True, "backbone": False, "head": True}
+    assert equals_parent(other, parent) == {"patching": True, "backbone": False, "head": True}
     block = begun("init.reset=[backbone.blocks.1]", "backbone.dropout=0.5")
-    assert kept_by(block, parent) == {"patching": True, "backbone": False, "head": True}
-    assert block.backbone.dropout.p == 0.5  # how much is dropped is no part of a network
+    assert equals_parent(block, parent) == {"patching": True, "backbone": False, "head": True}
+    assert block.backbone.dropout.p == 0.5  # dropout is not part of the architecture
 
 
-def test_any_length_where_the_model_takes_any_and_an_error_where_not(store: Path, parent: Path, tmp_path: Path) -> None:
+def test_other_lengths_are_allowed_if_the_weights_fit(store: Path, parent: Path, tmp_path: Path) -> None:
     model = tiny("patch_transformer", "quantiles")
     save(model, tmp_path / "free", about=About())
     free = config(store, f"init.from={tmp_path / 'free'}", "model.context=80", "model.horizon=40")
     initialize(longer := build_model(free), free)
     assert longer(forecast_problem(waves(steps=120), horizon=40)).prediction.shape[2] == 120
     for words, message in (
-        (["model.context=40"], r"backbone\.positions has shape .* model\.context is 40, there 32: leave it as it is"),
+        (
+            ["model.context=40"],
+            r"backbone\.positions has shape .* model\.context is 40, there 32: use the value of the checkpoint",
+        ),
         (["model.horizon=16"], r"head\.linear\.weight .* model\.horizon is 16, there 8: .*init\.reset=\[head\]"),
     ):
         fixed = config(store, f"init.from={parent}", *words)
@@ -173,11 +179,11 @@ def test_a_bundled_model_is_found_by_its_name(store: Path, tmp_path: Path, monke
 # --- what is trained
 
 
-def test_what_is_frozen_keeps_every_bit(store: Path, parent: Path, tmp_path: Path, caplog) -> None:
+def test_frozen_weights_stay_bit_equal(store: Path, parent: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO, logger="tsfm")
     words = [f"init.from={parent}", "init.freeze=[all_but_head]", f"run_dir={tmp_path / 'r'}"]
     train_and_score(config(store, *words))
-    assert moved(tmp_path / "r", parent) == {
+    assert changed(tmp_path / "r", parent) == {
         "head.linear.weight",
         "head.linear.bias",
     }  # and no average of a norm
@@ -186,10 +192,10 @@ def test_what_is_frozen_keeps_every_bit(store: Path, parent: Path, tmp_path: Pat
     assert f"head {head:,} of {head:,})" in caplog.text
     assert "frozen all_but_head" in caplog.text
     train_and_score(config(store, f"init.from={parent}", f"run_dir={tmp_path / 'full'}"))
-    assert any("running_mean" in name for name in moved(tmp_path / "full", parent))  # the law is not empty
+    assert any("running_mean" in name for name in changed(tmp_path / "full", parent))  # the law is not empty
 
 
-def test_frozen_parts_do_not_drop_and_trained_ones_do() -> None:
+def test_frozen_parts_have_no_dropout_and_trained_ones_do() -> None:
     model, problem = tiny("patch_transformer").train(), forecast_problem(waves())
     model.backbone.requires_grad_(False)
     set_frozen_to_eval(model)
@@ -207,10 +213,10 @@ def test_frozen_parts_do_not_drop_and_trained_ones_do() -> None:
     assert not model.backbone.blocks[1].norm_feed.training
 
 
-def test_adapters_are_merged_and_the_model_loads_like_any_other(store: Path, parent: Path, tmp_path: Path) -> None:
+def test_adapters_are_merged_into_an_ordinary_model(store: Path, parent: Path, tmp_path: Path) -> None:
     words = [f"init.from={parent}", "init.lora={rank: 2, alpha: 4, targets: [qkv]}", f"run_dir={tmp_path / 'r'}"]
     result = train_and_score(config(store, *words))
-    assert moved(tmp_path / "r", parent) == {f"backbone.blocks.{i}.attention.qkv.weight" for i in (0, 1)}
+    assert changed(tmp_path / "r", parent) == {f"backbone.blocks.{i}.attention.qkv.weight" for i in (0, 1)}
     model = load(tmp_path / "r")
     assert model.predict(np.sin(np.arange(40) / 3), prediction_length=8).predictions.shape == (1, 1, 8)
     assert result["parameters"] == load(parent).model.num_parameters()
@@ -228,9 +234,7 @@ def test_adapters_are_merged_and_the_model_loads_like_any_other(store: Path, par
     assert set(passed_on) >= set(facts["fingerprints"])
 
 
-def test_with_adapters_a_part_that_begins_anew_is_trained_whole_and_freeze_has_the_last_word(
-    store: Path, parent: Path
-) -> None:
+def test_with_adapters_a_reset_component_is_trained_and_freeze_wins(store: Path, parent: Path) -> None:
     def trained(*words: str) -> set[str]:
         found = config(store, f"init.from={parent}", "init.lora.rank=2", *words)
         initialize(model := build_model(found), found)
@@ -243,7 +247,7 @@ def test_with_adapters_a_part_that_begins_anew_is_trained_whole_and_freeze_has_t
     assert {name for name in chosen if not name.startswith("backbone.")} == {"head.linear.weight", "head.linear.bias"}
 
 
-def test_a_run_with_adapters_that_was_interrupted_goes_on_bit_by_bit(
+def test_an_interrupted_run_with_adapters_resumes_bit_equal(
     store: Path, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [f"init.from={parent}", "init.lora={rank: 2, dropout: 0.1}", "init.layer_decay=0.7"]
@@ -300,7 +304,7 @@ def test_an_adapter_has_the_depth_of_what_it_adapts() -> None:
 # --- which weights end as the model
 
 
-def test_the_last_weights_are_kept_where_asked_and_no_validation_is_needed(store: Path, tmp_path: Path, caplog) -> None:
+def test_the_last_weights_are_kept_without_validation(store: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO, logger="tsfm")
     words = [*SETTINGS, f"data.dataset={store}", "trainer.keep=last", "trainer.max_epochs=2"]
     alone = [*words, "data.split=all", "bench.split=train", "trainer.patience=3", f"run_dir={tmp_path / 'alone'}"]
@@ -316,7 +320,7 @@ def test_the_last_weights_are_kept_where_asked_and_no_validation_is_needed(store
         train_and_score(typed(compose_with_checkpoint([word for word in alone if "keep" not in word])))
 
 
-def test_labelled_cases_without_a_validation_part_and_a_new_head(tmp_path: Path, caplog) -> None:
+def test_labelled_cases_without_validation_and_with_a_new_head(tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO, logger="tsfm")
     save(tiny("patch_transformer", "quantiles"), tmp_path / "free", about=About())
     time, rng = np.arange(40), np.random.default_rng(0)
@@ -333,7 +337,7 @@ def test_labelled_cases_without_a_validation_part_and_a_new_head(tmp_path: Path,
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs if not name.startswith("head."))
 
 
-def test_runs_from_before_init_still_resume(store: Path, parent: Path) -> None:
+def test_runs_without_the_setting_init_still_resume(store: Path, parent: Path) -> None:
     new = plain(config(store))
     old = {key: value for key, value in new.items() if key != "init"}
     old["trainer"] = {key: value for key, value in new["trainer"].items() if key != "keep"}
@@ -345,9 +349,9 @@ def test_runs_from_before_init_still_resume(store: Path, parent: Path) -> None:
 # --- from the command line
 
 
-def test_a_sweep_over_ways_to_begin(store: Path, parent: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_sweep_over_init(store: Path, parent: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    words = [*COURSE, f"data.dataset={store}", f"init.from={parent}", "trainer.max_steps=2", "name=x"]
+    words = [*TRAINING, f"data.dataset={store}", f"init.from={parent}", "trainer.max_steps=2", "name=x"]
     assert main(["train", "-m", *words, "init.freeze=[],[all_but_head]", "trainer.keep=last"]) == 0
     results = [json.loads(line[7:]) for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT ")]
     assert len(results) == 2
@@ -356,8 +360,8 @@ def test_a_sweep_over_ways_to_begin(store: Path, parent: Path, tmp_path: Path, m
     assert [each["backbone"]["depth"] for each in found] == [2, 2]  # the config of the run tells the truth
 
 
-def test_show_tells_the_architecture_of_the_checkpoint(store: Path, parent: Path) -> None:
-    text = show.describe_run([*COURSE, f"data.dataset={store}", f"init.from={parent}", "init.freeze=[all_but_head]"])
+def test_show_prints_the_architecture_of_the_checkpoint(store: Path, parent: Path) -> None:
+    text = show.describe_run([*TRAINING, f"data.dataset={store}", f"init.from={parent}", "init.freeze=[all_but_head]"])
     assert "depth: 2" in text
     assert f"from: {parent}" in text
 
@@ -370,9 +374,9 @@ WRONG = [
     ("init.from=3", r"init\.from is 3; expected a model directory"),
     ("init.form=x", r"init\.form is not a setting; did you mean 'from'\?"),
     ("+init.form=x", r"init\.form is not a setting; did you mean 'from'\?"),
-    ("init.freeze=[backbone]", r"init\.freeze speaks of weights that are there already; say whose: init\.from"),
-    ("init.lora.rank=8", r"init\.lora speaks of weights"),
-    ("init.reset=[head]", r"init\.reset speaks of weights"),
+    ("init.freeze=[backbone]", r"init\.freeze is about the weights of a checkpoint; name one by init\.from"),
+    ("init.lora.rank=8", r"init\.lora is about the weights"),
+    ("init.reset=[head]", r"init\.reset is about the weights"),
     ("init.from={parent} init.freeze=[bakbone]", r"init\.freeze has 'bakbone', .* did you mean 'backbone'\?"),
     (
         "init.from={parent} init.freeze=[backbone.block]",
@@ -385,7 +389,10 @@ WRONG = [
         r"init\.freeze=\[patching,backbone,scaler,head\] leaves nothing to train; freeze less",
     ),
     ("init.from={parent} init.reset=[haed]", r"init\.reset has 'haed'; did you mean 'head'\?"),
-    ("init.from={parent} init.reset=[backbone.blocks.7]", r"init\.reset has 'backbone\.blocks\.7', and no part"),
+    (
+        "init.from={parent} init.reset=[backbone.blocks.7]",
+        r"init\.reset has 'backbone\.blocks\.7', which is not a part",
+    ),
     (
         "init.from={parent} init.reset=[patching,backbone,head]",
         r"init\.reset=\[patching,backbone,head\] leaves nothing of .*; leave init\.from out",
@@ -393,7 +400,7 @@ WRONG = [
     ("init.from={parent} init.reset=[head] init.freeze=[head]", r"head is in init\.reset and in init\.freeze"),
     ("init.from={parent} init.lora.rank=0", r"init\.lora\.rank is 0; expected a whole number of at least 1"),
     ("init.from={parent} init.lora.rank=two", r"init\.lora\.rank is 'two'"),
-    ("init.from={parent} init.lora.alpha=16", r"init\.lora says how, and not of which rank; give init\.lora\.rank=8"),
+    ("init.from={parent} init.lora.alpha=16", r"init\.lora has settings but no rank; give init\.lora\.rank=8"),
     ("init.from={parent} init.lora.rnak=8", r"init\.lora\.rnak is not a setting; did you mean 'rank'"),
     ("init.from={parent} init.lora=8", r"init\.lora is 8; expected settings by name: rank, alpha"),
     (
@@ -402,7 +409,7 @@ WRONG = [
     ),
     (
         "init.from={parent} init.lora={{rank:2,targets:[head]}} init.reset=[head]",
-        r"init\.lora would adapt head\.linear, which begins anew",
+        r"init\.lora would adapt head\.linear, which is reset",
     ),
     ("init.from={parent} init.lora={{rank:2,dropout:1}}", r"init\.lora\.dropout is 1; it is a probability"),
     ("init.from={parent} ~backbone", r"no value for backbone; give one"),
@@ -413,7 +420,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("words", "message"), WRONG, ids=[words for words, _ in WRONG])
-def test_a_mistake_is_named_before_anything_is_written(
+def test_a_mistake_is_reported_before_anything_is_written(
     words: str, message: str, store: Path, parent: Path, tmp_path: Path
 ) -> None:
     given = words.format(store=store, parent=parent).split(" ")
@@ -423,23 +430,23 @@ def test_a_mistake_is_named_before_anything_is_written(
     assert not (tmp_path / "r").exists()
 
 
-def test_weights_of_another_shape_or_network_are_refused(store: Path, parent: Path) -> None:
+def test_weights_of_another_shape_or_architecture_are_refused(store: Path, parent: Path) -> None:
     found = config(store, f"init.from={parent}")
     deeper = replace(found, backbone=replace(found.backbone, depth=3))
-    with pytest.raises(ValueError, match=r"backbone\.depth is 3, and .* has 2"):
+    with pytest.raises(ValueError, match=r"backbone\.depth is 3, but it is 2 in"):
         initialize(build_model(deeper), deeper)
     spoilt = build_model(found)
     spoilt.head.linear = torch.nn.Linear(64, 9)
     with pytest.raises(
-        ValueError, match=r"head\.linear\.weight has shape \(9, 64\) in this run and shape \(8, 64\) in"
+        ValueError, match=r"head\.linear\.weight has shape \(9, 64\) in this run and has shape \(8, 64\) in"
     ):
         initialize(spoilt, found)
     spoilt.head.linear = torch.nn.Linear(64, 8, bias=False)
-    with pytest.raises(ValueError, match=r"head\.linear\.bias has no place in this run and shape \(8,\) in"):
+    with pytest.raises(ValueError, match=r"head\.linear\.bias does not exist in this run and has shape \(8,\) in"):
         initialize(spoilt, found)
 
 
-def test_what_init_says_is_complete_and_checked() -> None:
+def test_init_has_defaults_and_is_checked() -> None:
     assert InitConfig.of({}) == InitConfig.of(default_init()) == InitConfig()
     assert InitConfig.of({"lora": None}).lora is None
     some = InitConfig.of({"from": "x", "freeze": "backbone", "lora": {"rank": 4}})

@@ -1,7 +1,7 @@
-"""What `init` says: random weights, or those of a checkpoint, what of it is trained, and how.
+"""The settings of `init`: random weights or those of a checkpoint, which of them are trained, and how.
 
-A run that begins from a checkpoint has its architecture: `with_checkpoint` composes it below what the experiment and
-the command line say, so that the config of the run tells the truth.
+A run that starts from a checkpoint has its architecture: `compose_with_checkpoint` uses it instead of the defaults, so
+that the configuration of the run describes the model that is trained.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tsfm.config import ConfigError, compose, default_init
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import build_from_config, find
 
-COMPONENTS = ("scaler", "patching", "backbone", "head")  # what a model is made of
-CONFIGURED = ("scaler", "backbone", "head")  # those that have a config of their own
+COMPONENTS = ("scaler", "patching", "backbone", "head")  # of a model
+CONFIGURED = ("scaler", "backbone", "head")  # components with a config of their own
 ALL_BUT_HEAD = "all_but_head"
-LENGTHS = ("context", "horizon", "channels")  # of model: the shapes of the weights say whether these may differ
-PATCHING = ("patch", "stride", "pad_end", "embed")  # of model: what the patching is made of
+LENGTHS = ("context", "horizon", "channels")  # of model: they may differ where the shapes of the weights agree
+PATCHING = ("patch", "stride", "pad_end", "embed")  # of model: settings of the patching
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """Low-rank adapters, see tsfm.nn.lora."""
+    """Low-rank adapters, see `tsfm.nn.lora`."""
 
     rank: int
     alpha: float | None = None  # None: the rank
@@ -36,9 +36,23 @@ class LoraConfig:
 
 @dataclass(frozen=True)
 class InitConfig:
-    """`init`, checked."""
+    """The checked settings of `init`.
 
-    source: str | None = None  # `from`
+    Attributes
+    ----------
+    source
+        The setting `from`: a model directory, a run directory, or the name of a bundled model; None: random weights.
+    freeze
+        Names of components or parameters that are not trained, or `all_but_head`.
+    reset
+        Names of components that start from random weights although there is a source.
+    lora
+        Adapters to train instead of the weights of the source.
+    layer_decay
+        Factor of the learning rate from each depth of the network to the one below, in (0, 1].
+    """
+
+    source: str | None = None
     freeze: tuple[str, ...] = ()
     reset: tuple[str, ...] = ()
     lora: LoraConfig | None = None
@@ -46,7 +60,14 @@ class InitConfig:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> InitConfig:
-        values = _filled("init", values, default_init())
+        """Return the settings from plain values; what is left out has its default.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is unknown or has a wrong value.
+        """
+        values = _with_defaults("init", values, default_init())
         source, decay = values["from"], values["layer_decay"]
         if source is not None and (not isinstance(source, (str, Path)) or not str(source)):
             raise ConfigError(f"init.from is {source!r}; expected a model directory or the name of a bundled model")
@@ -54,54 +75,53 @@ class InitConfig:
             raise ConfigError(f"init.layer_decay is {decay!r}; expected a factor above 0 and at most 1, such as 0.8")
         init = cls(
             source=None if source is None else str(source),
-            freeze=_words("init.freeze", values["freeze"]),
-            reset=_words("init.reset", values["reset"]),
+            freeze=_names("init.freeze", values["freeze"]),
+            reset=_names("init.reset", values["reset"]),
             lora=_lora(values["lora"]),
             layer_decay=decay,
         )
-        given = [key for key in ("freeze", "reset", "lora") if getattr(init, key)]
-        if init.source is None and given:
-            raise ConfigError(f"init.{given[0]} speaks of weights that are there already; say whose: init.from=...")
+        needs_source = [key for key in ("freeze", "reset", "lora") if getattr(init, key)]
+        if init.source is None and needs_source:
+            raise ConfigError(f"init.{needs_source[0]} is about the weights of a checkpoint; name one by init.from=...")
         for name in init.reset:
-            if (part := name.partition(".")[0]) not in COMPONENTS:
-                raise ConfigError(f"init.reset has {name!r}; {did_you_mean(part, list(COMPONENTS))}")
+            if (component := name.partition(".")[0]) not in COMPONENTS:
+                raise ConfigError(f"init.reset has {name!r}; {did_you_mean(component, list(COMPONENTS))}")
         return init
 
     @property
     def method(self) -> str:
-        """How the weights of a checkpoint are used, in words."""
-        said = [f"lora rank {self.lora.rank}"] if self.lora else []
-        said += [f"frozen {', '.join(self.freeze)}"] if self.freeze else []
-        said += [f"anew {', '.join(self.reset)}"] if self.reset else []
-        return "; ".join(said) or "full"
+        """How the weights of the source are used, as text for cards and logs."""
+        texts = [f"lora rank {self.lora.rank}"] if self.lora else []
+        texts += [f"frozen {', '.join(self.freeze)}"] if self.freeze else []
+        texts += [f"reset {', '.join(self.reset)}"] if self.reset else []
+        return "; ".join(texts) or "full"
 
 
-def _filled(key: str, values: Any, known: dict[str, Any]) -> dict[str, Any]:
-    """`values` with the defaults for what they leave out."""
+def _with_defaults(key: str, values: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise ConfigError(f"{key} is {values!r}; expected settings by name: {', '.join(known)}")
+        raise ConfigError(f"{key} is {values!r}; expected settings by name: {', '.join(defaults)}")
     for name in values:
-        if name not in known:
-            raise ConfigError(f"{key}.{name} is not a setting; {did_you_mean(str(name), list(known))}")
-    return known | values
+        if name not in defaults:
+            raise ConfigError(f"{key}.{name} is not a setting; {did_you_mean(str(name), list(defaults))}")
+    return defaults | values
 
 
-def _words(key: str, value: Any) -> tuple[str, ...]:
-    words = [value] if isinstance(value, str) else [] if value is None else value
-    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
         raise ConfigError(f"{key} is {value!r}; expected a list of names, as in {key}=[backbone]")
-    return tuple(words)
+    return tuple(names)
 
 
 def _lora(values: Any) -> LoraConfig | None:
     if values is None:
         return None
-    values = _filled("init.lora", values, default_init()["lora"])
+    values = _with_defaults("init.lora", values, default_init()["lora"])
     rank, alpha, dropout = values["rank"], values["alpha"], values["dropout"]
-    targets = _words("init.lora.targets", values["targets"])
+    targets = _names("init.lora.targets", values["targets"])
     if rank is None:
         if alpha is not None or targets or dropout:
-            raise ConfigError("init.lora says how, and not of which rank; give init.lora.rank=8, say")
+            raise ConfigError("init.lora has settings but no rank; give init.lora.rank=8, say")
         return None
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ConfigError(f"init.lora.rank is {rank!r}; expected a whole number of at least 1, for instance 8")
@@ -113,7 +133,13 @@ def _lora(values: Any) -> LoraConfig | None:
 
 
 def checkpoint_directory(init: InitConfig) -> Path:
-    """The checkpoint directory that a run begins from."""
+    """Return the checkpoint directory of `init.source`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
     try:
         return find(init.source or "")
     except FileNotFoundError as error:
@@ -121,52 +147,76 @@ def checkpoint_directory(init: InitConfig) -> Path:
 
 
 def compose_with_checkpoint(overrides: list[str] | None = None, *, config_dir: str | None = None) -> DictConfig:
-    """compose("train", ...), where the architecture that nobody names is that of the checkpoint in `init.from`.
+    """Compose the configuration of a training run, with the architecture of the checkpoint in `init.from`.
 
-    Three compositions: the first tells the checkpoint, the second which of its parts the experiment or the command
-    line replace, and the settings of the others are the base of the third.
+    There are three compositions: the first finds the checkpoint, the second finds which of its components the
+    experiment or the overrides replace, and the third has the settings of the other components instead of defaults.
+
+    Parameters
+    ----------
+    overrides
+        Settings `key=value`.
+    config_dir
+        A folder of further configs.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is wrong, or contradicts the checkpoint.
     """
-    words = list(overrides or [])
-    few = [word for word in words if not re.match(rf"[+~]*({'|'.join(CONFIGURED)})\.", word)]  # of parts not known yet
-    config = compose("train", few, config_dir=config_dir)
+    overrides = list(overrides or [])
+    # settings of components are left out until it is known which components there are
+    general = [text for text in overrides if not re.match(rf"[+~]*({'|'.join(CONFIGURED)})\.", text)]
+    config = compose("train", general, config_dir=config_dir)
     init = InitConfig.of(OmegaConf.to_container(config.init, resolve=True))  # type: ignore[arg-type]
     if init.source is None:
-        return config if few == words else compose("train", words, config_dir=config_dir)
+        return config if general == overrides else compose("train", overrides, config_dir=config_dir)
     spec = build_from_config(checkpoint_directory(init)).spec()
-    base: dict[str, Any] = {"defaults": [{f"override /{part}": spec[part]["name"]} for part in CONFIGURED]}
-    chosen = compose("train", few, config_dir=config_dir, base_settings=base)
-    if any(OmegaConf.is_missing(chosen, part) for part in CONFIGURED):
-        return chosen  # typed() says which has no value
-    base |= {part: spec[part] for part in CONFIGURED if chosen[part].name == spec[part]["name"]}
+    base: dict[str, Any] = {"defaults": [{f"override /{name}": spec[name]["name"]} for name in CONFIGURED]}
+    chosen = compose("train", general, config_dir=config_dir, base_settings=base)
+    if any(OmegaConf.is_missing(chosen, name) for name in CONFIGURED):
+        return chosen  # typed() reports which has no value
+    base |= {name: spec[name] for name in CONFIGURED if chosen[name].name == spec[name]["name"]}
     base["model"] = {key: value for key, value in spec.items() if key not in CONFIGURED}
-    config = compose("train", words, config_dir=config_dir, base_settings=base)
+    config = compose("train", overrides, config_dir=config_dir, base_settings=base)
     check_architecture(config, spec, init)
     return config
 
 
 def check_architecture(config: Any, spec: dict[str, Any], init: InitConfig) -> None:
-    """Refuse a run whose architecture is another than that of its checkpoint, but for what begins anew."""
-    wrong: list[str] = []
-    for part in CONFIGURED:
-        found, wanted = _plain(getattr(config, part)), spec[part]
-        if part in init.reset:
+    """Refuse a run whose architecture differs from that of its checkpoint in a component that is not reset.
+
+    Parameters
+    ----------
+    config
+        Of the run, composed or typed.
+    spec
+        The architecture of the checkpoint, as `Model.spec` returns it.
+    init
+        The settings of `init`.
+    """
+    differences: list[str] = []
+    for name in CONFIGURED:
+        own, saved = _plain(getattr(config, name)), spec[name]
+        if name in init.reset:
             continue
-        if found["name"] != wanted["name"]:
-            wrong.append(f"{part} is {found['name']}, and {init.source} has {wanted['name']}")
-        else:  # how much is dropped in training is no part of a network
-            differ = [key for key in wanted if found.get(key) != wanted[key] and not key.endswith("dropout")]
-            wrong += [f"{part}.{key} is {found.get(key)}, and {init.source} has {wanted[key]}" for key in differ]
+        if own["name"] != saved["name"]:
+            differences.append(f"{name} is {own['name']}, but it is {saved['name']} in {init.source}")
+        else:  # dropout is not part of the architecture
+            keys = [key for key in saved if own.get(key) != saved[key] and not key.endswith("dropout")]
+            differences += [f"{name}.{key} is {own.get(key)}, but it is {saved[key]} in {init.source}" for key in keys]
     free = {*CONFIGURED, *LENGTHS, *(PATCHING if "patching" in init.reset else ())}
     free |= {"width"} if {"patching", "backbone", "head"} <= set(init.reset) else set()
-    found = _plain(config.model)
-    differ = [key for key in spec if key not in free and found.get(key) != spec[key]]
-    wrong += [f"model.{key} is {found.get(key)}, and {init.source} has {spec[key]}" for key in differ]
-    if wrong:
-        part = wrong[0].partition(" ")[0].partition(".")[0]
-        anew = part if part in CONFIGURED else "patching"
-        more = f", or begin that part anew: init.reset=[{','.join([*init.reset, anew])}]"
-        more = "" if wrong[0].startswith("model.width ") else more  # it is part of all
-        raise ConfigError(f"{'; '.join(wrong[:3])}; keep to that{more}")
+    own = _plain(config.model)
+    keys = [key for key in spec if key not in free and own.get(key) != spec[key]]
+    differences += [f"model.{key} is {own.get(key)}, but it is {spec[key]} in {init.source}" for key in keys]
+    if differences:
+        component = differences[0].partition(" ")[0].partition(".")[0]
+        reset = [*init.reset, component if component in CONFIGURED else "patching"]
+        advice = f", or start that part from random weights: init.reset=[{','.join(reset)}]"
+        if differences[0].startswith("model.width "):  # all components have this width
+            advice = ""
+        raise ConfigError(f"{'; '.join(differences[:3])}; use the value of the checkpoint{advice}")
 
 
 def _plain(config: Any) -> dict[str, Any]:

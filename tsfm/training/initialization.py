@@ -1,4 +1,4 @@
-"""The first weights of a run as `init` asks for them: taken from a checkpoint, begun anew, frozen, adapted."""
+"""The first weights of a run, as `init` says: copied from a checkpoint, reset, frozen, adapted."""
 
 from __future__ import annotations
 
@@ -23,84 +23,108 @@ log = logging.getLogger("tsfm")
 
 @dataclass(frozen=True)
 class Initialization:
-    """What the rest of a run has to know of its beginning."""
+    """How the weights of a run were initialized.
+
+    Attributes
+    ----------
+    layer_decay
+        Factor of the learning rate from each depth of the network to the one below; None: the same rate everywhere.
+    origin
+        Of a run that starts from a checkpoint: `from` (its name), `method` (how its weights are used) and
+        `fingerprints` (of all series that it was trained on).
+    """
 
     layer_decay: float | None = None
-    facts: dict[str, Any] | None = None  # of a checkpoint that the run begins from: from, method, fingerprints
+    origin: dict[str, Any] | None = None
 
 
 def initialize(model: Model, config: RunConfig) -> Initialization:
-    """Put the first weights into a new model, and say which of them are trained."""
+    """Give a new model its first weights, and choose which parameters are trained.
+
+    Parameters
+    ----------
+    model
+        With random weights, changed in place.
+    config
+        Of the run.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint has another architecture, a name in `init` does not exist, or nothing is left to train.
+    """
     init = InitConfig.of(config.init)
     if init.source is None:
         return Initialization(layer_decay=init.layer_decay)
-    place = checkpoint_directory(init)
-    old, about = load(place)
-    check_architecture(config, old.spec(), init)
+    path = checkpoint_directory(init)
+    saved, about = load(path)
+    check_architecture(config, saved.spec(), init)
     _check_names("reset", init.reset, model)
-    copy_weights(model, old, place=place, reset=init.reset)
+    copy_weights(model, saved, path=path, reset=init.reset)
     freeze_parameters(model, init)
     if init.lora is not None:
-        _adapt(model, init, seed=config.seed)
+        _add_adapters(model, init, seed=config.seed)
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError(
-            f"init.freeze=[{','.join(init.freeze)}] leaves nothing to train; freeze less, begin a part anew by "
-            "init.reset=[head], or add init.lora.rank=8"
+            f"init.freeze=[{','.join(init.freeze)}] leaves nothing to train; freeze less, start a part from random "
+            "weights by init.reset=[head], or add init.lora.rank=8"
         )
-    log.info("begins from %s (%s); trained: %s", place, init.method, count_trained(model))
+    log.info("starts from %s (%s); trained: %s", path, init.method, count_trained(model))
     trained = about.trained_on
-    seen = {*trained.get("fingerprints", ()), *(trained.get("init") or {}).get("fingerprints", ())}
-    return Initialization(
-        layer_decay=init.layer_decay,
-        facts={"from": init.source, "method": init.method, "fingerprints": sorted(seen)},
-    )
+    fingerprints = {*trained.get("fingerprints", ()), *(trained.get("init") or {}).get("fingerprints", ())}
+    origin = {"from": init.source, "method": init.method, "fingerprints": sorted(fingerprints)}
+    return Initialization(layer_decay=init.layer_decay, origin=origin)
 
 
-def copy_weights(model: Model, old: Model, *, place: Path, reset: Sequence[str]) -> None:
-    """Copy every tensor of `old` into `model`, but for the parts that begin anew; each has a place and its shape."""
-    ours, theirs = ({k: v for k, v in m.state_dict().items() if not _under(k, reset)} for m in (model, old))
-    if not ours:
-        raise ValueError(f"init.reset=[{','.join(reset)}] leaves nothing of {place}; leave init.from out")
-    for name in [*ours, *theirs]:
-        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape:
-            here, there = (_said(part.get(name)) for part in (ours, theirs))
-            raise ValueError(
-                f"{name} has {here} in this run and {there} in {place}; {_advice(name, model, old, reset)}"
-            )
-    model.load_state_dict(theirs, strict=False)
+def copy_weights(model: Model, saved: Model, *, path: Path, reset: Sequence[str]) -> None:
+    """Copy every tensor of `saved` into `model`, except for the components that are reset.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing in one of the two models or has another shape; `path` names the checkpoint.
+    """
+    own, source = ({k: v for k, v in m.state_dict().items() if not _is_under(k, reset)} for m in (model, saved))
+    if not own:
+        raise ValueError(f"init.reset=[{','.join(reset)}] leaves nothing of {path}; leave init.from out")
+    for name in [*own, *source]:
+        if name not in own or name not in source or own[name].shape != source[name].shape:
+            here, there = (_shape(tensors.get(name)) for tensors in (own, source))
+            raise ValueError(f"{name} {here} in this run and {there} in {path}; {_advice(name, model, saved, reset)}")
+    model.load_state_dict(source, strict=False)
 
 
-def _said(tensor: torch.Tensor | None) -> str:
-    return "no place" if tensor is None else f"shape {tuple(tensor.shape)}"
+def _shape(tensor: torch.Tensor | None) -> str:
+    return "does not exist" if tensor is None else f"has shape {tuple(tensor.shape)}"
 
 
-def _advice(name: str, model: Model, old: Model, reset: Sequence[str]) -> str:
-    """What to do about a tensor that doesn't fit: the lengths that differ are the likeliest reason."""
-    lengths = {key: (getattr(model.config, key), getattr(old.config, key)) for key in LENGTHS}
-    differ = [f"model.{key} is {ours}, there {theirs}" for key, (ours, theirs) in lengths.items() if ours != theirs]
-    anew = f"begin that part anew: init.reset=[{','.join([*reset, name.partition('.')[0]])}]"
-    return f"{', '.join(differ)}: leave it as it is there, or {anew}" if differ else anew
+def _advice(name: str, model: Model, saved: Model, reset: Sequence[str]) -> str:
+    """What to do about a tensor that does not fit: different lengths are the likeliest reason."""
+    lengths = {key: (getattr(model.config, key), getattr(saved.config, key)) for key in LENGTHS}
+    differences = [f"model.{key} is {own}, there {other}" for key, (own, other) in lengths.items() if own != other]
+    advice = f"start that part from random weights: init.reset=[{','.join([*reset, name.partition('.')[0]])}]"
+    return f"{', '.join(differences)}: use the value of the checkpoint, or {advice}" if differences else advice
 
 
 def freeze_parameters(model: Model, init: InitConfig) -> None:
-    """Take from training what `init` names; with adapters and nothing named, all that came from the checkpoint."""
-    named = [name for name in init.freeze if name != ALL_BUT_HEAD]
-    _check_names("freeze", named, model)
-    if len(named) < len(init.freeze):
-        named += [name.partition(".")[0] for name, _ in model.named_parameters() if not _under(name, ["head"])]
+    """Exclude from training what `init.freeze` names; with adapters and no names, everything from the checkpoint."""
+    frozen = [name for name in init.freeze if name != ALL_BUT_HEAD]
+    _check_names("freeze", frozen, model)
+    if len(frozen) < len(init.freeze):
+        frozen += [name.partition(".")[0] for name, _ in model.named_parameters() if not _is_under(name, ["head"])]
     everything = init.lora is not None and not init.freeze
     for name, parameter in model.named_parameters():
-        anew = _under(name, init.reset)
-        if _under(name, named) and anew:
+        is_reset = _is_under(name, init.reset)
+        if _is_under(name, frozen) and is_reset:
             raise ValueError(
                 f"{name.partition('.')[0]} is in init.reset and in init.freeze, so it would stay random; leave it out "
                 "of one of them"
             )
-        if _under(name, named) or (everything and not anew):
+        if _is_under(name, frozen) or (everything and not is_reset):
             parameter.requires_grad_(False)
 
 
-def _adapt(model: Model, init: InitConfig, *, seed: int) -> None:
+def _add_adapters(model: Model, init: InitConfig, *, seed: int) -> None:
     lora = init.lora
     assert lora is not None
     try:
@@ -115,46 +139,48 @@ def _adapt(model: Model, init: InitConfig, *, seed: int) -> None:
     except ValueError as error:
         raise ValueError(f"init.lora: {error}") from None
     for name in adapted:
-        if _under(name, init.reset):
-            raise ValueError(f"init.lora would adapt {name}, which begins anew; leave it out of init.reset or targets")
+        if _is_under(name, init.reset):
+            raise ValueError(f"init.lora would adapt {name}, which is reset; leave it out of init.reset or of targets")
 
 
-def _under(name: str, prefixes: Sequence[str]) -> bool:
+def _is_under(name: str, prefixes: Sequence[str]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def _check_names(key: str, prefixes: Sequence[str], model: nn.Module) -> None:
+def _check_names(key: str, names: Sequence[str], model: nn.Module) -> None:
     """Each must be the name of a part of the model, or of a parameter."""
     known = {name for name, _ in model.named_modules()} | {name for name, _ in model.named_parameters()}
-    for prefix in prefixes:
-        if prefix in known - {""}:
+    for name in names:
+        if name in known - {""}:
             continue
-        parent = prefix
+        parent = name
         while parent not in known:
             parent = parent.rpartition(".")[0]
-        beside = [name for name in known if name and name.rpartition(".")[0] == parent]
-        beside += [ALL_BUT_HEAD] if key == "freeze" and not parent else []
-        raise ValueError(
-            f"init.{key} has {prefix!r}, and no part of the model is called so; {did_you_mean(prefix, beside)}"
-        )
+        siblings = [other for other in known if other and other.rpartition(".")[0] == parent]
+        siblings += [ALL_BUT_HEAD] if key == "freeze" and not parent else []
+        raise ValueError(f"init.{key} has {name!r}, which is not a part of the model; {did_you_mean(name, siblings)}")
 
 
 def count_trained(model: nn.Module) -> str:
-    """How many parameters are trained, of how many, in all and in each part."""
+    """Return how many parameters are trained of how many, in all and in each component, as text."""
 
-    def count(part: nn.Module) -> str:
-        sizes = [(p.numel(), p.requires_grad) for p in part.parameters()]
+    def count(module: nn.Module) -> str:
+        sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
         return f"{sum(size for size, trained in sizes if trained):,} of {sum(size for size, _ in sizes):,}"
 
-    parts = [f"{name} {count(part)}" for name, part in model.named_children() if any(True for _ in part.parameters())]
-    return f"{count(model)} parameters ({', '.join(parts)})"
+    components = [
+        f"{name} {count(module)}" for name, module in model.named_children() if any(True for _ in module.parameters())
+    ]
+    return f"{count(model)} parameters ({', '.join(components)})"
 
 
-def set_frozen_to_eval(module: nn.Module, *, inside: bool = False) -> None:
-    """Put into evaluation mode what no step trains: no dropout there, and the statistics of its norms stand still. A
-    module without parameters follows the one around it (`inside`: that one is frozen)."""
+def set_frozen_to_eval(module: nn.Module, *, parent_frozen: bool = False) -> None:
+    """Put modules without a trained parameter into evaluation mode: no dropout, and the statistics of norms stay.
+
+    A module without parameters follows its parent (`parent_frozen`: no parameter of the parent is trained).
+    """
     parameters = list(module.parameters())
-    frozen = not any(p.requires_grad for p in parameters) if parameters else inside
+    frozen = not any(p.requires_grad for p in parameters) if parameters else parent_frozen
     module.training = module.training and not frozen
     for child in module.children():
-        set_frozen_to_eval(child, inside=frozen)
+        set_frozen_to_eval(child, parent_frozen=frozen)

@@ -77,7 +77,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
                 "data": plain(data.settled),
                 "fingerprints": data.fingerprints,
                 **({"sketch": sketch.fingerprint} if sketch is not None else {}),
-                **({"init": parts.begin.facts} if parts.begin.facts else {}),
+                **({"init": parts.begin.origin} if parts.begin.origin else {}),
             },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
             labels=data.labels if isinstance(data, CaseData) else {},
