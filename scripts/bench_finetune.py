@@ -32,7 +32,7 @@ from peers.measure import Clock, alternate, markdown, milliseconds, peak_residen
 from tsfm.commands.evaluate import evaluate_config
 from tsfm.commands.train import train_and_score
 from tsfm.config import compose, typed
-from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.case_data import CaseData, CasesConfig
 from tsfm.estimators.probe import Probe
 from tsfm.training.components import RunComponents, build_components
 from tsfm.training.init_config import compose_with_checkpoint

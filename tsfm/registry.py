@@ -62,9 +62,10 @@ def _named(name: str, *, group: str):
 class Registry(Generic[Part]):
     """All parts of one kind. `group` is the Hydra group and the folder of their YAML files."""
 
-    def __init__(self, group: str, *, package: str):
+    def __init__(self, group: str, *, package: str, entry_points: str | None = None):
         self.group = group
         self.package = package
+        self.entry_points = entry_points or f"tsfm.{group}s"
         self._entries: dict[str, Entry[Part]] = {}
 
     def __call__(self, name: str):
@@ -77,15 +78,7 @@ class Registry(Generic[Part]):
             known = self._entries.get(name)
             if known is not None and _place(known.component) != _place(part):  # the same place: a reload
                 raise ValueError(f"{self.group} {name!r} is taken by {known.component.__module__}; choose another name")
-            check = {
-                "__post_init__": _named(name, group=self.group),
-                # by name: pickle would look for the class in its module, and finds the Config without a name there
-                "__reduce__": lambda config: (_again, (self.group, asdict(config))),
-            }
-            typed = make_dataclass(
-                config.__name__, [("name", str, field(default=name))], bases=(config,), namespace=check
-            )
-            typed.__module__, typed.__qualname__ = part.__module__, f"{part.__qualname__}.Config"
+            typed = self._typed(name, part, config)
             self._entries[name] = Entry(name, part, typed)
             schema(self.group, name)(typed)
             if part.__module__.split(".")[0] != "tsfm":  # no YAML file of ours chooses it: its schema is the choice
@@ -94,12 +87,23 @@ class Registry(Generic[Part]):
 
         return register
 
+    def _typed(self, name: str, part: type[Part], config: type) -> type:
+        """The config with the name of its part as first setting."""
+        check = {
+            "__post_init__": _named(name, group=self.group),
+            # by name: pickle would look for the class in its module, and finds the Config without a name there
+            "__reduce__": lambda config: (_again, (self.group, asdict(config))),
+        }
+        typed = make_dataclass(config.__name__, [("name", str, field(default=name))], bases=(config,), namespace=check)
+        typed.__module__, typed.__qualname__ = part.__module__, f"{part.__qualname__}.Config"
+        return typed
+
     def discover(self) -> None:
         """Import the built-in parts and those of the entry point group `tsfm.<group>s`."""
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=f"tsfm.{self.group}s"):
+        for point in entry_points(group=self.entry_points):
             try:
                 point.load()
             except Exception as error:  # foreign code; one broken package must not take everything else with it
@@ -142,12 +146,40 @@ class Registry(Generic[Part]):
         return iter([self._entries[name] for name in self.names()])
 
 
+class TypedRegistry(Registry[Part]):
+    """Parts whose configs have no setting `name`: the class of a config decides which part it configures."""
+
+    def _typed(self, name: str, part: type[Part], config: type) -> type:
+        return config
+
+    def component_of(self, config: Any) -> type[Part]:
+        """Return the class that this config configures.
+
+        Raises
+        ------
+        TypeError
+            When no registered class has a config of this type.
+        """
+        for search in (lambda: None, self.discover):
+            search()
+            for entry in self._entries.values():
+                if entry.config is type(config):
+                    return entry.component
+        raise TypeError(f"no {self.group} is configured by a {type(config).__name__}; register its class")
+
+    def build(self, config: Any, **grid: Any) -> Part:
+        """Return the part that this config configures, built from it."""
+        part: Any = self.component_of(config)
+        return part(config, **grid)
+
+
 BACKBONES: Registry[Any] = Registry("backbone", package="tsfm.model.backbones")
 HEADS: Registry[Any] = Registry("head", package="tsfm.model")
 SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
 TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
 BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench.baselines")
 GENERATORS: Registry[Any] = Registry("generator", package="tsfm.synthetic")
+DATA_MODULES: TypedRegistry[Any] = TypedRegistry("data", package="tsfm.data", entry_points="tsfm.data_modules")
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
 
 
@@ -159,9 +191,6 @@ def _again(group: str, values: dict[str, Any]) -> Any:
 # Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.
 SCHEMAS = (
     "tsfm.model.model",
-    "tsfm.data.module",
-    "tsfm.data.cases",
-    "tsfm.data.corpus",
     "tsfm.training.optim",
     "tsfm.training.trainer",
     "tsfm.bench.protocols",
@@ -174,7 +203,7 @@ SCHEMAS = (
 
 def discover_all() -> None:
     """Make every part and every config schema known to Hydra."""
-    for registry in REGISTRIES:
+    for registry in (*REGISTRIES, DATA_MODULES):
         registry.discover()
     for module in SCHEMAS:
         importlib.import_module(module)

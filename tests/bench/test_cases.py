@@ -19,7 +19,7 @@ from tsfm.bench.interfaces import CaseLearner
 from tsfm.commands.bench.case_sets import read_manifest, read_published, thirty
 from tsfm.commands.cli import main
 from tsfm.config import compose, typed
-from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.case_data import CaseData, CasesConfig
 
 pytest.importorskip("aeon", reason="the case learners need aeon; pip install 'tsfm-platform[bench]'")
 NAMES = ("nn_euclidean", "nn_dtw", "minirocket", "catch22")
@@ -143,7 +143,7 @@ def test_evening_out() -> None:
 def test_the_protocol_scores_every_case_and_hides_the_test_labels() -> None:
     cases, labels = waves()
     asked, truth = waves(30, seed=1)
-    data = CaseData.of(cases, labels, test=(asked, truth))
+    data = CaseData.from_arrays(cases, labels, test=(asked, truth))
     found = score_cases(learner("catch22"), data)
     assert (found["cases"], found["train_cases"], found["classes"], found["channels"]) == (30, 24, 2, 2)
     assert (
@@ -151,7 +151,7 @@ def test_the_protocol_scores_every_case_and_hides_the_test_labels() -> None:
         == (learner("catch22").fit(cases, labels).predict([a.astype(np.float32) for a in asked]) == truth).mean()
     )
     assert set(found) >= set(protocol.CLASS_METRICS)
-    shuffled = CaseData.of(cases, labels, test=(asked, truth[::-1]))
+    shuffled = CaseData.from_arrays(cases, labels, test=(asked, truth[::-1]))
     assert score_cases(learner("nn_euclidean"), shuffled)["accuracy"] == pytest.approx(0)
     json.dumps(found)
     with pytest.raises(ValueError, match="no val cases"):

@@ -11,8 +11,8 @@ import torch
 
 from tsfm.bench.baselines.imputers import LinearInterpolation
 from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
-from tsfm.data.module import WindowData
 from tsfm.data.settings import DataConfig
+from tsfm.data.window_data import WindowData
 from tsfm.registry import BASELINES
 from tsfm.store.ingest import ingest
 from tsfm.types import Problem

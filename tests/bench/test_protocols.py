@@ -27,7 +27,7 @@ def windows(*, context: int = 24, gap: slice | None = None) -> WindowIndex:
     values = np.sin(np.arange(300) * 2 * np.pi / SEASON) + 0.3 * generator.normal(size=(2, 300))
     if gap is not None:
         values[1, gap] = np.nan
-    flat = FlatSeries.of([values])
+    flat = FlatSeries.from_arrays([values])
     spans = table(np.array([300]), "ratio", lookback=context, ratios=(0.7, 0.1, 0.2), horizon=HORIZON, windows=1)[
         "test"
     ]
@@ -98,7 +98,7 @@ def beside(*, marks: bool = False) -> WindowIndex:
     """The windows of `windows`, y the target, with a past-only and a known covariate."""
     plain = windows()
     values = np.concatenate([plain.flat.series(0), np.arange(600).reshape(2, 300)])[[1, 0, 2, 3]]
-    flat = FlatSeries.of([values], channels=["y", "z", "past", "known"])
+    flat = FlatSeries.from_arrays([values], channels=["y", "z", "past", "known"])
     role = torch.tensor([[TARGET, PAST, KNOWN] + marks * [TIME_FEATURE]], dtype=torch.int8)
     calendar = TimeFeatures(["hour"], starts=np.array(["2024-01-01"], "M8[us]"), freqs=["h"], lengths=np.array([300]))
     kept = {"context": 24, "horizon": HORIZON, "channels": ["y", "past", "known"], "role": role}

@@ -13,7 +13,7 @@ import pytest
 from tsfm.commands.claims import make_record
 from tsfm.commands.cli import main
 from tsfm.config import Expect
-from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.case_data import CaseData, CasesConfig
 
 SMALL = [
     "model.width=8", "backbone.depth=1", "trainer.max_steps=4", "trainer.progress=false", "trainer.loggers=[]",

@@ -194,7 +194,7 @@ def test_sets_are_those_with_the_role_of_a_corpus(monkeypatch: pytest.MonkeyPatc
     assert CorpusData(CorpusConfig(**SMALL)).names == ["one"]
     monkeypatch.setenv("TSFM_DATA", str(tmp_path / "nowhere"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"no set of the role `corpus` was found; set TSFM_DATA"):
+    with pytest.raises(ValueError, match=r"no data set of the role `corpus` was found; set TSFM_DATA"):
         CorpusData(CorpusConfig(**SMALL)).setup()
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tsfm.data.covariates import lay_out
 from tsfm.data.flat import FlatSeries
-from tsfm.data.module import DataConfig, WindowData
 from tsfm.data.splits import table
+from tsfm.data.window_data import DataConfig, WindowData
 from tsfm.data.windows import WindowIndex
 from tsfm.store.series_store import StoreWriter
 from tsfm.timestamps.offsets import make_timestamps, parse_freq
@@ -130,16 +130,16 @@ def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, l
 def test_the_standardiser_measures_covariates_and_no_marks(store: Path) -> None:
     found = data(store, known=["price"], calendar=True)
     assert found.standardizer.channels == ("sales", "rain", "stock", "price")
-    assert found.settled.channels == ["sales", "rain", "stock"]
-    assert found.settled.calendar == ["hour", "day_of_week", "day_of_month", "day_of_year"]
-    assert data(store).settled.channels is None
+    assert found.resolved_config.channels == ["sales", "rain", "stock"]
+    assert found.resolved_config.calendar == ["hour", "day_of_week", "day_of_month", "day_of_year"]
+    assert data(store).resolved_config.channels is None
 
 
 def test_targets_alone_where_covariates_are_of_no_use(store: Path) -> None:
     bare = WindowData(DataConfig(str(store), known=["price"], calendar=True), context=24, horizon=6, covariates=False)
     bare.setup()
     assert bare.layout.names == ("sales", "rain", "stock")
-    assert bare.left == (
+    assert bare.dropped_covariates == (
         "price",
         "calendar_hour",
         "calendar_day_of_week",
@@ -147,7 +147,7 @@ def test_targets_alone_where_covariates_are_of_no_use(store: Path) -> None:
         "calendar_day_of_year",
     )
     assert bare.windows("train").gather([0]).role is None
-    assert bare.settled.known == bare.settled.calendar == []
+    assert bare.resolved_config.known == bare.resolved_config.calendar == []
 
 
 def test_a_layout_without_covariates_is_the_store_in_order() -> None:
@@ -193,7 +193,7 @@ def test_a_batch_checks_its_roles_and_takes_them_along() -> None:
 
 
 def test_nothing_is_computed_where_there_are_no_covariates() -> None:
-    flat = FlatSeries.of([np.zeros((2, 60), np.float32)])
+    flat = FlatSeries.from_arrays([np.zeros((2, 60), np.float32)])
     index = WindowIndex(flat, table(flat.lengths, "all", lookback=4)["train"], context=4, horizon=2)
     batch = index.gather([0, 3])
     assert batch.role is None

@@ -128,8 +128,8 @@ def test_a_cache_that_cannot_be_a_folder_is_named(tmp_path, monkeypatch):
 
 def test_arrays_that_do_not_fit_together_are_named():
     with pytest.raises(ValueError, match="2 series with"):
-        FlatSeries.of([np.zeros((1, 3)), np.zeros((2, 3))])
+        FlatSeries.from_arrays([np.zeros((1, 3)), np.zeros((2, 3))])
     with pytest.raises(ValueError, match="item 'b', channel 'c0', step 2 is infinite"):
-        FlatSeries.of([np.zeros(3), np.array([0, 1, np.inf])], ids=["a", "b"])
+        FlatSeries.from_arrays([np.zeros(3), np.array([0, 1, np.inf])], ids=["a", "b"])
     with pytest.raises(ValueError, match="2 channel names"):
-        FlatSeries.of([np.zeros(3)], channels=["a", "b"])
+        FlatSeries.from_arrays([np.zeros(3)], channels=["a", "b"])

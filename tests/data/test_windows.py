@@ -23,7 +23,7 @@ def series(lengths, *, channels=2, missing=0.0, seed=0) -> FlatSeries:
     arrays = [rng.normal(size=(channels, length)).astype(np.float32) for length in lengths]
     for array in arrays:
         array[rng.random(array.shape) < missing] = np.nan
-    return FlatSeries.of(arrays, channels=[f"c{c}" for c in range(channels)])
+    return FlatSeries.from_arrays(arrays, channels=[f"c{c}" for c in range(channels)])
 
 
 def by_hand(flat: FlatSeries, spans, *, context, horizon, stride, least):
@@ -171,7 +171,7 @@ def test_every_window_is_as_likely_at_every_place(size):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 17), st.integers(1, 4), st.booleans())
 def test_ranks_get_disjoint_equally_many_batches_and_together_everything(windows, size, world, drop):
-    plans = [Shuffled(windows, size, seed=5, rank=rank, world=world, drop_last=drop) for rank in range(world)]
+    plans = [Shuffled(windows, size, seed=5, rank=rank, world_size=world, drop_last=drop) for rank in range(world)]
     assert len({len(plan) for plan in plans}) == 1
     drawn = [plan.draw(2, 0, len(plan)) for plan in plans]
     everything = np.concatenate([indices for indices, _ in drawn])
@@ -188,7 +188,7 @@ def test_ranks_get_disjoint_equally_many_batches_and_together_everything(windows
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 17), st.integers(1, 4))
 def test_evaluation_has_every_window_once_in_order(windows, size, world):
-    drawn = [InOrder(windows, size, rank=rank, world=world) for rank in range(world)]
+    drawn = [InOrder(windows, size, rank=rank, world_size=world) for rank in range(world)]
     together = np.concatenate([plan.draw(0, 0, len(plan))[0] for plan in drawn])
     assert np.array_equal(together, np.arange(windows))
 

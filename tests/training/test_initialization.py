@@ -21,7 +21,7 @@ from tsfm.commands import show
 from tsfm.commands.cli import main
 from tsfm.commands.train import train_and_score
 from tsfm.config import RunConfig, default_init, plain, typed
-from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.case_data import CaseData, CasesConfig
 from tsfm.infer.load import load
 from tsfm.model import checkpoint
 from tsfm.model.checkpoint import About, save
@@ -326,7 +326,7 @@ def test_labelled_cases_without_validation_and_with_a_new_head(tmp_path: Path, c
     time, rng = np.arange(40), np.random.default_rng(0)
     series = [np.sin(time / (2 + 3 * (i % 2))) + 0.1 * rng.normal(size=40) for i in range(12)]
     given = np.stack(series)[:, None], np.array(["slow", "fast"] * 6)
-    data = CaseData.of(*given, config=CasesConfig("given"), test=given)
+    data = CaseData.from_arrays(*given, config=CasesConfig("given"), test=given)
     words = ["data=cases", "data.dataset=given", "task=classify", "head=pooled", "init.reset=[head]"]
     words += [f"init.from={tmp_path / 'free'}", "init.freeze=[all_but_head]", "trainer.progress=false"]
     words += ["trainer.max_epochs=2", "trainer.accelerator=cpu", f"run_dir={tmp_path / 'r'}"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.bench.interfaces import CaseLearner
-from tsfm.data.cases import CaseData
+from tsfm.data.case_data import CaseData
 from tsfm.messages import did_you_mean
 from tsfm.metrics import classification, regression
 from tsfm.registry import schema

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tsfm.bench.interfaces import Imputer
-from tsfm.data.module import WindowData
+from tsfm.data.window_data import WindowData
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.cross_channel import correct_across_channels, use_cross_channel
 from tsfm.messages import did_you_mean

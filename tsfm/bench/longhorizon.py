@@ -17,8 +17,8 @@ import numpy as np
 from tsfm.bench.protocols import check_marks, score_windows
 from tsfm.bench.trained import as_trained
 from tsfm.config import compose, typed
-from tsfm.data.module import WindowData
 from tsfm.data.settings import DataConfig
+from tsfm.data.window_data import WindowData
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast import ForecastScore
 
@@ -59,7 +59,7 @@ def _one_by_one(predictor: Predictor, sets: dict[int, WindowData], *, batch_size
     for horizon, data in sets.items():
         windows = data.windows("test", stride=1)
         result = score_windows(
-            predictor, windows, horizon=horizon, season=data.season, levels=POINT, batch_size=batch_size
+            predictor, windows, horizon=horizon, season=data.season_length, levels=POINT, batch_size=batch_size
         )
         found[horizon] = {name: result[name] for name in ("mse", "mae", "windows")}
     return found
@@ -83,7 +83,7 @@ def _one_pass(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: 
         numbers = np.arange(begin, min(begin + batch_size, len(first)))
         values = _values(first, numbers)
         reads = predictor.forecast(
-            values[..., :-shortest], horizon=longest, quantile_levels=POINT, season_length=sets[shortest].season
+            values[..., :-shortest], horizon=longest, quantile_levels=POINT, season_length=sets[shortest].season_length
         )
         for horizon, windows in indices.items():
             there = numbers[numbers < len(windows)]

@@ -24,14 +24,13 @@ from tsfm.bench.ready import ready
 from tsfm.bench.report import as_csv
 from tsfm.bench.trained import as_trained, pick_device
 from tsfm.config import EvalConfig, RunConfig
-from tsfm.data.cases import CaseData, CasesConfig
-from tsfm.data.corpus import CorpusData
-from tsfm.data.module import WindowData
+from tsfm.data.case_data import CaseData
+from tsfm.data.window_data import WindowData
 from tsfm.files import write_text
 from tsfm.infer.detect import BLEND
 from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.messages import did_you_mean
-from tsfm.registry import BASELINES
+from tsfm.registry import BASELINES, DATA_MODULES
 from tsfm.tasks.base import Ratio, Task
 from tsfm.training.training_run import TrainedRun
 
@@ -75,7 +74,7 @@ def known_metrics(bench: Any) -> list[str]:
 def score_trained(trained: TrainedRun, bench: Any) -> dict[str, Any]:
     """The scores of a run that does not forecast: by its protocol, or where none fits by what its task reports."""
     model, data, task = trained.model, trained.data, trained.task
-    if isinstance(data, CaseData):
+    if data.labelled:
         split = bench.split if isinstance(bench, CasesBench) else "test"
         return score_network(ModelPredictor(model, name="model", about=trained.about), data, split=split)
     if task.name == "impute":
@@ -86,7 +85,6 @@ def score_trained(trained: TrainedRun, bench: Any) -> dict[str, Any]:
 
 def score_task(task: Task, trained: TrainedRun, *, split: str, batch_size: int = 256) -> dict[str, Any]:
     """What the task reports over every window of a split, its problems drawn from one seed."""
-    assert isinstance(trained.data, (WindowData, CorpusData))
     windows, generator = trained.data.windows(split), torch.Generator().manual_seed(0)
     device = next(trained.model.parameters()).device
     sums: dict[str, Ratio] = {}
@@ -161,7 +159,7 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
         return evaluate_gift(config, bench)
     if isinstance(bench, CasesBench):
         return evaluate_cases(config, bench)
-    if isinstance(config.data, CasesConfig):
+    if DATA_MODULES.component_of(config.data).labelled:
         raise ValueError(f"data set {config.data.dataset!r} holds labelled cases; score them by bench=cases")
     if config.predictor in BASELINES.names():
         imputer = find_baseline(config.predictor, Imputer)  # type: ignore[type-abstract]
@@ -169,7 +167,7 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
             raise ValueError(f"{config.predictor} has no window of its own; give context=512, say")
         data = WindowData(config.data, context=config.context, horizon=0)
         data.setup()
-        return score_imputation(of_baseline(imputer, season=data.season), data, bench)
+        return score_imputation(of_baseline(imputer, season=data.season_length), data, bench)
     predictor = find_model(config)
     shape = predictor.model.config
     data = WindowData(
@@ -194,7 +192,7 @@ def evaluate_gift(config: EvalConfig, bench: GiftBench) -> dict[str, Any]:
 def evaluate_cases(config: EvalConfig, bench: CasesBench) -> dict[str, Any]:
     """A trained network or a baseline on labelled cases. A network that is scored on validation cases gets those of its
     training, held out by its seed."""
-    if not isinstance(config.data, CasesConfig):
+    if not DATA_MODULES.component_of(config.data).labelled:
         raise ValueError("bench=cases scores labelled cases; choose them by data=cases data.dataset=...")
     if config.predictor in BASELINES.names():
         data = CaseData(config.data, seed=config.seed or 0)

@@ -13,11 +13,8 @@ from tsfm.bench.anomaly import AnomalyConfig, choose
 from tsfm.bench.gift import GiftBench, chosen
 from tsfm.config import EvalConfig
 from tsfm.contamination.verdict import Verdict, check_contamination, training_record
-from tsfm.data.cases import CaseData, CasesConfig
 from tsfm.model.checkpoint import bundled
-from tsfm.registry import BASELINES
-from tsfm.store.catalog import resolve
-from tsfm.timestamps.offsets import make_timestamps
+from tsfm.registry import BASELINES, DATA_MODULES
 
 log = logging.getLogger("tsfm")
 
@@ -63,15 +60,5 @@ def scored(config: EvalConfig) -> Scored:
         return Scored(
             [name for name, some in read.items() for _ in some], [one for some in read.values() for one in some]
         )
-    if isinstance(data, CasesConfig):
-        cases = CaseData(data, seed=config.seed or 0)
-        parts = [(split, one) for split in ("train", "test") for one in cases.cases(split).series]
-        learnt = cases.fingerprints[0]  # of all training cases, as one
-        told = [learnt if split == "train" else "" for split, _ in parts]
-        return Scored([f"{split} case" for split, _ in parts], [one for _, one in parts], told)
-    store = resolve(data.dataset)
-
-    def when(i: int) -> np.ndarray:
-        return make_timestamps(store.starts[i], store.freqs[i], int(store.lengths[i]))
-
-    return Scored(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints, when)
+    module = DATA_MODULES.component_of(data).from_config(data, seed=config.seed or 0)
+    return Scored(*module.source_series())

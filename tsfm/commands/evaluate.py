@@ -20,11 +20,11 @@ from tsfm.bench.zero_shot import judge
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
 from tsfm.config import EvalConfig, compose
-from tsfm.data.cases import CasesConfig
-from tsfm.data.module import WindowData
+from tsfm.data.window_data import WindowData
 from tsfm.files import check_folder, write_text
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
+from tsfm.registry import DATA_MODULES
 from tsfm.training.run_directory import RESULT, environment
 
 log = logging.getLogger("tsfm")
@@ -54,7 +54,7 @@ def evaluate_config(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     check_claims(config.expect, config.bench)
     if config.out is not None:
         check_folder(Path(config.out))
-    forecasts = isinstance(config.bench, WindowsConfig) and not isinstance(config.data, CasesConfig)
+    forecasts = isinstance(config.bench, WindowsConfig) and not DATA_MODULES.component_of(config.data).labelled
     if forecasts:
         find_predictor(config.predictor).check_forecasts()
     verdict = judge(config)  # before time is spent on scoring
@@ -110,7 +110,7 @@ def score_forecasts(
     if windows.skipped:
         item, reason = windows.skipped[0]
         log.info("left out of %s: %d series, such as %s (%s)", bench.split, len(windows.skipped), item, reason)
-    season = bench.season or data.season
+    season = bench.season or data.season_length
     metrics = score_windows(
         predictor, windows, horizon=horizon, season=season, levels=levels, batch_size=bench.batch_size
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +11,11 @@ import torch
 import yaml
 
 from tsfm.config import RunConfig, conf_dir, options, plain, typed
-from tsfm.data.cases import CaseData
-from tsfm.data.corpus import CorpusData
-from tsfm.data.covariates import WORDS
 from tsfm.infer.load import bundled, load, weights_dir
 from tsfm.model.checkpoint import CONFIG, read_config
 from tsfm.model.model import Model, flops_per_window
 from tsfm.registry import BASELINES
-from tsfm.training.components import RunComponents, build_components
+from tsfm.training.components import build_components
 from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.types import Problem
 
@@ -50,63 +46,16 @@ def describe_run(overrides: list[str], *, config_dir: str | None = None) -> str:
     parts = build_components(config)
     model, task, data = parts.model, parts.task, parts.data
     parts.learner()  # refuses what the task can't judge
-    if isinstance(data, CaseData):
-        return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_cases(parts, data)])
-    if isinstance(data, CorpusData):
-        return "\n".join([yaml.safe_dump(plain(parts.config), sort_keys=False), *of_corpus(parts, data)])
-    splits = {split: data.windows(split) for split in ("train", "val", "test")}
-    problem = task.pose(splits["train"].gather(torch.arange(1).numpy()), torch.Generator().manual_seed(config.seed))
-    layout = data.layout
-    kinds = Counter(layout.roles)
+    problem = task.pose(data.first_batch(), torch.Generator().manual_seed(config.seed))
     lines = [
-        yaml.safe_dump(plain(config), sort_keys=False),
+        yaml.safe_dump(plain(parts.config), sort_keys=False),
         describe_network(model, channels=data.num_channels),
-        "windows     " + ", ".join(f"{split} {len(windows):,}" for split, windows in splits.items()),
-        *(
-            f"left out    {len(w.skipped)} series of {split}: {w.skipped[0]}"
-            for split, w in splits.items()
-            if w.skipped
-        ),
-        f"channels    {data.num_channels}, frequency {data.freq}, season {data.season}",
-        *(f"            {kinds[role]} {WORDS[role]}" for role in WORDS if layout.covariates and kinds[role]),
+        *data.describe(),
         "",
-        "the first training problem",
-        picture(problem, names=layout.names if layout.covariates else None, targets=len(layout.targets)),
+        "the first training case" if data.labelled else "the first training problem",
+        picture(problem, names=data.channel_names, targets=data.num_targets),
     ]
     return "\n".join(lines)
-
-
-def of_cases(parts: RunComponents, data: CaseData) -> list[str]:
-    """The model of a run on labelled cases, the cases, and the first of them."""
-    splits = ", ".join(f"{split} {len(data.windows(split)):,}" for split in ("train", "val", "test"))
-    problem = parts.task.pose(data.windows("train").gather(torch.arange(1).numpy()))
-    classes = f"classes     {', '.join(data.classes)}" if data.classes else "labels      numbers"
-    return [
-        describe_network(parts.model, channels=data.num_channels),
-        f"cases       {splits}, of at most {data.length} steps and {data.num_channels} channels",
-        classes,
-        "",
-        "the first training case",
-        picture(problem),
-    ]
-
-
-def of_corpus(parts: RunComponents, data: CorpusData) -> list[str]:
-    """The model of a pre-training run, what it draws windows from, and the first problem."""
-    shape = data.config
-    batch = next(iter(data.train_dataloader()))
-    problem = parts.task.pose(batch, torch.Generator().manual_seed(parts.config.seed))
-    sets = f"{len(data.fingerprints):,} series of {len(data.names)} sets" if shape.real else "no real series"
-    lengths = ", ".join(f"{share:.0%} of {n} steps" for n, share in zip(shape.lengths, shape.shares, strict=True))
-    return [
-        describe_network(parts.model, channels=data.num_channels),
-        f"corpus      {sets}; {shape.real:.0%} of the windows are real, the others made up",
-        f"windows     {lengths}; {shape.points:,} values a batch, {shape.batches_per_epoch:,} batches an epoch",
-        f"held out    {len(data.windows('val')):,} ends of real series",
-        "",
-        "the first training problem",
-        picture(problem),
-    ]
 
 
 def describe_model(path: str) -> str:

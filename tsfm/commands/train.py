@@ -16,7 +16,7 @@ from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
 from tsfm.commands.evaluate import score_forecasts
 from tsfm.config import RunConfig, plain
-from tsfm.data.module import WindowData
+from tsfm.data.window_data import WindowData
 from tsfm.files import write_text
 from tsfm.infer.load import ModelPredictor
 from tsfm.training.init_config import compose_with_checkpoint

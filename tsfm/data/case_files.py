@@ -45,7 +45,7 @@ class Cases:
         return joint_fingerprint([fingerprint(case) for case in self.series])
 
 
-def known_cases() -> dict[str, Path]:
+def available_cases() -> dict[str, Path]:
     """Lower-case name -> file of every root; the first root and classification win."""
     found: dict[str, Path] = {}
     for root in data_roots():
@@ -71,7 +71,7 @@ def find_cases(name_or_path: str | Path) -> Path:
         raise FileNotFoundError(
             f"{path} {found}; give a Parquet file of cases, or a store that `tsfm ingest` made of .ts files"
         )
-    known = known_cases()
+    known = available_cases()
     if name.lower() in known:
         return known[name.lower()]
     for folder in (Path("data") / name, Path("data") / name.lower()):
@@ -178,16 +178,16 @@ def clean_labels(labels: object, *, regress: bool, place: str) -> np.ndarray:
     return numbers
 
 
-def given_cases(series: object, labels: object, *, regress: bool, place: str = "the cases given") -> Cases:
+def cases_from_arrays(series: object, labels: object, *, regress: bool, location: str = "the cases given") -> Cases:
     """Cases from memory: a list of [C, L] or [L] arrays, or an array [N, C, L] or [N, L] (one channel)."""
     rows = list(series)  # type: ignore[call-overload]
     arrays = [_single(np.asarray(row)[None] if np.ndim(row) == 1 else np.asarray(row)) for row in rows]
     wrong = next((i for i, array in enumerate(arrays) if array.ndim != 2), None)
     if wrong is not None:
         raise ValueError(
-            f"{place}: case {wrong} has shape {np.shape(rows[wrong])}; expected [channels, steps] or [steps]"
+            f"{location}: case {wrong} has shape {np.shape(rows[wrong])}; expected [channels, steps] or [steps]"
         )
-    cleaned = clean_labels(labels, regress=regress, place=place)
+    cleaned = clean_labels(labels, regress=regress, place=location)
     if len(cleaned) != len(arrays):
-        raise ValueError(f"{place}: {len(arrays)} cases and {len(cleaned)} labels; give one label for each case")
+        raise ValueError(f"{location}: {len(arrays)} cases and {len(cleaned)} labels; give one label for each case")
     return Cases(arrays, cleaned)

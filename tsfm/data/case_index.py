@@ -57,22 +57,24 @@ class CaseIndex:
         return self.cut(located, 0, len(located))
 
 
-def check_cases(cases: Cases, *, channels: int, place: str) -> None:
+def check_cases(cases: Cases, *, channels: int, location: str) -> None:
     """Refuse cases whose channels differ, infinite values, and cases in which nothing was observed."""
     for number, case in enumerate(cases.series):
         if len(case) != channels:
-            raise ValueError(f"{place}, case {number} has {len(case)} channels; the first training case has {channels}")
+            raise ValueError(
+                f"{location}, case {number} has {len(case)} channels; the first training case has {channels}"
+            )
         if np.isinf(case).any():
             channel, step = np.argwhere(np.isinf(case))[0]
             raise ValueError(
-                f"{place}, case {number}, channel {channel}, step {step} is infinite in float32; replace it, or use "
+                f"{location}, case {number}, channel {channel}, step {step} is infinite in float32; replace it, or use "
                 "NaN for a value nobody observed"
             )
         if np.isnan(case).all():
-            raise ValueError(f"{place}, case {number} has no observed value; leave it out")
+            raise ValueError(f"{location}, case {number} has no observed value; leave it out")
 
 
-def pad_cases(series: Sequence[np.ndarray], *, channels: int, length: int, place: str) -> Float[np.ndarray, "N C T"]:
+def pad_cases(series: Sequence[np.ndarray], *, channels: int, length: int, location: str) -> Float[np.ndarray, "N C T"]:
     """Checked cases that end together, NaN before their first step and where nobody observed."""
     padded = np.full((len(series), channels, length), np.nan, dtype=np.float32)
     for row, case in zip(padded, series, strict=True):
@@ -81,7 +83,7 @@ def pad_cases(series: Sequence[np.ndarray], *, channels: int, length: int, place
     silent = np.flatnonzero(np.isnan(padded).all((1, 2)))
     if len(silent):
         raise ValueError(
-            f"{place}, case {silent[0]} has no observed value among its last {length} steps; raise data.length, or "
+            f"{location}, case {silent[0]} has no observed value among its last {length} steps; raise data.length, or "
             "leave it out"
         )
     return padded

@@ -1,7 +1,7 @@
-"""What a model is pre-trained on: windows of many real sets and of made-up series, without end, for Lightning.
+"""The data of pre-training: windows of many real data sets and of synthetic series, without end.
 
-N windows, C channels, T steps of a window. Batch i of epoch e is a pure function of (seed, e, i, rank), so a
-killed run goes on bit by bit where it stood.
+N windows, C channels, T steps of a window. Batch i of epoch e is a pure function of (seed, e, i, rank), so an
+interrupted run continues with the same bits.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from tsfm.contamination.sketch import Sketch
+from tsfm.data.base import DataModule, SourceSeries
 from tsfm.data.collate import as_batch
 from tsfm.data.loader import WindowLoader
 from tsfm.data.mixture import CorpusConfig, Drawn, Words
 from tsfm.data.pool import Pool, gather
-from tsfm.data.sampling import InOrder
-from tsfm.data.standardize import Standardizer
 from tsfm.fingerprint import joint_fingerprint
 from tsfm.messages import did_you_mean
+from tsfm.registry import DATA_MODULES
 from tsfm.store.catalog import RAW_FOLDER, data_roots, resolve
 from tsfm.store.series_store import SeriesStore
 from tsfm.types import Batch
@@ -34,22 +33,49 @@ from tsfm.types import Batch
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from tsfm.config import RunConfig
+    from tsfm.model.model import Model
+
 __all__ = ["CorpusConfig", "CorpusData"]
 
 log = logging.getLogger("tsfm")
 
 
-class CorpusData(pl.LightningDataModule):
-    """Batches for pre-training, with the face of WindowData."""
+@DATA_MODULES("corpus")
+class CorpusData(DataModule):
+    """Batches for pre-training, and the held-out ends of the real series for validation."""
 
-    left: tuple[str, ...] = ()
-    standardizer: Standardizer | None = None
+    Config = CorpusConfig
+    pretraining = True
+    memory_setting = "points"
 
     def __init__(self, config: CorpusConfig, *, seed: int = 0):
         super().__init__()
         self.config, self.seed = config, seed
 
-    def prepare_data(self) -> None:
+    def complete_config(self, config: RunConfig) -> RunConfig:
+        """Return the config; the task must be pretrain."""
+        config = super().complete_config(config)
+        if config.task.name != "pretrain":
+            raise ValueError(f"data=corpus is for task=pretrain; for task={config.task.name} choose a data set")
+        return config
+
+    def setup_for(self, model: Model, config: RunConfig) -> None:
+        """Read the sets; refuse a model that cannot use windows of several lengths."""
+        own = self.config
+        if config.model.channels not in (None, own.channels):
+            raise ValueError(
+                f"model.channels is {config.model.channels}, and the windows of the corpus have {own.channels} "
+                "(data.channels); set it to null"
+            )
+        window = config.model.context + config.model.horizon
+        if model.fixed_length and list(own.lengths) != [window]:
+            raise ValueError(
+                f"backbone {config.backbone.name} reads windows of exactly {window} steps (context + horizon); set "
+                f"data.lengths=[{window}] data.shares=[1.0], found {list(own.lengths)}"
+            )
+        if config.trainer.keep == "best" and not own.real:
+            raise ValueError("synthetic series alone have no validation part; set trainer.keep=last")
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
@@ -59,72 +85,40 @@ class CorpusData(pl.LightningDataModule):
 
     @cached_property
     def stores(self) -> list[SeriesStore]:
+        """The stores of the real data sets."""
         return [resolve(name) for name in self.names] if self.config.real else []
 
     @cached_property
     def names(self) -> list[str]:
-        """The sets that are trained on."""
+        """Names of the real data sets.
+
+        Raises
+        ------
+        ValueError
+            When the config names none and the data roots list none.
+        """
         if not self.config.real:
             return []
         names = corpus_names() if self.config.sets is None else list(self.config.sets)
         if not names:
             raise ValueError(
-                "no set of the role `corpus` was found; set TSFM_DATA to a data root with forecasting/manifest.json, "
-                "name sets by data.sets=[...], or train on made-up series alone by data.real=0"
+                "no data set of the role `corpus` was found; set TSFM_DATA to a data root with "
+                "forecasting/manifest.json, name sets by data.sets=[...], or train on synthetic series alone by "
+                "data.real=0"
             )
         return names
 
     @cached_property
     def pool(self) -> Pool:
+        """The trainable parts of all real series."""
         pool = gather(self.stores, temperature=self.config.temperature)
         log.info(
             "corpus: %d series of %d sets, %.1f million values", len(pool), len(self.names), len(pool.values) / 1e6
         )
         return pool
 
-    @property
-    def num_channels(self) -> int:
-        return self.config.channels
-
-    @property
-    def settled(self) -> CorpusConfig:
-        return self.config
-
-    @property
-    def fingerprints(self) -> list[str]:
-        """Of every real series."""
-        return [one for store in self.stores for one in store.fingerprints]
-
-    @property
-    def fingerprint(self) -> str:
-        return joint_fingerprint(self.fingerprints)
-
-    @cached_property
-    def sketch(self) -> Sketch:
-        """By which copies of the real series are recognised; a second for a million values."""
-        names = [name for name, store in zip(self.names, self.stores, strict=True) for _ in range(len(store))]
-        return Sketch.build((store.read(i) for store in self.stores for i in range(len(store))), names)
-
-    @property
-    def sets(self) -> list[dict[str, Any]]:
-        """What a card says of each real set: name, numbers of series and values, domain, licence."""
-        known = {Path(one["file"]).stem: one for one in _listed()}
-        rows = []
-        for name, store in zip(self.names, self.stores, strict=True):
-            said, manifest = known.get(name, {}), store.manifest
-            rows.append(
-                {
-                    "name": Path(name).name,
-                    "series": len(store) * len(store.channels),
-                    "values": int(np.sum(store.lengths)) * len(store.channels),
-                    "domain": said.get("domain") or manifest.domain,
-                    "licence": said.get("licence") or manifest.licence,
-                }
-            )
-        return rows
-
-    def windows(self, split: str, *, stride: int | None = None) -> Drawn | Rows:
-        """What batches of train are drawn from; for val and test the held-out ends of real series."""
+    def windows(self, split: str, *, stride: int | None = None) -> Drawn | InMemoryWindows:
+        """Return what training batches are drawn from; for val and test the held-out ends of real series."""
         if split == "train":
             return Drawn(self.config, self.pool if self.config.real else None)
         if split not in ("val", "test"):
@@ -132,37 +126,88 @@ class CorpusData(pl.LightningDataModule):
         return self._ends
 
     @cached_property
-    def _ends(self) -> Rows:
+    def _ends(self) -> InMemoryWindows:
         if not self.config.real:
-            return Rows(torch.zeros(0, 1, max(self.config.lengths)))
+            return InMemoryWindows(torch.zeros(0, 1, max(self.config.lengths)))
         steps = sorted(self.config.lengths)[len(self.config.lengths) // 2]
         generator = torch.Generator().manual_seed(self.seed)
         picked = torch.multinomial(self.pool.weight, self.config.val_windows, replacement=True, generator=generator)
-        return Rows(self.pool.ends(picked.unique(), steps=steps)[:, None])
+        return InMemoryWindows(self.pool.ends(picked.unique(), steps=steps)[:, None])
 
     def train_dataloader(self) -> WindowLoader:
-        rank, _ = self._place()
+        """Return the training batches of this process."""
+        rank, _ = self.process()
         return WindowLoader(self.windows("train"), Words(self.config.batches_per_epoch, seed=self.seed, rank=rank))
 
-    def val_dataloader(self) -> WindowLoader | list:
-        windows, (rank, world) = self.windows("val"), self._place()
-        if not len(windows):
-            return []
-        return WindowLoader(windows, InOrder(len(windows), self.config.eval_batch_size, rank=rank, world=world))
+    def first_batch(self) -> Batch:
+        """Return the first training batch."""
+        return next(iter(self.train_dataloader()))
 
-    def _place(self) -> tuple[int, int]:
-        """This process among those that train together: rank and world size."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+    def describe(self) -> list[str]:
+        """Return the number of real series, the lengths of windows and the number of validation windows."""
+        config = self.config
+        sets = f"{len(self.fingerprints):,} series of {len(self.names)} sets" if config.real else "no real series"
+        lengths = ", ".join(f"{share:.0%} of {n} steps" for n, share in zip(config.lengths, config.shares, strict=True))
+        return [
+            f"corpus      {sets}; {config.real:.0%} of the windows are real, the others synthetic",
+            f"windows     {lengths}; {config.points:,} values a batch, {config.batches_per_epoch:,} batches an epoch",
+            f"held out    {len(self.windows('val')):,} ends of real series",
+        ]
+
+    def source_series(self) -> SourceSeries:
+        """Return every real series."""
+        names = [name for name, store in zip(self.names, self.stores, strict=True) for _ in range(len(store))]
+        series = (store.read(i) for store in self.stores for i in range(len(store)))
+        return SourceSeries(names, series, self.fingerprints)
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of a window."""
+        return self.config.channels
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """The fingerprint of every real series."""
+        return [fingerprint for store in self.stores for fingerprint in store.fingerprints]
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of all real series."""
+        return joint_fingerprint(self.fingerprints)
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        """The sketch that recognises copies of the real series; it takes about a second per million values."""
+        names, series, *_ = self.source_series()
+        return Sketch.build(series, names)
+
+    @property
+    def sets(self) -> list[dict[str, Any]]:
+        """What a model card says of each real data set: name, numbers of series and values, domain, licence."""
+        listed = {Path(entry["file"]).stem: entry for entry in _listed()}
+        rows = []
+        for name, store in zip(self.names, self.stores, strict=True):
+            entry, manifest = listed.get(name, {}), store.manifest
+            rows.append(
+                {
+                    "name": Path(name).name,
+                    "series": len(store) * len(store.channels),
+                    "values": int(np.sum(store.lengths)) * len(store.channels),
+                    "domain": entry.get("domain") or manifest.domain,
+                    "licence": entry.get("licence") or manifest.licence,
+                }
+            )
+        return rows
 
 
 def _listed() -> list[dict[str, Any]]:
-    """What the manifest of the first data root that has one says of its sets."""
+    """The entries of the manifest of the first data root that has one."""
     for root in data_roots():
         file = root / RAW_FOLDER / "manifest.json"
         if file.is_file():
             try:
                 listed = json.loads(file.read_text(encoding="utf-8"))["datasets"]
-                return [{**one, "file": str(one["file"])} for one in listed]
+                return [{**entry, "file": str(entry["file"])} for entry in listed]
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{file} cannot be read ({error}); it should list files and roles under 'datasets'"
@@ -171,13 +216,13 @@ def _listed() -> list[dict[str, Any]]:
 
 
 def corpus_names() -> list[str]:
-    """The sets with the role `corpus`."""
-    return [Path(one["file"]).stem for one in _listed() if one.get("role") == "corpus"]
+    """Return the names of the data sets with the role `corpus`."""
+    return [Path(entry["file"]).stem for entry in _listed() if entry.get("role") == "corpus"]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Windows in memory, [N, C, T], NaN where nobody observed."""
+class InMemoryWindows:
+    """Windows in memory, `[N, C, T]`, NaN where missing."""
 
     values: Float[Tensor, "N C T"]
     num_channels: int = 1
@@ -187,10 +232,13 @@ class Rows:
         return len(self.values)
 
     def prepare(self, indices: np.ndarray) -> np.ndarray:
+        """Return the indices as they are."""
         return indices
 
     def cut(self, located: np.ndarray, first: int, stop: int) -> Batch:
+        """Return one batch of prepared windows."""
         return self.gather(located[first:stop])
 
     def gather(self, indices: np.ndarray) -> Batch:
+        """Return the windows of these indices, in this order."""
         return as_batch(self.values[torch.from_numpy(indices)].clone())

@@ -17,7 +17,7 @@ from tsfm.messages import did_you_mean
 from tsfm.timestamps.time_features import PREFIX
 from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE
 
-WORDS = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", TIME_FEATURE: "time mark"}
+ROLE_NAMES = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", TIME_FEATURE: "time mark"}
 
 
 @dataclass(frozen=True)

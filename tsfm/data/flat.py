@@ -64,7 +64,7 @@ class FlatSeries:
             return torch.from_numpy(self.values)
 
     @classmethod
-    def of(
+    def from_arrays(
         cls,
         arrays: Sequence[Float[np.ndarray, "... _"]],
         *,

@@ -12,7 +12,7 @@ from tsfm.types import Batch
 BLOCK = 2**16  # rows whose arithmetic is done at once
 
 
-class Index(Protocol):
+class WindowSource(Protocol):
     """What batches are cut from: windows of series, or whole cases."""
 
     @property
@@ -20,6 +20,7 @@ class Index(Protocol):
     def __len__(self) -> int: ...
     def prepare(self, indices: Any) -> Any: ...
     def cut(self, located: Any, first: int, stop: int) -> Batch: ...
+    def gather(self, indices: Any) -> Batch: ...
 
 
 class WindowLoader:
@@ -30,7 +31,7 @@ class WindowLoader:
 
     batch_sampler = None  # Lightning asks for it wherever there is a sampler
 
-    def __init__(self, windows: Index, plan: Plan):
+    def __init__(self, windows: WindowSource, plan: Plan):
         self.windows, self.plan = windows, plan
         self.epoch, self.position = 0, 0
         self._resumed = False

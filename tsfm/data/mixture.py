@@ -16,7 +16,6 @@ from torch import Tensor
 from tsfm.data.collate import as_batch
 from tsfm.data.pool import Pool
 from tsfm.data.sampling import keys
-from tsfm.registry import schema
 from tsfm.synthetic.augment import Augment, AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
 from tsfm.types import Batch
@@ -28,7 +27,6 @@ GROUP = 32  # batches whose made-up series are drawn at once
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
-@schema("data", "corpus")
 @dataclass
 class CorpusConfig:
     """`dataset` names the corpus in results. `sets` are names of the catalog or paths of stores; null: every set of the

@@ -109,11 +109,11 @@ class InOrder:
     batch_size: int
     seed: int = 0
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
     def part(self) -> tuple[int, int]:
-        return self.num_windows * self.rank // self.world, self.num_windows * (self.rank + 1) // self.world
+        return self.num_windows * self.rank // self.world_size, self.num_windows * (self.rank + 1) // self.world_size
 
     def __len__(self) -> int:
         first, stop = self.part
@@ -137,28 +137,28 @@ class Shuffled:
     batch_size: int
     seed: int = 0
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     drop_last: bool = False
 
     @property
     def full(self) -> int:
-        return self.num_windows // (self.batch_size * self.world)
+        return self.num_windows // (self.batch_size * self.world_size)
 
     @property
     def rest(self) -> int:
-        return self.num_windows - self.full * self.batch_size * self.world
+        return self.num_windows - self.full * self.batch_size * self.world_size
 
     def __len__(self) -> int:
-        return self.full + (not self.drop_last and self.rest >= self.world)
+        return self.full + (not self.drop_last and self.rest >= self.world_size)
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         whole = np.arange(first, min(stop, self.full))
-        places = ((whole * self.world + self.rank)[:, None] * self.batch_size + np.arange(self.batch_size)).ravel()
+        places = ((whole * self.world_size + self.rank)[:, None] * self.batch_size + np.arange(self.batch_size)).ravel()
         bounds = np.arange(len(whole) + 1) * self.batch_size
         if stop > self.full:
-            base = self.full * self.batch_size * self.world
+            base = self.full * self.batch_size * self.world_size
             tail = np.arange(
-                base + self.rest * self.rank // self.world, base + self.rest * (self.rank + 1) // self.world
+                base + self.rest * self.rank // self.world_size, base + self.rest * (self.rank + 1) // self.world_size
             )
             places, bounds = np.concatenate([places, tail]), np.append(bounds, len(places) + len(tail))
         return permute(places, self.num_windows, key=keys(self.seed, epoch, num=2 * ROUNDS)), bounds
@@ -177,7 +177,7 @@ class WithReplacement:
     temperature: float = 0.5
     seed: int = 0
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     _ends: np.ndarray = field(init=False, repr=False, compare=False)  # of each series' share of [0, 1)
     _firsts: np.ndarray = field(init=False, repr=False, compare=False)  # first window of each series
 
@@ -192,7 +192,7 @@ class WithReplacement:
         return self.batches_per_epoch
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        batches = (np.arange(first, stop) * self.world + self.rank)[:, None] * self.batch_size
+        batches = (np.arange(first, stop) * self.world_size + self.rank)[:, None] * self.batch_size
         draws = (batches + np.arange(self.batch_size)).ravel().astype(np.uint64)
         one, two = keys(self.seed, epoch, num=2)
         counts = np.asarray(self.counts)

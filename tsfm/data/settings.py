@@ -1,4 +1,4 @@
-"""The settings of the data group: which store, how it is split, how windows are drawn. Free of torch and Lightning."""
+"""Settings of the config group `data` for stores and labelled cases, without importing torch or Lightning."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any, Optional
 
 from tsfm.data.splits import FIELD, check_rule
 from tsfm.messages import did_you_mean
-from tsfm.registry import schema
 from tsfm.timestamps.time_features import check_fields
 
 SAMPLINGS = ("epoch", "random")
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
-@schema("data", "data")
 @dataclass
 class DataConfig:
     """`dataset` is a name of the catalog or the path of a store."""
@@ -73,3 +71,25 @@ class DataConfig:
                         "covariate: name it once"
                     )
                 named[name] = key
+
+
+@dataclass
+class CasesConfig:
+    """`dataset` is a name such as GunPoint, the path of a Parquet file, or that of a store made of .ts files."""
+
+    dataset: str
+    standardize: bool = False  # per channel, fitted on the training cases
+    val: float = 0.0  # share of the training cases for validation, stratified; 0: none, a run keeps its last weights
+    fraction: float = 1.0  # of the training cases, stratified, at least one of each class: few-shot training
+    batch_size: int = 64  # at most; batches have nearly equal sizes, so that the last one is never a single case
+    eval_batch_size: int = 512
+    length: Optional[int] = None  # noqa: UP045  steps; null: the longest training case; longer ones keep their last steps
+
+    def __post_init__(self):
+        for name in ("batch_size", "eval_batch_size", "length"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"data.{name} is {value}; it must be at least 1")
+        if not 0 <= self.val < 1:
+            raise ValueError(f"data.val is {self.val}; expected a share of the training cases, 0 <= val < 1")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"data.fraction is {self.fraction}; expected a share of the cases, 0 < fraction <= 1")

@@ -112,7 +112,7 @@ class CaseEstimator(DeviceEstimator):
         return start
 
     def _members(self, start: StartingPoint, cases: list[np.ndarray], labels: np.ndarray) -> list[ModelPredictor]:
-        from tsfm.data.cases import CaseData
+        from tsfm.data.case_data import CaseData
 
         source, predictors = start.predictor.name if start.predictor else None, []
         options: dict[str, Any] = {"device": self.device, "verbose": self.verbose, "source": source}
@@ -120,7 +120,7 @@ class CaseEstimator(DeviceEstimator):
             config = self._config(start, folder, longest=max(case.shape[1] for case in cases))
             for seed in range(config.seed, config.seed + self.members):
                 regress = self.kind == "regress"
-                data = CaseData.of(cases, labels, config=config.data, seed=seed, regress=regress)
+                data = CaseData.from_arrays(cases, labels, config=config.data, seed=seed, regress=regress)
                 member_config = replace(config, seed=seed)
                 predictors.append(
                     train_predictor(member_config, folder, name=source or str(start.backbone), cases=data, **options)

@@ -26,7 +26,7 @@ from tsfm.model.checkpoint import save
 from tsfm.registry import BACKBONES
 
 if TYPE_CHECKING:
-    from tsfm.data.cases import CaseData
+    from tsfm.data.case_data import CaseData
 
 log = logging.getLogger("tsfm")
 # how a trained model is adapted, as settings of `init`

@@ -15,9 +15,7 @@ import torch
 
 from tsfm.config import RunConfig, plain
 from tsfm.contamination.sketch import SKETCH_FILE
-from tsfm.data.cases import CaseData
-from tsfm.data.corpus import CorpusData
-from tsfm.data.module import WindowData
+from tsfm.data.base import DataModule
 from tsfm.files import write_error
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
@@ -39,7 +37,7 @@ class TrainedRun:
     model_dir: Path
     run_dir: Path
     task: Task
-    data: WindowData | CaseData | CorpusData
+    data: DataModule
     seconds: float
     epochs: int
     validation: dict[str, float]
@@ -47,7 +45,7 @@ class TrainedRun:
     cut: str | None = None
 
 
-def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None) -> TrainedRun:
+def train(config: RunConfig, *, command: str = "", cases: DataModule | None = None) -> TrainedRun:
     """Train as configured; returns the model with the weights that validation chose. `cases` are labelled cases in
     memory, in place of the data set that the config names."""
     begun = time.perf_counter()
@@ -67,20 +65,20 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
         merge_lora(model)
         if not trainer.is_global_zero:
             raise SystemExit(0)  # one process scores, saves and reports
-        sketch = data.sketch if isinstance(data, CorpusData) else None
+        sketch = data.sketch
         about = About(
             task=plain(config.task),
             trained_on={
                 "dataset": config.data.dataset,
-                "split": getattr(config.data, "split", "official"),
+                "split": data.split_rule,
                 "seed": config.seed,
-                "data": plain(data.settled),
+                "data": plain(data.resolved_config),
                 "fingerprints": data.fingerprints,
                 **({"sketch": sketch.fingerprint} if sketch is not None else {}),
                 **({"init": parts.begin.origin} if parts.begin.origin else {}),
             },
             standardize=data.standardizer.as_dict() if data.standardizer else {},
-            labels=data.labels if isinstance(data, CaseData) else {},
+            labels=data.labels,
             metrics=validation,
             command=command,
         )
@@ -89,7 +87,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
     except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
         raise write_error(run_dir, error, hint=f"then go on with resume=auto run_dir={run_dir}") from None
     except torch.cuda.OutOfMemoryError as error:
-        size = "points" if isinstance(data, CorpusData) else "batch_size"
+        size = data.memory_setting
         raise MemoryError(
             f"the accelerator's memory is full with data.{size}={getattr(config.data, size)}; lower it and raise "
             f"trainer.accumulate as much ({str(error).splitlines()[0]})"
@@ -105,9 +103,7 @@ def train(config: RunConfig, *, command: str = "", cases: CaseData | None = None
     return TrainedRun(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut)
 
 
-def fit(
-    trainer: pl.Trainer, learner: Learner, data: WindowData | CaseData | CorpusData, checkpoint: Path | None
-) -> None:
+def fit(trainer: pl.Trainer, learner: Learner, data: DataModule, checkpoint: Path | None) -> None:
     """Lightning's fit. It ends the process itself on Ctrl-C and on SIGTERM (as 0 in the second case): here both are
     interruptions, which the caller can tell from success."""
     if checkpoint is not None and trainer.is_global_zero:
@@ -119,9 +115,7 @@ def fit(
         raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
 
 
-def load_best_weights(
-    model: Model, learner: Learner, trainer: pl.Trainer, data: WindowData | CaseData | CorpusData
-) -> dict[str, float]:
+def load_best_weights(model: Model, learner: Learner, trainer: pl.Trainer, data: DataModule) -> dict[str, float]:
     """Put the weights with the best validation score into the model; returns that score. A run that ended
     before its first validation keeps its last weights, and they are validated now; one that is to keep its last
     weights needs no score, and has one where it ended on a validation."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsfm.data.case_files import find_cases, known_cases
+from tsfm.data.case_files import available_cases, find_cases
 
 FULL_WINDOW, LEARNED_WINDOW, EUCLIDEAN = "1NN-DTW (full window)", "1NN-DTW (learned window)", "1NN-ED"
 REQUIRED = ("InceptionTime", "MiniROCKET", "ROCKET", FULL_WINDOW)  # published methods of the thirty sets
@@ -28,7 +28,7 @@ class SetInfo(NamedTuple):
 
 def classification_root() -> Path:
     """Return the data root that holds classification sets."""
-    paths = known_cases().values()
+    paths = available_cases().values()
     root = next((path.parents[1] for path in paths if path.parent.name == "classification"), None)
     if root is None:
         raise FileNotFoundError("no classification/*.parquet in any data root; set TSFM_DATA to a folder that has them")
@@ -91,7 +91,7 @@ def choose_sets(names: Sequence[str], *, published: Published) -> list[str]:
     chosen: list[str] = []
     for name in names:
         if name == "all":
-            chosen += [path.stem for path in known_cases().values() if path.parent.name == "classification"]
+            chosen += [path.stem for path in available_cases().values() if path.parent.name == "classification"]
         elif name == "ucr":
             infos = read_manifest(classification_root())
             chosen += sorted(info.name for info in infos if info.archive == "UCR-2018")

@@ -27,7 +27,7 @@ from tsfm.commands.bench.case_sets import (
     read_published,
 )
 from tsfm.config import compose, typed
-from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data.case_data import CaseData, CasesConfig
 from tsfm.files import check_folder, write_text
 from tsfm.registry import BASELINES
 

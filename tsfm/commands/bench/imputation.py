@@ -17,8 +17,8 @@ from tsfm.bench.interfaces import Imputer
 from tsfm.bench.longhorizon import dataset
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.bench.trained import as_trained, pick_device
-from tsfm.data.module import WindowData
 from tsfm.data.settings import DataConfig
+from tsfm.data.window_data import WindowData
 from tsfm.files import check_folder, write_text
 from tsfm.infer.cross_channel import use_cross_channel
 from tsfm.infer.load import ModelPredictor, load
@@ -78,7 +78,7 @@ def score_set(
         config, covariates = as_trained(config, predictor), predictor.model.mixes_channels
     windows = WindowData(config, context=args.context, horizon=0, covariates=covariates)
     windows.setup()
-    filler = _filler(name, predictor, season=windows.season, args=args)
+    filler = _filler(name, predictor, season=windows.season_length, args=args)
     bench = ImputationConfig(stride=args.stride, masks=args.masks, rates=args.rates, batch_size=args.batch_size)
     start = time.perf_counter()
     scores = score_imputation(filler, windows, bench)

@@ -13,9 +13,9 @@ import torch
 
 from tests.conftest import data_root
 from tsfm.config import compose, typed
-from tsfm.data import cases as module
-from tsfm.data.case_split import apportion, hold_out, pick_share
-from tsfm.data.cases import CaseData, CasesConfig
+from tsfm.data import case_data as module
+from tsfm.data.case_data import CaseData, CasesConfig
+from tsfm.data.case_labels import apportion, select_share, select_validation
 from tsfm.store.ingest import ingest
 
 GIVEN = CasesConfig("given")
@@ -37,7 +37,8 @@ def names(num: int = 30) -> list[str]:
 
 def made(**settings) -> CaseData:
     test = (unequal(7, seed=1), names(7))
-    data = CaseData.of(unequal(), names(), test=test, config=replace(GIVEN, **settings), seed=settings.pop("seed", 0))
+    config = replace(GIVEN, **settings)
+    data = CaseData.from_arrays(unequal(), names(), test=test, config=config)
     data.setup()
     return data
 
@@ -68,8 +69,8 @@ def test_every_value_of_every_case_arrives_and_nothing_else_is_observed() -> Non
 def test_labels_are_places_among_the_sorted_classes() -> None:
     data = made()
     assert data.classes == ("10", "a", "b")
-    assert data.outputs == 3
-    assert data.counts == (6, 6, 18)
+    assert data.encoder.num_outputs == 3
+    assert data.class_counts == [6, 6, 18]
     label = data.windows("train").gather(range(30)).label
     assert label is not None
     assert label.dtype == torch.int64
@@ -110,10 +111,10 @@ def test_without_val_there_is_no_validation() -> None:
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.5])
 def test_few_shot_keeps_every_class_and_follows_from_the_seed(fraction: float) -> None:
     data = made(fraction=fraction)
-    assert sum(data.counts) == max(3, round(30 * fraction))
-    assert min(data.counts) >= 1
-    other = CaseData.of(unequal(), names(), config=replace(GIVEN, fraction=fraction), seed=1)
-    picked = [set(d.windows("train").gather(range(sum(data.counts))).key[:, 0].tolist()) for d in (data, other)]  # type: ignore
+    assert sum(data.class_counts) == max(3, round(30 * fraction))
+    assert min(data.class_counts) >= 1
+    other = CaseData.from_arrays(unequal(), names(), config=replace(GIVEN, fraction=fraction), seed=1)
+    picked = [set(d.windows("train").gather(range(sum(data.class_counts))).key[:, 0].tolist()) for d in (data, other)]  # type: ignore
     assert picked[0] != picked[1]
 
 
@@ -126,8 +127,8 @@ def test_seats_follow_the_shares() -> None:
         assert seats.sum() == total
         assert (np.abs(seats - sizes * total / sizes.sum()) < 1).all()
     labels = np.array(list("aaaaaabbbc"), dtype=object)
-    assert sorted(labels[pick_share(labels, np.arange(10), 0.1, rng=rng)]) == ["a", "b", "c"]
-    assert "c" not in labels[hold_out(labels, np.arange(10), 0.9, rng=rng)]
+    assert sorted(labels[select_share(labels, np.arange(10), 0.1, rng=rng)]) == ["a", "b", "c"]
+    assert "c" not in labels[select_validation(labels, np.arange(10), 0.9, rng=rng)]
 
 
 def test_standardising_gives_training_values_mean_0_and_deviation_1() -> None:
@@ -148,12 +149,12 @@ def test_standardising_gives_training_values_mean_0_and_deviation_1() -> None:
 
 def test_regression_has_numbers_in_units_of_the_training_cases() -> None:
     y = np.random.default_rng(0).normal(100, 20, 30)
-    data = CaseData.of(unequal(), y, regress=True, config=replace(GIVEN, val=0.2), test=(unequal(7), y[:7]))
-    assert (data.outputs, data.counts, data.classes) == (1, (), ())
+    data = CaseData.from_arrays(unequal(), y, regress=True, config=replace(GIVEN, val=0.2), test=(unequal(7), y[:7]))
+    assert (data.encoder.num_outputs, data.class_counts, data.classes) == (1, None, ())
     label = data.windows("train").label
     assert label.dtype == torch.float32
     assert abs(float(label.mean())) < 1e-6
-    loc, scale = data.label_unit
+    loc, scale = data.encoder.loc, data.encoder.scale
     np.testing.assert_allclose(data.windows("test").label.numpy() * scale + loc, y[:7], rtol=1e-6)
 
 
@@ -165,14 +166,14 @@ def test_shorter_windows_keep_the_last_steps_and_say_so(caplog: pytest.LogCaptur
     values = data.windows("test").gather([0]).values[0].numpy()
     assert case.shape[1] > 5
     np.testing.assert_array_equal(values, np.nan_to_num(case)[:, -5:])
-    assert data.settled.length == 5
-    assert made().settled.length == 11
+    assert data.resolved_config.length == 5
+    assert made().resolved_config.length == 11
 
 
 def test_an_array_and_a_list_are_the_same_cases() -> None:
     array = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
-    one = CaseData.of(array, np.arange(12) % 2)
-    two = CaseData.of(list(array[:, None]), [str(i % 2) for i in range(12)])
+    one = CaseData.from_arrays(array, np.arange(12) % 2)
+    two = CaseData.from_arrays(list(array[:, None]), [str(i % 2) for i in range(12)])
     assert one.fingerprint == two.fingerprint
     assert torch.equal(one.windows("train").gather([3]).values, two.windows("train").gather([3]).values)
     assert one.classes == two.classes == ("0", "1")
@@ -183,7 +184,7 @@ def test_fingerprints_follow_the_values_alone() -> None:
     assert made().fingerprint == made(val=0.3, standardize=True).fingerprint
     changed = unequal()
     changed[4][0, 0] += 1
-    assert CaseData.of(changed, names()).fingerprints != CaseData.of(unequal(), names()).fingerprints
+    assert CaseData.from_arrays(changed, names()).fingerprints != CaseData.from_arrays(unequal(), names()).fingerprints
 
 
 def test_a_file_and_a_store_hold_the_same_cases(tmp_path) -> None:
@@ -242,16 +243,16 @@ def test_bad_cases_in_memory_are_named(tmp_path, monkeypatch: pytest.MonkeyPatch
         (unequal(4), names(5), "4 cases and 5 labels"),
         ([np.zeros((1, 2, 3))] * 2, ["a", "b"], "expected .channels, steps."),
         ([], [], "no train cases"),
-        (unequal(4), ["a", "b", "c", "d"], "holds out nothing"),
+        (unequal(4), ["a", "b", "c", "d"], "selects no validation case"),
     ):
         with pytest.raises(ValueError, match=message):
-            CaseData.of(cases, labels, config=replace(GIVEN, val=0.2)).setup()
+            CaseData.from_arrays(cases, labels, config=replace(GIVEN, val=0.2)).setup()
     late = [np.array([[1.0, np.nan, np.nan, np.nan]]), np.ones((1, 4))]
     with pytest.raises(ValueError, match="case 0 has no observed value among its last 2 steps"):
-        CaseData.of(late, ["a", "b"], config=replace(GIVEN, length=2)).setup()
+        CaseData.from_arrays(late, ["a", "b"], config=replace(GIVEN, length=2)).setup()
     monkeypatch.setattr(module, "LIMIT_GIB", 1e-9)
     with pytest.raises(ValueError, match=r"set data\.length"):
-        CaseData.of(unequal(), names()).setup()
+        CaseData.from_arrays(unequal(), names()).setup()
     (tmp_path / "x.ts").write_text("")
     with pytest.raises(ValueError, match=r"\.ts file"):
         CaseData(CasesConfig(str(tmp_path / "x.ts"))).setup()
@@ -287,6 +288,6 @@ def test_the_config_composes() -> None:
 )
 def test_the_archives_sets_are_read_whole(name: str, shape: tuple, cases: tuple, classes: int) -> None:
     data = CaseData(CasesConfig(name))
-    assert (data.num_channels, data.settled.length) == shape
+    assert (data.num_channels, data.resolved_config.length) == shape
     assert (len(data.windows("train")), len(data.windows("test"))) == cases
     assert len(data.classes) == classes

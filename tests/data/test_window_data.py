@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from sklearn.preprocessing import StandardScaler
 
 from tsfm.config import compose, options, typed
-from tsfm.data.cases import CasesConfig
+from tsfm.data.case_data import CasesConfig
 from tsfm.data.corpus import CorpusConfig
-from tsfm.data.module import DataConfig, WindowData
+from tsfm.data.window_data import DataConfig, WindowData
 from tsfm.store.series_store import StoreWriter
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def test_setup_twice_is_setup_once(tmp_path):
     windows = module.windows("val")
     module.setup("test")
     assert module.windows("val") is windows
-    assert (module.num_channels, module.freq, module.season) == (2, "h", 24)
+    assert (module.num_channels, module.freq, module.season_length) == (2, "h", 24)
     assert (len(module.fingerprints), module.fingerprint) == (1, module.store.fingerprint)
 
 
@@ -214,7 +214,7 @@ def test_killed_in_mid_epoch_and_resumed_in_a_new_process(tmp_path):
     whole, parts = tmp_path / "whole.txt", tmp_path / "parts.txt"
     weight = fit(dataset, tmp_path / "whole", seen=str(whole))
     code = (
-        "import sys; from pathlib import Path; from tests.data.test_module import fit; "
+        "import sys; from pathlib import Path; from tests.data.test_window_data import fit; "
         f"fit({dataset!r}, Path({str(tmp_path / 'killed')!r}), seen={str(parts)!r}, kill_at=9)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -235,7 +235,7 @@ def test_ranks_share_evaluation_and_training(tmp_path, world, monkeypatch):
         found, lengths = [], set()
         for rank in range(world):
             module = data(dataset, batch_size=16, eval_batch_size=8)
-            monkeypatch.setattr(module, "_place", lambda rank=rank: (rank, world))
+            monkeypatch.setattr(module, "process", lambda rank=rank: (rank, world))
             loader = getattr(module, name)()
             lengths.add(len(loader))
             found += keys(loader)
