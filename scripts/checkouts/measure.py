@@ -55,7 +55,7 @@ def load_with(name: str, **options: Any) -> Any:
     except TypeError:
         model = tsfm.load(name)
         for option, value in options.items():
-            setattr(model, OPTIONS[option], value)
+            setattr(model, option if hasattr(model, option) else OPTIONS[option], value)
         return model
 
 
