@@ -14,8 +14,8 @@ from tsfm.bench import cases as protocol
 from tsfm.bench.baselines import classifiers
 from tsfm.bench.cases import CasesBench, score_cases, score_numbers, score_probabilities
 from tsfm.bench.equal_length import of_length, without_gaps, z_normalised
+from tsfm.bench.find import baselines, find_baseline
 from tsfm.bench.interfaces import CaseLearner
-from tsfm.bench.predictors import baseline_names, find_baseline
 from tsfm.commands.bench.case_sets import read_manifest, read_published, thirty
 from tsfm.commands.cli import main
 from tsfm.config import compose, typed
@@ -49,7 +49,7 @@ def waves(
 
 
 def test_the_four_are_there() -> None:
-    assert set(baseline_names(CaseLearner)) >= set(NAMES)
+    assert set(baselines(CaseLearner)) >= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsfm.bench.find import baselines, find_baseline, find_predictor
 from tsfm.bench.interfaces import CaseLearner, Imputer
-from tsfm.bench.predictors import baseline_names, find_baseline, find_predictor
 
-NAMES = baseline_names(Imputer)
+NAMES = baselines(Imputer)
 
 
 def gappy(seed: int = 0, *, rate: float = 0.4, steps: int = 50) -> np.ndarray:

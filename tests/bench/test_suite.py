@@ -13,7 +13,7 @@ import pytest
 
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.suite import LIMITS, Limits, SuiteDataset, find_sets, pose, score, score_set, summary
+from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, pose, score, score_set, summary
 from tsfm.commands.cli import main
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.holdout import held_out
@@ -70,9 +70,9 @@ def posed(name: str, role: str = "benchmark", **limits: int):
 
 def test_the_sets_of_a_role_are_those_of_the_manifest_with_their_official_horizons(root: Path) -> None:
     assert find_sets("benchmark") == [
-        SuiteDataset("days", "benchmark", 20, once=False),
-        SuiteDataset("Hours", "benchmark", None, once=False),
-        SuiteDataset("months", "benchmark", 6, once=True),
+        BoardSet("days", "benchmark", 20, once=False),
+        BoardSet("Hours", "benchmark", None, once=False),
+        BoardSet("months", "benchmark", 6, once=True),
     ]
     assert [entry.name for entry in find_sets("corpus")] == ["tsdl_mixed", "wide"]
     with pytest.raises(ValueError, match="did you mean 'corpus'"):
@@ -143,7 +143,7 @@ class Oracle(Predictor):
 
 @pytest.mark.parametrize(("share", "better"), [(-0.5, False), (0.0, False), (0.5, True)])
 def test_better_is_strictly_better_in_both(root: Path, share: float, better: bool) -> None:
-    entry = SuiteDataset("days", "benchmark", 20)
+    entry = BoardSet("days", "benchmark", 20)
     oracle = Oracle(resolve("days").read(0), share)
     row = score_set({"oracle": oracle}, entry, Limits(), batch_size=1)["oracle"]
     assert row["better"] is better

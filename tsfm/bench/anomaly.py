@@ -16,8 +16,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from tsfm.bench.find import find_baseline
 from tsfm.bench.interfaces import SeriesDetector
-from tsfm.bench.predictors import find_baseline
 from tsfm.data.anomalies import AnomalySeries, read_anomalies
 from tsfm.infer.detect import BLEND, COMBINE
 from tsfm.messages import did_you_mean

@@ -56,7 +56,7 @@ def check_unequal(rule: str) -> None:
         raise ValueError(f"unequal is {rule!r}; {did_you_mean(rule, list(UNEQUAL))}")
 
 
-class EqualLength(CaseLearner):
+class Evened(CaseLearner):
     """A learner with a config; `learn` and `tell` get cases [N, C, T], and float labels are numbers to regress."""
 
     @dataclass
@@ -73,7 +73,7 @@ class EqualLength(CaseLearner):
     @abstractmethod
     def tell(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray: ...
 
-    def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> EqualLength:
+    def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> Evened:
         labels = np.asarray(labels)
         if len(cases) != len(labels) or not len(cases):
             raise ValueError(

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.bench.predictors import with_trained_channels
 from tsfm.bench.protocols import check_marks, score_windows
+from tsfm.bench.trained import as_trained
 from tsfm.config import compose, typed
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
@@ -41,7 +41,7 @@ def score_long(
         )
     sets = {}
     for horizon in wanted:
-        sets[horizon] = WindowData(with_trained_channels(config, predictor), context=context, horizon=horizon)
+        sets[horizon] = WindowData(as_trained(config, predictor), context=context, horizon=horizon)
         sets[horizon].setup()
     begun = time.perf_counter()
     score = _one_pass if one_pass else _one_by_one

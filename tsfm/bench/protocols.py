@@ -32,7 +32,7 @@ class WindowsConfig:
     split: str = "test"  # train | val | test
     stride: Optional[int] = None  # noqa: UP045  steps from one window to the next; null: 1, or horizons for last_horizon
     season: Optional[int] = None  # noqa: UP045  of MASE and the seasonal baselines; null: the data's own
-    quantile_levels: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    levels: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     batch_size: int = 512
 
     def __post_init__(self):
@@ -43,9 +43,9 @@ class WindowsConfig:
         if self.season is not None and self.season < 1:
             raise ValueError(f"bench.season is {self.season}; it is a number of steps, at least 1")
         try:
-            check_quantile_levels(self.quantile_levels)
+            check_quantile_levels(self.levels)
         except ValueError as error:
-            raise ValueError(f"bench.quantile_levels: {error}") from None
+            raise ValueError(f"bench.levels: {error}") from None
 
 
 CELLS = 2**22  # numbers a predictor may answer at once: windows x channels x horizon x levels

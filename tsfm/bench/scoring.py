@@ -16,18 +16,13 @@ import torch
 from tsfm.bench import anomaly, cases, gift, imputation, protocols
 from tsfm.bench.anomaly import AnomalyConfig, find_detector, score_anomaly
 from tsfm.bench.cases import CasesBench, describe, score_cases, score_numbers, score_probabilities
+from tsfm.bench.find import DOES, baselines, find_baseline
 from tsfm.bench.gift import GiftBench, as_text, score_gift
 from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
 from tsfm.bench.interfaces import CaseLearner, Imputer, SeriesDetector
-from tsfm.bench.predictors import (
-    INTERFACES,
-    baseline_names,
-    choose_device,
-    find_baseline,
-    prepare_predictor,
-    with_trained_channels,
-)
+from tsfm.bench.ready import ready
 from tsfm.bench.report import as_csv
+from tsfm.bench.trained import as_trained, pick_device
 from tsfm.config import EvalConfig, RunConfig
 from tsfm.data.case_data import CaseData
 from tsfm.data.window_data import WindowData
@@ -176,7 +171,7 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
     predictor = find_model(config)
     shape = predictor.model.config
     data = WindowData(
-        with_trained_channels(config.data, predictor),
+        as_trained(config.data, predictor),
         context=config.context or shape.context + shape.horizon,
         horizon=0,
         covariates=predictor.model.mixes_channels,
@@ -187,7 +182,7 @@ def evaluate_other(config: EvalConfig) -> dict[str, Any]:
 
 def evaluate_gift(config: EvalConfig, bench: GiftBench) -> dict[str, Any]:
     """A forecaster on GIFT-Eval, zero-shot; the table is told, and written where a folder is named."""
-    result = score_gift(prepare_predictor(config.predictor, device=config.device), bench, context=config.context)
+    result = score_gift(ready(config.predictor, device=config.device), bench, context=config.context)
     log.info("%s", as_text(result))
     if config.out is not None:
         write_text(Path(config.out) / "gift.csv", as_csv(result["rows"]))
@@ -216,11 +211,11 @@ def evaluate_cases(config: EvalConfig, bench: CasesBench) -> dict[str, Any]:
 def find_model(config: EvalConfig) -> ModelPredictor:
     """The trained model that an evaluation names."""
     if config.predictor in bundled() or Path(config.predictor).exists():
-        return load(config.predictor, device=str(choose_device(config.device)))
+        return load(config.predictor, device=str(pick_device(config.device)))
     kind = {"imputation": Imputer, "cases": CaseLearner, "anomaly": SeriesDetector}[config.bench.name]
     raise ValueError(
         f"no predictor {config.predictor!r}: no folder of a trained model, no bundled model, no baseline that "
-        f"{INTERFACES[kind]}; {did_you_mean(config.predictor, baseline_names(kind) + bundled())}"
+        f"{DOES[kind]}; {did_you_mean(config.predictor, baselines(kind) + bundled())}"
     )
 
 

@@ -38,7 +38,7 @@ OFFICIAL = re.compile(r"horizon (\d+)|last (\d+) points")  # as the manifest bes
 
 
 @dataclass(frozen=True)
-class SuiteDataset:
+class BoardSet:
     """A data set of the board. `horizon` is that of its official test part, if it has one; `once`: which is one window,
     as the competitions have it."""
 
@@ -91,7 +91,7 @@ class Posed:
     silent_windows: int = 0  # nothing observed shortly before it, or nothing in it
 
 
-def find_sets(role: str) -> list[SuiteDataset]:
+def find_sets(role: str) -> list[BoardSet]:
     """The sets of a role, as the manifest of the first data root that has one lists them."""
     if role not in ROLES:
         raise ValueError(f"role is {role!r}; {did_you_mean(role, list(ROLES))}")
@@ -113,13 +113,13 @@ def find_sets(role: str) -> list[SuiteDataset]:
     raise FileNotFoundError(f"no list of data sets (looked for {looked}); set TSFM_DATA to a folder that holds one")
 
 
-def _entry(file: str, role: str, official: str) -> SuiteDataset:
+def _entry(file: str, role: str, official: str) -> BoardSet:
     found = OFFICIAL.search(official) if role == "benchmark" else None
     horizon = int(found[1] or found[2]) if found else None
-    return SuiteDataset(file.rsplit(".", 1)[0], role, horizon, once=official.startswith("official"))
+    return BoardSet(file.rsplit(".", 1)[0], role, horizon, once=official.startswith("official"))
 
 
-def pose(entry: SuiteDataset, store: SeriesStore, limits: Limits) -> Posed:
+def pose(entry: BoardSet, store: SeriesStore, limits: Limits) -> Posed:
     """The windows of a set; each frequency in it has its own horizon and season."""
     channels = len(store.channels)
     places = np.random.default_rng(limits.seed).permutation(len(store) * channels)[: limits.series]
@@ -189,7 +189,7 @@ def score(predictor: Predictor, posed: Posed, *, batch_size: int = 256) -> dict[
 
 
 def score_set(
-    predictors: dict[str, Predictor], entry: SuiteDataset, limits: Limits, *, batch_size: int = 256
+    predictors: dict[str, Predictor], entry: BoardSet, limits: Limits, *, batch_size: int = 256
 ) -> dict[str, dict[str, Any]]:
     """A row for each predictor on one set, beside the seasonal naive on the same windows."""
     posed = pose(entry, resolve(entry.name), limits)

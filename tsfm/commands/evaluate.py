@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tsfm.bench.anomaly import AnomalyConfig
+from tsfm.bench.find import find_predictor
 from tsfm.bench.gift import GiftBench
-from tsfm.bench.predictors import choose_device, find_predictor, with_trained_channels
 from tsfm.bench.protocols import WindowsConfig, score_windows
 from tsfm.bench.scoring import evaluate_other
+from tsfm.bench.trained import as_trained, pick_device
 from tsfm.bench.zero_shot import judge
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
@@ -86,10 +87,10 @@ def evaluate_windows(config: EvalConfig) -> tuple[dict[str, Any], Any]:
     context, horizon = config.context or (shape and shape.context), config.horizon or (shape and shape.horizon)
     if context is None or horizon is None:
         raise ValueError(f"{config.predictor} has no context and horizon of its own; give context=336 horizon=96, say")
-    data = WindowData(with_trained_channels(config.data, predictor), context=context, horizon=horizon)
+    data = WindowData(as_trained(config.data, predictor), context=context, horizon=horizon)
     data.setup()
     if isinstance(predictor, ModelPredictor):
-        predictor.model.to(choose_device(config.device))
+        predictor.model.to(pick_device(config.device))
     scores = score_forecasts(predictor, data, config.bench, context=context, horizon=horizon)
     return scores, getattr(predictor, "fallbacks", None)
 
@@ -99,7 +100,7 @@ def score_forecasts(
 ) -> dict[str, Any]:
     """Return the metrics over all windows of `bench.split`, and everything that decides them."""
     own = predictor.quantile_levels
-    levels = tuple(bench.quantile_levels) if own is None else own
+    levels = tuple(bench.levels) if own is None else own
     windows = data.windows(bench.split, stride=bench.stride)
     if not len(windows):
         raise ValueError(

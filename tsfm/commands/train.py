@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from tsfm.bench.predictors import choose_device
 from tsfm.bench.scoring import check_bench, score_trained
+from tsfm.bench.trained import pick_device
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
 from tsfm.commands.evaluate import score_forecasts
@@ -52,7 +52,7 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         return old
     check_bench(config)
     trained = train(config, command=command)
-    trained.model.to(choose_device("auto", config))
+    trained.model.to(pick_device("auto", config))
     if config.task.name == "forecast":
         assert isinstance(trained.data, WindowData)
         device = str(next(trained.model.parameters()).device)

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from tsfm.bench.anomaly import AnomalyConfig, choose, find_detector, score_series, why_not
+from tsfm.bench.find import baselines
 from tsfm.bench.interfaces import SeriesDetector
-from tsfm.bench.predictors import baseline_names
 from tsfm.files import check_folder, write_text
 from tsfm.messages import did_you_mean
 
@@ -94,7 +94,7 @@ def score_methods(args: argparse.Namespace, *, factories: Mapping[str, Factory] 
 
 def check_methods(methods: Sequence[str], *, known: Sequence[str]) -> None:
     """Refuse an unknown method before anything is scored."""
-    names = [*baseline_names(SeriesDetector), *known]
+    names = [*baselines(SeriesDetector), *known]
     for method in methods:
         if method not in names and not method.startswith((FITTED, ZERO_SHOT)):
             hint = f"{did_you_mean(method, names)} (or {FITTED}<backbone or model>, {ZERO_SHOT}<model>)"

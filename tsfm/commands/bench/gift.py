@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tsfm.bench.gift import GiftBench, geometric_mean, score_gift
-from tsfm.bench.predictors import num_parameters
+from tsfm.bench.ready import num_parameters
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.files import check_folder, write_text

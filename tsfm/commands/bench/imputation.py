@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from tsfm.bench.find import find_baseline
 from tsfm.bench.imputation import Filler, ImputationConfig, of_baseline, of_model, score_imputation
 from tsfm.bench.interfaces import Imputer
 from tsfm.bench.longhorizon import dataset
-from tsfm.bench.predictors import choose_device, find_baseline, with_trained_channels
 from tsfm.bench.report import as_csv, as_markdown
+from tsfm.bench.trained import as_trained, pick_device
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.files import check_folder, write_text
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     sets = {name: dataset(name) for name in args.sets}
     published = read_published(args.published, context=args.context)
     predictors = {
-        name: None if name in BASELINES.names() else load(name, device=str(choose_device(args.device)))
+        name: None if name in BASELINES.names() else load(name, device=str(pick_device(args.device)))
         for name in [*args.predictors, LINEAR]
     }
     rows: list[dict[str, Any]] = []
@@ -74,7 +75,7 @@ def score_set(
     """Return a row per mask and rate on one set; without a predictor, of the baseline `name`."""
     covariates = False
     if predictor is not None:
-        config, covariates = with_trained_channels(config, predictor), predictor.model.mixes_channels
+        config, covariates = as_trained(config, predictor), predictor.model.mixes_channels
     windows = WindowData(config, context=args.context, horizon=0, covariates=covariates)
     windows.setup()
     filler = _filler(name, predictor, season=windows.season_length, args=args)

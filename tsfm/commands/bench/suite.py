@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.bench.suite import LIMITS, Limits, SuiteDataset, find_sets, score_set, summary
+from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, score_set, summary
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.contamination.verdict import check_contamination
 from tsfm.files import check_folder, write_text
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def choose_sets(role: str, names: Sequence[str] | None) -> list[SuiteDataset]:
+def choose_sets(role: str, names: Sequence[str] | None) -> list[BoardSet]:
     """Return the sets of a role, or those of the given names (in any case).
 
     Raises
@@ -67,7 +67,7 @@ def choose_sets(role: str, names: Sequence[str] | None) -> list[SuiteDataset]:
 
 
 def score_sets(
-    predictors: dict[str, Predictor], sets: Sequence[SuiteDataset], limits: Limits, *, args: argparse.Namespace
+    predictors: dict[str, Predictor], sets: Sequence[BoardSet], limits: Limits, *, args: argparse.Namespace
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of each predictor, one per set; trained models get `seen` on benchmark sets."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in predictors}
@@ -81,7 +81,7 @@ def score_sets(
     return rows
 
 
-def count_seen(model: str, entry: SuiteDataset) -> int | None:
+def count_seen(model: str, entry: BoardSet) -> int | None:
     """Return how many series of a set occur in the training data of a model; None if the model has no sketch."""
     store = resolve(entry.name)
     verdict = check_contamination(model, (store.read(i) for i in range(len(store))))
