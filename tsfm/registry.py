@@ -178,9 +178,10 @@ HEADS: Registry[Any] = Registry("head", package="tsfm.model")
 SCALERS: Registry[Any] = Registry("scaler", package="tsfm.model")
 TASKS: Registry[Any] = Registry("task", package="tsfm.tasks")
 BASELINES: Registry[Any] = Registry("baseline", package="tsfm.bench.baselines")
+PROTOCOLS: Registry[Any] = Registry("bench", package="tsfm.bench.protocols", entry_points="tsfm.protocols")
 GENERATORS: Registry[Any] = Registry("generator", package="tsfm.synthetic")
 DATA_MODULES: TypedRegistry[Any] = TypedRegistry("data", package="tsfm.data", entry_points="tsfm.data_modules")
-REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS)
+REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS, PROTOCOLS)
 
 
 def _again(group: str, values: dict[str, Any]) -> Any:
@@ -193,11 +194,6 @@ SCHEMAS = (
     "tsfm.model.model",
     "tsfm.training.optim",
     "tsfm.training.trainer",
-    "tsfm.bench.protocols",
-    "tsfm.bench.cases",
-    "tsfm.bench.imputation",
-    "tsfm.bench.anomaly",
-    "tsfm.bench.gift",
 )
 
 

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from tsfm.bench.anomaly import METRICS, AnomalyConfig, find_detector, score_anomaly, score_series
 from tsfm.bench.interfaces import SeriesDetector
+from tsfm.bench.protocols.anomaly import (
+    METRICS,
+    AnomalyProtocol,
+    find_detector,
+    score_anomaly,
+    score_series,
+    select_series,
+)
 from tsfm.commands.bench import anomaly as command
 from tsfm.commands.parser import parser
 from tsfm.data.anomalies import AnomalySeries, anomaly_names, decimals, read_anomalies
 from tsfm.metrics.detection import detection_scores, find_length_rank
 
 STEPS, TRAIN = 300, 100
+
+
+def scored(detector: SeriesDetector, **settings: Any) -> dict[str, Any]:
+    """The result of the protocol with these settings."""
+    config = AnomalyProtocol.Config(**settings)
+    return score_anomaly(detector, select_series(config), config)
 
 
 class Learned(SeriesDetector):
@@ -112,7 +126,7 @@ def test_what_cannot_be_read_is_said(root: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("data", ["one", "many"])
 def test_every_series_is_scored_whole_and_what_is_left_out_is_named(root: Path, data: str) -> None:
     detector = find_detector("spectral_residual")
-    found = score_anomaly(detector, AnomalyConfig(data=data))
+    found = scored(detector, data=data)
     assert (found["series"], found["skipped_series"], found["skipped"]) == (2, 1, ["a_clean"])
     assert found["steps_scored"] == 2 * STEPS
     assert found["fitted_to"] == "whole series, or nothing"
@@ -128,7 +142,7 @@ def test_every_series_is_scored_whole_and_what_is_left_out_is_named(root: Path, 
 
 def test_one_that_learns_sees_the_train_part_alone(root: Path) -> None:
     detector = Learned()
-    found = score_anomaly(detector, AnomalyConfig(data="one", every=False))
+    found = scored(detector, data="one", every=False)
     assert found["fitted_to"] == "train part"
     assert [seen.shape for seen in detector.seen] == [(1, TRAIN)] * 2
     assert np.array_equal(detector.seen[1], read_anomalies("one")[2].values[:, :TRAIN])
@@ -141,7 +155,7 @@ def test_one_that_learns_needs_a_train_part() -> None:
     labels = np.zeros(STEPS, np.int8)
     labels[50] = 1
     series = AnomalySeries("x", np.random.default_rng(0).normal(size=(1, STEPS)), labels, 0)
-    with pytest.raises(ValueError, match="x has no train part for learned"):
+    with pytest.raises(ValueError, match="x has no training part for learned"):
         score_series(Learned(), series)
     assert score_series(find_detector("spectral_residual"), series)["train"] == 0
 
@@ -154,22 +168,22 @@ def test_scores_that_are_no_numbers_name_the_detector_and_the_series(root: Path)
             return np.full(series.shape[1], np.nan)
 
     with pytest.raises(ValueError, match="broken on a_one: 300 of 300 scores are not finite"):
-        score_anomaly(Broken(), AnomalyConfig(data="one"))
+        scored(Broken(), data="one")
 
 
 def test_a_part_is_chosen_by_name_and_by_number(root: Path) -> None:
     detector = find_detector("spectral_residual")
-    one = score_anomaly(detector, AnomalyConfig(data="one", only="b_", every=False))
+    one = scored(detector, data="one", only="b_", every=False)
     assert [row["item_id"] for row in one["rows"]] == ["b_two"]
-    two = score_anomaly(detector, AnomalyConfig(data="one", limit=1, every=False))
+    two = scored(detector, data="one", limit=1, every=False)
     assert [row["item_id"] for row in two["rows"]] == ["a_one"]
     assert len({one["fingerprint"], two["fingerprint"]}) == 2
     with pytest.raises(ValueError, match="no series of 'one' has 'NAB' in its name"):
-        score_anomaly(detector, AnomalyConfig(data="one", only="NAB"))
+        scored(detector, data="one", only="NAB")
     with pytest.raises(ValueError, match="none of the 1 series of 'one' can be scored: no step is anomalous"):
-        score_anomaly(detector, AnomalyConfig(data="one", only="clean"))
+        scored(detector, data="one", only="clean")
     with pytest.raises(ValueError, match=r"bench\.limit is 0"):
-        AnomalyConfig(limit=0)
+        AnomalyProtocol.Config(limit=0)
 
 
 def test_a_detector_is_found_by_name() -> None:
@@ -193,7 +207,7 @@ def test_a_series_checks_itself() -> None:
 
 
 def test_the_benchmark_resumes_and_takes_other_detectors(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(command.SETS, "skab", AnomalyConfig(data="many"))
+    monkeypatch.setitem(command.SETS, "skab", AnomalyProtocol.Config(data="many"))
 
     def score(*methods: str, **factories) -> list[dict]:
         argv = ["bench", "anomaly", "--out", str(root / "out"), "--data", "skab", "--methods", *methods]

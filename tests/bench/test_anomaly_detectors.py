@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tsfm.bench.anomaly import find_detector
 from tsfm.bench.baselines.detectors import SubKMeans
 from tsfm.bench.baselines.profiles import matrix_profile
 from tsfm.bench.baselines.subsequences import normalised
 from tsfm.bench.interfaces import SeriesDetector
+from tsfm.bench.protocols.anomaly import find_detector
 from tsfm.metrics.detection import auc_roc
 from tsfm.registry import BASELINES
 

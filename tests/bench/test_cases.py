@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import data_root
-from tsfm.bench import cases as protocol
 from tsfm.bench.baselines import classifiers
-from tsfm.bench.cases import CasesBench, score_cases, score_numbers, score_probabilities
 from tsfm.bench.equal_length import of_length, without_gaps, z_normalised
-from tsfm.bench.find import baselines, find_baseline
 from tsfm.bench.interfaces import CaseLearner
+from tsfm.bench.predictors import baselines, find_baseline
+from tsfm.bench.protocols import cases as protocol
+from tsfm.bench.protocols.cases import CasesProtocol, score_cases, score_numbers, score_probabilities
 from tsfm.commands.bench.case_sets import read_manifest, read_published, thirty
 from tsfm.commands.cli import main
 from tsfm.config import compose, typed
@@ -179,7 +179,7 @@ BAD: dict[str, tuple[Callable, str]] = {
     "window": (lambda: learner("nn_dtw", window=2), "fraction of the length"),
     "unequal": (lambda: learner("minirocket", unequal="pod"), "did you mean 'pad'"),
     "setting": (lambda: learner("nn_dtw", windw=1), "baseline.windw is not a setting"),
-    "split": (lambda: CasesBench(split="train"), "bench.split is 'train'"),
+    "split": (lambda: CasesProtocol.Config(split="train"), "bench.split is 'train'"),
 }
 
 
@@ -202,7 +202,7 @@ def test_without_aeon_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_the_config_composes() -> None:
     config = typed(compose("eval", ["data=cases", "data.dataset=x", "bench=cases", "predictor=nn_dtw"]))
-    assert config.bench == CasesBench()
+    assert config.bench == CasesProtocol.Config()
 
 
 @needs_data

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from tests.infer.small import reader
-from tsfm.bench import gift_data
+from tsfm.bench import gift_configs
 from tsfm.bench.baselines.simple import LastValue, SeasonalNaive
-from tsfm.bench.gift import GiftBench, geometric_mean, means, score_config, score_gift
-from tsfm.bench.gift_data import GIFT, GiftConfig, as_stored, chosen, num_windows, prediction_length
+from tsfm.bench.gift_configs import GIFT, GiftConfig, as_stored, chosen, num_windows, prediction_length
+from tsfm.bench.protocols.gift import GiftProtocol, geometric_mean, means, read_configs, score_config, score_gift
 from tsfm.commands.cli import main
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast import seasonal_error
@@ -90,7 +90,7 @@ def test_seasonal_naive_is_the_published_one_to_five_digits(real: Path, name: st
 @pytest.mark.realdata
 def test_the_published_naive_has_the_published_geometric_means(real: Path) -> None:
     published = pd.read_csv(real / "gift_at_hand_published.csv").set_index("model").loc["naive"]
-    found = score_gift(LastValue(), GiftBench())
+    found = score_gift(LastValue(), GiftProtocol.Config(), read_configs())
     assert (round(found["mase"], 4), round(found["crps"], 4)) == (published["MASE"], published["CRPS"])
     assert found["windows"] == sum(row["windows"] for row in found["rows"])
 
@@ -101,14 +101,14 @@ def test_the_published_naive_has_the_published_geometric_means(real: Path) -> No
 def test_a_gap_becomes_missing_steps_and_a_double_stamp_counts_once() -> None:
     stamps = pd.to_datetime(["2020-01-01 00:10", "2020-01-01 00:20", "2020-01-01 00:20", "2020-01-01 00:50"])
     frame = pd.DataFrame({"timestamp": stamps, "a": [1.0, 2.0, 9.0, 5.0]})
-    (series,) = gift_data.ten_minutes(frame)
+    (series,) = gift_configs.ten_minutes(frame)
     np.testing.assert_array_equal(series, [[1, 2, np.nan, np.nan, 5]])
 
 
 def test_weeks_begin_with_the_first_stamp_and_only_whole_ones_count() -> None:
     frame = pd.DataFrame({"timestamp": pd.date_range("1969-01-01", periods=17, freq="D"), "a": np.ones(17)})
-    np.testing.assert_array_equal(gift_data.weekly_sum(frame)[0], [[7, 7]])
-    np.testing.assert_array_equal(gift_data.weekly_mean(frame)[0], [[1, 1]])
+    np.testing.assert_array_equal(gift_configs.weekly_sum(frame)[0], [[7, 7]])
+    np.testing.assert_array_equal(gift_configs.weekly_mean(frame)[0], [[1, 1]])
 
 
 def test_items_keep_their_order_and_their_lengths() -> None:
@@ -168,7 +168,7 @@ def test_the_scores_are_means_over_all_cells() -> None:
 def test_batches_do_not_matter(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, series = reader(), walk(3, variates=1)
     whole = score_config(model, entry(), series)
-    monkeypatch.setattr("tsfm.bench.gift.CELLS", 150)
+    monkeypatch.setattr("tsfm.bench.protocols.gift.MAX_VALUES", 150)
     part = score_config(model, entry(), series, batch_size=batch_size)
     assert part["mase"] == pytest.approx(whole["mase"], rel=1e-5)
     assert part["crps"] == pytest.approx(whole["crps"], rel=1e-5)
@@ -186,8 +186,8 @@ def test_a_point_forecast_is_scored_by_its_normalised_deviation() -> None:
 
 
 def test_the_variates_at_once_or_one_by_one_are_alike_for_what_does_not_mix_them(births: Path) -> None:
-    one = score_gift(SeasonalNaive(), GiftBench(configs=["us_births/M/short"]))
-    many = score_gift(SeasonalNaive(), GiftBench(configs=["us_births/M/short"], multivariate=True))
+    one = score_gift(SeasonalNaive(), GiftProtocol.Config(), read_configs(["us_births/M/short"]))
+    many = score_gift(SeasonalNaive(), GiftProtocol.Config(multivariate=True), read_configs(["us_births/M/short"]))
     assert one["mase"] == many["mase"]
 
 
@@ -224,18 +224,17 @@ def test_what_needs_more_than_a_past_is_refused(births: Path) -> None:
     class Marked(Watched):
         time_features = ("hour",)
 
-    bench = GiftBench(configs=["us_births/M/short"])
     with pytest.raises(ValueError, match="needs the time features hour"):
-        score_gift(Marked(), bench)
+        score_gift(Marked(), GiftProtocol.Config(), read_configs(["us_births/M/short"]))
     with pytest.raises(ValueError, match="context is 0"):
-        score_gift(LastValue(), bench, context=0)
+        read_configs(["us_births/M/short"], context=0)
 
 
 def test_an_unknown_configuration_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'ett1/H/short'"):
-        GiftBench(configs=["ett1/H/shortt"])
+        GiftProtocol.Config(configs=["ett1/H/shortt"])
     with pytest.raises(ValueError, match="is empty"):
-        GiftBench(configs=[])
+        GiftProtocol.Config(configs=[])
 
 
 def test_the_command_tells_the_table_and_writes_both_files(

@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from tsfm.bench.baselines.imputers import LinearInterpolation
-from tsfm.bench.imputation import ImputationConfig, of_baseline, of_model, score_imputation
+from tsfm.bench.protocols.imputation import (
+    ImputationProtocol,
+    fill_with_baseline,
+    fill_with_model,
+    score_imputation,
+)
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.registry import BASELINES
@@ -46,7 +51,7 @@ def test_every_window_is_scored_once_in_every_cell(data: WindowData) -> None:
         calls.append(len(problem.values))
         return problem.values + 1.0
 
-    bench = ImputationConfig(masks=["points", "hybrid"], rates=[0.25, 0.5], batch_size=7)
+    bench = ImputationProtocol.Config(masks=["points", "hybrid"], rates=[0.25, 0.5], batch_size=7)
     found = score_imputation(count, data, bench)
     assert found["windows"] == STEPS // 5 + 1
     assert sum(calls) == 4 * found["windows"]
@@ -55,7 +60,7 @@ def test_every_window_is_scored_once_in_every_cell(data: WindowData) -> None:
 
 
 def test_the_truth_scores_zero_and_seen_steps_do_not_count(data: WindowData) -> None:
-    bench = ImputationConfig(rates=[0.25])
+    bench = ImputationProtocol.Config(rates=[0.25])
     assert score_imputation(truth, data, bench)["mse"] == 0.0
 
     def wrong_where_seen(problem: Problem) -> torch.Tensor:
@@ -68,15 +73,15 @@ def test_masks_follow_from_the_seed(data: WindowData) -> None:
     def zeros(problem: Problem) -> torch.Tensor:
         return torch.zeros_like(problem.values)
 
-    one, again = (score_imputation(zeros, data, ImputationConfig(rates=[0.25]))["mse"] for _ in range(2))
-    other = score_imputation(zeros, data, ImputationConfig(rates=[0.25], seed=1))["mse"]
+    one, again = (score_imputation(zeros, data, ImputationProtocol.Config(rates=[0.25]))["mse"] for _ in range(2))
+    other = score_imputation(zeros, data, ImputationProtocol.Config(rates=[0.25], seed=1))["mse"]
     assert one == again
     assert one != other
 
 
 def test_a_baseline_gets_nothing_that_is_hidden(data: WindowData) -> None:
     linear: LinearInterpolation = BASELINES.build(BASELINES.config({"name": "linear_interpolation"}))
-    filler = of_baseline(linear, season=1)
+    filler = fill_with_baseline(linear, season_length=1)
     seen: list[torch.Tensor] = []
 
     def both(problem: Problem) -> torch.Tensor:
@@ -85,7 +90,7 @@ def test_a_baseline_gets_nothing_that_is_hidden(data: WindowData) -> None:
         seen.append(told - filler(Problem(poked, problem.visible, problem.wanted)))
         return told
 
-    found = score_imputation(both, data, ImputationConfig(masks=["points"], rates=[0.25]))
+    found = score_imputation(both, data, ImputationProtocol.Config(masks=["points"], rates=[0.25]))
     assert all(not difference.any() for difference in seen)
     assert found["mse"] < 0.2  # sines of 25 steps are nearly straight between neighbours
 
@@ -94,7 +99,7 @@ def test_a_model_without_answers_for_what_it_sees_is_refused() -> None:
     from tests.tiny import tiny
 
     with pytest.raises(ValueError, match="head=patch_quantiles"):
-        of_model(tiny("mixer", "flatten"))
+        fill_with_model(tiny("mixer", "flatten"))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +113,7 @@ def test_a_model_without_answers_for_what_it_sees_is_refused() -> None:
 )
 def test_wrong_settings_are_named(settings: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        ImputationConfig(**settings)
+        ImputationProtocol.Config(**settings)
 
 
 def test_the_command_scores_a_baseline(data: WindowData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

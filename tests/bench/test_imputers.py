@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsfm.bench.find import baselines, find_baseline, find_predictor
 from tsfm.bench.interfaces import CaseLearner, Imputer
+from tsfm.bench.predictors import baselines, find_baseline, find_predictor
 
 NAMES = baselines(Imputer)
 
@@ -82,9 +82,9 @@ def test_bad_windows_are_named() -> None:
 
 
 def test_a_baseline_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="'minirocket' learns labelled cases; what is needed here forecasts"):
+    with pytest.raises(ValueError, match="'minirocket' learns labelled cases; expected one that forecasts"):
         find_predictor("minirocket")
-    with pytest.raises(ValueError, match="'seasonal_naive' forecasts; what is needed here learns labelled cases"):
+    with pytest.raises(ValueError, match="'seasonal_naive' forecasts; expected one that learns labelled cases"):
         find_baseline("seasonal_naive", CaseLearner)  # type: ignore[type-abstract]
     with pytest.raises(ValueError, match="did you mean 'forward_fill'"):
         find_baseline("foward_fill", Imputer)  # type: ignore[type-abstract]

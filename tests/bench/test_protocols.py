@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny import forecast_problem, tiny, waves
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.protocols import insample_scale, score_windows
+from tsfm.bench.protocols.windows import insample_scale, score_windows
 from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import table
 from tsfm.data.windows import WindowIndex
@@ -40,8 +40,8 @@ def scored(index: WindowIndex, *, batch_size: int = 512, predictor=None) -> dict
         predictor,
         index,
         horizon=HORIZON,
-        season=SEASON,
-        levels=predictor.quantile_levels or LEVELS,
+        season_length=SEASON,
+        quantile_levels=predictor.quantile_levels or LEVELS,
         batch_size=batch_size,
     )
 

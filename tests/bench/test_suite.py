@@ -13,7 +13,16 @@ import pytest
 
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, pose, score, score_set, summary
+from tsfm.bench.suite import (
+    LIMITS,
+    SuiteLimits,
+    SuiteSet,
+    collect_windows,
+    find_suite_sets,
+    score_set,
+    score_windows_of_set,
+    summarize,
+)
 from tsfm.commands.cli import main
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.holdout import held_out
@@ -64,19 +73,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def posed(name: str, role: str = "benchmark", **limits: int):
-    entry = next(entry for entry in find_sets(role) if entry.name == name)
-    return pose(entry, resolve(name), replace(LIMITS[role], **limits))
+    entry = next(entry for entry in find_suite_sets(role) if entry.name == name)
+    return collect_windows(entry, resolve(name), replace(LIMITS[role], **limits))
 
 
 def test_the_sets_of_a_role_are_those_of_the_manifest_with_their_official_horizons(root: Path) -> None:
-    assert find_sets("benchmark") == [
-        BoardSet("days", "benchmark", 20, once=False),
-        BoardSet("Hours", "benchmark", None, once=False),
-        BoardSet("months", "benchmark", 6, once=True),
+    assert find_suite_sets("benchmark") == [
+        SuiteSet("days", "benchmark", 20, once=False),
+        SuiteSet("Hours", "benchmark", None, once=False),
+        SuiteSet("months", "benchmark", 6, once=True),
     ]
-    assert [entry.name for entry in find_sets("corpus")] == ["tsdl_mixed", "wide"]
+    assert [entry.name for entry in find_suite_sets("corpus")] == ["tsdl_mixed", "wide"]
     with pytest.raises(ValueError, match="did you mean 'corpus'"):
-        find_sets("corpse")
+        find_suite_sets("corpse")
 
 
 def test_windows_are_the_last_ones_and_their_number_follows_the_shortest_series(root: Path) -> None:
@@ -120,7 +129,7 @@ def test_each_frequency_of_a_mixed_set_has_its_own_horizon(root: Path) -> None:
     found = posed("tsdl_mixed", "corpus")
     assert [(task.horizon, task.season) for task in found.tasks] == [(12, 12), (8, 4)]
     assert found.too_short == 1  # 15 quarters: half of them are less than a horizon
-    assert score(SeasonalNaive(), found)["windows"] == 2
+    assert score_windows_of_set(SeasonalNaive(), found)["windows"] == 2
     assert len(posed("wide", "corpus").tasks[0].pasts) == 5  # variates count as series
 
 
@@ -143,13 +152,13 @@ class Oracle(Predictor):
 
 @pytest.mark.parametrize(("share", "better"), [(-0.5, False), (0.0, False), (0.5, True)])
 def test_better_is_strictly_better_in_both(root: Path, share: float, better: bool) -> None:
-    entry = BoardSet("days", "benchmark", 20)
+    entry = SuiteSet("days", "benchmark", 20)
     oracle = Oracle(resolve("days").read(0), share)
-    row = score_set({"oracle": oracle}, entry, Limits(), batch_size=1)["oracle"]
+    row = score_set({"oracle": oracle}, entry, SuiteLimits(), batch_size=1)["oracle"]
     assert row["better"] is better
     if share == 0:
         assert row["mase_relative"] == row["wql_relative"] == 1.0
-    told = summary([row])
+    told = summarize([row])
     assert told["not_better"] == ([] if better else ["days"])
     assert told["better"] == float(better)
     assert told["mase"] == pytest.approx(row["mase_relative"])
@@ -157,7 +166,7 @@ def test_better_is_strictly_better_in_both(root: Path, share: float, better: boo
 
 def test_batches_do_not_matter_to_a_model(root: Path) -> None:
     found = posed("months")
-    whole, single = score(reader(), found), score(reader(), found, batch_size=1)
+    whole, single = score_windows_of_set(reader(), found), score_windows_of_set(reader(), found, batch_size=1)
     assert single["mase"] == pytest.approx(whole["mase"], rel=1e-5)
     assert single["wql"] == pytest.approx(whole["wql"], rel=1e-5)
 
@@ -166,11 +175,11 @@ def test_a_missing_list_of_sets_says_where_it_was_looked_for(tmp_path: Path, mon
     monkeypatch.setenv("TSFM_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="set TSFM_DATA"):
-        find_sets("benchmark")
+        find_suite_sets("benchmark")
     (tmp_path / "forecasting").mkdir()
     (tmp_path / "forecasting" / "manifest.json").write_text("[]")
     with pytest.raises(ValueError, match=r"manifest.json cannot be read"):
-        find_sets("benchmark")
+        find_suite_sets("benchmark")
 
 
 # the commands

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tsfm.bench.imputation import KINDS
+from tsfm.bench.protocols.imputation import KINDS
 from tsfm.bench.suite import ROLES
 from tsfm.commands.bench import anomaly, options
 from tsfm.commands.cli import main

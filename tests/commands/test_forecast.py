@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.tiny import CONTEXT, HORIZON, tiny
-from tsfm.bench.find import find_predictor
+from tsfm.bench.predictors import find_predictor
 from tsfm.commands.forecast import forecast_file, judge
 from tsfm.infer.frames import read_frame
 from tsfm.infer.load import ModelPredictor

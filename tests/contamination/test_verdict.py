@@ -62,7 +62,7 @@ def test_a_scaled_coarser_copy_is_told_in_the_result_and_refused_as_zero_shot(
     assert found["seen"][0].endswith(" occur in set 0 (means of 24 steps)")
     assert evaluate(*words, "zero_shot=true", f"out={tmp_path / 'out'}") == 2
     told = capsys.readouterr().err
-    assert "zero_shot=true asks for series that" in told
+    assert "zero_shot=true requires series that" in told
     assert "of 2 series it has seen 1: 'b': steps" in told
     assert "score it on other data" in told
     assert not list((tmp_path / "out").glob("result.json"))

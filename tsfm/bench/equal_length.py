@@ -56,7 +56,7 @@ def check_unequal(rule: str) -> None:
         raise ValueError(f"unequal is {rule!r}; {did_you_mean(rule, list(UNEQUAL))}")
 
 
-class Evened(CaseLearner):
+class EqualLength(CaseLearner):
     """A learner with a config; `learn` and `tell` get cases [N, C, T], and float labels are numbers to regress."""
 
     @dataclass
@@ -73,7 +73,7 @@ class Evened(CaseLearner):
     @abstractmethod
     def tell(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray: ...
 
-    def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> Evened:
+    def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> EqualLength:
         labels = np.asarray(labels)
         if len(cases) != len(labels) or not len(cases):
             raise ValueError(

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.bench.protocols import check_marks, score_windows
-from tsfm.bench.trained import as_trained
+from tsfm.bench.predictors import with_trained_columns
+from tsfm.bench.protocols.windows import check_time_features, score_windows
 from tsfm.config import compose, typed
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
@@ -41,7 +41,7 @@ def score_long(
         )
     sets = {}
     for horizon in wanted:
-        sets[horizon] = WindowData(as_trained(config, predictor), context=context, horizon=horizon)
+        sets[horizon] = WindowData(with_trained_columns(config, predictor), context=context, horizon=horizon)
         sets[horizon].setup()
     begun = time.perf_counter()
     score = _one_pass if one_pass else _one_by_one
@@ -59,7 +59,12 @@ def _one_by_one(predictor: Predictor, sets: dict[int, WindowData], *, batch_size
     for horizon, data in sets.items():
         windows = data.windows("test", stride=1)
         result = score_windows(
-            predictor, windows, horizon=horizon, season=data.season_length, levels=POINT, batch_size=batch_size
+            predictor,
+            windows,
+            horizon=horizon,
+            season_length=data.season_length,
+            quantile_levels=POINT,
+            batch_size=batch_size,
         )
         found[horizon] = {name: result[name] for name in ("mse", "mae", "windows")}
     return found
@@ -77,7 +82,7 @@ def _one_pass(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: 
         )
     if predictor.uses_covariates and first.role is not None:
         raise ValueError(f"{predictor.name} is given covariates here; score the horizons one by one")
-    check_marks(predictor, first)
+    check_time_features(predictor, first)
     scores = {horizon: ForecastScore(POINT) for horizon in sets}
     for begin in range(0, len(first), batch_size):
         numbers = np.arange(begin, min(begin + batch_size, len(first)))

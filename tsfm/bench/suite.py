@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.gift import geometric_mean, quantiles
-from tsfm.bench.gift_data import num_windows
+from tsfm.bench.gift_configs import num_windows
+from tsfm.bench.protocols.gift import geometric_mean, quantiles
 from tsfm.data.holdout import held_out, usual_horizon
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.messages import did_you_mean
@@ -38,7 +38,7 @@ OFFICIAL = re.compile(r"horizon (\d+)|last (\d+) points")  # as the manifest bes
 
 
 @dataclass(frozen=True)
-class BoardSet:
+class SuiteSet:
     """A data set of the board. `horizon` is that of its official test part, if it has one; `once`: which is one window,
     as the competitions have it."""
 
@@ -49,7 +49,7 @@ class BoardSet:
 
 
 @dataclass(frozen=True)
-class Limits:
+class SuiteLimits:
     """How much of a set is scored. What is drawn depends on the seed and the set alone."""
 
     series: int = 512  # drawn from the set
@@ -65,11 +65,11 @@ class Limits:
             )
 
 
-LIMITS = {"benchmark": Limits(), "corpus": Limits(series=64, windows=64, each=1)}
+LIMITS = {"benchmark": SuiteLimits(), "corpus": SuiteLimits(series=64, windows=64, each=1)}
 
 
 @dataclass
-class Task:
+class ForecastTask:
     """Windows of one horizon and season: what is shown, what comes, and MASE's scale, of the whole past."""
 
     horizon: int
@@ -80,10 +80,10 @@ class Task:
 
 
 @dataclass
-class Posed:
+class SuiteWindows:
     """All windows of a set and what was left out of it."""
 
-    tasks: list[Task]
+    tasks: list[ForecastTask]
     freqs: list[str]
     series: int = 0  # scored
     not_drawn: int = 0
@@ -91,7 +91,7 @@ class Posed:
     silent_windows: int = 0  # nothing observed shortly before it, or nothing in it
 
 
-def find_sets(role: str) -> list[BoardSet]:
+def find_suite_sets(role: str) -> list[SuiteSet]:
     """The sets of a role, as the manifest of the first data root that has one lists them."""
     if role not in ROLES:
         raise ValueError(f"role is {role!r}; {did_you_mean(role, list(ROLES))}")
@@ -113,23 +113,23 @@ def find_sets(role: str) -> list[BoardSet]:
     raise FileNotFoundError(f"no list of data sets (looked for {looked}); set TSFM_DATA to a folder that holds one")
 
 
-def _entry(file: str, role: str, official: str) -> BoardSet:
+def _entry(file: str, role: str, official: str) -> SuiteSet:
     found = OFFICIAL.search(official) if role == "benchmark" else None
     horizon = int(found[1] or found[2]) if found else None
-    return BoardSet(file.rsplit(".", 1)[0], role, horizon, once=official.startswith("official"))
+    return SuiteSet(file.rsplit(".", 1)[0], role, horizon, once=official.startswith("official"))
 
 
-def pose(entry: BoardSet, store: SeriesStore, limits: Limits) -> Posed:
+def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) -> SuiteWindows:
     """The windows of a set; each frequency in it has its own horizon and season."""
     channels = len(store.channels)
     places = np.random.default_rng(limits.seed).permutation(len(store) * channels)[: limits.series]
-    posed = Posed([], [], not_drawn=len(store) * channels - len(places))
+    posed = SuiteWindows([], [], not_drawn=len(store) * channels - len(places))
     by_freq: dict[str, list[int]] = {}
     for place in sorted(places.tolist()):
         by_freq.setdefault(base_freq(store.freqs[place // channels]), []).append(place)
     budget = max(1, limits.windows // len(places))
     for freq, members in sorted(by_freq.items()):
-        task = Task(entry.horizon or usual_horizon(freq), season_length(freq))
+        task = ForecastTask(entry.horizon or usual_horizon(freq), season_length(freq))
         fits = [place for place in members if _fits(int(store.lengths[place // channels]), task.horizon, entry.role)]
         posed.too_short += len(members) - len(fits)
         if not fits:
@@ -161,7 +161,7 @@ def _series(store: SeriesStore, places: Sequence[int]) -> Iterator[Float[np.ndar
         yield item[channel : channel + 1]
 
 
-def _add(task: Task, values: Float[np.ndarray, "1 L"], count: int, posed: Posed) -> bool:
+def _add(task: ForecastTask, values: Float[np.ndarray, "1 L"], count: int, posed: SuiteWindows) -> bool:
     """Add the last `count` windows of a series; whether there was one that can be scored."""
     before = len(task.pasts)
     for back in range(count, 0, -1):
@@ -176,7 +176,7 @@ def _add(task: Task, values: Float[np.ndarray, "1 L"], count: int, posed: Posed)
     return len(task.pasts) > before
 
 
-def score(predictor: Predictor, posed: Posed, *, batch_size: int = 256) -> dict[str, float]:
+def score_windows_of_set(predictor: Predictor, posed: SuiteWindows, *, batch_size: int = 256) -> dict[str, float]:
     """MASE and WQL over all windows of a set, and their number."""
     result = ForecastScore(DECILES)
     for task in posed.tasks:
@@ -189,16 +189,16 @@ def score(predictor: Predictor, posed: Posed, *, batch_size: int = 256) -> dict[
 
 
 def score_set(
-    predictors: dict[str, Predictor], entry: BoardSet, limits: Limits, *, batch_size: int = 256
+    predictors: dict[str, Predictor], entry: SuiteSet, limits: SuiteLimits, *, batch_size: int = 256
 ) -> dict[str, dict[str, Any]]:
     """A row for each predictor on one set, beside the seasonal naive on the same windows."""
-    posed = pose(entry, resolve(entry.name), limits)
+    posed = collect_windows(entry, resolve(entry.name), limits)
     if not posed.tasks:
         raise ValueError(
             f"set {entry.name!r} has nothing to score: {posed.too_short} series are too short and "
             f"{posed.silent_windows} windows are unobserved; leave it out"
         )
-    naive = score(SeasonalNaive(), posed, batch_size=batch_size)
+    naive = score_windows_of_set(SeasonalNaive(), posed, batch_size=batch_size)
     facts = {
         "set": entry.name,
         "freq": " ".join(posed.freqs),
@@ -212,7 +212,7 @@ def score_set(
     }
     rows = {}
     for name, predictor in predictors.items():
-        found = score(predictor, posed, batch_size=batch_size)
+        found = score_windows_of_set(predictor, posed, batch_size=batch_size)
         rows[name] = {**facts, **_beside(found, naive)}
     return rows
 
@@ -227,7 +227,7 @@ def _beside(found: dict[str, float], naive: dict[str, float]) -> dict[str, Any]:
     return scores | {"better": bool(both) and all(found[metric] < naive[metric] for metric in both)}
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summarize(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Geometric means of the relative scores, the share of sets where both are better, and the sets where not."""
     means = {}
     for metric in ("mase", "wql"):

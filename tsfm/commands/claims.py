@@ -6,17 +6,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tsfm.bench.scoring import EITHER, HIGHER, check_claim
+from tsfm.bench.protocol import Protocol
 from tsfm.config import Expect
 from tsfm.messages import did_you_mean
+from tsfm.metrics.metric import better_direction
 
 log = logging.getLogger("tsfm")
 
 
-def check_claims(expect: Sequence[Expect], bench: Any) -> None:
-    """Refuse a metric that the protocol `bench` does not measure, before time is spent on a run."""
+def check_claims(expect: Sequence[Expect], protocol: Protocol) -> None:
+    """Refuse a metric that the protocol does not measure, before time is spent on a run."""
     for claim in expect:
-        check_claim(claim.metric, bench)
+        protocol.check_metric(claim.metric)
 
 
 def make_record(name: str, dataset: str, scores: Mapping[str, Any], expect: Sequence[Expect]) -> dict[str, Any]:
@@ -51,8 +52,9 @@ def make_record(name: str, dataset: str, scores: Mapping[str, Any], expect: Sequ
                 f"expect.metric {claim.metric!r} was not measured; {did_you_mean(claim.metric, list(scores))}"
             )
         measured = scores[claim.metric]
-        worse = claim.value - measured if claim.metric in HIGHER else measured - claim.value
-        met = (abs(worse) if claim.metric in EITHER else worse) <= claim.tolerance * abs(claim.value)
+        better = better_direction(claim.metric)
+        worse = claim.value - measured if better == "higher" else measured - claim.value
+        met = (abs(worse) if better == "target" else worse) <= claim.tolerance * abs(claim.value)
         claims.append({"metric": claim.metric, "expected": claim.value, "found": round(measured, 6), "met": met})
         log.info(
             "%s: found %.4f, expected %.4f; %s %.0f %% (%s)",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.bench.find import find_predictor
+from tsfm.bench.predictors import find_predictor
 from tsfm.files import atomic_file
 from tsfm.infer.columns import ALSO_KNOWN_AS, check_horizon, is_number
 from tsfm.infer.frames import Frame, read_frame

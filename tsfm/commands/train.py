@@ -10,15 +10,13 @@ from typing import Any
 
 import yaml
 
-from tsfm.bench.scoring import check_bench, score_trained
-from tsfm.bench.trained import pick_device
+from tsfm.bench.predictors import pick_device
+from tsfm.bench.run_scores import check_run_protocol
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
-from tsfm.commands.evaluate import score_forecasts
 from tsfm.config import RunConfig, plain
-from tsfm.data.window_data import WindowData
 from tsfm.files import write_text
-from tsfm.infer.load import ModelPredictor
+from tsfm.registry import PROTOCOLS
 from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.training.run_directory import CONFIG, CUT_SHORT, RESULT, check_same_config, is_finished
 from tsfm.training.training_run import train
@@ -46,21 +44,15 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     dict
         The content of result.json: metrics, what decides them, seed, number of parameters, seconds, folders.
     """
-    check_claims(config.expect, config.bench)
+    protocol = PROTOCOLS.build(config.bench)
+    check_claims(config.expect, protocol)
     if (old := finished_result(config)) is not None:
         log.info("this run is finished; its result is in %s", old["run_dir"])
         return old
-    check_bench(config)
+    check_run_protocol(config)
     trained = train(config, command=command)
     trained.model.to(pick_device("auto", config))
-    if config.task.name == "forecast":
-        assert isinstance(trained.data, WindowData)
-        device = str(next(trained.model.parameters()).device)
-        predictor = ModelPredictor(trained.model, name=config.name, about=trained.about, device=device)
-        shape = config.model
-        scores = score_forecasts(predictor, trained.data, config.bench, context=shape.context, horizon=shape.horizon)
-    else:
-        scores = score_trained(trained, config.bench)
+    scores = protocol.score_run(trained, name=config.name)
     result = make_record(config.name, config.data.dataset, scores, config.expect)
     result |= {
         "seed": config.seed,

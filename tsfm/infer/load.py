@@ -51,9 +51,19 @@ class ModelPredictor(Predictor):
         self.any_horizon = self.about.task.get("name") == "pretrain"  # trained on tails of any length
         self.uses_covariates = model.mixes_channels
         data: dict[str, Any] = self.about.trained_on.get("data") or {}
+        self.trained_data, self.trained_context_length = data, model.config.context
         self.past: list[str] = data.get("past") or []  # covariates as they were named in training
         self.known: list[str] = data.get("known") or []
         self.time_features = tuple(data.get("calendar") or ()) if self.uses_covariates else ()
+
+    def to(self, device: Any) -> ModelPredictor:
+        """See `Predictor.to`."""
+        self.model.to(device)
+        return self
+
+    def num_parameters(self) -> int:
+        """See `Predictor.num_parameters`."""
+        return self.model.num_parameters()
 
     @torch.inference_mode()
     def quantiles(

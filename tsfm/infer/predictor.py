@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Predictor(ABC):
     max_context_length: int | None = None
     max_horizon: int | None = None
     uses_covariates: bool = False
+    trained_context_length: int | None = None  # of its training windows; None for a baseline
+    trained_data: Mapping[str, Any] = MappingProxyType({})  # the data settings of its training
     time_features: tuple[str, ...] = ()  # fields of the time features that it must be given beside its targets
 
     def select_covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -89,6 +92,14 @@ class Predictor(ABC):
     def check_forecasts(self) -> None:
         """Refuse to forecast, where this predictor was made for something else."""
         return
+
+    def to(self, device: Any) -> Predictor:
+        """Move a trained model to a device; returns itself. Baselines stay on the CPU."""
+        return self
+
+    def num_parameters(self) -> int | None:
+        """Return the number of weights of a trained model; None for a baseline."""
+        return None
 
     @abstractmethod
     def quantiles(

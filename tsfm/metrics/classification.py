@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tsfm.metrics.metric import register_metric
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
+
+for _name in ("accuracy", "balanced_accuracy", "macro_f1"):
+    register_metric(_name, "higher")
+for _name in ("log_loss", "calibration_error"):
+    register_metric(_name, "lower")
 
 BINS = 15  # of the calibration error
 SUM_TOLERANCE = 1e-3  # of a row of probabilities from 1: float32 softmax over a thousand classes stays far below

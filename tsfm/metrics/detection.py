@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 
 from tsfm.metrics.labels import check_flags, check_pair, find_events, flags_above
+from tsfm.metrics.metric import register_metric
 from tsfm.metrics.ranges import affiliation, f1_affiliation, f1_event, f1_range, range_precision, range_recall
 from tsfm.metrics.vus import find_length_rank, vus, vus_pr, vus_roc
+
+THRESHOLD_FREE = ("vus_pr", "vus_roc", "auc_pr", "auc_roc")
+AT_BEST = ("f1_best", "f1_range", "f1_event", "f1_affiliation", "f1_point_adjusted")
+for _name in (*THRESHOLD_FREE, *AT_BEST, "f1_at_own"):
+    register_metric(_name, "higher")
+register_metric("false_alarms", "lower")
 
 __all__ = [
     "affiliation",

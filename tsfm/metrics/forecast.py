@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.metrics.metric import ForecastBatch, forecast_metric, forecast_metrics
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 logger = logging.getLogger("tsfm")
-SUMS = (
-    *("windows", "scored", "masked", "undefined", "squared_error", "absolute_error", "percentage_error"),
-    *("scaled_error", "scaled", "magnitude", "covered", "width"),
-)
 CENTRAL = (0.1, 0.9)  # the interval reported when a model gives several
 
 
@@ -221,8 +219,49 @@ def central_pair(quantile_levels: Sequence[float]) -> tuple[int, int] | None:
     return (preferred or sorted(pairs, key=lambda pair: quantile_levels[pair[0]]) or [None])[0]
 
 
+@forecast_metric("mse", better="lower")
+def _mse(batch: ForecastBatch):
+    return (batch.absolute_error**2).sum(), batch.mask.sum()
+
+
+@forecast_metric("mae", better="lower")
+def _mae(batch: ForecastBatch):
+    return batch.absolute_error.sum(), batch.mask.sum()
+
+
+@forecast_metric("smape", better="lower")
+def _smape(batch: ForecastBatch):
+    return _step_errors(batch.y_true, batch.median, batch.mask)[2].sum(), batch.mask.sum()
+
+
+@forecast_metric("mase", better="lower")
+def _mase(batch: ForecastBatch):
+    return None if batch.scale is None else _scaled(batch.absolute_error, batch.mask, batch.scale)[:2]
+
+
+@forecast_metric("wql", better="lower")
+def _wql(batch: ForecastBatch):
+    return _pinball(batch.y_true, batch.quantiles, batch.quantile_levels), np.abs(batch.y_true).sum()
+
+
+@forecast_metric("coverage", better="target")
+def _coverage(batch: ForecastBatch):
+    if batch.interval is None:
+        return None
+    low, high = (batch.quantiles[..., index] for index in batch.interval)
+    return ((low <= batch.y_true) & (batch.y_true <= high) & batch.mask).sum(), batch.mask.sum()
+
+
+@forecast_metric("width", better="target")
+def _width(batch: ForecastBatch):
+    if batch.interval is None:
+        return None
+    low, high = (batch.quantiles[..., index] for index in batch.interval)
+    return (high - low).sum(), batch.mask.sum()
+
+
 class ForecastScore:
-    """Scores of many windows, summed batch by batch: the result does not depend on how they were batched.
+    """All registered forecast metrics over many windows: the result does not depend on how windows are batched.
 
     The point forecast is the quantile at level 0.5. A point model has the single level (0.5,).
 
@@ -243,15 +282,13 @@ class ForecastScore:
                 f"quantile levels {list(self.quantile_levels)} lack 0.5, the point forecast; add it to those that are "
                 "requested from the predictor"
             )
-        self.median = median[0]
-        self.pair = central_pair(self.quantile_levels)
-        self.with_context: bool | None = None
-        self.sums: dict[str, float] = dict.fromkeys(SUMS, 0.0)
-        self.pinball = np.zeros(len(self.quantile_levels))
-
-    def _add(self, **sums: Any) -> None:
-        for name, value in sums.items():
-            self.sums[name] += float(value)
+        self.median_index = median[0]
+        self.interval = central_pair(self.quantile_levels)
+        self.with_scale: bool | None = None
+        self.metrics = forecast_metrics()
+        self.sums: dict[str, Any] = {}
+        self.divisors: dict[str, float] = {}
+        self.counts = {"windows": 0, "steps_scored": 0, "steps_masked": 0, "scales_undefined": 0}
 
     def update(
         self,
@@ -268,22 +305,27 @@ class ForecastScore:
         """
         if scale is None and context is not None:
             scale = seasonal_error(context, self.season_length)
-        if self.with_context not in (None, scale is not None):
+        if self.with_scale not in (None, scale is not None):
             raise ValueError("some batches came with a context and some without; give it for all windows or for none")
         if np.ndim(y_true) != 3:
             raise ValueError(f"y_true has shape {np.shape(y_true)}; expected [windows, channels, horizon]")
-        target, y_pred, mask = _masked(y_true, quantiles, num_levels=len(self.quantile_levels))
-        squared, absolute, percentage = _step_errors(target, y_pred[..., self.median], mask)
+        target, predicted, mask = _masked(y_true, quantiles, num_levels=len(self.quantile_levels))
+        batch = ForecastBatch(
+            target, predicted, mask, self.quantile_levels, self.median_index, self.interval,
+            None if scale is None else np.asarray(scale, np.float64),
+        )  # fmt: skip
         if scale is not None:
-            total, count, undefined = _scaled(absolute, mask, scale)
-            self._add(scaled_error=total, scaled=count, undefined=undefined)
-        if self.pair is not None:
-            low, high = y_pred[..., self.pair[0]], y_pred[..., self.pair[1]]
-            self._add(covered=((low <= target) & (target <= high) & mask).sum(), width=(high - low).sum())
-        self._add(windows=len(target), scored=mask.sum(), masked=(~mask).sum(), magnitude=np.abs(target).sum())
-        self._add(squared_error=squared.sum(), absolute_error=absolute.sum(), percentage_error=percentage.sum())
-        self.pinball += _pinball(target, y_pred, self.quantile_levels)
-        self.with_context = scale is not None
+            self.counts["scales_undefined"] += _scaled(batch.absolute_error, mask, scale)[2]
+        for metric in self.metrics:
+            assert metric.function is not None
+            if (update := metric.function(batch)) is not None:
+                total, divisor = np.asarray(update[0], np.float64), float(update[1])
+                self.sums[metric.name] = self.sums.get(metric.name, 0.0) + total
+                self.divisors[metric.name] = self.divisors.get(metric.name, 0.0) + divisor
+        self.counts["windows"] += len(target)
+        self.counts["steps_scored"] += int(mask.sum())
+        self.counts["steps_masked"] += int((~mask).sum())
+        self.with_scale = scale is not None
 
     def result(self) -> dict[str, float]:
         """Return every metric that is defined, and the counts.
@@ -292,28 +334,19 @@ class ForecastScore:
         `coverage`; `scales_undefined` counts the rows (one window and channel) that are left out of MASE because their
         scale is zero or unknown.
         """
-        sums = self.sums
-        totals = {
-            "mse": sums["squared_error"],
-            "mae": sums["absolute_error"],
-            "smape": sums["percentage_error"],
-            "mase": sums["scaled_error"],
-            "wql": self.pinball.mean(),
+        if not self.counts["steps_scored"]:
+            raise ValueError(f"nothing was scored: {self.counts['windows']} windows hold no observed target step")
+        metrics = {
+            name: float(np.mean(total) / self.divisors[name])
+            for name, total in self.sums.items()
+            if self.divisors[name]
         }
-        divisors = dict.fromkeys(("mse", "mae", "smape", "coverage", "width"), sums["scored"])
-        divisors |= {"mase": sums["scaled"], "wql": sums["magnitude"]}
-        if self.pair is not None:
-            totals |= {"coverage": sums["covered"], "width": sums["width"]}
-        if not sums["scored"]:
-            raise ValueError(f"nothing was scored: {int(sums['windows'])} windows hold no observed target step")
-        metrics = {name: float(total / divisors[name]) for name, total in totals.items() if divisors[name]}
-        missing = [name for name in totals if name not in metrics and (name != "mase" or self.with_context)]
-        if missing:
+        if missing := [name for name in self.sums if name not in metrics]:
             logger.warning("undefined on these windows, so left out: %s", ", ".join(missing))
-        if self.pair is not None:
-            low, high = self.pair
+        if self.interval is not None:
+            low, high = self.interval
             metrics["interval"] = round(self.quantile_levels[high] - self.quantile_levels[low], 9)
-        names = {"windows": "windows", "scored": "steps_scored", "masked": "steps_masked"}
-        if self.with_context:
-            names["undefined"] = "scales_undefined"
-        return metrics | {column: int(sums[name]) for name, column in names.items()}
+        counts = dict(self.counts)
+        if not self.with_scale:
+            del counts["scales_undefined"]
+        return metrics | counts

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tsfm.metrics.metric import register_metric
+
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+register_metric("rmse", "lower")
+register_metric("r2", "higher")
 
 
 def _checked_pair(y_true: object, y_pred: object) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from tsfm.bench.equal_length import Evened, check_unequal, without_gaps, z_normalised
+from tsfm.bench.equal_length import EqualLength, check_unequal, without_gaps, z_normalised
 from tsfm.registry import BASELINES
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class NearestConfig:
         check_unequal(self.unequal)
 
 
-class Nearest(Evened):
+class Nearest(EqualLength):
     """The label of the nearest training case, the first of several equally near."""
 
     def learn(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None:
@@ -128,7 +128,7 @@ class NearestWarped(Nearest):
 
 
 @BASELINES("minirocket")
-class MiniRocket(Evened):
+class MiniRocket(EqualLength):
     """Ridge on about 10,000 shares of positive values of fixed convolutions (Dempster, Schmidt & Webb,
     arXiv:2012.08791), through aeon; features scaled to deviation 1, strength of the ridge cross-validated."""
 
@@ -167,7 +167,7 @@ class MiniRocket(Evened):
 
 
 @BASELINES("catch22")
-class Catch22(Evened):
+class Catch22(EqualLength):
     """A random forest on 22 characteristics of each channel, its mean and its deviation (Lubba et al.,
     arXiv:1901.10200), through aeon. Cases keep their own lengths; gaps are interpolated."""
 

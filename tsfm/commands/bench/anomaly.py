@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.bench.anomaly import AnomalyConfig, choose, find_detector, score_series, why_not
-from tsfm.bench.find import baselines
 from tsfm.bench.interfaces import SeriesDetector
+from tsfm.bench.predictors import baselines
+from tsfm.bench.protocols.anomaly import (
+    AnomalyProtocol,
+    ModelDetector,
+    find_detector,
+    reason_to_skip,
+    score_series,
+    select_series,
+)
 from tsfm.files import check_folder, write_text
 from tsfm.messages import did_you_mean
 
@@ -26,12 +33,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("tsfm")
 Factory = Callable[..., SeriesDetector]  # settings -> detector
 SETS = {
-    "tsb_ad_u": AnomalyConfig(data="tsb_ad_u"),
-    "nab_part": AnomalyConfig(data="tsb_ad_u", only="_NAB_"),
-    "tsb_ad_m": AnomalyConfig(data="tsb_ad_m"),
-    "skab": AnomalyConfig(data="skab"),
-    "nab": AnomalyConfig(data="nab"),
-    "ucr_anomaly": AnomalyConfig(data="ucr_anomaly"),
+    "tsb_ad_u": AnomalyProtocol.Config(data="tsb_ad_u"),
+    "nab_part": AnomalyProtocol.Config(data="tsb_ad_u", only="_NAB_"),
+    "tsb_ad_m": AnomalyProtocol.Config(data="tsb_ad_m"),
+    "skab": AnomalyProtocol.Config(data="skab"),
+    "nab": AnomalyProtocol.Config(data="nab"),
+    "ucr_anomaly": AnomalyProtocol.Config(data="ucr_anomaly"),
 }
 FITTED = "tsfm:"  # prefix of a backbone or model that tsfm.Detector fits to each series
 ZERO_SHOT = "zero:"  # prefix of a trained model that learns nothing of the series
@@ -132,7 +139,6 @@ class FittedDetector(SeriesDetector):
 
 def zero_shot_detector(model: str, *, overrides: Sequence[str] = ()) -> SeriesDetector:
     """Return a trained model as a detector; `overrides` are `score=...` and `combine=...`."""
-    from tsfm.bench.scoring import ModelDetector
     from tsfm.infer.load import load
 
     settings: dict[str, Any] = dict(text.partition("=")[::2] for text in overrides)
@@ -176,8 +182,8 @@ def score_set(
             settings, factory = {"overrides": list(overrides)}, partial(make, method.removeprefix(prefix))
     detector = find_detector(method, **settings) if factory is None else factory(**settings)
     rows = []
-    for series in choose(SETS[data])[:limit]:
-        if why_not(series):
+    for series in select_series(SETS[data])[:limit]:
+        if reason_to_skip(series):
             continue
         metrics = "all" if every else "few"
         key = " ".join([method, json.dumps(settings, sort_keys=True), SETS[data].data, series.item_id, metrics])

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from tsfm.bench.cases import score_cases
-from tsfm.bench.find import find_baseline
 from tsfm.bench.interfaces import CaseLearner
+from tsfm.bench.predictors import find_baseline
+from tsfm.bench.protocols.cases import score_cases
 from tsfm.commands.bench.case_sets import (
     EUCLIDEAN,
     FULL_WINDOW,

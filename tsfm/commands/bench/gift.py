@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsfm.bench.gift import GiftBench, geometric_mean, score_gift
-from tsfm.bench.ready import num_parameters
+from tsfm.bench.protocols.gift import GiftProtocol, geometric_mean, read_configs, score_gift
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.files import check_folder, write_text
@@ -23,11 +22,12 @@ def run(args: argparse.Namespace) -> int:
     """Score the predictors and write gift.md, gift_means.csv and gift_configs.csv."""
     check_folder(args.out)
     published = read_published(args.published, compare=args.compare) if args.published else None
-    bench = GiftBench(configs=args.configs, multivariate=args.multivariate, batch_size=args.batch_size)
+    config = GiftProtocol.Config(configs=args.configs, multivariate=args.multivariate, batch_size=args.batch_size)
+    data = read_configs(args.configs, context=args.context)
     results, sizes = {}, {}
     for name, predictor in load_predictors(args).items():
-        result = results[name] = score_gift(predictor, bench, context=args.context)
-        sizes[name] = (count := num_parameters(predictor)) and count / 1e6
+        result = results[name] = score_gift(predictor, config, data)
+        sizes[name] = (count := predictor.num_parameters()) and count / 1e6
         seconds = sum(row["seconds_forecasting"] for row in result["rows"])
         scores = f"MASE {result['mase']:.4f}, CRPS {result['crps']:.4f}"
         print(f"{name}: {scores} relative to seasonal naive, {seconds:.1f} s", flush=True)

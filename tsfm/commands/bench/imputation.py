@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.bench.find import find_baseline
-from tsfm.bench.imputation import Filler, ImputationConfig, of_baseline, of_model, score_imputation
 from tsfm.bench.interfaces import Imputer
 from tsfm.bench.longhorizon import dataset
+from tsfm.bench.predictors import find_baseline, pick_device, with_trained_columns
+from tsfm.bench.protocols.imputation import (
+    Filler,
+    ImputationProtocol,
+    fill_with_baseline,
+    fill_with_model,
+    score_imputation,
+)
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.bench.trained import as_trained, pick_device
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.files import check_folder, write_text
@@ -75,11 +80,13 @@ def score_set(
     """Return a row per mask and rate on one set; without a predictor, of the baseline `name`."""
     covariates = False
     if predictor is not None:
-        config, covariates = as_trained(config, predictor), predictor.model.mixes_channels
+        config, covariates = with_trained_columns(config, predictor), predictor.model.mixes_channels
     windows = WindowData(config, context=args.context, horizon=0, covariates=covariates)
     windows.setup()
     filler = _filler(name, predictor, season=windows.season_length, args=args)
-    bench = ImputationConfig(stride=args.stride, masks=args.masks, rates=args.rates, batch_size=args.batch_size)
+    bench = ImputationProtocol.Config(
+        stride=args.stride, masks=args.masks, rates=args.rates, batch_size=args.batch_size
+    )
     start = time.perf_counter()
     scores = score_imputation(filler, windows, bench)
     counts = {key: scores[key] for key in ("windows", "stride", "context")}
@@ -97,8 +104,8 @@ def score_set(
 
 def _filler(name: str, predictor: ModelPredictor | None, *, season: int, args: argparse.Namespace) -> Filler:
     if predictor is None:
-        return of_baseline(find_baseline(name, Imputer), season=season)  # type: ignore[type-abstract]
-    return of_model(predictor.model, bf16=args.bf16, flip=args.flip, coupled=False if args.alone else None)
+        return fill_with_baseline(find_baseline(name, Imputer), season_length=season)  # type: ignore[type-abstract]
+    return fill_with_model(predictor.model, bf16=args.bf16, flip=args.flip, cross_channel=False if args.alone else None)
 
 
 def means_table(rows: Sequence[dict[str, Any]], published: Published) -> list[dict[str, Any]]:

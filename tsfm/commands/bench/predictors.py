@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tsfm.bench.ready import labels, ready
+from tsfm.bench.predictors import prepare_predictor, unique_labels
 from tsfm.infer.predictor import Predictor
 
 
@@ -21,5 +21,7 @@ def load_predictors(args: argparse.Namespace) -> dict[str, Predictor]:
     dict
         The name is the predictor's own; where two have the same, it is the text of the command line.
     """
-    predictors = [ready(name, device=args.device, bf16=args.bf16, flip=args.flip) for name in args.predictors]
-    return dict(zip(labels(predictors, args.predictors), predictors, strict=True))
+    predictors = [
+        prepare_predictor(name, device=args.device, bf16=args.bf16, flip=args.flip) for name in args.predictors
+    ]
+    return dict(zip(unique_labels(predictors, args.predictors), predictors, strict=True))

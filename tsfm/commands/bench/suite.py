@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.bench.suite import LIMITS, BoardSet, Limits, find_sets, score_set, summary
+from tsfm.bench.suite import LIMITS, SuiteLimits, SuiteSet, find_suite_sets, score_set, summarize
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.contamination.verdict import check_contamination
 from tsfm.files import check_folder, write_text
@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     rows = score_sets(load_predictors(args), sets, limits, args=args)
     sections, heads = [], []
     for name, table in rows.items():
-        totals = summary(table)
+        totals = summarize(table)
         heads.append(head_row(name, totals))
         if unseen := [row for row in table if row.get("seen") == 0]:
-            heads.append(head_row(f"{name}, sets without a series it has seen", summary(unseen)))
+            heads.append(head_row(f"{name}, sets without a series it has seen", summarize(unseen)))
         worse = ", ".join(totals["not_better"]) or "none"
         sections.append(f"## {name}\n\nNot better in both: {worse}.\n\n{as_markdown(table)}")
         print(
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def choose_sets(role: str, names: Sequence[str] | None) -> list[BoardSet]:
+def choose_sets(role: str, names: Sequence[str] | None) -> list[SuiteSet]:
     """Return the sets of a role, or those of the given names (in any case).
 
     Raises
@@ -59,7 +59,7 @@ def choose_sets(role: str, names: Sequence[str] | None) -> list[BoardSet]:
     ValueError
         If the role has no set of a name; the message lists similar names.
     """
-    known = {entry.name.lower(): entry for entry in find_sets(role)}
+    known = {entry.name.lower(): entry for entry in find_suite_sets(role)}
     for name in names or ():
         if name.lower() not in known:
             raise ValueError(f"--sets: no {role} set {name!r}; {did_you_mean(name, list(known))}")
@@ -67,7 +67,7 @@ def choose_sets(role: str, names: Sequence[str] | None) -> list[BoardSet]:
 
 
 def score_sets(
-    predictors: dict[str, Predictor], sets: Sequence[BoardSet], limits: Limits, *, args: argparse.Namespace
+    predictors: dict[str, Predictor], sets: Sequence[SuiteSet], limits: SuiteLimits, *, args: argparse.Namespace
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of each predictor, one per set; trained models get `seen` on benchmark sets."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in predictors}
@@ -81,7 +81,7 @@ def score_sets(
     return rows
 
 
-def count_seen(model: str, entry: BoardSet) -> int | None:
+def count_seen(model: str, entry: SuiteSet) -> int | None:
     """Return how many series of a set occur in the training data of a model; None if the model has no sketch."""
     store = resolve(entry.name)
     verdict = check_contamination(model, (store.read(i) for i in range(len(store))))

@@ -1,0 +1,257 @@
+"""GIFT-Eval (arXiv:2410.10393): every window of every configuration, relative to the seasonal naive forecast.
+
+N series, C variates, W windows, H horizon, L context steps, Q = 9 quantile levels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+import numpy as np
+from tqdm import tqdm
+
+from tsfm.bench.gift_configs import TERMS, GiftConfig, chosen
+from tsfm.bench.predictors import prepare_predictor
+from tsfm.bench.protocol import Protocol
+from tsfm.bench.report import as_csv
+from tsfm.config import EvalConfig
+from tsfm.data.base import SourceSeries
+from tsfm.files import write_text
+from tsfm.infer.predictor import DECILES, POINT, Predictor
+from tsfm.metrics.forecast import ForecastScore, seasonal_error
+from tsfm.registry import PROTOCOLS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+log = logging.getLogger("tsfm")
+METRICS = ("mase", "crps", *(f"{metric}_{term}" for term in TERMS for metric in ("mase", "crps")))
+MAX_VALUES = 2**25  # context values of one batch, 128 MiB in float32
+
+
+class GiftData(NamedTuple):
+    """Configurations with their series, which are read once, and the context length that is shown (None: all)."""
+
+    configs: list[GiftConfig]
+    series: list[list[np.ndarray]]
+    context: int | None
+
+
+@PROTOCOLS("gift")
+class GiftProtocol(Protocol):
+    """Configurations of GIFT-Eval, zero-shot.
+
+    `mase` and `crps` (the mean weighted quantile loss over 0.1 ... 0.9) are geometric means over configurations of the
+    value divided by that of the seasonal naive forecast.
+    """
+
+    # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
+    @dataclass
+    class Config:
+        """Settings of bench=gift."""
+
+        configs: Optional[list[str]] = None  # noqa: UP045  such as ett1/H/short; null: all 32 with public data
+        multivariate: bool = False  # the variates of a series at once, for a model that mixes channels; else one by one
+        batch_size: int = 256  # series at a time
+
+        def __post_init__(self):
+            if self.batch_size < 1:
+                raise ValueError(f"bench.batch_size is {self.batch_size}; expected at least 1 series")
+            chosen(self.configs)
+
+    metrics = METRICS
+    uses = ("context",)
+
+    def load_predictor(self, config: EvalConfig) -> Predictor:
+        """Return a forecaster on its device."""
+        return prepare_predictor(config.predictor, device=config.device)
+
+    def load_data(self, config: EvalConfig, predictor: Predictor) -> GiftData:
+        """Read the series of every configuration."""
+        check_predictor(predictor)
+        return read_configs(self.config.configs, context=config.context)
+
+    def scored_series(self, data: GiftData) -> SourceSeries:
+        """Return the series of all configurations."""
+        names = [entry.name for entry, series in zip(data.configs, data.series, strict=True) for _ in series]
+        return SourceSeries(names, [values for series in data.series for values in series])
+
+    def score(self, predictor: Predictor, data: GiftData) -> dict[str, Any]:
+        """See `score_gift`."""
+        return score_gift(predictor, self.config, data)
+
+    def data_name(self, config: EvalConfig) -> str:
+        """Return "gift": the protocol has data of its own."""
+        return "gift"
+
+    def write_tables(self, scores: dict[str, Any], folder: Path | None) -> None:
+        """Log the table of configurations, and write it to gift.csv."""
+        log.info("%s", as_text(scores))
+        if folder is not None:
+            write_text(folder / "gift.csv", as_csv(scores["rows"]))
+
+
+def read_configs(names: Sequence[str] | None = None, *, context: int | None = None) -> GiftData:
+    """Return the named configurations (None: all) with their series."""
+    if context is not None and context < 1:
+        raise ValueError(f"context is {context}; it is a number of past steps, at least 1")
+    entries = chosen(names)
+    return GiftData(entries, [entry.read() for entry in entries], context)
+
+
+def score_gift(predictor: Predictor, config: Any, data: GiftData) -> dict[str, Any]:
+    """Return the geometric means over all configurations and over those of each term, and their rows.
+
+    Parameters
+    ----------
+    config
+        Settings of bench=gift: `multivariate` and `batch_size` are used.
+    """
+    check_predictor(predictor)
+    rows, digest, context = [], hashlib.blake2b(digest_size=16), data.context
+    pairs = list(zip(data.configs, data.series, strict=True))
+    for entry, whole_series in tqdm(pairs, desc="gift", disable=None):
+        series = whole_series
+        for values in series:
+            digest.update(values.tobytes())
+        if not config.multivariate:
+            series = [variate[None] for values in series for variate in values]
+        rows.append(score_config(predictor, entry, series, context=context, batch_size=config.batch_size))
+    return {
+        **means(rows),
+        "configs": len(rows),
+        "windows": sum(row["windows"] for row in rows),
+        "context": context or predictor.max_context_length,
+        "quantile_levels": list(DECILES),
+        "point_forecast": predictor.quantile_levels == POINT,
+        "multivariate": config.multivariate,
+        "fingerprint": digest.hexdigest(),
+        "rows": rows,
+    }
+
+
+def check_predictor(predictor: Predictor) -> None:
+    """Raise a ValueError if a predictor cannot forecast a series from its past values only."""
+    predictor.check_forecasts()
+    if predictor.time_features:
+        raise ValueError(
+            f"{predictor.name} needs the time features {', '.join(predictor.time_features)}, which zero-shot "
+            "series do not have here; score a model that was trained without data.calendar"
+        )
+    predictor.channel_units(["of an unknown series"])
+
+
+def score_config(
+    predictor: Predictor,
+    entry: GiftConfig,
+    series: Sequence[Float[np.ndarray, "C L"]],
+    *,
+    context: int | None = None,
+    batch_size: int = 256,
+) -> dict[str, Any]:
+    """Return one row: MASE and CRPS over all series, variates, windows and steps, absolute and relative."""
+    start = time.perf_counter()
+    starts = [values.shape[1] - entry.horizon * k for values in series for k in range(entry.windows, 0, -1)]
+    owners = [values for values in series for _ in range(entry.windows)]
+    if min(starts) < 1:
+        raise ValueError(
+            f"{entry.name}: a series of {min(values.shape[1] for values in series)} steps has no past before its "
+            f"{entry.windows} windows of {entry.horizon}; give the whole file {entry.file}.parquet"
+        )
+    score = ForecastScore(DECILES, entry.season)
+    seconds = 0.0
+    for batch in _batches([first * values.shape[0] for values, first in zip(owners, starts, strict=True)]):
+        contexts = [owners[i][:, : starts[i]] for i in batch]
+        y_true = np.stack([owners[i][:, starts[i] : starts[i] + entry.horizon] for i in batch])
+        forecast_start = time.perf_counter()
+        predicted = quantiles(
+            predictor, contexts, horizon=entry.horizon, season_length=entry.season, context=context, size=batch_size
+        )
+        seconds += time.perf_counter() - forecast_start
+        scale = np.stack([seasonal_error(values, entry.season) for values in contexts])
+        score.update(y_true, predicted, scale=scale)
+    metrics = score.result()
+    if metrics["windows"] != len(starts):
+        raise RuntimeError(f"{entry.name}: {metrics['windows']} windows were scored; there are {len(starts)}")
+    return {
+        "config": entry.name,
+        "series": len(series),
+        "windows": int(metrics["windows"]),
+        "prediction_length": entry.horizon,
+        "season": entry.season,
+        "mase": metrics["mase"],
+        "crps": metrics["wql"],
+        "mase_relative": metrics["mase"] / entry.mase,
+        "crps_relative": metrics["wql"] / entry.crps,
+        "seconds_forecasting": round(seconds, 3),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def quantiles(
+    predictor: Predictor,
+    past: Sequence[Float[np.ndarray, "C L"]],
+    *,
+    horizon: int,
+    season_length: int,
+    context: int | None = None,
+    size: int = 256,
+) -> Float[np.ndarray, "W C H 9"]:
+    """Return forecasts at the nine levels of GIFT-Eval; a point forecast counts for each of them, as there."""
+    contexts = list(past) if context is None else [values[:, -context:] for values in past]
+    quantile_levels = POINT if predictor.quantile_levels == POINT else DECILES
+    predicted = predictor.predict(
+        contexts,
+        prediction_length=horizon,
+        quantile_levels=quantile_levels,
+        season_length=season_length,
+        batch_size=size,
+    ).quantiles
+    return np.repeat(predicted, len(DECILES), axis=-1) if quantile_levels == POINT else predicted
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[range]:
+    """Consecutive windows whose contexts hold at most MAX_VALUES values."""
+    first, total = 0, 0
+    for index, size in enumerate(sizes):
+        if total and total + size > MAX_VALUES:
+            yield range(first, index)
+            first, total = index, 0
+        total += size
+    yield range(first, len(sizes))
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean; 0 if one of the values is 0."""
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.log(np.asarray(values, np.float64)).mean()))
+
+
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return geometric means of the relative scores: over all rows, and over those of each term."""
+    result = {metric: geometric_mean([row[f"{metric}_relative"] for row in rows]) for metric in ("mase", "crps")}
+    for term in TERMS:
+        term_rows = [row for row in rows if row["config"].endswith(f"/{term}")]
+        for metric in ("mase", "crps") if term_rows else ():
+            result[f"{metric}_{term}"] = geometric_mean([row[f"{metric}_relative"] for row in term_rows])
+    return result
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Return the rows and the geometric means as an aligned table."""
+    width = max(len(row["config"]) for row in result["rows"])
+    lines = [f"{'':{width}}  windows    MASE    CRPS  relative to seasonal naive: MASE    CRPS"]
+    for row in result["rows"]:
+        lines.append(
+            f"{row['config']:{width}}  {row['windows']:7d} {row['mase']:7.4f} {row['crps']:7.4f}  "
+            f"{row['mase_relative']:32.4f} {row['crps_relative']:7.4f}"
+        )
+    title = f"geometric mean of {len(result['rows'])}"
+    lines.append(f"{title:{width}}  {result['windows']:7d} {'':15}  {result['mase']:32.4f} {result['crps']:7.4f}")
+    return "\n".join(lines)
