@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tsfm.bench.protocols.imputation import KINDS
+from tsfm.bench.protocols.imputation import MASKS
 from tsfm.bench.suite import ROLES
 from tsfm.commands.bench import anomaly, options
 from tsfm.commands.cli import main
@@ -30,8 +30,8 @@ def test_choices_are_those_of_the_benchmarks() -> None:
     assert sorted(options.ANOMALY_SETS) == sorted(anomaly.SETS)
     args = parser().parse_args(["bench", "suite", "x", "--role", "corpus", "--out", "o"])
     assert args.role in ROLES
-    args = parser().parse_args(["bench", "imputation", "x", "--out", "o", "--masks", *KINDS])
-    assert args.masks == list(KINDS)
+    args = parser().parse_args(["bench", "imputation", "x", "--out", "o", "--masks", *MASKS])
+    assert args.masks == list(MASKS)
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     published = read_published(args.published, compare=args.compare) if args.published else None
     config = GiftProtocol.Config(configs=args.configs, multivariate=args.multivariate, batch_size=args.batch_size)
-    data = read_configs(args.configs, context=args.context)
+    predictors, data = load_predictors(args), read_configs(args.configs, context=args.context)
     results, sizes = {}, {}
-    for name, predictor in load_predictors(args).items():
+    for name, predictor in predictors.items():
         result = results[name] = score_gift(predictor, config, data)
         sizes[name] = (count := predictor.num_parameters()) and count / 1e6
         seconds = sum(row["seconds_forecasting"] for row in result["rows"])
