@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tsfm.bench.baselines.simple import LastValue, SeasonalNaive
-from tsfm.metrics.forecast import ForecastScore
+from tsfm.metrics.forecast_score import ForecastScore
 
 ROOT = Path(os.environ.get("TSFM_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
 DECILES = tuple(k / 10 for k in range(1, 10))

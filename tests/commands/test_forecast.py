@@ -14,7 +14,7 @@ from tsfm.bench.predictors import find_predictor
 from tsfm.commands.forecast import forecast_file, judge
 from tsfm.infer.frames import read_frame
 from tsfm.infer.load import ModelPredictor
-from tsfm.metrics.forecast import ForecastScore
+from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.model.checkpoint import About, save
 from tsfm.timestamps.frequency import season_length
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
 
 from tsfm.metrics import forecast as m
+from tsfm.metrics.forecast_score import ForecastScore
 
 LEVELS = tuple(k / 10 for k in range(1, 10))
 
@@ -27,7 +28,7 @@ def windows(seed: int = 0, *, rows: int = 11, channels: int = 3, missing: float 
 
 
 def scored(batches, *, season: int = 4) -> dict[str, float]:
-    score = m.ForecastScore(LEVELS, season)
+    score = ForecastScore(LEVELS, season)
     for target, quantiles, context in batches:
         score.update(target, quantiles, context)
     return score.result()
@@ -101,7 +102,7 @@ def test_a_forecast_that_is_not_finite_is_an_error(bad):
     target, quantiles, context = windows(missing=0)
     quantiles[2, 1, 3, 4] = bad
     with pytest.raises(ValueError, match=r"not finite where y_true was observed, the first at \(2, 1, 3, 4\)"):
-        m.ForecastScore(LEVELS).update(target, quantiles, context)
+        ForecastScore(LEVELS).update(target, quantiles, context)
     with pytest.raises(ValueError, match="not finite"):
         m.mae(target, quantiles[..., 4])
 
@@ -131,7 +132,7 @@ def test_a_season_longer_than_the_past_counts_as_one():
 def test_a_scale_that_is_undefined_is_nan_and_counted():
     context = np.stack([np.full(9, 3.0), np.r_[np.full(8, np.nan), 1.0], np.arange(9.0)])[:, None]
     assert np.array_equal(m.seasonal_error(context, 1), [[0], [np.nan], [1]], equal_nan=True)
-    score = m.ForecastScore((0.5,), 1)
+    score = ForecastScore((0.5,), 1)
     score.update(np.ones((3, 1, 2)), np.full((3, 1, 2, 1), 3.0), context)
     found = score.result()
     assert found["scales_undefined"] == 2
@@ -141,7 +142,7 @@ def test_a_scale_that_is_undefined_is_nan_and_counted():
 
 
 def test_undefined_metrics_are_absent_and_logged(caplog):
-    score = m.ForecastScore((0.5,), 1)
+    score = ForecastScore((0.5,), 1)
     score.update(np.zeros((2, 1, 3)), np.ones((2, 1, 3, 1)), np.full((2, 1, 5), 3.0))
     with caplog.at_level("WARNING", logger="tsfm"):
         found = score.result()
@@ -174,7 +175,7 @@ def test_bad_levels(levels):
 def test_errors_name_what_was_found():
     target, quantiles, context = windows()
     with pytest.raises(ValueError, match=r"lack 0\.5"):
-        m.ForecastScore((0.1, 0.9))
+        ForecastScore((0.1, 0.9))
     with pytest.raises(ValueError, match="which matches y_true"):
         m.mae(target, quantiles)
     with pytest.raises(ValueError, match="infinite"):
@@ -182,12 +183,12 @@ def test_errors_name_what_was_found():
     with pytest.raises(ValueError, match="season_length is 0"):
         m.seasonal_error(context, 0)
     with pytest.raises(ValueError, match="nothing was scored"):
-        m.ForecastScore(LEVELS).result()
+        ForecastScore(LEVELS).result()
     with pytest.raises(ValueError, match="MAE is undefined"):
         m.mae(np.array([np.nan]), np.array([1.0]))
     with pytest.raises(ValueError, match="one per row"):
         m.mase(target, quantiles[..., 4], scale=1.0)
-    score = m.ForecastScore(LEVELS)
+    score = ForecastScore(LEVELS)
     score.update(target, quantiles, context)
     with pytest.raises(ValueError, match="some without"):
         score.update(target, quantiles)

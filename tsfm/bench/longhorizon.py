@@ -20,7 +20,7 @@ from tsfm.config import compose, typed
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.infer.predictor import POINT, Predictor
-from tsfm.metrics.forecast import ForecastScore
+from tsfm.metrics.forecast_score import ForecastScore
 
 
 def score_long(

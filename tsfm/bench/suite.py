@@ -23,7 +23,8 @@ from tsfm.bench.protocols.gift import geometric_mean, quantiles
 from tsfm.data.holdout import held_out, usual_horizon
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.messages import did_you_mean
-from tsfm.metrics.forecast import ForecastScore, seasonal_error
+from tsfm.metrics.forecast import seasonal_error
+from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.store.catalog import RAW_FOLDER, data_roots, resolve
 from tsfm.store.manifest import MANIFEST
 from tsfm.store.series_store import SeriesStore

@@ -17,7 +17,7 @@ from tsfm.files import atomic_file
 from tsfm.infer.columns import ALSO_KNOWN_AS, check_horizon, is_number
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.predictor import DECILES, Predictor
-from tsfm.metrics.forecast import ForecastScore
+from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.timestamps.frequency import make_timestamps, season_length
 
 ENDINGS = (".csv", ".parquet", ".gz")

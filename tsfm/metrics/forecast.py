@@ -1,4 +1,4 @@
-"""Forecast errors as pure numpy functions, and one accumulator over batches of windows.
+"""Forecast errors as pure numpy functions; `forecast_score` adds them up over batches of windows.
 
 B windows, C channels, L context steps, H horizon, Q quantile levels. A NaN in `y_true` is a missing step and is not
 scored. A forecast that is not finite where `y_true` was observed is an error. Sums run in float64.
@@ -6,23 +6,32 @@ scored. A forecast that is not finite where `y_true` was observed is an error. S
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.metrics.metric import ForecastBatch, forecast_metric, forecast_metrics
-
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-logger = logging.getLogger("tsfm")
 CENTRAL = (0.1, 0.9)  # the interval reported when a model gives several
 
 
-def _masked(y_true: Any, y_pred: Any, *, num_levels: int | None = None):
-    """Both arrays in float64 with 0 where `y_true` is NaN, and the mask of scored steps."""
+def mask_missing(
+    y_true: Any, y_pred: Any, *, num_levels: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return both arrays in float64 with 0 where `y_true` is missing, and the mask of observed steps.
+
+    Parameters
+    ----------
+    y_true, y_pred
+        Arrays [..., H]; with `num_levels`, `y_pred` is [..., H, num_levels].
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not match, `y_true` is infinite, or `y_pred` is not finite where `y_true` is observed.
+    """
     y_true, y_pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
     shape = y_true.shape if num_levels is None else (*y_true.shape, num_levels)
     if y_pred.shape != shape:
@@ -47,8 +56,8 @@ def _mean(total: float, count: float, *, metric: str) -> float:
     return float(total / count)
 
 
-def _step_errors(y_true: np.ndarray, y_pred: np.ndarray, mask: np.ndarray):
-    """Squared error, absolute error and sMAPE term of each step; 0 where masked."""
+def step_errors(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return squared error, absolute error and sMAPE term of each step; 0 where both arrays are 0."""
     error = np.abs(y_pred - y_true)
     magnitude = np.abs(y_true) + np.abs(y_pred)
     return error**2, error, 200.0 * error / np.where(magnitude > 0, magnitude, 1.0)
@@ -56,14 +65,14 @@ def _step_errors(y_true: np.ndarray, y_pred: np.ndarray, mask: np.ndarray):
 
 def mse(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]) -> float:
     """Compute the mean squared error over observed steps."""
-    masked = _masked(y_true, y_pred)
-    return _mean(_step_errors(*masked)[0].sum(), masked[2].sum(), metric="MSE")
+    y_true, y_pred, mask = mask_missing(y_true, y_pred)
+    return _mean(step_errors(y_true, y_pred)[0].sum(), mask.sum(), metric="MSE")
 
 
 def mae(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]) -> float:
     """Compute the mean absolute error over observed steps."""
-    masked = _masked(y_true, y_pred)
-    return _mean(_step_errors(*masked)[1].sum(), masked[2].sum(), metric="MAE")
+    y_true, y_pred, mask = mask_missing(y_true, y_pred)
+    return _mean(step_errors(y_true, y_pred)[1].sum(), mask.sum(), metric="MAE")
 
 
 def smape(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]) -> float:
@@ -75,8 +84,8 @@ def smape(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"]
     ----------
     Makridakis, Spiliotis & Assimakopoulos, "The M4 Competition", International Journal of Forecasting 36, 2020.
     """
-    masked = _masked(y_true, y_pred)
-    return _mean(_step_errors(*masked)[2].sum(), masked[2].sum(), metric="sMAPE")
+    y_true, y_pred, mask = mask_missing(y_true, y_pred)
+    return _mean(step_errors(y_true, y_pred)[2].sum(), mask.sum(), metric="sMAPE")
 
 
 def seasonal_error(context: Float[np.ndarray, "*rows L"], season_length: int) -> Float[np.ndarray, "*rows"]:
@@ -123,8 +132,16 @@ def seasonal_moments(context: Float[np.ndarray, "... L"], season_length: int):
     return mean, root, used
 
 
-def _scaled(error: np.ndarray, mask: np.ndarray, scale: Any):
-    """Sum of error / scale, the number of steps in it, and the number of rows whose scale is zero or undefined."""
+def sum_scaled(error: np.ndarray, mask: np.ndarray, scale: Any) -> tuple[float, int, int]:
+    """Return the sum of error / scale, the number of steps in it, and the number of rows without a usable scale.
+
+    Parameters
+    ----------
+    error, mask
+        Absolute errors [..., H], 0 where masked, and the observed steps.
+    scale
+        One number for each row, [...]; rows where it is zero or NaN are left out.
+    """
     scale = np.asarray(scale, np.float64)
     if scale.shape != error.shape[:-1]:
         raise ValueError(f"scale has shape {scale.shape}; expected one per row of y_true, {error.shape[:-1]}")
@@ -146,8 +163,8 @@ def mase(y_true: Float[np.ndarray, "... H"], y_pred: Float[np.ndarray, "... H"],
     ----------
     Hyndman & Koehler, "Another look at measures of forecast accuracy", 2006, eq. 3.
     """
-    y_true, y_pred, mask = _masked(y_true, y_pred)
-    total, count, _ = _scaled(np.abs(y_pred - y_true), mask, scale)
+    y_true, y_pred, mask = mask_missing(y_true, y_pred)
+    total, count, _ = sum_scaled(np.abs(y_pred - y_true), mask, scale)
     return _mean(total, count, metric="MASE")
 
 
@@ -167,8 +184,8 @@ def check_quantile_levels(quantile_levels: Sequence[float]) -> tuple[float, ...]
     return checked
 
 
-def _pinball(y_true: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
-    """Twice the quantile loss summed over all steps, per level [Q]; masked steps are 0 in both and add 0."""
+def sum_pinball(y_true: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
+    """Return twice the quantile loss of each level [Q], summed over all steps; steps that are 0 in both add 0."""
     error = y_true[..., None] - quantiles
     loss = 2.0 * np.abs(error * ((quantiles >= y_true[..., None]) - np.asarray(quantile_levels)))
     return loss.reshape(-1, len(quantile_levels)).sum(0)
@@ -187,21 +204,21 @@ def wql(
     GIFT-Eval, arXiv:2410.10393.
     """
     quantile_levels = check_quantile_levels(quantile_levels)
-    y_true, quantiles, _ = _masked(y_true, quantiles, num_levels=len(quantile_levels))
-    return _mean(_pinball(y_true, quantiles, quantile_levels).mean(), np.abs(y_true).sum(), metric="WQL")
+    y_true, quantiles, _ = mask_missing(y_true, quantiles, num_levels=len(quantile_levels))
+    return _mean(sum_pinball(y_true, quantiles, quantile_levels).mean(), np.abs(y_true).sum(), metric="WQL")
 
 
 def coverage(y_true: Any, lower: Any, upper: Any) -> float:
     """Compute the share of observed steps inside [lower, upper]; a calibrated 80 % interval gives 0.8."""
-    target, low, mask = _masked(y_true, lower)
-    high = _masked(y_true, upper)[1]
+    target, low, mask = mask_missing(y_true, lower)
+    high = mask_missing(y_true, upper)[1]
     return _mean(((low <= target) & (target <= high) & mask).sum(), mask.sum(), metric="coverage")
 
 
 def width(y_true: Any, lower: Any, upper: Any) -> float:
     """Compute the mean width of the interval [lower, upper] over observed steps, in data units."""
-    _, low, mask = _masked(y_true, lower)
-    return _mean((_masked(y_true, upper)[1] - low).sum(), mask.sum(), metric="interval width")
+    _, low, mask = mask_missing(y_true, lower)
+    return _mean((mask_missing(y_true, upper)[1] - low).sum(), mask.sum(), metric="interval width")
 
 
 def central_pair(quantile_levels: Sequence[float]) -> tuple[int, int] | None:
@@ -217,136 +234,3 @@ def central_pair(quantile_levels: Sequence[float]) -> tuple[int, int] | None:
     ]
     preferred = [pair for pair in pairs if abs(quantile_levels[pair[0]] - CENTRAL[0]) < 1e-9]
     return (preferred or sorted(pairs, key=lambda pair: quantile_levels[pair[0]]) or [None])[0]
-
-
-@forecast_metric("mse", better="lower")
-def _mse(batch: ForecastBatch):
-    return (batch.absolute_error**2).sum(), batch.mask.sum()
-
-
-@forecast_metric("mae", better="lower")
-def _mae(batch: ForecastBatch):
-    return batch.absolute_error.sum(), batch.mask.sum()
-
-
-@forecast_metric("smape", better="lower")
-def _smape(batch: ForecastBatch):
-    return _step_errors(batch.y_true, batch.median, batch.mask)[2].sum(), batch.mask.sum()
-
-
-@forecast_metric("mase", better="lower")
-def _mase(batch: ForecastBatch):
-    return None if batch.scale is None else _scaled(batch.absolute_error, batch.mask, batch.scale)[:2]
-
-
-@forecast_metric("wql", better="lower")
-def _wql(batch: ForecastBatch):
-    return _pinball(batch.y_true, batch.quantiles, batch.quantile_levels), np.abs(batch.y_true).sum()
-
-
-@forecast_metric("coverage", better="target")
-def _coverage(batch: ForecastBatch):
-    if batch.interval is None:
-        return None
-    low, high = (batch.quantiles[..., index] for index in batch.interval)
-    return ((low <= batch.y_true) & (batch.y_true <= high) & batch.mask).sum(), batch.mask.sum()
-
-
-@forecast_metric("width", better="target")
-def _width(batch: ForecastBatch):
-    if batch.interval is None:
-        return None
-    low, high = (batch.quantiles[..., index] for index in batch.interval)
-    return (high - low).sum(), batch.mask.sum()
-
-
-class ForecastScore:
-    """All registered forecast metrics over many windows: the result does not depend on how windows are batched.
-
-    The point forecast is the quantile at level 0.5. A point model has the single level (0.5,).
-
-    Parameters
-    ----------
-    quantile_levels
-        Ascending levels in (0, 1); 0.5 must be one of them.
-    season_length
-        Steps of a season, used to scale MASE where `update` is given a context.
-    """
-
-    def __init__(self, quantile_levels: Sequence[float], season_length: int = 1):
-        self.quantile_levels = check_quantile_levels(quantile_levels)
-        self.season_length = season_length
-        median = [index for index, level in enumerate(self.quantile_levels) if abs(level - 0.5) < 1e-9]
-        if not median:
-            raise ValueError(
-                f"quantile levels {list(self.quantile_levels)} lack 0.5, the point forecast; add it to those that are "
-                "requested from the predictor"
-            )
-        self.median_index = median[0]
-        self.interval = central_pair(self.quantile_levels)
-        self.with_scale: bool | None = None
-        self.metrics = forecast_metrics()
-        self.sums: dict[str, Any] = {}
-        self.divisors: dict[str, float] = {}
-        self.counts = {"windows": 0, "steps_scored": 0, "steps_masked": 0, "scales_undefined": 0}
-
-    def update(
-        self,
-        y_true: Float[np.ndarray, "B C H"],
-        quantiles: Float[np.ndarray, "B C H Q"],
-        context: Float[np.ndarray, "B C L"] | None = None,
-        *,
-        scale: Float[np.ndarray, "B C"] | None = None,
-    ) -> None:
-        """Add a batch of windows.
-
-        MASE is scaled by `scale`, else by the seasonal error of `context` (left-padded with NaN); without either it is
-        not computed.
-        """
-        if scale is None and context is not None:
-            scale = seasonal_error(context, self.season_length)
-        if self.with_scale not in (None, scale is not None):
-            raise ValueError("some batches came with a context and some without; give it for all windows or for none")
-        if np.ndim(y_true) != 3:
-            raise ValueError(f"y_true has shape {np.shape(y_true)}; expected [windows, channels, horizon]")
-        target, predicted, mask = _masked(y_true, quantiles, num_levels=len(self.quantile_levels))
-        batch = ForecastBatch(
-            target, predicted, mask, self.quantile_levels, self.median_index, self.interval,
-            None if scale is None else np.asarray(scale, np.float64),
-        )  # fmt: skip
-        if scale is not None:
-            self.counts["scales_undefined"] += _scaled(batch.absolute_error, mask, scale)[2]
-        for metric in self.metrics:
-            assert metric.function is not None
-            if (update := metric.function(batch)) is not None:
-                total, divisor = np.asarray(update[0], np.float64), float(update[1])
-                self.sums[metric.name] = self.sums.get(metric.name, 0.0) + total
-                self.divisors[metric.name] = self.divisors.get(metric.name, 0.0) + divisor
-        self.counts["windows"] += len(target)
-        self.counts["steps_scored"] += int(mask.sum())
-        self.counts["steps_masked"] += int((~mask).sum())
-        self.with_scale = scale is not None
-
-    def result(self) -> dict[str, float]:
-        """Return every metric that is defined, and the counts.
-
-        A metric that is undefined on these windows is absent and named in the log. `interval` is the nominal share of
-        `coverage`; `scales_undefined` counts the rows (one window and channel) that are left out of MASE because their
-        scale is zero or unknown.
-        """
-        if not self.counts["steps_scored"]:
-            raise ValueError(f"nothing was scored: {self.counts['windows']} windows hold no observed target step")
-        metrics = {
-            name: float(np.mean(total) / self.divisors[name])
-            for name, total in self.sums.items()
-            if self.divisors[name]
-        }
-        if missing := [name for name in self.sums if name not in metrics]:
-            logger.warning("undefined on these windows, so left out: %s", ", ".join(missing))
-        if self.interval is not None:
-            low, high = self.interval
-            metrics["interval"] = round(self.quantile_levels[high] - self.quantile_levels[low], 9)
-        counts = dict(self.counts)
-        if not self.with_scale:
-            del counts["scales_undefined"]
-        return metrics | counts

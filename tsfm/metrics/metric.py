@@ -81,10 +81,20 @@ _METRICS: dict[str, Metric] = {}
 
 
 def register_metric(name: str, better: Better, function: ForecastFunction | None = None) -> Metric:
-    """Register a metric; a name can be registered again only with the same direction."""
+    """Register a metric; metrics of several kinds of predictions can share a name, if their direction is the same.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken by a metric with another direction, or by another forecast metric.
+    """
     known = _METRICS.get(name)
     if known is not None and known.better != better:
         raise ValueError(f"metric {name!r} is registered with better={known.better!r}; choose another name")
+    if known is not None and known.function is not None and function is not None:
+        module, own_module = known.function.__module__, function.__module__
+        if (module, known.function.__name__) != (own_module, function.__name__):  # the same function: a reload
+            raise ValueError(f"forecast metric {name!r} is defined in {module}; choose another name in {own_module}")
     if known is None or function is not None:
         _METRICS[name] = Metric(name, better, function)
     return _METRICS[name]

@@ -24,7 +24,8 @@ from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.files import write_text
 from tsfm.infer.predictor import DECILES, POINT, Predictor
-from tsfm.metrics.forecast import ForecastScore, seasonal_error
+from tsfm.metrics.forecast import seasonal_error
+from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.registry import PROTOCOLS
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ from torch import Tensor
 from tsfm.bench.interfaces import Imputer
 from tsfm.bench.predictors import find_baseline, find_model, is_baseline, with_trained_columns
 from tsfm.bench.protocol import Protocol
+from tsfm.config import EvalConfig
+from tsfm.data.base import SourceSeries
 from tsfm.data.window_data import WindowData
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.cross_channel import correct_across_channels, use_cross_channel

@@ -21,7 +21,8 @@ from tsfm.data.windows import WindowIndex
 from tsfm.infer.load import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
-from tsfm.metrics.forecast import ForecastScore, check_quantile_levels, seasonal_error
+from tsfm.metrics.forecast import check_quantile_levels, seasonal_error
+from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.metrics.metric import forecast_metrics
 from tsfm.registry import DATA_MODULES, PROTOCOLS
 from tsfm.training.training_run import TrainedRun
