@@ -106,14 +106,14 @@ def test_the_import_parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     file = tmp_path / "tsfm" / "data" / "x.py"
     file.parent.mkdir(parents=True)
     file.write_text(
-        "import os, tsfm.nn.rope\nfrom tsfm import model, __version__\nfrom . import store\n"
+        "import os, tsfm.nn.norms\nfrom tsfm import model, __version__\nfrom . import store\n"
         "from ..training.training_run import train\nfrom typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    import jaxtyping\nelse:\n    import json\n"
         "def f():\n    import matplotlib.pyplot\n"
     )
     assert [(imported.module, imported.when) for imported in imports(file)] == [
         ("os", "import"),
-        ("tsfm.nn.rope", "import"),
+        ("tsfm.nn.norms", "import"),
         ("tsfm.model", "import"),
         ("tsfm.__version__", "import"),
         ("tsfm.data", "import"),

@@ -211,7 +211,7 @@ def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, words: 
         ("model.embed=linaer", r"model\.embed is 'linaer'; did you mean 'linear'"),
         ("backbone.norm=bach", r"backbone\.norm is 'bach'; known: batch"),
         ("backbone.positions=rope", r"backbone\.positions is 'rope'; known: learned, rotary, none"),
-        ("backbone.dropout=1.0", r"backbone\.dropout is 1\.0; it is a probability"),
+        ("backbone.dropout=1.0", r"backbone\.dropout is 1\.0; expected a probability"),
         ("backbone.attention_dropout=2", r"backbone\.attention_dropout is 2"),
         ("backbone.heads=0", r"backbone\.heads is 0; .* at least 1"),
         ("task.loss=msee", r"task\.loss is 'msee'; did you mean 'mse'"),

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Batch, Problem
 

@@ -1,4 +1,4 @@
-"""Digests of the values of series, by which data sets are told apart. C channels, L steps."""
+"""Digests that identify series and data sets by their values. C channels, L steps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ if TYPE_CHECKING:
 
 
 class Fingerprint:
-    """blake2b (16 bytes) of float32 values in time order with one NaN and one zero, then the shape; any chunking."""
+    """The digest of one series, computed in chunks of any length.
+
+    It is the blake2b hash (16 bytes) of the float32 values in time order, with a single NaN and a single zero, followed
+    by the shape.
+    """
 
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._shape = [0, 0]
 
     def update(self, values: Float[np.ndarray, "C L"]) -> Fingerprint:
-        steps = np.array(values.T, dtype="<f4", order="C")  # time first: pieces of one series may come one by one
+        """Add the next steps, `[channels, time]`, and return the object itself."""
+        steps = np.array(
+            values.T, dtype="<f4", order="C"
+        )  # time first, so that chunks of a series give the same digest
         steps += 0.0  # -0.0 becomes 0.0
         steps[np.isnan(steps)] = np.nan
         self._hash.update(steps.tobytes())
@@ -27,16 +34,17 @@ class Fingerprint:
         return self
 
     def hexdigest(self) -> str:
+        """Return the digest of all steps added so far, 32 hexadecimal digits."""
         final = self._hash.copy()
         final.update(np.array(self._shape, dtype="<i8").tobytes())
         return final.hexdigest()
 
 
 def fingerprint(values: Float[np.ndarray, "C L"]) -> str:
-    """The fingerprint of one series."""
+    """Return the fingerprint of one series, `[channels, time]`."""
     return Fingerprint().update(values).hexdigest()
 
 
 def joint_fingerprint(fingerprints: list[str]) -> str:
-    """The fingerprint of a whole store: that of its series' fingerprints in order."""
+    """Return the fingerprint of a data set: the hash of the fingerprints of its series, in order."""
     return hashlib.blake2b("".join(fingerprints).encode(), digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
-"""Names to classes. A part registers itself once, with a typed Config beside it, and is known to Hydra by that name.
+"""Registries: from names to classes. A component registers itself once, with its Config, and Hydra gets the schema.
 
-A name is resolved here and nowhere else: no YAML and no checkpoint holds a dotted path, so loading never runs
-foreign code.
+A name is resolved here and nowhere else: no YAML file and no checkpoint holds a dotted path, so loading a model runs
+only code that is installed as a component.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import inspect
 import logging
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -20,32 +20,34 @@ from hydra.core.config_store import ConfigStore
 from tsfm.messages import did_you_mean
 
 log = logging.getLogger("tsfm")
-Part = TypeVar("Part")
+Component = TypeVar("Component")
 
 
 @dataclass(frozen=True)
-class Entry(Generic[Part]):
+class Entry(Generic[Component]):
+    """A registered class and its Config, to which the field `name` is added."""
+
     name: str
-    component: type[Part]
-    config: type  # the part's Config with its `name` added
+    component: type[Component]
+    config: type
 
 
-def schema(group: str, name: str):
-    """Class decorator: make a config dataclass known to Hydra as `<group>/_<name>`, found under the key `<group>`."""
+def schema(group: str, name: str) -> Callable[[type[Component]], type[Component]]:
+    """Return a class decorator that stores a config dataclass for Hydra as `<group>/_<name>`, at the key `<group>`."""
 
-    def store(config: type[Part]) -> type[Part]:
+    def store(config: type[Component]) -> type[Component]:
         ConfigStore.instance().store(group=group, name=f"_{name}", node=config, package=group)
         return config
 
     return store
 
 
-def _place(part: type) -> tuple[str, str]:
-    return part.__module__, part.__qualname__
+def _origin(component: type) -> tuple[str, str]:
+    return component.__module__, component.__qualname__
 
 
-def _named(name: str, *, group: str):
-    """A __post_init__ that keeps the name of a part and its other settings together, then runs the part's checks."""
+def _check_name(name: str, *, group: str) -> Callable[[Any], None]:
+    """Return a `__post_init__` that refuses another name, then runs the checks of the component's own Config."""
 
     def post_init(self: Any) -> None:
         if self.name != name:
@@ -59,106 +61,153 @@ def _named(name: str, *, group: str):
     return post_init
 
 
-class Registry(Generic[Part]):
-    """All parts of one kind. `group` is the Hydra group and the folder of their YAML files."""
+class Registry(Generic[Component]):
+    """All components of one kind.
+
+    Parameters
+    ----------
+    group
+        Hydra's config group, and the folder of the YAML files in `conf`.
+    package
+        The package of the built-in components; every module in it is imported by `discover`.
+    entry_points
+        The entry point group by which other packages add components; None for `tsfm.<group>s`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> colours = Registry("colour", package="tsfm.metrics")
+    >>> @colours("red")
+    ... class Red:
+    ...     @dataclass
+    ...     class Config:
+    ...         shade: int = 1
+    ...
+    ...     def __init__(self, config):
+    ...         self.config = config
+    >>> colours.build(colours.config({"name": "red", "shade": 2})).config.shade
+    2
+    """
 
     def __init__(self, group: str, *, package: str, entry_points: str | None = None):
         self.group = group
         self.package = package
         self.entry_points = entry_points or f"tsfm.{group}s"
-        self._entries: dict[str, Entry[Part]] = {}
+        self._entries: dict[str, Entry[Component]] = {}
 
-    def __call__(self, name: str):
-        """Class decorator: `@BACKBONES("mixer")`. The class must hold a dataclass called Config."""
+    def __call__(self, name: str) -> Callable[[type[Component]], type[Component]]:
+        """Return a class decorator that registers a class, as in `@BACKBONES("mixer")`.
 
-        def register(part: type[Part]) -> type[Part]:
-            config = getattr(part, "Config", None)
+        Raises
+        ------
+        TypeError
+            If the class has no nested dataclass called Config.
+        ValueError
+            If another class has the name.
+        """
+
+        def register(component: type[Component]) -> type[Component]:
+            config = getattr(component, "Config", None)
             if not (inspect.isclass(config) and is_dataclass(config)):
-                raise TypeError(f"{part.__name__} needs a nested dataclass Config to be registered as {name!r}")
+                raise TypeError(f"{component.__name__} needs a nested dataclass Config to be registered as {name!r}")
             known = self._entries.get(name)
-            if known is not None and _place(known.component) != _place(part):  # the same place: a reload
+            if known is not None and _origin(known.component) != _origin(component):  # the same origin: a reload
                 raise ValueError(f"{self.group} {name!r} is taken by {known.component.__module__}; choose another name")
-            typed = self._typed(name, part, config)
-            self._entries[name] = Entry(name, part, typed)
-            schema(self.group, name)(typed)
-            if part.__module__.split(".")[0] != "tsfm":  # no YAML file of ours chooses it: its schema is the choice
-                ConfigStore.instance().store(group=self.group, name=name, node=typed, package=self.group)
-            return part
+            config = self._complete(config, name=name, component=component)
+            self._entries[name] = Entry(name, component, config)
+            schema(self.group, name)(config)
+            if component.__module__.split(".")[0] != "tsfm":  # without a YAML file in `conf`, the schema is the choice
+                ConfigStore.instance().store(group=self.group, name=name, node=config, package=self.group)
+            return component
 
         return register
 
-    def _typed(self, name: str, part: type[Part], config: type) -> type:
-        """The config with the name of its part as first setting."""
-        check = {
-            "__post_init__": _named(name, group=self.group),
-            # by name: pickle would look for the class in its module, and finds the Config without a name there
-            "__reduce__": lambda config: (_again, (self.group, asdict(config))),
+    def _complete(self, config: type, *, name: str, component: type[Component]) -> type:
+        """Return the Config of a component with the field `name` as first setting."""
+        methods = {
+            "__post_init__": _check_name(name, group=self.group),
+            # by name: pickle would look for the class in its module, and find the Config without `name` there
+            "__reduce__": lambda config: (_from_pickle, (self.group, asdict(config))),
         }
-        typed = make_dataclass(config.__name__, [("name", str, field(default=name))], bases=(config,), namespace=check)
-        typed.__module__, typed.__qualname__ = part.__module__, f"{part.__qualname__}.Config"
-        return typed
+        fields = [("name", str, field(default=name))]
+        completed = make_dataclass(config.__name__, fields, bases=(config,), namespace=methods)
+        completed.__module__, completed.__qualname__ = component.__module__, f"{component.__qualname__}.Config"
+        return completed
 
     def discover(self) -> None:
-        """Import the built-in parts and those of the entry point group `tsfm.<group>s`."""
+        """Import the built-in components and those of other packages; one that fails is logged and left out."""
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=self.entry_points):
             try:
                 point.load()
-            except Exception as error:  # foreign code; one broken package must not take everything else with it
-                whose = point.dist.name if point.dist else "an unnamed package"
-                log.warning(
-                    "the %s %r of %s can't be imported and is left out (%s)", self.group, point.name, whose, error
-                )
+            except Exception as error:  # code of others; one broken package must not disable everything else
+                distribution = point.dist.name if point.dist else "an unnamed package"
+                message = "the %s %r of %s cannot be imported and is left out (%s)"
+                log.warning(message, self.group, point.name, distribution, error)
 
-    def entry(self, name: str) -> Entry[Part]:
+    def entry(self, name: str) -> Entry[Component]:
+        """Return the entry of a name.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown; the message lists the known ones.
+        """
         if name not in self._entries:
             self.discover()
         if name not in self._entries:
             raise ValueError(f"unknown {self.group} {name!r}; {did_you_mean(name, list(self._entries))}")
         return self._entries[name]
 
-    def build(self, config: Any, **grid: Any) -> Part:
-        """The part that a typed config names, built from it."""
-        part: Any = self.entry(config.name).component
-        return part(config, **grid)
+    def build(self, config: Any, **arguments: Any) -> Component:
+        """Return the component that a typed config names, built from the config and the keyword arguments."""
+        component: Any = self.entry(config.name).component
+        return component(config, **arguments)
 
     def config(self, values: dict[str, Any]) -> Any:
-        """A typed config from plain values, as read from a checkpoint; a wrong key names itself."""
+        """Return a typed config from plain values, such as those of a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If the name or a key is unknown, or a value is refused by the Config.
+        """
         values = dict(values)
         if not isinstance(values.get("name"), str):
             raise ValueError(f"a {self.group} config needs a name; found the keys {sorted(values)}")
-        typed = self.entry(values["name"]).config
-        fields = list(typed.__dataclass_fields__)
+        config = self.entry(values["name"]).config
+        fields = list(config.__dataclass_fields__)
         for key in values:
             if key not in fields:
                 raise ValueError(
                     f"{self.group}.{key} is not a setting of {values['name']!r}; {did_you_mean(key, fields)}"
                 )
-        return typed(**values)
+        return config(**values)
 
     def names(self) -> list[str]:
+        """Return all names, sorted."""
         self.discover()
         return sorted(self._entries)
 
-    def __iter__(self) -> Iterator[Entry[Part]]:
+    def __iter__(self) -> Iterator[Entry[Component]]:
         return iter([self._entries[name] for name in self.names()])
 
 
-class TypedRegistry(Registry[Part]):
-    """Parts whose configs have no setting `name`: the class of a config decides which part it configures."""
+class TypedRegistry(Registry[Component]):
+    """Components whose configs have no setting `name`: the class of a config decides which one it configures."""
 
-    def _typed(self, name: str, part: type[Part], config: type) -> type:
+    def _complete(self, config: type, *, name: str, component: type[Component]) -> type:
         return config
 
-    def component_of(self, config: Any) -> type[Part]:
-        """Return the class that this config configures.
+    def component_of(self, config: Any) -> type[Component]:
+        """Return the class that a config configures.
 
         Raises
         ------
         TypeError
-            When no registered class has a config of this type.
+            If no registered class has a config of this type.
         """
         for search in (lambda: None, self.discover):
             search()
@@ -167,10 +216,10 @@ class TypedRegistry(Registry[Part]):
                     return entry.component
         raise TypeError(f"no {self.group} is configured by a {type(config).__name__}; register its class")
 
-    def build(self, config: Any, **grid: Any) -> Part:
-        """Return the part that this config configures, built from it."""
-        part: Any = self.component_of(config)
-        return part(config, **grid)
+    def build(self, config: Any, **arguments: Any) -> Component:
+        """Return the component that a config configures, built from the config and the keyword arguments."""
+        component: Any = self.component_of(config)
+        return component(config, **arguments)
 
 
 BACKBONES: Registry[Any] = Registry("backbone", package="tsfm.model.backbones")
@@ -184,21 +233,21 @@ DATA_MODULES: TypedRegistry[Any] = TypedRegistry("data", package="tsfm.data", en
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS, PROTOCOLS)
 
 
-def _again(group: str, values: dict[str, Any]) -> Any:
-    """A typed config that was pickled."""
+def _from_pickle(group: str, values: dict[str, Any]) -> Any:
+    """Return a typed config that was pickled."""
     return next(registry for registry in (*REGISTRIES, BASELINES, GENERATORS) if registry.group == group).config(values)
 
 
-# Modules that register a schema without being a part of a registry; imported by name so that lower floors need not.
+# Modules that store a schema without a registry; imported by name, since a lower layer must not import a higher one.
 SCHEMAS = (
-    "tsfm.model.model",
+    "tsfm.model.model_config",
     "tsfm.training.optim",
     "tsfm.training.trainer",
 )
 
 
 def discover_all() -> None:
-    """Make every part and every config schema known to Hydra."""
+    """Import every component and store every config schema for Hydra."""
     for registry in (*REGISTRIES, DATA_MODULES):
         registry.discover()
     for module in SCHEMAS:

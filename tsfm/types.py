@@ -1,10 +1,9 @@
-"""The values that travel between the rooms: Batch -> Problem -> Answer, and the Grid a network is built on.
+"""The values that travel from data to loss: Batch -> Problem -> Answer, and the Grid a network is built on.
 
-Legend of letters, the same in every file:
-B batch, C channels, T steps in the window (context and horizon together), H horizon, S steps in a patch, P patches,
-D width, N heads, K head width, Q quantile levels, M classes, J SSM state.
+Letters: B batch, C channels, T steps in the window (context and horizon together), P patches, D width, Q quantile
+levels, M outputs. A file that uses others names them.
 
-Every mask is named by what True means. Time runs along the last axis of `values`, oldest first.
+Every mask is named by what True means. Time is the last axis of `values`, oldest step first.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Int8
 
-TARGET, KNOWN, PAST, TIME_FEATURE = range(4)  # the role of a channel, see Batch.role
-MIN_RELATIVE_SCALE, MIN_SCALE = 1e-5, 1e-8  # smallest scale of a window, relative to |loc| and absolute
+TARGET, KNOWN, PAST, TIME_FEATURE = range(4)  # the role of a channel, see Batch
+MIN_RELATIVE_SCALE, MIN_SCALE = 1e-5, 1e-8  # smallest scale of a window: relative to |loc|, and absolute
 
-Self = TypeVar("Self", bound="_Travels")
+Bundle = TypeVar("Bundle", bound="_TensorBundle")
 
 
-class _Travels:
-    """A frozen bundle of tensors that can move to a device; Lightning does not move a frozen dataclass by itself."""
+class _TensorBundle:
+    """A frozen dataclass of tensors that can move to a device; Lightning does not move frozen dataclasses."""
 
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+    def to(self: Bundle, *args: Any, **kwargs: Any) -> Bundle:
+        """Return a copy with every tensor moved or converted by `torch.Tensor.to`."""
         moved = {
             field.name: value.to(*args, **kwargs)
             for field in fields(self)  # type: ignore[arg-type]
@@ -36,23 +36,23 @@ class _Travels:
         return replace(self, **moved)  # type: ignore[type-var]
 
 
-def _same_shape(name: str, tensor: Tensor, like: Tensor) -> None:
+def _check_shape(name: str, tensor: Tensor, *, like: Tensor) -> None:
     if tensor.shape != like.shape:
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected that of values, {tuple(like.shape)}")
 
 
-def _need_mask(name: str, tensor: Tensor) -> None:
+def _check_mask(name: str, tensor: Tensor) -> None:
     if tensor.dtype != torch.bool:
         raise ValueError(f"{name} has dtype {tensor.dtype}; expected torch.bool")
 
 
-def _need_roles(role: Tensor, *, like: Tensor) -> None:
+def _check_roles(role: Tensor, *, like: Tensor) -> None:
     if role.shape != like.shape[:2] or role.dtype != torch.int8:
         raise ValueError(
             f"role has shape {tuple(role.shape)} and dtype {role.dtype}; expected one torch.int8 for each window and "
             f"channel, {tuple(like.shape[:2])}"
         )
-    if role.device.type == "cpu" and role.numel():  # on an accelerator looking would wait for it
+    if role.device.type == "cpu" and role.numel():  # reading the values on an accelerator would wait for it
         low, high = torch.aminmax(role)
         if low < TARGET or high > TIME_FEATURE:
             raise ValueError(
@@ -61,78 +61,131 @@ def _need_roles(role: Tensor, *, like: Tensor) -> None:
 
 
 @dataclass(frozen=True)
-class Batch(_Travels):
-    """What the data is: windows of series. A step nobody observed has `observed` False and the value 0.
+class Batch(_TensorBundle):
+    """Windows of series as they are in the data; checked at construction.
 
-    `role` says what a channel is for: TARGET is asked for, KNOWN is a covariate known through the horizon, PAST one
-    known only so far, TIME_FEATURE a known one in units of its own (the hour of the day, say), which no scaler touches.
-    None: all are targets. Tasks turn it into what is visible and what is wanted; a network sees nothing else of it.
+    Parameters
+    ----------
+    values
+        `[batch, channels, time]`, floating point; 0 where missing.
+    observed
+        `[batch, channels, time]`, True where a value exists.
+    label
+        `[batch]`, a class index or a number for the whole window; `[batch, classes]` where labels are mixed.
+    key
+        `[batch, 2]`, index of the series in its store and first step of the window.
+    role
+        `[batch, channels]`, int8: TARGET (to be predicted), KNOWN (covariate known through the horizon), PAST
+        (covariate known up to the forecast origin) or TIME_FEATURE (known covariate that no scaler changes, such as
+        the hour of the day). None: all channels are targets. Tasks turn roles into masks; a network receives only the
+        masks.
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or role is not as described.
     """
 
     values: Float[Tensor, "B C T"]
     observed: Bool[Tensor, "B C T"]
-    label: Tensor | None = None  # [B] class index or number for the whole window
-    key: Int[Tensor, "B 2"] | None = None  # (series index in its store, first step of the window)
-    role: Int8[Tensor, "B C"] | None = None  # TARGET, KNOWN, PAST or TIME_FEATURE
+    label: Tensor | None = None
+    key: Int[Tensor, "B 2"] | None = None
+    role: Int8[Tensor, "B C"] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3:
-            raise ValueError(f"values has shape {tuple(self.values.shape)}; expected [batch, channels, steps]")
+            raise ValueError(f"values has shape {tuple(self.values.shape)}; expected [batch, channels, time]")
         if not self.values.is_floating_point():
             raise ValueError(f"values has dtype {self.values.dtype}; expected a floating-point type")
-        _same_shape("observed", self.observed, self.values)
-        _need_mask("observed", self.observed)
+        _check_shape("observed", self.observed, like=self.values)
+        _check_mask("observed", self.observed)
         if self.role is not None:
-            _need_roles(self.role, like=self.values)
+            _check_roles(self.role, like=self.values)
 
 
 @dataclass(frozen=True)
-class Problem(_Travels):
-    """A batch with some values hidden. What is wanted is hidden and was observed; what is visible is given."""
+class Problem(_TensorBundle):
+    """A batch with some values hidden; what a model is asked to predict.
+
+    Parameters
+    ----------
+    values
+        `[batch, channels, time]`, hidden values included; a network reads `visible_values()` only.
+    visible
+        `[batch, channels, time]`, True where the model may read the value.
+    wanted
+        `[batch, channels, time]`, True where the loss is computed.
+    label
+        As in `Batch`.
+    unscaled
+        `[batch, channels]`, True for channels that no scaler changes. None: all channels are scaled.
+    """
 
     values: Float[Tensor, "B C T"]
     visible: Bool[Tensor, "B C T"]
     wanted: Bool[Tensor, "B C T"]
     label: Tensor | None = None
-    unscaled: Bool[Tensor, "B C"] | None = None  # channels in units of their own, which no scaler touches
+    unscaled: Bool[Tensor, "B C"] | None = None
 
     def __post_init__(self) -> None:
-        _same_shape("visible", self.visible, self.values)
-        _same_shape("wanted", self.wanted, self.values)
-        _need_mask("visible", self.visible)
-        _need_mask("wanted", self.wanted)
+        for name, mask in (("visible", self.visible), ("wanted", self.wanted)):
+            _check_shape(name, mask, like=self.values)
+            _check_mask(name, mask)
         if self.unscaled is not None:
-            _need_mask("unscaled", self.unscaled)
+            _check_mask("unscaled", self.unscaled)
             if self.unscaled.shape != self.values.shape[:2]:
                 raise ValueError(
                     f"unscaled has shape {tuple(self.unscaled.shape)}; expected {tuple(self.values.shape[:2])}"
                 )
 
     def visible_values(self) -> Float[Tensor, "B C T"]:
-        """The visible values, 0 elsewhere: the only way to them, so nothing hidden reaches a network."""
+        """Return the visible values, and 0 elsewhere; the only access of a network, so no hidden value can leak."""
         return torch.where(self.visible, self.values, 0.0)
 
 
 @dataclass(frozen=True)
-class Answer(_Travels):
-    """What the model said. `prediction` is in the units of `values`; steps the head does not speak of are NaN."""
+class Answer(_TensorBundle):
+    """What a model predicted.
+
+    Parameters
+    ----------
+    hidden
+        `[batch, channels, patches, width]`, the output of the backbone.
+    prediction
+        `[batch, channels, time, quantile]` in the units of `Problem.values`, NaN at steps that the head does not
+        predict; or `[batch, outputs]`, class logits or numbers of whole windows.
+    loc, scale
+        `[batch, channels, 1]`, the location and scale by which each window was scaled.
+    quantile_levels
+        One level for each quantile; a point forecast has the level 0.5.
+    """
 
     hidden: Float[Tensor, "B C P D"]
-    prediction: Tensor  # [B, C, T, Q] quantiles per step, or [B, M] per window
+    prediction: Tensor
     loc: Float[Tensor, "B C 1"]
     scale: Float[Tensor, "B C 1"]
-    quantile_levels: tuple[float, ...] = (0.5,)  # the quantile level of each of the Q reads; a point forecast is (0.5,)
+    quantile_levels: tuple[float, ...] = (0.5,)
 
     def varies(self) -> Bool[Tensor, "B C 1"]:
-        """Whether what is visible varies; where it does not, the scale is its floor and no unit for errors."""
+        """Return where the visible values vary; elsewhere the scale is its minimum, not a unit for errors."""
         return self.scale > 1.01 * (MIN_RELATIVE_SCALE * self.loc.abs()).clamp_min(MIN_SCALE)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The shape contract given to a backbone and a head when they are built; None is a free length."""
+    """The shapes that a backbone and a head are built for.
+
+    Parameters
+    ----------
+    channels, patches
+        Number of channels and of patches in a window; None if any number is possible.
+    patch
+        Steps in a patch.
+    width
+        Features of a token.
+    """
 
     channels: int | None
     patches: int | None
-    patch: int  # steps in a patch
+    patch: int
     width: int

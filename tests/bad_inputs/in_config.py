@@ -67,7 +67,7 @@ CASES = [
     Case(
         "a point loss with a quantile head",
         "tsfm train ... head=patch_quantiles task.loss=mse",
-        ("task.loss=mse judges one number per step, the head gives 9 quantiles", "use task.loss=pinball"),
+        ("task.loss=mse needs one number per step, the head gives 9 quantiles", "use task.loss=pinball"),
     ),
     Case(
         "as many channels as the data has not",

@@ -28,7 +28,7 @@ CASES = [
     Case(
         "weights cut short",
         LOAD,
-        (f"{WEIGHTS} can't be read", "it may be cut short: copy it again"),
+        (f"{WEIGHTS} cannot be read", "it may be cut short: copy it again"),
         cut(WEIGHTS, 4000),
     ),
     Case("no weights", LOAD, ("run/model has no model.safetensors; copy it there",), gone(WEIGHTS)),
@@ -81,7 +81,7 @@ CASES = [
     Case(
         "a config that describes no model",
         "tsfm show run",
-        (CONFIG, "describes no model", "has no scaler, backbone, head; found []"),
+        (CONFIG, "describes a model that this tsfm", "has no scaler, backbone, head; found []"),
         settings(CONFIG, model={}),
     ),
     Case(

@@ -13,7 +13,8 @@ import torch
 
 from tests.tiny import CHANNELS, CONTEXT, HORIZON, ONE_PATCH, QUANTILES, SMALL, waves
 from tsfm.model.checkpoint import About, load, save
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS, TASKS
 from tsfm.tasks.base import Task
 from tsfm.training.learner import Learner

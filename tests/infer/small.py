@@ -11,7 +11,8 @@ import torch
 from tests.tiny import QUANTILES, SMALL, tiny
 from tsfm.infer.load import ModelPredictor
 from tsfm.model.checkpoint import About
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS, TASKS
 from tsfm.types import Batch
 

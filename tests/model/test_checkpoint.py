@@ -141,9 +141,9 @@ BROKEN: dict[str, tuple[Any, type[Exception], list[str]]] = {
     "truncated weights": (
         lambda f: os.truncate(f / WEIGHTS, 5000),
         ValueError,
-        [WEIGHTS, "can't be read", "copy it again"],
+        [WEIGHTS, "cannot be read", "copy it again"],
     ),
-    "empty weights": (lambda f: os.truncate(f / WEIGHTS, 0), ValueError, [WEIGHTS, "can't be read"]),
+    "empty weights": (lambda f: os.truncate(f / WEIGHTS, 0), ValueError, [WEIGHTS, "cannot be read"]),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), FileNotFoundError, [f"has no {WEIGHTS}", CONFIG]),
     "no config": (lambda f: (f / CONFIG).unlink(), FileNotFoundError, [f"has no {CONFIG}", WEIGHTS]),
     "cut config": (lambda f: os.truncate(f / CONFIG, 100), ValueError, [CONFIG, "not a tsfm model config"]),

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from tests.tiny import CONTEXT, forecast_problem, tiny, waves
-from tsfm.model.fill import between
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.fill import interpolate
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 
 
@@ -15,7 +16,7 @@ def test_it_is_the_line_between_visible_neighbours() -> None:
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(5, 3, 40, generator=generator, dtype=torch.float64)
     visible = torch.rand(5, 3, 40, generator=generator) > 0.5
-    found = between(values, visible)
+    found = interpolate(values, visible)
     for b in range(5):
         for c in range(3):
             seen = np.flatnonzero(visible[b, c].numpy())
@@ -25,13 +26,13 @@ def test_it_is_the_line_between_visible_neighbours() -> None:
 
 
 def test_nothing_visible_gives_zeros() -> None:
-    assert torch.equal(between(torch.ones(1, 1, 4), torch.zeros(1, 1, 4, dtype=torch.bool)), torch.zeros(1, 1, 4))
+    assert torch.equal(interpolate(torch.ones(1, 1, 4), torch.zeros(1, 1, 4, dtype=torch.bool)), torch.zeros(1, 1, 4))
 
 
 def test_hidden_values_do_not_matter() -> None:
     values, visible = torch.randn(2, 2, 16), torch.rand(2, 2, 16) > 0.4
     poked = torch.where(visible, values, float("nan"))
-    assert torch.equal(between(values, visible), between(poked, visible))
+    assert torch.equal(interpolate(values, visible), interpolate(poked, visible))
 
 
 def test_a_head_that_says_nothing_answers_with_the_line() -> None:

@@ -82,10 +82,10 @@ def test_which_path_runs_is_said_once_and_shown(caplog: pytest.LogCaptureFixture
     line = mamba().notes()
     assert line.startswith("scan: ")
     assert line == scans.find_kernel()[1]
-    scans._say_once.cache_clear()
+    scans.log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="tsfm"):
-        scans._say_once(line)
-        scans._say_once(line)
+        scans.log_once(line)
+        scans.log_once(line)
     assert [record.message for record in caplog.records] == [line]
 
 
@@ -93,9 +93,9 @@ def test_which_path_runs_is_said_once_and_shown(caplog: pytest.LogCaptureFixture
     ("settings", "words"),
     [
         ({"head": 5}, "multiple of the head width 5"),
-        ({"groups": 3}, "do not divide into 3 groups"),
+        ({"groups": 3}, "cannot be divided into 3 groups"),
         ({"over": "channels"}, "backbone.over is 'channels'"),
-        ({"over": "variates", "mix_every": 1}, "mixes the channels already"),
+        ({"over": "variates", "mix_every": 1}, "mixes channels already"),
         ({"state": 0}, "backbone.state is 0"),
         ({"dt_min": 0.2}, "0 < dt_min <= dt_max"),
         ({"conv": -1}, "backbone.conv is -1"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tsfm.model.patching import EMBEDS, Patching, begun, num_patches, raw_width
+from tsfm.model.patching import EMBEDS, Patching, from_first, num_patches, raw_width
 
 fast = settings(max_examples=60, deadline=None)
 
@@ -72,7 +72,7 @@ def test_pad_end_is_the_replicate_padding_of_patchtst(steps: int, patch: int, st
 
 @fast
 @given(cut=cuts(), seed=st.integers(0, 1000), rate=st.sampled_from([0.0, 0.3, 0.9, 1.0]))
-def test_begun_is_true_from_the_first_visible_step_on(cut: tuple[int, int, int], seed: int, rate: float) -> None:
+def test_from_first_is_true_from_the_first_visible_step_on(cut: tuple[int, int, int], seed: int, rate: float) -> None:
     steps, patch, stride = cut
     x = numbered(steps)
     visible = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < rate
@@ -84,9 +84,9 @@ def test_begun_is_true_from_the_first_visible_step_on(cut: tuple[int, int, int],
             assert seen[b, c].tolist() == expected
 
 
-def test_begun_of_hidden_tails_and_empty_channels() -> None:
+def test_from_first_of_hidden_tails_and_empty_channels() -> None:
     known = torch.tensor([[False, True, False, True, False], [False] * 5])
-    assert begun(known).tolist() == [[False, True, True, True, True], [False] * 5]
+    assert from_first(known).tolist() == [[False, True, True, True, True], [False] * 5]
 
 
 @pytest.mark.parametrize("embed", EMBEDS)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.tiny import CHANNELS, waves
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.model.pooled import POOLS, FeatureNorm, PooledHead, pool_tokens
 from tsfm.registry import BACKBONES, HEADS, SCALERS, TASKS
 from tsfm.types import Batch, Grid
@@ -53,10 +54,10 @@ def test_a_case_that_shows_nothing_gets_a_finite_answer(pool: str) -> None:
 
 def test_pools_are_what_they_are_called() -> None:
     x, seen = tokens(), seen_from(3)
-    torch.testing.assert_close(pool_tokens(x, seen, how="mean"), x[:, :, 3:].mean(2))
-    torch.testing.assert_close(pool_tokens(x, seen, how="max"), x[:, :, 3:].amax(2))
-    torch.testing.assert_close(pool_tokens(x, seen, how="last"), x[:, :, -1])
-    even = pool_tokens(x, seen, how="attention", scores=torch.zeros(3, CHANNELS, 5))
+    torch.testing.assert_close(pool_tokens(x, seen, pool="mean"), x[:, :, 3:].mean(2))
+    torch.testing.assert_close(pool_tokens(x, seen, pool="max"), x[:, :, 3:].amax(2))
+    torch.testing.assert_close(pool_tokens(x, seen, pool="last"), x[:, :, -1])
+    even = pool_tokens(x, seen, pool="attention", scores=torch.zeros(3, CHANNELS, 5))
     torch.testing.assert_close(even, x[:, :, 3:].mean(2))
 
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from tests.tiny import CHANNELS, CONTEXT, HORIZON, forecast_problem, waves
 from tsfm.model.checkpoint import About, load, save
 from tsfm.model.heads import Head
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Grid
 

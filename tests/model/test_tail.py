@@ -60,5 +60,5 @@ def test_a_pass_in_parts_is_the_pass(cells: int, monkeypatch: pytest.MonkeyPatch
 def test_what_is_asked_for_must_be_there() -> None:
     model, problem = tiny("patch_transformer", "lags"), forecast_problem(waves())
     for steps in (0, CONTEXT + HORIZON + 1):
-        with pytest.raises(ValueError, match=rf"last is {steps}; ask for 1 to {CONTEXT + HORIZON} steps"):
+        with pytest.raises(ValueError, match=rf"last is {steps}; expected 1 to {CONTEXT + HORIZON} steps"):
             model(problem, last=steps)

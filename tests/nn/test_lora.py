@@ -122,9 +122,9 @@ def test_a_rank_beyond_the_layer_is_cut_to_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"rank": 0}, r"the rank of LoRA is 0; it is at least 1"),
+        ({"rank": 0}, r"the rank of LoRA is 0; expected at least 1"),
         ({"rank": 2, "alpha": 0.0}, r"alpha of LoRA is 0\.0; expected a number above 0"),
-        ({"rank": 2, "dropout": 1.0}, r"dropout of LoRA is 1\.0; it is a probability"),
+        ({"rank": 2, "dropout": 1.0}, r"dropout of LoRA is 1\.0; expected a probability"),
         ({"rank": 2, "targets": ["qvk"]}, r"no linear layer is called 'qvk'; known: down, linear, out, project, qkv"),
         ({"rank": 2, "targets": ["qkv", "hed"]}, r"no linear layer is called 'hed'"),
         ({"rank": 2, "targets": []}, r"targets of LoRA is empty"),
@@ -138,6 +138,6 @@ def test_bad_settings_are_refused(settings: dict, words: str) -> None:
 def test_adapters_are_not_put_on_adapters() -> None:
     model = tiny("patch_transformer")
     add_lora(model, rank=1, targets=["head"])
-    with pytest.raises(ValueError, match=r"head\.linear has an adapter already; merge_lora first"):
+    with pytest.raises(ValueError, match=r"head\.linear has an adapter already; call merge_lora first"):
         add_lora(model, rank=1)
     add_lora(merge_lora(model), rank=1)

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tsfm.nn.attention import Attention, key_mask
+from tsfm.nn.attention import Attention, key_mask, rotate
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import FeedForward, ResidualMLP
 from tsfm.nn.norms import NORMS, RMSNorm, make_norm
-from tsfm.nn.rope import rotate
 
 ROWS, TOKENS, WIDTH, HEADS = 3, 7, 12, 2
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tsfm.nn import attention
-from tsfm.nn.attention import FEW, Attention, key_mask, plain_attention
+from tsfm.nn.attention import MAX_PLAIN_TOKENS, Attention, key_mask, plain_attention
 
 
 def triple(tokens: int, *, dtype: torch.dtype = torch.float32, size: float = 1.0) -> list[Tensor]:
@@ -25,7 +25,7 @@ def seen(tokens: int) -> Tensor:
     return rows
 
 
-@pytest.mark.parametrize("tokens", [1, 2, 7, 64, FEW])
+@pytest.mark.parametrize("tokens", [1, 2, 7, 64, MAX_PLAIN_TOKENS])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("size", [1.0, 4.0])
@@ -70,7 +70,7 @@ def test_the_layer_answers_alike_on_either_road(causal: bool, masked: bool, monk
     x = torch.randn(3, 40, 16)
     mask = key_mask(seen(40), causal=causal) if masked else None
     short = layer(x, mask)
-    monkeypatch.setattr(attention, "FEW", 0)
+    monkeypatch.setattr(attention, "MAX_PLAIN_TOKENS", 0)
     torch.testing.assert_close(layer(x, mask), short, atol=1e-5, rtol=1e-5)
 
 
@@ -85,7 +85,7 @@ def test_many_tokens_and_dropout_take_the_fused_road(monkeypatch: pytest.MonkeyP
     layer = Attention(16, heads=2, rotary=False, qk_norm=False, causal=False, dropout=0.1).train()
     layer(torch.randn(1, 8, 16), None)  # dropout is a matter of the kernel
     layer.eval()
-    layer(torch.randn(1, FEW + 1, 16), None)
+    layer(torch.randn(1, MAX_PLAIN_TOKENS + 1, 16), None)
     assert asked == []
-    layer(torch.randn(1, FEW, 16), None)
-    assert asked == [FEW]
+    layer(torch.randn(1, MAX_PLAIN_TOKENS, 16), None)
+    assert asked == [MAX_PLAIN_TOKENS]

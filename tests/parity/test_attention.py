@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tsfm.model.mixing import GroupAttention
 from tsfm.nn.attention import Attention, key_mask
-from tsfm.nn.group import GroupAttention
 
 ROWS, TOKENS, WIDTH, HEADS = 3, 9, 16, 2
 EXACT, ANGLES = 1e-12, 1e-6  # rotary angles are float32 in every dtype

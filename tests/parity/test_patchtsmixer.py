@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Problem
 
@@ -151,7 +152,7 @@ def test_the_free_length_arrangement_of_a_full_window_is_the_fixed_one() -> None
     """So parity holds for it as well, where the window has as many patches as it may have at most."""
     settings = {"mode": "mix_channel", "norm": "layer", "gated": True}
     fixed = ours(**settings).eval()
-    free = ours(**settings, max_patches=fixed.grid.patches).eval()
+    free = ours(**settings, max_patches=fixed.backbone.max_patches).eval()
     assert not free.backbone.fixed_length
     assert torch.equal(fixed(posed(windows())).hidden, free(posed(windows())).hidden)
 

@@ -18,7 +18,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Problem
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsfm.nn import cells
 from tsfm.nn import scan as module
+from tsfm.nn import scan_chunks
 from tsfm.nn.scan import find_kernel, scan, scan_chunked, scan_sequential, scan_step
 
 ROWS, HEADS, WIDTH, GROUPS, STATE = 2, 4, 3, 2, 5
@@ -86,8 +86,8 @@ def test_blocks_of_cells_and_both_ways_to_pass_states_agree(monkeypatch: pytest.
     values = given(45)
     whole = scan_chunked(**values, chunk=4)
     wanted = gradients(whole, values)
-    monkeypatch.setitem(cells.BLOCK, "cpu", 3 * 4 * 4 * HEADS)
-    assert len(cells._blocks(torch.zeros(24, 4, HEADS // GROUPS))) > 3
+    monkeypatch.setitem(scan_chunks.MAX_DECAYS, "cpu", 3 * 4 * 4 * HEADS)
+    assert len(scan_chunks._blocks(torch.zeros(24, 4, HEADS // GROUPS))) > 3
     few = scan_chunked(**values, chunk=4)
     torch.testing.assert_close(few, whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradients(few, values), wanted, rtol=1e-12, atol=1e-12)
@@ -186,7 +186,7 @@ def test_the_kernel_is_chosen_where_it_imports_and_the_reason_is_told_where_not(
     assert "mamba_ssm's SSD kernel on CUDA" in why
     values = given(9, dtype=torch.float32)
     order = [values[key] for key in ("x", "dt", "a", "b", "c")]
-    found = module._scan_kernel(run, *order, state=values["state"])
+    found = module.scan_by_kernel(run, *order, state=values["state"])
     torch.testing.assert_close(found, scan_chunked(**values, chunk=4))
     assert [(dt, a, last) for dt, a, _, last in ran] == [(torch.float32, torch.float32, True)]
     find_kernel.cache_clear()

@@ -10,7 +10,7 @@ import torch
 
 from tsfm.registry import TASKS
 from tsfm.tasks.losses import pinball
-from tsfm.tasks.pretrain import LIMIT, Pretrain
+from tsfm.tasks.pretrain import MAX_ARCSINH, Pretrain
 from tsfm.types import MIN_SCALE, Answer, Batch, Problem
 
 NUM, SIZE, PATCH = 200, 512, 32
@@ -197,7 +197,7 @@ def test_units_do_not_matter(sharp: float, factor: float, shift: float) -> None:
 def test_a_step_counts_less_the_farther_it_lies_behind_what_is_seen() -> None:
     judge = task(smoothness_exponent=0.0, decay_steps=24.0, impute_rate=0.0, **PLAIN)
     problem = judge.pose(series(20), seeded())
-    weight = judge._weight(answer(problem), problem)
+    weight = judge.step_weights(answer(problem), problem)
     for window, length in enumerate(tails(problem).tolist()):
         tail = weight[window, 0, -length:]
         assert tail[0] == 1
@@ -211,9 +211,9 @@ def test_smooth_series_count_more_up_to_a_limit() -> None:
     values = torch.stack([rough, smooth, flat])[:, None]
     visible = (torch.arange(64) < 32).expand(3, 1, 64)
     problem = Problem(values, visible, ~visible)
-    weight = judge._weight(answer(problem), problem)[:, 0, 32]
+    weight = judge.step_weights(answer(problem), problem)[:, 0, 32]
     assert weight[0] < weight[1] < weight[2] == 8
-    assert task(smoothness_exponent=0.0)._weight(answer(problem), problem)[:, 0, 32].tolist() == [1, 1, 1]
+    assert task(smoothness_exponent=0.0).step_weights(answer(problem), problem)[:, 0, 32].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("huge", [1e6, 1e18, 1e30, 3e38])
@@ -237,7 +237,7 @@ def test_one_wild_target_costs_at_most_the_limit() -> None:
     judge = task(smoothness_exponent=0.0)
     problem = judge.pose(series(20), seeded())
     values = torch.where(problem.wanted, 1e30, problem.values)
-    assert judge.loss(answer(problem), replace(problem, values=values)) < LIMIT + 5
+    assert judge.loss(answer(problem), replace(problem, values=values)) < MAX_ARCSINH + 5
 
 
 def test_windows_without_a_scale_or_without_anything_wanted_count_nothing() -> None:

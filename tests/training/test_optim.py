@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.tiny import cases, tiny
-from tsfm.model.model import Model, ModelConfig
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.training.optim import OPTIMIZERS, SCHEDULES, OptimConfig, learning_rate_factor, make_optimizer
 

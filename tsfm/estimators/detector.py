@@ -36,7 +36,7 @@ from tsfm.infer.load import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
 from tsfm.model.checkpoint import save
-from tsfm.model.model import ModelConfig
+from tsfm.model.model_config import ModelConfig
 from tsfm.registry import BACKBONES
 
 if TYPE_CHECKING:

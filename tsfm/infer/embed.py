@@ -77,7 +77,7 @@ def vectors(
         values, visible = F.pad(batch.values, (0, ahead)), F.pad(batch.observed, (0, ahead))
         problem = Problem(values=values, visible=visible, wanted=torch.zeros_like(visible))
         tokens, seen = model.layers(problem)
-        out[picked] = pool_tokens(tokens[layer].float(), seen, how=pool).cpu().numpy()
+        out[picked] = pool_tokens(tokens[layer].float(), seen, pool=pool).cpu().numpy()
     if not np.isfinite(out).all():
         raise ValueError(f"{self.name} gave vectors that are not finite; rescale the series if values are extreme")
     return out

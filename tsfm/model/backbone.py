@@ -1,6 +1,7 @@
-"""What a backbone declares about itself, and promises: forward(x[B, C, P, D], valid[B, C, P]) -> [B, C, P, D].
+"""The interface of backbones: from tokens to tokens. B batch, C channels, P patches, D width.
 
-`valid` is False for tokens that stand before the first visible step of their channel: padding, not to be looked at.
+`valid` is False for tokens before the first visible step of their channel: padding, which must have no effect on
+others.
 """
 
 from __future__ import annotations
@@ -14,33 +15,61 @@ if TYPE_CHECKING:
 
 
 class Backbone(nn.Module):
-    """Base class. The flags may be set per instance, where a config decides them."""
+    """Base class of backbones; an instance may set the attributes where a config decides them.
 
-    causal: bool = False  # a token depends on itself and earlier tokens only
-    mixes_channels: bool = False  # a channel's tokens depend on other channels
-    ordered_channels: bool = False  # the order of the channels matters; else permuting them permutes the answer
-    fixed_length: bool = False  # works for the number of patches it was built with only
-    streaming: bool = False  # has start() and step(): one token in, one out, constant memory
-    whole_window: bool = False  # takes the window of a channel as one token
-    layout: str = "(b c) p d"  # how the tokens lie in what its `blocks` give, for those who look at layers
+    Attributes
+    ----------
+    causal
+        A token depends on itself and earlier tokens only.
+    mixes_channels
+        The tokens of a channel depend on other channels.
+    ordered_channels
+        The order of the channels matters; else permuting them permutes the output.
+    fixed_length
+        The number of patches must be that of the grid.
+    streaming
+        `start` and `step` are implemented: one token in, one token out, constant memory.
+    whole_window
+        The window of a channel is one token.
+    layout
+        Order of the axes in the outputs of the modules in `blocks`, as an einops pattern.
+    """
+
+    causal: bool = False
+    mixes_channels: bool = False
+    ordered_channels: bool = False
+    fixed_length: bool = False
+    streaming: bool = False
+    whole_window: bool = False
+    layout: str = "(b c) p d"
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        """Return the output of every token; those of tokens that are not valid may be anything finite."""
         raise NotImplementedError
 
     def tail(
         self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"], *, last: int
     ) -> Float[Tensor, "B C last D"]:
-        """The newest `last` tokens of forward, for inference; a backbone may leave out what only others need."""
+        """Return the last `last` tokens of `forward`; a subclass may skip what only earlier tokens need."""
         return self(x, valid)[:, :, -last:]
 
     def start(self, *, batch: int, channels: int) -> Any:
-        """The state before the first token, a value: `step` returns the next one and changes nothing."""
+        """Return the state before the first token, a value that `step` does not change.
+
+        Raises
+        ------
+        NotImplementedError
+            If the backbone does not stream.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not stream")
 
     def step(self, x: Float[Tensor, "B C D"], state: Any) -> tuple[Float[Tensor, "B C D"], Any]:
-        """The next token of every channel; equal to the last token of forward over all tokens so far."""
+        """Return the output of the next token of every channel and the state after it.
+
+        The output equals the last one of `forward` over all tokens so far.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not stream")
 
     def notes(self) -> str:
-        """A line for `tsfm show`: which of several paths will run on this machine."""
+        """Return a line for `tsfm show` about the code path on this machine; empty where there is one path."""
         return ""

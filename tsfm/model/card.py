@@ -1,4 +1,4 @@
-"""What a reader of a checkpoint wants to know beyond its network, and the README.md that is written from it."""
+"""The card of a checkpoint: what is known about a model beyond its network, and the README.md written from it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,54 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tsfm.model.model import Model
+from tsfm.registry import TASKS
 from tsfm.version import __version__
 
-USES = {  # what a model is asked that was not trained to forecast, by its task
-    "impute": "model.impute_df(df)",
-    "detect": "model.detect_df(df, level=0.99)",
-    "classify": "model.classify_df(df)",
-    "regress": "model.classify_df(df)",
-}
-HIDDEN = ("fingerprints", "sketch", "data", "init", "corpus")  # of what a model was trained on: no rows of the table
+NOT_LISTED = ("fingerprints", "sketch", "data", "init", "corpus")  # of `trained_on`, in the table of the card
 
 
 @dataclass
 class About:
-    """What a reader of a checkpoint wants to know beyond its network."""
+    """What a checkpoint stores about a model beyond its network.
+
+    Parameters
+    ----------
+    task
+        Settings of the training task, with its name.
+    trained_on
+        Data set, split, number of windows, fingerprints of the series and more.
+    standardize
+        Location and scale of each channel by which the training data were standardised.
+    labels
+        `{"classes": names}`, or `{"loc": ..., "scale": ...}` of numbers.
+    metrics
+        Results by name.
+    command
+        The command of the training run.
+    """
 
     task: dict[str, Any] = field(default_factory=dict)
-    trained_on: dict[str, Any] = field(default_factory=dict)  # dataset, split, windows, fingerprints
-    standardize: dict[str, tuple[float, float]] = field(default_factory=dict)  # channel -> loc, scale of the data
-    labels: dict[str, Any] = field(default_factory=dict)  # {"classes": names} or {"loc":, "scale":} of the numbers
+    trained_on: dict[str, Any] = field(default_factory=dict)
+    standardize: dict[str, tuple[float, float]] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     command: str = ""
 
 
 def model_card(model: Model, about: About, *, name: str | None = None) -> str:
-    """The README.md of a checkpoint, from the same facts as config.json. `name`: of a bundled model."""
+    """Return the README.md of a checkpoint, in Markdown.
+
+    Parameters
+    ----------
+    model, about
+        The contents of the checkpoint.
+    name
+        Name of a bundled model; None for a model that is loaded from a folder.
+    """
     config, backbone = model.config, model.parts["backbone"].name
     shape = f"context {config.context}, horizon {config.horizon}, patches of {config.patch} every {config.stride} steps"
     task = about.task.get("name", "time series")
+    quantile_levels = ", ".join(f"{level:g}" for level in model.quantile_levels)
     lines = [
         f"# {name or backbone} for {task}" if task != "pretrain" else f"# {name or backbone}, pre-trained",
         "",
@@ -44,76 +64,69 @@ def model_card(model: Model, about: About, *, name: str | None = None) -> str:
         "import tsfm",
         "",
         f'model = tsfm.load("{name or "this/folder"}")',
-        *_uses(task, horizon=config.horizon),
+        *_usage(about.task.get("name", "forecast"), horizon=config.horizon),
         "```",
         "",
         "| | |",
         "|---|---|",
         f"| shape | {shape} |",
-        f"| parts | {', '.join(f'{kind} `{part.name}`' for kind, part in model.parts.items())} |",
-        *(
-            [f"| quantile levels | {', '.join(f'{level:g}' for level in model.quantile_levels)} |"]
-            if model.quantile_levels
-            else []
-        ),
-        *_trained(about.trained_on),
-        *(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in about.metrics.items()),
+        f"| parts | {', '.join(f'{kind} `{component.name}`' for kind, component in model.parts.items())} |",
+        *([f"| quantile levels | {quantile_levels} |"] if quantile_levels else []),
+        *_training_rows(about.trained_on),
+        *(f"| {metric.replace('_', ' ')} | {value:.4f} |" for metric, value in about.metrics.items()),
     ]
     if about.command:
         lines += ["", f"Made by `{about.command}`."]
-    if sets := about.trained_on.get("corpus"):
-        lines += ["", *_corpus(sets)]
+    if datasets := about.trained_on.get("corpus"):
+        lines += ["", *_corpus(datasets)]
     return "\n".join(lines) + "\n"
 
 
-def _uses(task: str, *, horizon: int) -> list[str]:
-    if task == "pretrain":
-        return [
-            "model.predict_df(df, prediction_length=24)",
-            "model.impute_df(df)",
-            "model.detect_df(df, level=0.99)",
-            "model.embed_df(df)",
-        ]
-    return [USES.get(task, f"model.predict_df(df, prediction_length={horizon})")]
+def _usage(task: str, *, horizon: int) -> list[str]:
+    """Return the calls that the training task prepares a model for; none where the task is not installed."""
+    if task not in TASKS.names():
+        return []
+    return [line.format(horizon=horizon) for line in TASKS.entry(task).component.usage]
 
 
-def _trained(trained: dict[str, Any]) -> Iterator[str]:
-    for key, value in trained.items():
-        if key not in HIDDEN:
+def _training_rows(trained_on: dict[str, Any]) -> Iterator[str]:
+    for key, value in trained_on.items():
+        if key not in NOT_LISTED:
             yield f"| {key.replace('_', ' ')} | {value} |"
-    if init := trained.get("init"):
-        yield f"| begun from | {init['from']}: {init['method']} |"
+    if init := trained_on.get("init"):
+        yield f"| initial weights | {init['from']}: {init['method']} |"
 
 
-def _corpus(sets: list[dict[str, Any]]) -> list[str]:
-    """The real sets of a pre-trained model, and what follows for those who use it."""
+def _corpus(datasets: list[dict[str, Any]]) -> list[str]:
+    """Return the sections about the data sets of a pre-trained model, its limits and its licence."""
     lines = [
         "## Corpus",
         "",
-        "Made-up series, and the train parts of these sets; the end of every series (a tenth of it, or a horizon) was",
-        "held out. Licences are what the source repositories state for themselves.",
+        "Synthetic series, and the training parts of the data sets below; the end of every series (a tenth, or a",
+        "horizon) was held out. Licences are those that the source repositories state.",
         "",
-        "| set | series | values | domain | licence |",
+        "| data set | series | values | domain | licence |",
         "|---|---|---|---|---|",
     ]
-    for one in sets:
+    for dataset in datasets:
         lines.append(
-            f"| {one['name']} | {one['series']:,} | {one['values']:,} | {one.get('domain') or '-'} | "
-            f"{one.get('licence') or 'none stated'} |"
+            f"| {dataset['name']} | {dataset['series']:,} | {dataset['values']:,} | {dataset.get('domain') or '-'} | "
+            f"{dataset.get('licence') or 'none stated'} |"
         )
     return [
         *lines,
         "",
         "## Limits",
         "",
-        "One series at a time: other channels and covariates are not looked at by backbones that keep channels apart,",
-        "except to fill gaps, where channels that show a step help those that miss it.",
-        "No calendar: seasons are found in what is visible, so a yearly season needs two years in the context.",
-        "Intervals were not calibrated on your data. Trained on few and mostly small public sets: check it beside a",
-        "seasonal naive forecast (`tsfm forecast FILE --holdout`).",
+        "- Channels are forecast one by one: backbones without channel mixing ignore other channels and covariates,",
+        "  except when gaps are filled.",
+        "- The model has no calendar. Seasons are found in the visible values, so a yearly season needs two years of",
+        "  context.",
+        "- Intervals are not calibrated on your data. The training data are few and mostly small public data sets:",
+        "  compare with a seasonal naive forecast first (`tsfm forecast FILE --holdout`).",
         "",
         "## Licence",
         "",
-        "Weights: Apache-2.0, as the code. The sets keep the licences of their publishers; none of their values is",
-        "shipped.",
+        "Weights: Apache-2.0, like the code. The data sets keep the licences of their publishers; none of their values",
+        "is part of this checkpoint.",
     ]

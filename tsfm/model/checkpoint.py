@@ -1,7 +1,7 @@
-"""A published model is a directory: model.safetensors, config.json and a generated README.md. No pickle.
+"""Checkpoints: a model is a directory with model.safetensors, config.json and a generated README.md. No pickle.
 
-`config.json` holds `format`, `tsfm` (version), `model` (the resolved typed config), and `about`: task, training data
-with fingerprints, standardisation, metrics. tsfm.model.upgrade reads what earlier formats wrote.
+`config.json` contains `format`, `tsfm` (version), `model` (the resolved config) and `about` (see `About`).
+`tsfm.model.upgrade` converts earlier formats.
 """
 
 from __future__ import annotations
@@ -31,13 +31,35 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 def save(
     model: Model, path: str | Path, *, about: About, half: bool = False, files: Mapping[str, bytes] | None = None
 ) -> Path:
-    """Write the directory in full beside its place, then move it there; an interrupted save leaves the old one. `half`
-    keeps weights as float16, which `load` reads back as float32; `files` are laid beside them under their names."""
+    """Write a checkpoint directory completely or not at all, and return its path.
+
+    Parameters
+    ----------
+    model
+        Not changed.
+    path
+        The directory; an existing one is replaced.
+    about
+        What is known about the model.
+    half
+        Whether to store weights as float16, which `load` converts to float32.
+    files
+        Contents of additional files by name.
+
+    Raises
+    ------
+    ValueError
+        If a file has the name of another one, or a weight does not fit into float16.
+    OSError
+        If the directory cannot be written.
+    """
     path, files = Path(path), files or {}
+    reserved = (WEIGHTS, CONFIG, CARD)
     for name in files:
-        if name in (WEIGHTS, CONFIG, CARD) or Path(name).name != name:
+        if name in reserved or Path(name).name != name:
             raise ValueError(
-                f"a file beside the weights is called {name!r}; give a name without folder, not one of ours"
+                f"an additional file of the checkpoint is called {name!r}; expected a name without a folder, other "
+                f"than {', '.join(reserved)}"
             )
     with atomic_folder(path) as draft:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -56,28 +78,39 @@ def save(
 
 
 def _halved(tensor: Tensor, *, name: str) -> Tensor:
-    """A floating-point tensor in float16; one that does not fit says so."""
+    """Return a floating-point tensor in float16."""
     if not tensor.is_floating_point():
         return tensor
-    small = tensor.half()
-    if not torch.isfinite(small).all():
-        raise ValueError(f"{name} holds values beyond float16 (65,504); save in full precision")
-    return small
+    half = tensor.half()
+    if not torch.isfinite(half).all():
+        raise ValueError(f"{name} contains values beyond float16 (65,504); save in full precision")
+    return half
 
 
 def weights_dir() -> Path:
-    """Where the models are that come with the package."""
+    """Return the folder of the models that are part of the package."""
     return Path(__file__).resolve().parents[1] / "weights"
 
 
 def bundled() -> list[str]:
-    """Names of the models that come with the package."""
+    """Return the names of the models that are part of the package."""
     folder = weights_dir()
-    return sorted(p.parent.name for p in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
+    return sorted(file.parent.name for file in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The checkpoint directory that is meant: of a bundled model, of a run directory, or the directory itself."""
+    """Return a checkpoint directory.
+
+    Parameters
+    ----------
+    name_or_path
+        The name of a bundled model, a run directory, or the checkpoint directory itself.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model; the message lists the bundled ones.
+    """
     path = Path(name_or_path)
     if str(name_or_path) in bundled():
         return weights_dir() / str(name_or_path)
@@ -92,28 +125,36 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def build_from_config(path: Path, config: dict[str, Any] | None = None) -> Model:
-    """The network that a checkpoint directory describes, with random weights."""
+    """Return the network of a checkpoint directory with random weights; `config` as from `read_config`."""
     config = read_config(path) if config is None else config
     try:
         return Model.from_spec(config["model"])
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{path / CONFIG}, written by tsfm {config.get('tsfm', '?')}, describes no model that this tsfm can "
-            f"build ({__version__}): {error}"
+            f"{path / CONFIG}, written by tsfm {config.get('tsfm', '?')}, describes a model that this tsfm "
+            f"({__version__}) cannot build: {error}"
         ) from None
 
 
 def load(path: str | Path) -> tuple[Model, About]:
-    """Read a checkpoint directory; the model is in evaluation mode. Runs no code but ours."""
+    """Read a checkpoint directory; the model is in evaluation mode. No code from the directory is run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory or one of its files is missing.
+    ValueError
+        If a file is damaged, the two files do not belong together, or the format is of a newer version.
+    """
     path = Path(path)
     config = read_config(path)
     model = build_from_config(path, config)
     try:
         tensors = load_file(path / WEIGHTS)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} has no {WEIGHTS}; copy it there, beside its {CONFIG}") from None
+        raise FileNotFoundError(f"{path} has no {WEIGHTS}; copy it to the folder of its {CONFIG}") from None
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path / WEIGHTS} can't be read ({error}); it may be cut short: copy it again") from None
+        raise ValueError(f"{path / WEIGHTS} cannot be read ({error}); it may be cut short: copy it again") from None
     expected = model.state_dict()
     missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or extra:
@@ -133,24 +174,32 @@ def load(path: str | Path) -> tuple[Model, About]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """config.json of a checkpoint directory, upgraded to the present format."""
+    """Return the contents of config.json of a checkpoint directory, upgraded to the current format.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory or the file is missing.
+    ValueError
+        If the file is not a model config, or its format is of a newer version.
+    """
     file = path / CONFIG
     if not path.is_dir():
         raise FileNotFoundError(f"no checkpoint directory at {path}; expected a folder with {CONFIG} and {WEIGHTS}")
     if not file.is_file():
         raise FileNotFoundError(
-            f"{path} has no {CONFIG}; found {sorted(p.name for p in path.iterdir())[:8]}: name the folder of a "
-            "model, such as <run directory>/model"
+            f"{path} has no {CONFIG}; found {sorted(file.name for file in path.iterdir())[:8]}: name the folder of "
+            "a model, such as <run directory>/model"
         )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         number = config["format"]
         if not isinstance(config["model"], dict) or not isinstance(config.get("about", {}), dict):
-            raise TypeError("`model` and `about` hold settings by name")
+            raise TypeError("`model` and `about` must be objects with settings by name")
     except (ValueError, KeyError, TypeError) as error:
-        why = f"it has no {error}" if isinstance(error, KeyError) else error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"{file} is not a tsfm model config ({why}); name a folder that tsfm wrote, or copy it again"
+            f"{file} is not a tsfm model config ({reason}); name a folder that tsfm wrote, or copy it again"
         ) from None
     try:
         return upgrade(config)

@@ -1,7 +1,4 @@
-"""What stands for a hidden step before the network has said anything: the line between its visible neighbours.
-
-B batch, C channels, T steps.
-"""
+"""Replace hidden steps by linear interpolation between their visible neighbours. B batch, C channels, T steps."""
 
 from __future__ import annotations
 
@@ -16,56 +13,74 @@ if TYPE_CHECKING:
 FILLS = ("zero", "linear")
 
 
-def extent(visible: Bool[Tensor, "... T"]) -> tuple[Int[Tensor, "... 1"], Int[Tensor, "... 1"]]:
-    """The first and the last visible step of each row; T and -1 where there is none."""
+def visible_extent(visible: Bool[Tensor, "... T"]) -> tuple[Int[Tensor, "... 1"], Int[Tensor, "... 1"]]:
+    """Return the first and the last visible step of each row; T and -1 where no step is visible."""
     steps = torch.arange(visible.shape[-1], device=visible.device)
     first = torch.where(visible, steps, visible.shape[-1]).amin(dim=-1, keepdim=True)
     return first, torch.where(visible, steps, -1).amax(dim=-1, keepdim=True)
 
 
-def looks(rows: Tensor) -> bool:
-    """Whether what the rows hold may decide on the way: an accelerator would wait for it, and a graph can't choose."""
+def can_branch_on_data(rows: Tensor) -> bool:
+    """Return whether the values may decide which code runs: an accelerator would wait, and a compiler cannot."""
     return rows.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def without_gaps(visible: Bool[Tensor, "... T"], *, first: Tensor, last: Tensor) -> bool:
-    """Whether every row is visible from its `first` to its `last` step, as most series that are forecast are: where to
-    look is then plain arithmetic. False where nobody may look."""
-    return looks(visible) and torch.equal(visible.sum(dim=-1, keepdim=True), (last - first + 1).clamp_min(0))
+def has_no_gaps(visible: Bool[Tensor, "... T"], *, first: Tensor, last: Tensor) -> bool:
+    """Return whether every row is visible from its `first` to its `last` step, so that indices are plain arithmetic.
+
+    Most forecasts are of such series. False where `can_branch_on_data` is.
+    """
+    if not can_branch_on_data(visible):
+        return False
+    return torch.equal(visible.sum(dim=-1, keepdim=True), (last - first + 1).clamp_min(0))
 
 
 class Neighbours(NamedTuple):
-    """Of every step: the newest visible one up to it, the first from it on (itself where there is none), whether it
-    stands before all visible ones, and the share of the way from the one to the other."""
+    """The visible neighbours of every step.
+
+    Parameters
+    ----------
+    before, after
+        The last visible step up to each step and the first one from it on; where one is missing, the other one.
+    is_leading
+        True before the first visible step of a channel.
+    fraction
+        Position between the two neighbours, from 0 at `before` to 1 at `after`.
+    """
 
     before: Int[Tensor, "*rows T"]
     after: Int[Tensor, "*rows T"]
-    early: Bool[Tensor, "*rows T"]
-    share: Float[Tensor, "*rows T"]
+    is_leading: Bool[Tensor, "*rows T"]
+    fraction: Float[Tensor, "*rows T"]
 
 
-def neighbours(visible: Bool[Tensor, "*rows T"], *, dtype: torch.dtype) -> Neighbours:
+def find_neighbours(visible: Bool[Tensor, "*rows T"], *, dtype: torch.dtype) -> Neighbours:
+    """Return the visible neighbours of every step, with fractions of type `dtype`."""
     size = visible.shape[-1]
     steps = torch.arange(size, device=visible.device).expand_as(visible)
-    first, last = extent(visible)
-    if without_gaps(visible, first=first, last=last):  # a third of the time
-        early = steps < first
-        before = torch.where(early, 0, torch.minimum(steps, last))
+    first, last = visible_extent(visible)
+    if has_no_gaps(visible, first=first, last=last):  # a third of the time
+        is_leading = steps < first
+        before = torch.where(is_leading, 0, torch.minimum(steps, last))
         after = torch.where(steps <= last, torch.maximum(steps, first), before)
     else:
         before = torch.where(visible, steps, -1).cummax(dim=-1).values
         after = torch.where(visible, steps, size).flip(-1).cummin(dim=-1).values.flip(-1)
-        early, before = before < 0, before.clamp_min(0)
+        is_leading, before = before < 0, before.clamp_min(0)
         after = torch.where(after < size, after, before)
-    return Neighbours(before, after, early, (steps - before).to(dtype) / (after - before).clamp_min(1))
+    fraction = (steps - before).to(dtype) / (after - before).clamp_min(1)
+    return Neighbours(before, after, is_leading, fraction)
 
 
-def between(
-    values: Float[Tensor, "*#rows T"], visible: Bool[Tensor, "*#rows T"], *, at: Neighbours | None = None
+def interpolate(
+    values: Float[Tensor, "*#rows T"], visible: Bool[Tensor, "*#rows T"], *, neighbours: Neighbours | None = None
 ) -> Float[Tensor, "*#rows T"]:
-    """Visible values as they are; between two of them the straight line, after the last one its value, before the first
-    one zero: padding must not tell how long it is. `at` spares the search for neighbours where it was made."""
-    at = neighbours(visible, dtype=values.dtype) if at is None else at
-    left = values.gather(-1, at.before)
-    line = left + (values.gather(-1, at.after) - left) * at.share
-    return torch.where(visible, values, torch.where(at.early, 0.0, line))
+    """Return the visible values, and at other steps a value interpolated from their neighbours.
+
+    Between two visible values it is linear, after the last one it is that value, and before the first one it is zero:
+    padding must not reveal its length. `neighbours` saves the search where they are known.
+    """
+    neighbours = find_neighbours(visible, dtype=values.dtype) if neighbours is None else neighbours
+    left = values.gather(-1, neighbours.before)
+    line = left + (values.gather(-1, neighbours.after) - left) * neighbours.fraction
+    return torch.where(visible, values, torch.where(neighbours.is_leading, 0.0, line))

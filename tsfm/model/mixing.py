@@ -1,9 +1,9 @@
-"""Channel mixing as a part that any backbone over time can take in.
+"""Attention across channels, which any backbone over time can add.
 
 B batch, C channels, P patches, D width, N rows of R tokens.
 
-With it, covariates need nothing else: a known-future covariate is a channel whose tail stays visible, a past-only one
-a channel whose tail is hidden, and neither is asked for (DESIGN.md, "The one idea").
+It is all that covariates need: a covariate known in the future is a channel whose last steps stay visible, a past one
+is a channel whose last steps are hidden, and neither is to be predicted.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from einops import rearrange
 from torch import Tensor, nn
 
-from tsfm.nn.group import GroupAttention
+from tsfm.nn.attention import Attention, key_mask
 from tsfm.nn.norms import RMSNorm
 
 if TYPE_CHECKING:
@@ -22,42 +23,64 @@ if TYPE_CHECKING:
 
 @dataclass
 class MixingConfig:
-    """The settings that a backbone's Config inherits."""
+    """Settings that a backbone's Config inherits."""
 
-    mix_every: int = 0  # a group attention across channels after every so many blocks; 0: channels stay apart
+    mix_every: int = 0  # attention across channels after every k-th block; 0: channels are independent
     mix_heads: int = 4
 
     def __post_init__(self):
         if self.mix_every < 0:
-            raise ValueError(f"backbone.mix_every is {self.mix_every}; it counts blocks, and 0 means no channel mixing")
+            raise ValueError(
+                f"backbone.mix_every is {self.mix_every}; expected a number of blocks, or 0 for independent channels"
+            )
         if self.mix_heads < 1:
-            raise ValueError(f"backbone.mix_heads is {self.mix_heads}; an attention needs at least 1")
+            raise ValueError(f"backbone.mix_heads is {self.mix_heads}; expected at least 1")
 
 
 class ChannelMixing(nn.Module):
-    """The group attentions of a stack of `depth` blocks, each with a norm before it and a residual around it."""
+    """The attention layers across channels of a stack of `depth` blocks, with pre-norms and residual connections."""
 
     def __init__(self, config: MixingConfig, *, depth: int, width: int):
         super().__init__()
         if config.mix_every > depth:
-            raise ValueError(f"backbone.mix_every {config.mix_every} never comes in {depth} blocks; use at most that")
+            raise ValueError(
+                f"backbone.mix_every {config.mix_every} is larger than the depth {depth}; use at most that"
+            )
         if config.mix_every and width % config.mix_heads:
             raise ValueError(
                 f"width {width} is not a multiple of backbone.mix_heads {config.mix_heads}; use heads that divide it"
             )
-        places = range(config.mix_every - 1, depth, config.mix_every) if config.mix_every else ()
-        self.norms = nn.ModuleDict({str(place): RMSNorm(width, eps=1e-6) for place in places})
-        self.groups = nn.ModuleDict({str(place): GroupAttention(width, heads=config.mix_heads) for place in places})
+        blocks = range(config.mix_every - 1, depth, config.mix_every) if config.mix_every else ()
+        self.norms = nn.ModuleDict({str(block): RMSNorm(width, eps=1e-6) for block in blocks})
+        self.groups = nn.ModuleDict({str(block): GroupAttention(width, heads=config.mix_heads) for block in blocks})
 
     @property
     def any(self) -> bool:
+        """Whether there is any layer across channels."""
         return len(self.groups) > 0
 
     def forward(self, y: Float[Tensor, "N R D"], valid: Bool[Tensor, "B C P"], *, after: int) -> Float[Tensor, "N R D"]:
-        """Rows are items and channels together, N = B C, and R = P; unchanged where no group attention
-        follows block `after`."""
-        place = str(after)
-        if place not in self.groups:
+        """Return the tokens after the layer that follows block `after`, if there is one; N = B C and R = P."""
+        block = str(after)
+        if block not in self.groups:
             return y
         x = y.unflatten(0, valid.shape[:2])
-        return (x + self.groups[place](self.norms[place](x), valid)).flatten(0, 1)
+        return (x + self.groups[block](self.norms[block](x), valid)).flatten(0, 1)
+
+
+class GroupAttention(nn.Module):
+    """Attention across the channels of an item, patch by patch (Chronos-2, arXiv:2510.15821, section 3).
+
+    Tokens of the same patch attend to each other, so that channels inform one another. There are no positions: the
+    order of the channels has no effect, and their number is free.
+    """
+
+    def __init__(self, width: int, *, heads: int, dropout: float = 0.0):
+        super().__init__()
+        self.attention = Attention(width, heads=heads, rotary=False, qk_norm=False, causal=False, dropout=dropout)
+
+    def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        """Return the outputs; tokens that are not valid have no effect on others."""
+        mask = key_mask(rearrange(valid, "b c p -> (b p) c"), causal=False)
+        y = self.attention(rearrange(x, "b c p d -> (b p) c d"), mask)
+        return rearrange(y, "(b p) c d -> b c p d", b=x.shape[0])

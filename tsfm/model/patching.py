@@ -1,6 +1,6 @@
 """Cut windows into patches and embed them as tokens.
 
-B batch, C channels, T steps, S patch, P patches, D width, F features beside each step, G facts about a channel,
+B batch, C channels, T steps, S patch, P patches, D width, F features of each step, G features of a channel,
 M = F S + G.
 """
 
@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tsfm.model.fill import Neighbours, neighbours
+from tsfm.model.fill import Neighbours, find_neighbours
 from tsfm.nn.mlp import ResidualMLP
 from tsfm.nn.stem import ConvStem
 
@@ -24,30 +24,56 @@ if TYPE_CHECKING:
 EMBEDS = ("linear", "residual", "conv", "values", "values_visible")
 
 
-def num_patches(steps: int, *, patch: int, stride: int, pad_end: bool) -> int:
-    return -(-max(steps - patch, 0) // stride) + 1 + pad_end
+def num_patches(num_steps: int, *, patch: int, stride: int, pad_end: bool) -> int:
+    """Return the number of patches of a window of `num_steps` steps; arguments as in `Patching`."""
+    return -(-max(num_steps - patch, 0) // stride) + 1 + pad_end
 
 
 def raw_width(embed: str, patch: int) -> int | None:
-    """The token width that an embedding without parameters imposes; None where the width is free."""
+    """Return the token width of an embedding without parameters; None where the width is free."""
     return {"values": patch, "values_visible": 2 * patch}.get(embed)
 
 
 class Patching(nn.Module):
-    """Patches of `patch` steps, `stride` apart. What does not fit is padded on the left with hidden steps, so that the
-    newest step always ends a patch; `pad_end` repeats the last step once more, as PatchTST does
-    (arXiv:2211.14730, section 3.1). The embedding `residual` also takes `beside` features of each step, and `facts`
-    about the channel as a whole."""
+    """Patches of `patch` steps, `stride` apart, each embedded as a token.
+
+    The window is padded on the left with hidden steps, so that the newest step always ends a patch.
+
+    Parameters
+    ----------
+    patch, stride
+        Steps of a patch, and steps from one patch to the next.
+    pad_end
+        Whether the last step is repeated for one more patch, as in PatchTST (arXiv:2211.14730, section 3.1).
+    embed
+        - `linear`: one linear map of the values;
+        - `residual`: a residual MLP of the values, of which of them are visible, and of the position in the patch;
+        - `conv`: the mean of convolutional features of the steps (`ConvStem`);
+        - `values`: the values themselves; `values_visible`: also which of them are visible.
+    width
+        Features of a token.
+    step_features, channel_features
+        Numbers of additional features of each step and of a channel, for the embedding `residual`.
+    """
 
     def __init__(
-        self, *, patch: int, stride: int, pad_end: bool, embed: str, width: int, beside: int = 0, facts: int = 0
+        self,
+        *,
+        patch: int,
+        stride: int,
+        pad_end: bool,
+        embed: str,
+        width: int,
+        step_features: int = 0,
+        channel_features: int = 0,
     ):
         super().__init__()
         self.patch, self.stride, self.pad_end, self.embed = patch, stride, pad_end, embed
         if embed == "linear":
             self.project = nn.Linear(patch, width)
         elif embed == "residual":
-            self.project = ResidualMLP((3 + beside) * patch + facts, hidden=2 * width, outputs=width)
+            inputs = (3 + step_features) * patch + channel_features
+            self.project = ResidualMLP(inputs, hidden=2 * width, outputs=width)
         elif embed == "conv":
             self.project = ConvStem(2, width=width)
 
@@ -57,71 +83,94 @@ class Patching(nn.Module):
         visible: Bool[Tensor, "B C T"],
         *,
         filled: Float[Tensor, "B C T"] | None = None,
-        beside: Sequence[Float[Tensor, "B C T _"]] | None = None,
-        facts: Float[Tensor, "B C G"] | None = None,
-        at: Neighbours | None = None,
+        step_features: Sequence[Float[Tensor, "B C T _"]] | None = None,
+        channel_features: Float[Tensor, "B C G"] | None = None,
+        neighbours: Neighbours | None = None,
     ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
-        """Tokens, and whether a token stands at or after the first visible step of its channel. Hidden steps are shown
-        as zeros, or as what `filled` holds there. With `beside` and `facts`, a token also tells for each step how long
-        ago the newest visible one was; `at` spares the search for it."""
-        known = self._cut(visible)
-        shown = torch.where(visible, scaled, 0.0) if filled is None else filled
+        """Return the tokens, and which of them are valid.
+
+        Parameters
+        ----------
+        scaled, visible
+            Scaled values and which of them are visible.
+        filled
+            Values with hidden steps replaced; None: hidden steps are 0.
+        step_features, channel_features
+            Additional inputs of the embedding `residual`; with them a token also receives for each step the time since
+            the last visible one.
+        neighbours
+            As from `find_neighbours`, where they are known.
+
+        Returns
+        -------
+        tuple
+            Tokens `[batch, channels, patches, width]`; and a mask, True from the first patch with a visible step on.
+        """
+        patch_visible = self._cut(visible)
+        values = torch.where(visible, scaled, 0.0) if filled is None else filled
+        valid = from_first(patch_visible.any(dim=-1))
         if self.embed == "conv":
-            return self._convolve(shown, visible), begun(known.any(dim=-1))
-        if beside is not None and facts is not None:
-            own = torch.stack([shown, visible.to(shown.dtype), since(visible, at=at).to(shown.dtype)], dim=2)
-            rows = self._cut(torch.cat([own, *(rearrange(one, "b c t f -> b c f t") for one in beside)], dim=2))
-            return self.project(_join(rows, facts)), begun(known.any(dim=-1))
-        return self._embed(self._cut(shown), known), begun(known.any(dim=-1))
+            return self._convolve(values, visible), valid
+        if step_features is not None and channel_features is not None:
+            elapsed = time_since_visible(visible, neighbours=neighbours).to(values.dtype)
+            inputs = torch.stack([values, visible.to(values.dtype), elapsed], dim=2)
+            features = (rearrange(feature, "b c t f -> b c f t") for feature in step_features)
+            return self.project(_join(self._cut(torch.cat([inputs, *features], dim=2)), channel_features)), valid
+        return self._embed(self._cut(values), patch_visible), valid
 
     def _cut(self, x: Tensor) -> Tensor:
-        steps = x.shape[-1]
-        fit = (num_patches(steps, patch=self.patch, stride=self.stride, pad_end=False) - 1) * self.stride + self.patch
-        x = F.pad(x, (fit - steps, 0)) if fit > steps else x  # padding by nothing is a copy
+        num_steps = x.shape[-1]
+        num = num_patches(num_steps, patch=self.patch, stride=self.stride, pad_end=False)
+        length = (num - 1) * self.stride + self.patch
+        x = F.pad(x, (length - num_steps, 0)) if length > num_steps else x  # padding by nothing would copy
         if self.pad_end:
             x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], self.stride)], dim=-1)
         return x.unfold(-1, self.patch, self.stride)
 
-    def _convolve(self, shown: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C P D"]:
-        """Each token is the mean of the features of its steps, from the first visible step of the channel on."""
-        since = begun(visible)
-        rows = torch.stack([shown, visible.to(shown.dtype)], dim=2)
-        features = self.project(rearrange(rows, "b c i t -> (b c) i t"), rearrange(since, "b c t -> (b c) t"))
-        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", c=shown.shape[1])).sum(dim=-1)
-        count = self._cut(since).sum(dim=-1).clamp_min(1)
+    def _convolve(self, values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C P D"]:
+        """Return for each patch the mean of the features of its steps, from the first visible step on."""
+        begun = from_first(visible)
+        rows = torch.stack([values, visible.to(values.dtype)], dim=2)
+        features = self.project(rearrange(rows, "b c i t -> (b c) i t"), rearrange(begun, "b c t -> (b c) t"))
+        patches = self._cut(rearrange(features, "(b c) d t -> b c d t", c=values.shape[1])).sum(dim=-1)
+        count = self._cut(begun).sum(dim=-1).clamp_min(1)
         return rearrange(patches, "b c d p -> b c p d") / count[..., None]
 
-    def _embed(self, patches: Float[Tensor, "B C P S"], known: Bool[Tensor, "B C P S"]) -> Float[Tensor, "B C P D"]:
+    def _embed(self, patches: Float[Tensor, "B C P S"], visible: Bool[Tensor, "B C P S"]) -> Float[Tensor, "B C P D"]:
         if self.embed == "linear":
             return self.project(patches)
         if self.embed == "values":
             return patches
-        flags = known.to(patches.dtype)
+        flags = visible.to(patches.dtype)
         if self.embed == "values_visible":
             return torch.cat([patches, flags], dim=-1)
         ramp = torch.linspace(-1.0, 1.0, self.patch, dtype=patches.dtype, device=patches.device).expand_as(patches)
         return self.project(torch.cat([patches, flags, ramp], dim=-1))
 
 
-def _join(rows: Float[Tensor, "B C F P S"], facts: Float[Tensor, "B C G"]) -> Float[Tensor, "B C P M"]:
-    """All features of the steps of a patch, one feature after the other, then the facts; each is copied once, into the
-    type in which the layers that read it compute."""
-    batch, channels, features, patches, patch = rows.shape
-    width, kind = features * patch, rows.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else rows.dtype
-    out = rows.new_empty(batch, channels, patches, width + facts.shape[-1], dtype=dtype)
-    out[..., :width].unflatten(-1, (features, patch)).copy_(rearrange(rows, "b c f p s -> b c p f s"))
-    out[..., width:] = facts[:, :, None]
-    return out
+def _join(
+    step_features: Float[Tensor, "B C F P S"], channel_features: Float[Tensor, "B C G"]
+) -> Float[Tensor, "B C P M"]:
+    """Return one feature of all steps after the other, then those of the channel, in the type of the next layer."""
+    batch, channels, num_features, patches, patch = step_features.shape
+    width, kind = num_features * patch, step_features.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else step_features.dtype
+    joined = step_features.new_empty(batch, channels, patches, width + channel_features.shape[-1], dtype=dtype)
+    # each is copied once, and converted on the way
+    joined[..., :width].unflatten(-1, (num_features, patch)).copy_(rearrange(step_features, "b c f p s -> b c p f s"))
+    joined[..., width:] = channel_features[:, :, None]
+    return joined
 
 
-def begun(known: Bool[Tensor, "*rows P"]) -> Bool[Tensor, "*rows P"]:
-    """True from the first token (or step) with something visible on; nowhere for a channel that shows nothing."""
-    return known.cummax(dim=-1).values
+def from_first(mask: Bool[Tensor, "*rows P"]) -> Bool[Tensor, "*rows P"]:
+    """Return True from the first True of each channel on, along patches or steps."""
+    return mask.cummax(dim=-1).values
 
 
-def since(visible: Bool[Tensor, "B C T"], *, at: Neighbours | None = None) -> Float[Tensor, "B C T"]:
-    """How long ago the newest visible step was, log2(1 + steps) over 10; 0 where there was none, as at that step."""
-    at = neighbours(visible, dtype=torch.float32) if at is None else at
+def time_since_visible(
+    visible: Bool[Tensor, "B C T"], *, neighbours: Neighbours | None = None
+) -> Float[Tensor, "B C T"]:
+    """Return log2(1 + steps since the last visible step) / 10; 0 at visible steps and before the first one."""
+    neighbours = find_neighbours(visible, dtype=torch.float32) if neighbours is None else neighbours
     steps = torch.arange(visible.shape[-1], device=visible.device)
-    return torch.where(at.early, 0.0, (steps - at.before + 1).float().log2() / 10)
+    return torch.where(neighbours.is_leading, 0.0, (steps - neighbours.before + 1).float().log2() / 10)

@@ -1,4 +1,4 @@
-"""One answer for the whole window: tokens pooled over time and channels, then a linear map.
+"""The head of whole windows: tokens pooled over time and channels, then a linear map.
 
 B batch, C channels, P patches, D width, F features after pooling, M outputs.
 """
@@ -27,9 +27,10 @@ ACROSS = ("mean", "concat")
 
 
 class FeatureNorm(nn.BatchNorm1d):
-    """BatchNorm that takes its running statistics where a training batch holds a single case."""
+    """BatchNorm that uses its running statistics where a training batch contains a single case."""
 
     def forward(self, input: Float[Tensor, "B F"]) -> Float[Tensor, "B F"]:
+        """Return the normalised features."""
         if self.training and len(input) == 1:
             return F.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
@@ -39,21 +40,26 @@ class FeatureNorm(nn.BatchNorm1d):
 
 @HEADS("pooled")
 class PooledHead(Head):
-    """Class logits, or numbers, of a window. Only valid tokens are pooled, so padding does not count, and of the
-    channels only those that show anything. BatchNorm before the linear map puts features of different size on one
-    footing (MOMENT's and TSPulse's heads do without; FCN, arXiv:1611.06455, pools what is normalised)."""
+    """Class logits, or numbers, of a window.
+
+    Only valid tokens are pooled, and of the channels only those with visible steps. BatchNorm before the linear map
+    brings features of different size to one scale (the heads of MOMENT and TSPulse have none; FCN, arXiv:1611.06455,
+    pools normalised features).
+    """
 
     @dataclass
     class Config:
-        outputs: int = 2  # classes, or numbers; a run on labelled cases sets it to what they have
+        """Settings of `PooledHead`."""
+
+        outputs: int = 2  # number of classes, or of numbers; a training run sets it from the labels
         pool: str = "mean"  # over tokens: mean | max | mean_max | last | attention
-        channel_pool: str = "mean"  # mean | concat, which needs model.channels
+        channel_pool: str = "mean"  # over channels: mean | concat, which needs model.channels
         batch_norm: bool = True
         dropout: float = 0.0
 
         def __post_init__(self):
             if self.outputs < 1:
-                raise ValueError(f"head.outputs is {self.outputs}; it is the number of classes, or 1 for a number")
+                raise ValueError(f"head.outputs is {self.outputs}; expected the number of classes, or 1 for a number")
             if self.pool not in POOLS:
                 raise ValueError(f"head.pool is {self.pool!r}; {did_you_mean(self.pool, list(POOLS))}")
             if self.channel_pool not in ACROSS:
@@ -77,35 +83,46 @@ class PooledHead(Head):
         self.linear = nn.Linear(features, config.outputs)
 
     def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B M"]:
+        """Return logits or numbers."""
         return self.linear(self.dropout(self.norm(self.features(hidden, valid))))
 
     def features(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B F"]:
+        """Return the pooled features, before the norm."""
         weights = self.scores(hidden)[..., 0] if self.scores is not None else None
-        pooled = pool_tokens(hidden, valid, how=self.pool, scores=weights)
+        pooled = pool_tokens(hidden, valid, pool=self.pool, scores=weights)
         if self.concat:
             return rearrange(pooled, "b c f -> b (c f)")
-        shown = valid.any(dim=-1)[..., None].to(pooled.dtype)
-        return (pooled * shown).sum(dim=1) / shown.sum(dim=1).clamp_min(1)
+        has_valid = valid.any(dim=-1)[..., None].to(pooled.dtype)
+        return (pooled * has_valid).sum(dim=1) / has_valid.sum(dim=1).clamp_min(1)
 
 
 def pool_tokens(
     hidden: Float[Tensor, "B C P D"],
     valid: Bool[Tensor, "B C P"],
     *,
-    how: str,
+    pool: str,
     scores: Float[Tensor, "B C P"] | None = None,
 ) -> Float[Tensor, "B C F"]:
-    """The valid tokens of each channel as one vector; zeros for a channel that shows nothing. `attention` weighs them
-    by the softmax of `scores`."""
-    mask, some = valid[..., None], valid.any(dim=-1)[..., None]
-    if how == "attention":
+    """Return the valid tokens of each channel pooled to one vector, zeros for a channel without any.
+
+    Parameters
+    ----------
+    hidden, valid
+        Tokens, and which of them are valid.
+    pool
+        One of `POOLS`; `mean_max` concatenates both and has twice the width.
+    scores
+        Of each token, for `attention`: tokens are weighed by their softmax.
+    """
+    mask, has_valid = valid[..., None], valid.any(dim=-1)[..., None]
+    if pool == "attention":
         assert scores is not None
         weights = scores.masked_fill(~valid, torch.finfo(scores.dtype).min).softmax(dim=-1)
-        return torch.where(some, (hidden * weights[..., None]).sum(dim=2), 0.0)
-    if how == "last":
-        return torch.where(some, hidden[:, :, -1], 0.0)  # the newest token is valid wherever one is
+        return torch.where(has_valid, (hidden * weights[..., None]).sum(dim=2), 0.0)
+    if pool == "last":
+        return torch.where(has_valid, hidden[:, :, -1], 0.0)  # if any token is valid, the last one is
     mean = torch.where(mask, hidden, 0.0).sum(dim=2) / mask.sum(dim=2).clamp_min(1)
-    if how == "mean":
+    if pool == "mean":
         return mean
-    most = torch.where(some, hidden.masked_fill(~mask, torch.finfo(hidden.dtype).min).amax(dim=2), 0.0)
-    return most if how == "max" else torch.cat([mean, most], dim=-1)
+    maximum = torch.where(has_valid, hidden.masked_fill(~mask, torch.finfo(hidden.dtype).min).amax(dim=2), 0.0)
+    return maximum if pool == "max" else torch.cat([mean, maximum], dim=-1)

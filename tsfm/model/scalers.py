@@ -1,6 +1,6 @@
-"""Scale each window by what is visible. B batch, C channels, T steps.
+"""Scale each window by its visible values. B batch, C channels, T steps.
 
-`fit` looks at visible steps alone and hands its State back as a value; nothing stays on the module between two calls.
+`fit` reads visible steps alone and returns its State as a value; the module keeps nothing between two calls.
 """
 
 from __future__ import annotations
@@ -17,78 +17,104 @@ from tsfm.types import MIN_RELATIVE_SCALE, MIN_SCALE, Grid
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-LIMIT = 15.0  # largest arcsinh value undone: sinh(15) is 1.6e6 scales away
+MAX_ARCSINH = 15.0  # predictions are cut there before sinh: sinh(15) is 1.6e6 scales
 
 
 class State(NamedTuple):
+    """The location and the scale of each window and channel."""
+
     loc: Float[Tensor, "B C 1"]
     scale: Float[Tensor, "B C 1"]
 
-    def kept(self, unscaled: Bool[Tensor, "B C"]) -> State:
-        """The state that leaves these channels in their own units."""
-        own = unscaled[..., None]
-        return State(torch.where(own, 0.0, self.loc), torch.where(own, 1.0, self.scale))
+    def without(self, unscaled: Bool[Tensor, "B C"]) -> State:
+        """Return the state with location 0 and scale 1 for channels where `unscaled` is True."""
+        mask = unscaled[..., None]
+        return State(torch.where(mask, 0.0, self.loc), torch.where(mask, 1.0, self.scale))
 
 
 @dataclass
 class ScalerConfig:
-    arcsinh: bool = False  # compress what lies many scales away (as Toto and Chronos-2 do)
+    """Settings that every scaler has."""
+
+    arcsinh: bool = False  # compress values many scales from the location (as Toto and Chronos-2 do)
 
 
 class Scaler(nn.Module):
-    """Base: subclasses say how loc and scale are found; apply and undo are the same for all."""
+    """Base class: a subclass computes location and scale in `measure`.
+
+    A subclass sets `equivariant` to False if the forecast of a shifted and multiplied window is not the shifted and
+    multiplied forecast.
+    """
 
     Config = ScalerConfig
-    equivariant = True  # a window shifted and stretched is forecast shifted and stretched
+    equivariant = True
 
     def __init__(self, config: ScalerConfig, *, grid: Grid):
         super().__init__()
         self.arcsinh = config.arcsinh
 
     def fit(self, values: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> State:
+        """Return location and scale of the visible values, in float32 or float64.
+
+        The scale is at least `MIN_SCALE` and `MIN_RELATIVE_SCALE` times |location|; 0 and 1 if nothing is visible.
+        """
         # float32 at least: a bf16 mean of a series around 1000 is off by 4
         values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
         count = visible.sum(dim=-1, keepdim=True)
         loc, scale = self.measure(torch.where(visible, values, 0.0), visible, count.clamp_min(1))
         floor = MIN_RELATIVE_SCALE * loc.abs().clamp_min(torch.finfo(loc.dtype).tiny / MIN_RELATIVE_SCALE)
         scale = torch.where(scale > floor, scale, floor.clamp_min(MIN_SCALE))
-        nothing = count == 0
-        return State(torch.where(nothing, 0.0, loc), torch.where(nothing, 1.0, scale))
+        is_empty = count == 0
+        return State(torch.where(is_empty, 0.0, loc), torch.where(is_empty, 1.0, scale))
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Return location and scale, `[batch, channels, 1]`.
+
+        Parameters
+        ----------
+        values
+            0 where hidden.
+        visible
+            Which values are visible.
+        count
+            Number of visible steps, at least 1.
+        """
         raise NotImplementedError
 
     def apply(self, values: Float[Tensor, "B C T"], state: State) -> Float[Tensor, "B C T"]:
+        """Return the scaled values."""
         scaled = (values - state.loc) / state.scale
         return arcsinh(scaled) if self.arcsinh else scaled
 
     def undo(self, scaled: Float[Tensor, "B C T Q"], state: State) -> Float[Tensor, "B C T Q"]:
+        """Return scaled quantiles in the units of the data."""
         if self.arcsinh:
-            scaled = torch.sinh(scaled.clamp(-LIMIT, LIMIT))
+            scaled = torch.sinh(scaled.clamp(-MAX_ARCSINH, MAX_ARCSINH))
         return scaled * state.scale[..., None] + state.loc[..., None]
 
 
 def arcsinh(x: Tensor) -> Tensor:
-    """The inverse of sinh, log(size + root(size^2 + 1)): torch's own takes four times as long on a CPU."""
+    """Return the inverse of sinh, log(x + sqrt(x^2 + 1)); torch's own takes four times as long on a CPU."""
     size = x.abs()
     more = size * (size / (1 + torch.hypot(size, torch.ones_like(size[..., :1]))))
     return torch.copysign(size.log1p() + (more / (1 + size)).log1p(), x)
 
 
 def spread(deviation: Float[Tensor, "B C T"], count: Tensor) -> Float[Tensor, "B C 1"]:
-    """Root of the mean square over `count` steps; the squares of values beyond 1e19 would leave float32."""
+    """Return the root mean square over `count` steps; divided by the largest value first, else squares overflow."""
     peak = deviation.abs().amax(dim=-1, keepdim=True).clamp_min(torch.finfo(deviation.dtype).tiny)
     return ((deviation / peak).square().sum(dim=-1, keepdim=True) / count).sqrt() * peak
 
 
 @SCALERS("standard")
 class StandardScaler(Scaler):
-    """Mean and standard deviation (biased). With `affine`, RevIN's learned gain and shift per channel
-    (Kim et al. 2022, eq. 3-4) on top."""
+    """Mean and standard deviation (biased)."""
 
     @dataclass
     class Config(ScalerConfig):
-        affine: bool = False
+        """Settings of `StandardScaler`."""
+
+        affine: bool = False  # also RevIN's learned gain and shift per channel (Kim et al. 2022, eq. 3-4)
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__(config, grid=grid)
@@ -102,16 +128,19 @@ class StandardScaler(Scaler):
             self.gain = self.shift = None
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation."""
         loc = values.sum(dim=-1, keepdim=True) / count
         return loc, spread(torch.where(visible, values - loc, 0.0), count)
 
     def apply(self, values: Tensor, state: State) -> Tensor:
+        """Return the scaled values, times the gain and plus the shift."""
         scaled = super().apply(values, state)
         if self.gain is None or self.shift is None:
             return scaled
         return scaled * self.gain[:, None] + self.shift[:, None]
 
     def undo(self, scaled: Tensor, state: State) -> Tensor:
+        """Return scaled quantiles in the units of the data."""
         if self.gain is not None and self.shift is not None:
             gain = torch.where(self.gain.abs() > 1e-4, self.gain, 1e-4)
             scaled = (scaled - self.shift[:, None, None]) / gain[:, None, None]
@@ -120,11 +149,12 @@ class StandardScaler(Scaler):
 
 @SCALERS("mean")
 class MeanScaler(Scaler):
-    """Divide by the mean absolute value and keep zero at zero (DeepAR, arXiv:1704.04110, eq. 3)."""
+    """Mean absolute value, with location 0 (DeepAR, arXiv:1704.04110, eq. 3)."""
 
-    equivariant = False  # stretched yes, shifted no
+    equivariant = False  # under multiplication only
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Return zero and the mean absolute value."""
         scale = values.abs().sum(dim=-1, keepdim=True) / count
         return torch.zeros_like(scale), scale
 
@@ -134,36 +164,40 @@ class RobustScaler(Scaler):
     """Median and interquartile range; the standard deviation where more than half of the steps are equal."""
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        known = torch.where(visible, values, torch.nan)
-        levels = torch.tensor([0.25, 0.5, 0.75], dtype=values.dtype, device=values.device)
-        low, loc, high = torch.nanquantile(known, levels, dim=-1, keepdim=True).nan_to_num()
+        """Return median and interquartile range."""
+        values_or_nan = torch.where(visible, values, torch.nan)
+        quartiles = torch.tensor([0.25, 0.5, 0.75], dtype=values.dtype, device=values.device)
+        low, loc, high = torch.nanquantile(values_or_nan, quartiles, dim=-1, keepdim=True).nan_to_num()
         fallback = spread(torch.where(visible, values - loc, 0.0), count)
         return loc, torch.where(high > low, high - low, fallback)
 
 
 @SCALERS("last")
 class LastScaler(Scaler):
-    """Subtract the last visible value; the unit stays (NLinear, arXiv:2205.13504)."""
+    """The last visible value, with scale 1 (NLinear, arXiv:2205.13504)."""
 
     equivariant = False
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last visible value and one."""
         steps = torch.arange(values.shape[-1], device=values.device)
         last = torch.where(visible, steps, -1).amax(dim=-1, keepdim=True).clamp_min(0)
         loc = values.gather(-1, last)
         return loc, torch.ones_like(loc)
 
     def fit(self, values: Tensor, visible: Tensor) -> State:
+        """Return the last visible value and one."""
         loc, scale = super().fit(values, visible)
         return State(loc, torch.ones_like(scale))
 
 
 @SCALERS("none")
 class NoScaler(Scaler):
-    """Leave the window in its own units; only sensible for data standardised beforehand."""
+    """No scaling; only sensible for data that is standardised already."""
 
     equivariant = False
 
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Return zero and one."""
         zero = torch.zeros_like(values[..., :1])
         return zero, zero + 1.0

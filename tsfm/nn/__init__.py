@@ -1,1 +1,1 @@
-"""Pure layers: tensors in, tensors out; they know nothing of windows, tasks or data."""
+"""Layers: from tensors to tensors, without any knowledge of windows, tasks or data."""

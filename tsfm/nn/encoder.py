@@ -1,6 +1,6 @@
-"""The transformer's encoder block, whatever its tokens are: patches of time or whole variates.
+"""The encoder block of a transformer; tokens are patches of time or whole variates.
 
-N rows, P tokens, R tokens that come out, D width.
+N rows, P tokens, R queries, D width.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class EncoderConfig:
-    """The settings of a stack of encoder blocks, which a backbone's Config inherits and whose defaults it may
-    change."""
+    """Settings of a stack of encoder blocks. A backbone's Config inherits them and may change the defaults.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, a norm is unknown, or a rate is outside [0, 1).
+    """
 
     depth: int = 3  # blocks
     heads: int = 16
@@ -42,11 +47,11 @@ class EncoderConfig:
             raise ValueError(f"backbone.norm is {self.norm!r}; known: {', '.join(NORMS)}")
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"backbone.{name} is {getattr(self, name)}; it is a probability in [0, 1)")
+                raise ValueError(f"backbone.{name} is {getattr(self, name)}; expected a probability in [0, 1)")
 
 
 class EncoderBlock(nn.Module):
-    """Attention over tokens, then a feed-forward layer over features, each with a residual and a norm."""
+    """Attention over tokens, then a feed-forward layer over features, each with a residual connection and a norm."""
 
     def __init__(self, config: EncoderConfig, *, width: int, rotary: bool = False, causal: bool = False):
         super().__init__()
@@ -64,10 +69,12 @@ class EncoderBlock(nn.Module):
         self.norm_feed = make_norm(config.norm, width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, only: slice = ALL) -> Float[Tensor, "N R D"]:
-        """All tokens are looked at; those of the slice `only` come out."""
+    def forward(
+        self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, queries: slice = ALL
+    ) -> Float[Tensor, "N R D"]:
+        """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows."""
         if self.pre_norm:
-            x = x[:, only] + self.dropout(self.attention(self.norm_attention(x), mask, only=only))
+            x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, queries=queries))
             return x + self.dropout(self.feed(self.norm_feed(x)))
-        x = self.norm_attention(x[:, only] + self.dropout(self.attention(x, mask, only=only)))
+        x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, queries=queries)))
         return self.norm_feed(x + self.dropout(self.feed(x)))

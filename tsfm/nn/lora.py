@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, arXiv:2106.09685): W + alpha / rank * B A in place of W, of which A and B alone are trained.
 
-I inputs and O outputs of a linear map, R rank. What is adapted is the weight, not the layer: code that reads
-`linear.weight` gets the adapted one, and merging leaves the same nn.Linear as before.
+I inputs and O outputs of a linear map, R rank. The weight is adapted, not the layer: code that reads `linear.weight`
+gets the adapted weight, and merging leaves the same nn.Linear as before.
 """
 
 from __future__ import annotations
@@ -20,11 +20,24 @@ if TYPE_CHECKING:
 
 
 class LowRank(nn.Module):
-    """The adapted weight (eq. 3; section 4.1: B is zero at first, so that training begins at W). A begins
-    Kaiming-uniform as in the authors' code; the paper says Gaussian.
+    """Parametrisation of a weight W as W + scale * B A (eq. 3).
 
-    `dropout` takes away inputs of the adapter. Where the paper's code draws for each token, here all tokens of a step
-    share the draw: the weight is what is adapted.
+    B is zero initially (section 4.1), so that training begins at W. A is Kaiming-uniform, as in the authors' code; the
+    paper says Gaussian.
+
+    Parameters
+    ----------
+    weight
+        `[outputs, inputs]`, of which the shape and type are used.
+    rank
+        Of B A; reduced to the rank of the weight where it is larger.
+    scale
+        Factor of B A: alpha / rank.
+    dropout
+        Rate at which inputs of the adapter are dropped. The authors' code draws for each token; here all tokens of a
+        training step share the draw, since the weight is adapted.
+    generator
+        Of the initial A.
     """
 
     def __init__(
@@ -38,13 +51,14 @@ class LowRank(nn.Module):
     ):
         super().__init__()
         outputs, inputs = weight.shape
-        rank = min(rank, outputs, inputs)  # more can't say more
+        rank = min(rank, outputs, inputs)
         self.scale, self.dropout = scale, dropout
         self.a = nn.Parameter(weight.new_empty(rank, inputs))
         self.b = nn.Parameter(weight.new_zeros(outputs, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5), generator=generator)
 
     def forward(self, weight: Float[Tensor, "O I"]) -> Float[Tensor, "O I"]:
+        """Return the adapted weight."""
         a: Float[Tensor, "R I"] = self.a
         if self.training and self.dropout:
             keep = torch.rand(a.shape[1], device=a.device) >= self.dropout
@@ -61,55 +75,73 @@ def add_lora(
     dropout: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> list[str]:
-    """Put adapters on the nn.Linear modules that `targets` name, and freeze what they adapt; returns their names.
+    """Add adapters to nn.Linear modules and freeze the weights that they adapt.
 
-    A target is a dotted part of a module's name, with * and ? for what varies: `qkv`, `backbone`, `blocks.0.*.out`.
-    `alpha` None is `rank`, a scale of 1, which the paper does not tune either (section 4.1).
+    Parameters
+    ----------
+    model
+        Changed in place.
+    rank, dropout, generator
+        As in `LowRank`.
+    alpha
+        None is `rank`, a scale of 1; the paper does not tune it either (section 4.1).
+    targets
+        Dotted parts of module names with the wildcards * and ?, such as `qkv`, `backbone` or `blocks.0.*.out`.
+
+    Returns
+    -------
+    list of str
+        The names of the adapted modules.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, a target matches no linear layer, or a layer has an adapter already.
     """
     if rank < 1:
-        raise ValueError(f"the rank of LoRA is {rank}; it is at least 1, for instance 8")
+        raise ValueError(f"the rank of LoRA is {rank}; expected at least 1, for instance 8")
     if alpha is not None and not alpha > 0:
         raise ValueError(f"alpha of LoRA is {alpha}; expected a number above 0, for instance the rank, {rank}")
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout of LoRA is {dropout}; it is a probability in [0, 1)")
+        raise ValueError(f"dropout of LoRA is {dropout}; expected a probability in [0, 1)")
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     if adapted := [name for name in linears if parametrize.is_parametrized(linears[name])]:
-        raise ValueError(f"{adapted[0]} has an adapter already; merge_lora first")
-    chosen = _chosen(linears, targets)
-    for name in chosen:
+        raise ValueError(f"{adapted[0]} has an adapter already; call merge_lora first")
+    selected = _select(linears, targets)
+    for name in selected:
         weight = linears[name].weight
         adapter = LowRank(weight, rank=rank, scale=(alpha or rank) / rank, dropout=dropout, generator=generator)
         weight.requires_grad_(False)
         parametrize.register_parametrization(linears[name], "weight", adapter.train(linears[name].training))
-    return chosen
+    return selected
 
 
 def merge_lora(model: nn.Module) -> nn.Module:
-    """Write each adapter into the weight it adapts and take it away; names and shapes are those before `add_lora`."""
+    """Write each adapter into its weight, remove it, and return the model with the names and shapes it had before."""
     for module in model.modules():
         if _has_lora(module):
             training = module.training
             module.eval()  # without the adapter's dropout
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
             module.train(training)
-            module._parameters["bias"] = module._parameters.pop("bias")  # after the weight again
+            module._parameters["bias"] = module._parameters.pop("bias")  # after the weight, as before
     return model
 
 
 def _has_lora(module: nn.Module) -> bool:
     if not parametrize.is_parametrized(module, "weight"):
         return False
-    return any(isinstance(part, LowRank) for part in module.parametrizations["weight"])  # type: ignore[index, union-attr]
+    return any(isinstance(layer, LowRank) for layer in module.parametrizations["weight"])  # type: ignore[index, union-attr]
 
 
-def _chosen(names: Iterable[str], targets: Sequence[str]) -> list[str]:
-    """The names that some target is a part of, each target being a part of at least one."""
+def _select(names: Iterable[str], targets: Sequence[str]) -> list[str]:
+    """Return the names that match a target; each target must match one."""
     names = list(names)
     if not targets:
         raise ValueError("targets of LoRA is empty; name linear layers, or leave it out for all")
-    hits = {target: [name for name in names if fnmatchcase(f".{name}.", f"*.{target}.*")] for target in targets}
-    for target, hit in hits.items():
-        if not hit:
+    matches = {target: [name for name in names if fnmatchcase(f".{name}.", f"*.{target}.*")] for target in targets}
+    for target, matching in matches.items():
+        if not matching:
             last = sorted({name.rpartition(".")[2] for name in names})
             raise ValueError(f"no linear layer is called {target!r}; known: {', '.join(last) or 'none'}")
-    return [name for name in names if any(name in hit for hit in hits.values())]
+    return [name for name in names if any(name in matching for matching in matches.values())]

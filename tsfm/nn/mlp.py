@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with GELU between them, or SwiGLU when gated (arXiv:2002.05202, eq. 6)."""
+    """Two linear maps with GELU between them, or SwiGLU if `gated` (arXiv:2002.05202, eq. 6)."""
 
     def __init__(self, width: int, *, hidden: int, gated: bool, dropout: float):
         super().__init__()
@@ -24,18 +24,25 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """Return the output for each vector of the last axis."""
         y = self.up(x)
         if self.gated:
             y, gate = y.chunk(2, dim=-1)
-            y = y * F.silu(gate.contiguous() if x.device.type == "cpu" else gate)  # strided takes twice as long
+            y = y * F.silu(
+                gate.contiguous() if x.device.type == "cpu" else gate
+            )  # a strided tensor takes twice as long
         else:
             y = F.gelu(y)
         return self.down(self.dropout(y))
 
 
 class ResidualMLP(nn.Module):
-    """A linear map plus a one-hidden-layer MLP: the small in- and output maps of recent forecasting models
-    (TimesFM, arXiv:2310.10688, section 4)."""
+    """A linear map plus an MLP with one hidden layer, the input and output map of recent forecasting models.
+
+    References
+    ----------
+    TimesFM, arXiv:2310.10688, section 4.
+    """
 
     def __init__(self, inputs: int, *, hidden: int, outputs: int, dropout: float = 0.0):
         super().__init__()
@@ -45,4 +52,5 @@ class ResidualMLP(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "... I"]) -> Float[Tensor, "... O"]:
+        """Return the output for each vector of the last axis."""
         return self.skip(x) + self.dropout(self.down(F.silu(self.up(x))))

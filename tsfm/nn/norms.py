@@ -19,15 +19,19 @@ class TokenBatchNorm(nn.BatchNorm1d):
     """BatchNorm of each feature over all rows and tokens, as PatchTST uses it (arXiv:2211.14730, section 3.1)."""
 
     def forward(self, input: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """Return the normalised features."""
         return super().forward(input.reshape(-1, input.shape[-1])).reshape(input.shape)
 
 
 class RMSNorm(nn.RMSNorm):
-    """torch's, with the gain in the type of what comes in: autocast leaves the two apart, and torch then takes a slow
-    path and says so at every start. On a CPU without gradients in half the time: torch has no kernel of its own there.
+    """`torch.nn.RMSNorm` with the gain converted to the type of the input.
+
+    Under autocast the two types differ, and torch then takes a slow path and warns at every start. On a CPU without
+    gradients, where torch has no kernel, this takes half the time.
     """
 
     def forward(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """Return the normalised features."""
         gain = self.weight.to(x.dtype)
         if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return F.rms_norm(x, self.normalized_shape, gain, self.eps)
@@ -38,6 +42,13 @@ class RMSNorm(nn.RMSNorm):
 
 
 def make_norm(name: str, width: int) -> nn.Module:
+    """Return the norm called `name`: batch, layer or rms.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
     if name == "batch":
         return TokenBatchNorm(width)
     if name == "layer":

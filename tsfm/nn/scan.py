@@ -2,15 +2,18 @@
 
 N rows, P tokens, h heads, K head width, G groups of heads, J SSM state.
 
-Per head, with one decay rate a < 0 and the step dt_t >= 0 (eq. 1-2, discretised as mamba_ssm does: dt multiplies both
-the rate and the input):
+Per head, with a decay rate a < 0 and the step dt_t >= 0 (eq. 1-2, discretised as in mamba_ssm: dt multiplies both the
+rate and the input):
 
     state_t = exp(dt_t a) state_{t-1} + dt_t x_t b_t^T        state [K, J]
     y_t     = state_t c_t
 
-The heads of a group share b and c. A token with dt = 0 leaves the state as it is. There is no skip term here.
-Decays, their sums and the states are float32 even under autocast: a product over a thousand steps of decays near 1
-is lost in the 8 bits of bf16. The matrix products follow the dtype of x, and autocast.
+The heads of a group share b and c. A token with dt = 0 leaves the state unchanged. There is no skip term here.
+Decays, their sums and the states are float32 even under autocast: in the 8 bits of bf16 the product of a thousand
+decays near 1 is lost. The matrix products follow the dtype of x, and autocast.
+
+Common arguments: `x` inputs, `dt` steps, `a` decay rates, `b` and `c` input and output maps of the state, `chunk`
+tokens of a chunk (only the speed depends on it), `state` the state before the first token (None: zeros).
 """
 
 from __future__ import annotations
@@ -25,13 +28,13 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from tsfm.nn.cells import FAINT, ReadCells, decay_of, pass_states
+from tsfm.nn.scan_chunks import MIN_LOG_DECAY, CellOutputs, exp_decay, pass_states
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 log = logging.getLogger("tsfm")
-CHUNK = 64  # tokens; of 16, 32, 64, 128 the fastest on a CPU at a state of 128; at 32 it is a sixth behind 32
+CHUNK = 64  # tokens; the fastest of 16 to 128 on a CPU with 128 states; with 32 states a sixth slower than 32 tokens
 
 
 def scan(
@@ -44,13 +47,13 @@ def scan(
     chunk: int = CHUNK,
     state: Float[Tensor, "N h K J"] | None = None,
 ) -> tuple[Float[Tensor, "N P h K"], Float[Tensor, "N h K J"]]:
-    """The output and the last state, by the fastest path of this machine."""
-    # the kernel knows no float64, and torch.compile cannot look into it
+    """Return the outputs and the last state, computed by the fastest path of this machine."""
+    # the kernel has no float64, and torch.compile cannot trace it
     if x.is_cuda and x.dtype != torch.float64 and not torch.compiler.is_compiling():
-        run, why = find_kernel()
-        _say_once(why)
-        if run is not None:
-            return _scan_kernel(run, x, dt, a, b, c, state=state)
+        kernel, description = find_kernel()
+        log_once(description)
+        if kernel is not None:
+            return scan_by_kernel(kernel, x, dt, a, b, c, state=state)
     return scan_chunked(x, dt, a, b, c, chunk=chunk, state=state)
 
 
@@ -64,7 +67,12 @@ def scan_chunked(
     chunk: int = CHUNK,
     state: Float[Tensor, "N h K J"] | None = None,
 ) -> tuple[Float[Tensor, "N P h K"], Float[Tensor, "N h K J"]]:
-    """Attention with decay inside each chunk, a state from chunk to chunk (arXiv:2405.21060, section 6)."""
+    """Return the same from attention with decay inside each chunk and a state from chunk to chunk.
+
+    References
+    ----------
+    arXiv:2405.21060, section 6.
+    """
     rows, tokens, heads, width = x.shape
     groups, states = b.shape[2:]
     exact = torch.promote_types(x.dtype, torch.float32)
@@ -73,21 +81,21 @@ def scan_chunked(
         x, b, c = (F.pad(t, (0, 0, 0, 0, 0, rest)) for t in (x, b, c))
         dt = F.pad(dt, (0, 0, 0, rest))
     dt = dt.to(exact)
-    # a decay below exp(FAINT) counts as 0 anyway, and a larger fall would take the digits of the sums after it
-    fall = (dt * a.to(exact)).clamp_min(2 * FAINT)
-    fall = rearrange(fall, "n (u l) (g h) -> (n u g) l h", l=chunk, g=groups).cumsum(1)
+    # a decay below exp(MIN_LOG_DECAY) counts as 0 anyway, and a larger one would take the digits of the sums after it
+    log_decay = (dt * a.to(exact)).clamp_min(2 * MIN_LOG_DECAY)
+    log_decay = rearrange(log_decay, "n (u l) (g h) -> (n u g) l h", l=chunk, g=groups).cumsum(1)
     dt = rearrange(dt, "n (u l) (g h) -> (n u g) l h", l=chunk, g=groups)
     x = rearrange(x, "n (u l) (g h) k -> (n u g) l h k", l=chunk, g=groups)
     b, c = (rearrange(t.to(x.dtype), "n (u l) g j -> (n u g) l j", l=chunk) for t in (b, c))
 
-    # what each chunk leaves behind, and what it therefore finds
-    reach = (dt * decay_of(fall[:, -1:] - fall)).to(x.dtype)
-    left = (x * reach[..., None]).flatten(2).transpose(1, 2) @ b
-    left = left.to(exact).view(rows, -1, heads, width, states)
-    before, last = pass_states(left, decay_of(fall[:, -1]).view(rows, -1, heads), state)
+    # what each chunk adds to the state, and the states before the chunks that follow from it
+    weight = (dt * exp_decay(log_decay[:, -1:] - log_decay)).to(x.dtype)
+    added = (x * weight[..., None]).flatten(2).transpose(1, 2) @ b
+    added = added.to(exact).view(rows, -1, heads, width, states)
+    before, last = pass_states(added, exp_decay(log_decay[:, -1]).view(rows, -1, heads), state)
     if before is not None:
         before = before.to(x.dtype).reshape(c.shape[0], -1, states)
-    y = ReadCells.apply(x, dt, fall, b, c, before)
+    y = CellOutputs.apply(x, dt, log_decay, b, c, before)
     return rearrange(y, "(n u g) l h k -> n (u l) (g h) k", n=rows, g=groups)[:, :tokens], last
 
 
@@ -100,7 +108,7 @@ def scan_sequential(
     *,
     state: Float[Tensor, "N h K J"] | None = None,
 ) -> tuple[Float[Tensor, "N P h K"], Float[Tensor, "N h K J"]]:
-    """The definition, token by token."""
+    """Return the same token by token, the definition."""
     exact = torch.promote_types(x.dtype, torch.float32)
     if state is None:
         state = x.new_zeros(x.shape[0], *x.shape[2:], b.shape[-1], dtype=exact)
@@ -120,7 +128,7 @@ def scan_step(
     *,
     a: Float[Tensor, " h"],
 ) -> tuple[Float[Tensor, "N h K"], Float[Tensor, "N h K J"]]:
-    """One token: the output and the next state."""
+    """Return the output of one token and the next state."""
     heads = x.shape[1] // b.shape[1]
     dt = dt.to(state.dtype)
     b, c = (t.to(state.dtype).repeat_interleave(heads, dim=1) for t in (b, c))
@@ -130,28 +138,32 @@ def scan_step(
 
 @cache
 def find_kernel() -> tuple[Callable[..., Any] | None, str]:
-    """mamba_ssm's SSD kernel or None, and a line that says which path runs and why."""
+    """Return mamba_ssm's SSD kernel or None, and a line that describes which path is used and the reason."""
     try:
         from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
-    except Exception as error:  # foreign compiled code: it fails in more ways than ImportError
+    except Exception as error:  # compiled code of others: it fails in more ways than ImportError
         return None, f"scan: chunked matmul in PyTorch (mamba_ssm does not import: {error})"
     elsewhere = "chunked matmul in PyTorch on a CPU, in float64 and under torch.compile"
     return mamba_chunk_scan_combined, f"scan: mamba_ssm's SSD kernel on CUDA; {elsewhere}"
 
 
 @cache
-def _say_once(line: str) -> None:
+def log_once(line: str) -> None:
+    """Log a line at its first call only."""
     log.info(line)
 
 
-def _scan_kernel(
-    run: Callable[..., Any], x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, *, state: Tensor | None
+def scan_by_kernel(
+    kernel: Callable[..., Any], x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, *, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """mamba_ssm.ops.triton.ssd_combined, v2.2 and v2.3: the same recurrence, dt_softplus off because dt is given as it
-    acts. It takes one dtype for x, b and c and float32 for the decays; float32 products run in TF32. Its chunks are its
-    own: up to the 256 tokens of its authors' module, at least the 64 of their tests."""
+    """Return the same from mamba_ssm.ops.triton.ssd_combined, v2.2 and v2.3.
+
+    dt_softplus is off since dt is the step itself. The kernel takes one dtype for x, b and c and float32 for the
+    decays; float32 products run in TF32. Its chunk has between 64 tokens (as in the authors' tests) and 256 (as in
+    their module).
+    """
     chunk = min(256, max(64, 1 << (x.shape[1] - 1).bit_length()))
-    return run(
+    return kernel(
         x.contiguous(),
         dt.float().contiguous(),
         a.float(),

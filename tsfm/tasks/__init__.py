@@ -1,1 +1,1 @@
-"""A task poses a problem by hiding values, and says what an answer is worth. One small file each."""
+"""Tasks, one file each: a task hides values of a batch and computes the loss of the answer."""

@@ -1,4 +1,4 @@
-"""What every task does."""
+"""The interface of tasks."""
 
 from __future__ import annotations
 
@@ -10,48 +10,90 @@ from torch import Tensor
 
 from tsfm.types import Answer, Batch, Problem
 
+HEAD_FOR = {"steps": "patch_quantiles", "window": "pooled"}  # what a task predicts -> a head that fits
+
 
 class Ratio(NamedTuple):
-    """A metric as total / count; both are summed over batches and processes before the division, so that no batch
-    size and no short last batch can change a result."""
+    """A metric as total over count.
+
+    Both are summed over batches and processes before the division, so that the result depends neither on the batch size
+    nor on a short last batch.
+    """
 
     total: Tensor
     count: Tensor
 
 
 class Task:
-    """Poses problems and judges answers. Holds no parameters and no state.
+    """Base class: a task hides values of a batch and computes the loss of the answer.
 
-    `horizon` is the model's; `counts` the training cases of each class where the data has classes."""
+    It has no parameters and no state.
 
-    predicts: ClassVar[str] = "steps"  # what it asks a head for: steps | window
-    monitor: ClassVar[str] = "loss"  # the reported metric that validation watches; lower is better
+    Parameters
+    ----------
+    config
+        The settings of the subclass.
+    horizon
+        Of the model.
+    counts
+        Number of training cases of each class, where the data have classes.
+
+    Attributes
+    ----------
+    predicts
+        What the head must predict: `steps` or `window`, as in `Head.predicts`.
+    monitor
+        The metric of `report` that selects the best epoch; lower is better.
+    usage
+        Calls that a model trained for the task can answer, for its card; `{horizon}` is filled in.
+    """
+
+    predicts: ClassVar[str] = "steps"
+    monitor: ClassVar[str] = "loss"
+    usage: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, *, horizon: int, counts: Sequence[int] | None = None):
         self.config, self.horizon, self.counts = config, horizon, counts
 
     @property
     def name(self) -> str:
+        """The registered name."""
         return self.config.name
 
     def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:
-        """Refuse, before any training, a model whose answers this task can't judge, or whose windows it can't use."""
+        """Refuse a model that does not fit the task, before any training.
+
+        Parameters
+        ----------
+        quantile_levels, predicts
+            Of the head.
+        window
+            Steps of a window; None if unknown.
+
+        Raises
+        ------
+        ValueError
+            If the head or the windows do not fit; the message says what to change.
+        """
         if predicts != self.predicts:
-            use = "pooled" if self.predicts == "window" else "patch_quantiles"
-            asks, gives = (
-                {"steps": "every step", "window": "the window as a whole"}[kind] for kind in (self.predicts, predicts)
+            outputs = {"steps": "every step", "window": "the window as a whole"}
+            raise ValueError(
+                f"task={self.name} needs predictions for {outputs[self.predicts]}, and the head gives them for "
+                f"{outputs[predicts]}; use head={HEAD_FOR[self.predicts]}"
             )
-            raise ValueError(f"task={self.name} asks about {asks}, and the head answers for {gives}; use head={use}")
 
     def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """Vary a training batch; validation and evaluation never do."""
+        """Return a random variation of a training batch; not called in validation and evaluation."""
         return batch
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
+        """Return the problem of a batch, with some values hidden; random choices use the generator."""
         raise NotImplementedError
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
+        """Return the training loss, a scalar."""
         raise NotImplementedError
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
+        """Return metrics of a batch by name, `loss` among them."""
         raise NotImplementedError

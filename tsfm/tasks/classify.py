@@ -1,4 +1,4 @@
-"""Classification: show the whole window, ask for its class. B batch, M classes."""
+"""Classification: the class of the whole window is predicted. B batch, M classes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ WEIGHTS = ("none", "balanced")
 
 @TASKS("classify")
 class Classify(LabelTask):
-    """Cross entropy of the logits; the label is the number of the class, or in training a mix of two."""
+    """Cross entropy of the logits; the label is the index of the class, or in training a mixture of two.
+
+    Raises
+    ------
+    ValueError
+        If classes are to be balanced and their numbers of training cases are unknown.
+    """
 
     @dataclass
     class Config(LabelConfig):
-        class_weights: str = "none"  # none | balanced: each class counts alike, whatever its number of training cases
-        label_smoothing: float = 0.0  # label smoothing (arXiv:1512.00567, section 7)
-        mixup: float = 0.0  # alpha of the beta distribution of mixup's shares (arXiv:1710.09412); 0: none
+        """Settings of `Classify`."""
+
+        class_weights: str = "none"  # none | balanced: every class has the same total weight
+        label_smoothing: float = 0.0  # arXiv:1512.00567, section 7
+        mixup: float = 0.0  # alpha of the beta distribution of mixup weights (arXiv:1710.09412); 0: none
 
         def __post_init__(self):
             super().__post_init__()
@@ -36,7 +44,7 @@ class Classify(LabelTask):
                 )
             if not 0 <= self.label_smoothing < 1 or self.mixup < 0:
                 raise ValueError(
-                    f"task.label_smoothing is {self.label_smoothing} and mixup {self.mixup}; expected a share "
+                    f"task.label_smoothing is {self.label_smoothing} and mixup {self.mixup}; expected a number "
                     "in [0, 1), and at least 0"
                 )
 
@@ -48,12 +56,13 @@ class Classify(LabelTask):
         if config.class_weights == "balanced":
             if counts is None:
                 raise ValueError(
-                    "task.class_weights=balanced needs to know the training cases of each class; use data=cases"
+                    "task.class_weights=balanced needs the number of training cases of each class; use data=cases"
                 )
-            number = torch.tensor(counts, dtype=torch.float32)
-            self.weight = number.sum() / (len(number) * number.clamp_min(1))
+            num_cases = torch.tensor(counts, dtype=torch.float32)
+            self.weight = num_cases.sum() / (len(num_cases) * num_cases.clamp_min(1))
 
     def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """Return the batch with noise, hidden blocks, and each case mixed with another one."""
         batch = super().augment(batch, generator)
         if not self.config.mixup or batch.label is None or self.counts is None:
             return batch
@@ -64,7 +73,7 @@ class Classify(LabelTask):
         other = torch.randperm(num, generator=generator, device=device)
         label = F.one_hot(batch.label, len(self.counts)).float()
         observed = batch.observed & batch.observed[other]
-        # two cases that no step of some channel has in common stay themselves
+        # two cases without a common step in some channel are not mixed
         share = torch.where(observed.any(dim=-1).all(dim=-1), share, 1.0)
         observed = torch.where((share < 1)[:, None, None], observed, batch.observed)
         keep = share[:, None, None]
@@ -72,19 +81,20 @@ class Classify(LabelTask):
         return Batch(mixed, observed, label=share[:, None] * label + (1 - share[:, None]) * label[other])
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
-        return self._entropy(answer, problem, smoothing=self.config.label_smoothing).mean()
+        """Return the mean cross entropy, with label smoothing."""
+        return self._cross_entropy(answer, problem, smoothing=self.config.label_smoothing).mean()
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
-        """The loss without smoothing, and the accuracy."""
+        """Return the loss without label smoothing, and the accuracy."""
         assert problem.label is not None
         count = torch.tensor(len(answer.prediction), device=answer.prediction.device)
-        right = answer.prediction.argmax(dim=-1) == problem.label
+        is_correct = answer.prediction.argmax(dim=-1) == problem.label
         return {
-            "loss": Ratio(self._entropy(answer, problem).double().sum(), count),
-            "accuracy": Ratio(right.double().sum(), count),
+            "loss": Ratio(self._cross_entropy(answer, problem).double().sum(), count),
+            "accuracy": Ratio(is_correct.double().sum(), count),
         }
 
-    def _entropy(self, answer: Answer, problem: Problem, *, smoothing: float = 0.0) -> Tensor:
+    def _cross_entropy(self, answer: Answer, problem: Problem, *, smoothing: float = 0.0) -> Tensor:
         assert problem.label is not None
         weight = None if self.weight is None else self.weight.to(answer.prediction.device)
         return F.cross_entropy(

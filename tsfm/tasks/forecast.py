@@ -1,4 +1,4 @@
-"""Forecasting: hide the tail of the window, ask for it. B batch, C channels, T steps, H horizon."""
+"""Forecasting: the last steps of the window are hidden and predicted."""
 
 from __future__ import annotations
 
@@ -8,28 +8,36 @@ from dataclasses import dataclass
 import torch
 
 from tsfm.registry import TASKS
-from tsfm.tasks.step_task import StepConfig, StepTask, hide
+from tsfm.tasks.step_task import StepConfig, StepTask, hide_steps
 from tsfm.types import Batch, Problem
 
 
 @TASKS("forecast")
 class Forecast(StepTask):
-    """The last `horizon` steps of the targets are hidden; those of them that were observed are wanted. Of covariates
-    nothing is wanted: the tail of known ones stays visible, that of past-only ones is hidden."""
+    """The last `horizon` steps of targets are hidden, and wanted where they were observed.
+
+    Covariates are never wanted: the last steps of known ones stay visible, those of past ones are hidden.
+
+    Raises
+    ------
+    ValueError
+        If the horizon is 0.
+    """
 
     @dataclass
     class Config(StepConfig):
-        pass
+        """`Forecast` has the settings of every task that predicts steps."""
+
+    usage = ("model.predict_df(df, prediction_length={horizon})",)
 
     def __init__(self, config: Config, *, horizon: int, counts: Sequence[int] | None = None):
         if horizon < 1:
-            raise ValueError("task=forecast asks for a horizon, and model.horizon is 0; set model.horizon")
+            raise ValueError("task=forecast needs a horizon, and model.horizon is 0; set model.horizon")
         super().__init__(config, horizon=horizon, counts=counts)
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
+        """Return the problem; channels without any visible step are not wanted."""
         steps = torch.arange(batch.values.shape[-1], device=batch.values.device)
-        tail = (steps >= batch.values.shape[-1] - self.horizon).expand_as(batch.observed)
-        shown = (batch.observed & ~tail).any(
-            dim=-1, keepdim=True
-        )  # nobody can answer from a context that shows nothing
-        return hide(batch, tail, wanted=shown)
+        hidden = (steps >= batch.values.shape[-1] - self.horizon).expand_as(batch.observed)
+        has_visible = (batch.observed & ~hidden).any(dim=-1, keepdim=True)
+        return hide_steps(batch, hidden, wanted=has_visible)

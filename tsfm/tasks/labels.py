@@ -1,4 +1,7 @@
-"""What classification and regression share: nothing is hidden, and the whole window has a label. B batch, M outputs."""
+"""The base of classification and regression: nothing is hidden, and the whole window has a label.
+
+B batch, C channels, T steps, M outputs.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from tsfm.types import Batch, Problem
 
 @dataclass
 class LabelConfig:
-    noise: float = 0.0  # standard deviation of what is added in training, in units of each case's own deviation
-    drop_rate: float = 0.0  # share of steps, in blocks of 8, that training hides
+    """Settings of every task with labels."""
+
+    noise: float = 0.0  # standard deviation of noise added in training, in units of that of each case
+    drop_rate: float = 0.0  # share of steps, in blocks of 8, that are hidden in training
 
     def __post_init__(self):
         if self.noise < 0 or not 0 <= self.drop_rate < 1:
@@ -25,12 +30,14 @@ class LabelConfig:
 
 
 class LabelTask(Task):
-    """A task whose answer is [B, M]."""
+    """A task whose answer is `[batch, outputs]`."""
 
     predicts = "window"
+    usage = ("model.classify_df(df)",)
     config: LabelConfig
 
     def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """Return the batch with noise and hidden blocks; no channel loses all of its steps."""
         values, observed, device = batch.values, batch.observed, batch.values.device
         if self.config.noise:
             count = observed.sum(dim=-1, keepdim=True).clamp_min(1)
@@ -46,6 +53,13 @@ class LabelTask(Task):
         return replace(batch, values=values, observed=observed)
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
+        """Return the problem: everything observed is visible, and the label is to be predicted.
+
+        Raises
+        ------
+        ValueError
+            If the batch has no labels.
+        """
         if batch.label is None:
             raise ValueError(
                 f"task={self.name} needs a label for every window, and this data has none; use labelled cases "

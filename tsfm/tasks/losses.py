@@ -1,7 +1,4 @@
-"""Losses over wanted steps, by name. B batch, C channels, T steps, Q quantile levels.
-
-Each takes reads[*steps, Q], targets[*steps] and the levels, and gives one number per step [*steps].
-"""
+"""Losses of each step, by name. B batch, C channels, T steps, Q quantile levels."""
 
 from __future__ import annotations
 
@@ -18,27 +15,36 @@ if TYPE_CHECKING:
 StepLoss = Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
 
 
-def mse(read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]) -> Tensor:
-    return (read[..., 0] - target).square()
+def mse(
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+) -> Float[Tensor, "*steps"]:
+    """Return the squared error of the first quantile."""
+    return (prediction[..., 0] - target).square()
 
 
-def mae(read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]) -> Tensor:
-    return (read[..., 0] - target).abs()
+def mae(
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+) -> Float[Tensor, "*steps"]:
+    """Return the absolute error of the first quantile."""
+    return (prediction[..., 0] - target).abs()
 
 
 def huber(
-    read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
-) -> Tensor:
-    """Quadratic within 1 unit of the target, linear beyond (Huber 1964)."""
-    return F.huber_loss(read[..., 0], target, reduction="none")
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+) -> Float[Tensor, "*steps"]:
+    """Return an error of the first quantile that is quadratic up to 1 unit and linear beyond (Huber 1964)."""
+    return F.huber_loss(prediction[..., 0], target, reduction="none")
 
 
 def pinball(
-    read: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
-) -> Tensor:
-    """Quantile loss, mean over levels (Koenker & Bassett 1978); twice it tends to the CRPS as levels fill (0, 1)."""
-    level = torch.tensor(quantile_levels, dtype=read.dtype, device=read.device)
-    error = target[..., None] - read
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+) -> Float[Tensor, "*steps"]:
+    """Return the quantile loss, the mean over levels (Koenker & Bassett 1978).
+
+    Twice the loss approaches the CRPS as the levels fill (0, 1).
+    """
+    level = torch.tensor(quantile_levels, dtype=prediction.dtype, device=prediction.device)
+    error = target[..., None] - prediction
     return torch.maximum(level * error, (level - 1) * error).mean(dim=-1)
 
 
@@ -46,7 +52,10 @@ LOSSES: dict[str, StepLoss] = {"mse": mse, "mae": mae, "huber": huber, "pinball"
 POINT_LOSSES = ("mse", "mae", "huber")
 
 
-def masked_mean(per_step: Float[Tensor, "B C T"], wanted: Bool[Tensor, "B C T"]) -> Tensor:
-    """Mean over wanted steps; 0 when none is. A NaN beside the wanted steps does not touch the value; to keep it out
-    of the gradient too, the reads there must be cut off before `per_step` is computed: 0 * NaN is NaN."""
-    return torch.where(wanted, per_step, 0.0).sum() / wanted.sum().clamp_min(1)
+def masked_mean(per_step: Float[Tensor, "B C T"], mask: Bool[Tensor, "B C T"]) -> Float[Tensor, ""]:
+    """Return the mean where `mask` is True; 0 if it never is.
+
+    NaN elsewhere has no effect on the value. To keep it out of the gradient too, predictions must be cut off there
+    before `per_step` is computed, since 0 * NaN is NaN.
+    """
+    return torch.where(mask, per_step, 0.0).sum() / mask.sum().clamp_min(1)

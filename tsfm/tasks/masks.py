@@ -1,7 +1,7 @@
-"""Which observed steps to hide: random points, blocks, both, whole channels, or gaps as they really occur.
+"""Random masks of steps to hide: points, blocks, both, whole channels, or gaps as they occur in the data.
 
-B batch, C channels, T steps. Every function gives a mask [B, C, T] that is True where a step is to be hidden; `rate` is
-the share of hidden steps, one number for each window.
+B batch, C channels, T steps. Every function returns `[batch, channels, time]`, True where a step is hidden; `rate` is
+the share of hidden steps of each window.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MASKS = ("points", "blocks", "hybrid", "channels", "gaps", "mixed")
 
 
 def points(shape: torch.Size, rate: Float[Tensor, " B"], generator: torch.Generator | None) -> Bool[Tensor, "B C T"]:
-    """Each step by itself with probability `rate` (as TimesNet's imputation protocol draws them)."""
+    """Return single steps, each hidden with probability `rate` (as in TimesNet's imputation protocol)."""
     return _uniform(shape, rate, generator) < rate[:, None, None]
 
 
@@ -30,18 +30,21 @@ def blocks(
     length: int,
     aligned: bool = True,
 ) -> Bool[Tensor, "B C T"]:
-    """Blocks of `length` steps, `rate` of them, rounded, in each channel. Aligned blocks end where the window ends,
-    as patches do; else each window's grid is shifted by a random number of steps."""
+    """Return hidden blocks of `length` steps in each channel, `rate` of all blocks, rounded.
+
+    Aligned blocks form a grid that ends with the window, as patches do; else the grid of each window is shifted by a
+    random number of steps.
+    """
     batch, channels, steps = shape
     num = -(-steps // length) + (0 if aligned else 1)
     order = _uniform((batch, channels, num), rate, generator).argsort(dim=-1).argsort(dim=-1)
-    wanted = (rate * num).round().clamp(max=num - 1 if num > 1 else num)
-    hidden = (order < wanted[:, None, None]).repeat_interleave(length, dim=-1)
+    num_hidden = (rate * num).round().clamp(max=num - 1 if num > 1 else num)
+    hidden = (order < num_hidden[:, None, None]).repeat_interleave(length, dim=-1)
     if aligned:
         return hidden[..., -steps:]
     shift = (_uniform((batch, 1, 1), rate, generator) * length).long()
-    places = hidden.shape[-1] - steps - shift + torch.arange(steps, device=rate.device)
-    return hidden.gather(-1, places.expand(batch, channels, steps))
+    index = hidden.shape[-1] - steps - shift + torch.arange(steps, device=rate.device)
+    return hidden.gather(-1, index.expand(batch, channels, steps))
 
 
 def hybrid(
@@ -52,28 +55,35 @@ def hybrid(
     length: int,
     aligned: bool = True,
 ) -> Bool[Tensor, "B C T"]:
-    """Blocks and points together: half of the hidden steps lie in whole blocks, the others are single steps drawn from
-    what is left, so that a channel hides the same number of steps in every window of a rate (as TSPulse's evaluation
-    does, arXiv:2505.13033)."""
+    """Return blocks and points together.
+
+    Half of the hidden steps are whole blocks, the others are single steps drawn from the rest, so that every channel
+    hides the same number of steps at the same rate (as in TSPulse's evaluation, arXiv:2505.13033).
+    """
     whole = blocks(shape, rate / 2, generator, length=length, aligned=aligned)
     order = (_uniform(shape, rate, generator) + whole).argsort(dim=-1).argsort(dim=-1)  # blocks come last
-    missing = (rate * shape[-1]).round()[:, None, None] - whole.sum(dim=-1, keepdim=True)
-    return whole | (order < missing)
+    num_points = (rate * shape[-1]).round()[:, None, None] - whole.sum(dim=-1, keepdim=True)
+    return whole | (order < num_points)
 
 
 def channels(shape: torch.Size, rate: Float[Tensor, " B"], generator: torch.Generator | None) -> Bool[Tensor, "B C T"]:
-    """Whole channels, `rate` of them, at least one, and never all: the others must tell."""
+    """Return whole channels, `rate` of them, at least one and never all: they are predicted from the others.
+
+    Raises
+    ------
+    ValueError
+        If there is one channel.
+    """
     batch, num, steps = shape
     if num < 2:
         raise ValueError("task.mask=channels hides whole channels, and the data has one; use points, blocks or hybrid")
     order = _uniform((batch, num, 1), rate, generator).argsort(dim=1).argsort(dim=1)
-    wanted = (rate * num).round().clamp(1, num - 1)
-    return (order < wanted[:, None, None]).expand(batch, num, steps)
+    num_hidden = (rate * num).round().clamp(1, num - 1)
+    return (order < num_hidden[:, None, None]).expand(batch, num, steps)
 
 
 def gaps(observed: Bool[Tensor, "B C T"], generator: torch.Generator | None) -> Bool[Tensor, "B C T"]:
-    """What another window of the batch lacks, at the same place: gaps of the length and the pattern that the data
-    really has."""
+    """Return the missing steps of another window of the batch: gaps with the lengths and patterns of the data."""
     batch = len(observed)
     device = observed.device
     shift = int(torch.randint(1, max(batch, 2), (1,), generator=generator, device=device)) if batch > 1 else 0

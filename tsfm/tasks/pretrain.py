@@ -1,7 +1,7 @@
-"""Pre-training: hide a tail, blocks and points at once, ask for all of it. B batch, C channels, T steps.
+"""Pre-training: the last steps, blocks and points are hidden and predicted. B batch, C channels, T steps.
 
-Contiguous hidden blocks and tails make a horizon ordinary hidden patches, so that one pass answers any length (TiRex,
-arXiv:2505.23719, section 3; Toto 2). Windows of short context come from hiding the beginning.
+With contiguous hidden steps, a horizon consists of ordinary hidden patches, so that one pass predicts any length
+(TiRex, arXiv:2505.23719, section 3; Toto 2). Short contexts are made by hiding the beginning.
 """
 
 from __future__ import annotations
@@ -16,32 +16,37 @@ from tsfm.registry import TASKS
 from tsfm.tasks import masks
 from tsfm.tasks.base import Ratio
 from tsfm.tasks.losses import LOSSES
-from tsfm.tasks.step_task import StepConfig, StepTask, hide
+from tsfm.tasks.step_task import StepConfig, StepTask, hide_steps
 from tsfm.types import Answer, Batch, Problem
 
-LIMIT = 12.0  # largest arcsinh value of a target: 80,000 scales away
+MAX_ARCSINH = 12.0  # of a target in the loss: 80,000 scales
 
 
 @TASKS("pretrain")
 class Pretrain(StepTask):
-    """Of each window one of two things: a tail of random length, and sometimes blocks and points before it; or blocks
-    and points alone, as in imputation. The loss is taken in arcsinh of scaled units, and a step counts less the
-    farther it lies behind the newest visible one, so that neither wild series nor long tails decide it."""
+    """Of each window either a tail of random length is hidden, and sometimes blocks and points before it; or only
+    blocks and points, as in imputation.
+
+    The loss is computed on arcsinh of scaled values, and the weight of a step decreases with its distance from the last
+    visible step before it, so that neither extreme series nor long tails dominate.
+    """
 
     @dataclass
     class Config(StepConfig):
+        """Settings of `Pretrain`."""
+
         loss: str = "pinball"
         units: str = "scaled"
         patch: int = 32  # steps: tails are whole patches
-        max_tail_patches: int = 23  # patches of a tail; its length is log-uniform
-        impute_rate: float = 0.25  # share of windows with no tail
-        block_rate: float = 0.3  # share of windows with a tail that have blocks too
-        point_rate: float = 0.1  # share of windows with a tail that have points too
-        short_context_rate: float = 0.45  # share of windows whose beginning is not shown
-        min_context_length: int = 16  # steps that are shown at least where the beginning is not
-        decay_steps: float = 24.0  # steps behind the newest visible one at which a step counts 1 / sqrt(2)
-        smoothness_exponent: float = 0.5  # how much more a smooth series counts than a rough one; 0: as much
-        arcsinh: bool = True  # arcsinh before the loss
+        max_tail_patches: int = 23  # largest number of patches in a tail; it is log-uniform
+        impute_rate: float = 0.25  # share of windows without a tail
+        block_rate: float = 0.3  # share of windows with a tail that also have blocks
+        point_rate: float = 0.1  # share of windows with a tail that also have points
+        short_context_rate: float = 0.45  # share of windows with a hidden beginning
+        min_context_length: int = 16  # smallest number of visible steps after a hidden beginning
+        decay_steps: float = 24.0  # steps after the last visible one at which the weight is 1 / sqrt(2)
+        smoothness_exponent: float = 0.5  # larger: more weight for smooth series than for rough ones; 0: the same
+        arcsinh: bool = True  # apply arcsinh to scaled values before the loss
 
         def __post_init__(self):
             super().__post_init__()
@@ -53,85 +58,100 @@ class Pretrain(StepTask):
                     raise ValueError(f"task.{name} is {value}; it must be at least 1")
             if not 0 <= self.smoothness_exponent < math.inf:
                 raise ValueError(
-                    f"task.smoothness_exponent is {self.smoothness_exponent}; it is an exponent of at least 0"
+                    f"task.smoothness_exponent is {self.smoothness_exponent}; expected an exponent of at least 0"
                 )
             if not self.decay_steps > 0:
-                raise ValueError(f"task.decay_steps is {self.decay_steps}; it is a number of steps above 0")
+                raise ValueError(f"task.decay_steps is {self.decay_steps}; expected a number of steps above 0")
 
     config: Config
+    usage = (
+        "model.predict_df(df, prediction_length=24)",
+        "model.impute_df(df)",
+        "model.detect_df(df, level=0.99)",
+        "model.embed_df(df)",
+    )
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
+        """Return the problem; channels with fewer visible steps than `min_context_length`, or 4, are not wanted."""
         num, _, size = batch.values.shape
         device, config = batch.values.device, self.config
         steps = torch.arange(size, device=device)
 
-        def happens(rate: float) -> Tensor:
+        def draw(rate: float) -> Tensor:
             return (torch.rand(num, generator=generator, device=device) < rate)[:, None, None]
 
-        imputes = happens(config.impute_rate)
-        most = max(1, min(config.max_tail_patches, (size * 5 // 8) // config.patch))
-        tails = self._log_uniform(num, 1, most, generator, device=device).long() * config.patch
+        is_imputation = draw(config.impute_rate)
+        max_patches = max(1, min(config.max_tail_patches, (size * 5 // 8) // config.patch))
+        tails = self._log_uniform(num, 1, max_patches, generator, device=device).long() * config.patch
         tail = steps >= size - tails[:, None, None]
         rate = 0.05 + 0.55 * torch.rand(num, generator=generator, device=device)
-        scattered = masks.points(batch.values.shape, rate, generator)
-        wide = self._blocks(batch, rate, generator)
-        with_blocks, with_points = happens(config.block_rate), happens(config.point_rate)
-        either = happens(0.6)  # of imputation: blocks, else points; both where the next happens too
-        both = happens(0.3)
-        alone = torch.where(either, wide | (scattered & both), scattered | (wide & both))
-        hidden = torch.where(imputes, alone, tail | (wide & with_blocks) | (scattered & with_points))
-        shown = self._log_uniform(num, config.min_context_length, size, generator, device=device).long()
-        begins = torch.where(imputes[:, 0, 0], size - shown, size - tails - shown).clamp_min(0)
-        late = happens(config.short_context_rate) & (steps < begins[:, None, None])
-        observed = batch.observed & ~late
-        enough = (observed & ~hidden).sum(dim=-1, keepdim=True) >= min(config.min_context_length, 4)
-        return hide(Batch(batch.values, observed, role=batch.role), hidden, wanted=enough & observed)
+        points = masks.points(batch.values.shape, rate, generator)
+        blocks = self._blocks(batch, rate, generator)
+        with_blocks, with_points = draw(config.block_rate), draw(config.point_rate)
+        mostly_blocks = draw(0.6)  # of imputation: blocks, else points
+        with_both = draw(0.3)
+        imputation = torch.where(mostly_blocks, blocks | (points & with_both), points | (blocks & with_both))
+        hidden = torch.where(is_imputation, imputation, tail | (blocks & with_blocks) | (points & with_points))
+        context_length = self._log_uniform(num, config.min_context_length, size, generator, device=device).long()
+        end = torch.where(is_imputation[:, 0, 0], size, size - tails)
+        first = (end - context_length).clamp_min(0)
+        is_cut = draw(config.short_context_rate) & (steps < first[:, None, None])
+        observed = batch.observed & ~is_cut
+        is_enough = (observed & ~hidden).sum(dim=-1, keepdim=True) >= min(config.min_context_length, 4)
+        return hide_steps(Batch(batch.values, observed, role=batch.role), hidden, wanted=is_enough & observed)
 
     def _blocks(self, batch: Batch, rate: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Hidden blocks, of one length for the batch and of another for half of its windows."""
+        """Return blocks of two random lengths, each for about half of the windows."""
         device, size = rate.device, batch.values.shape[-1]
         lengths = self._log_uniform(2, 2, min(96, size // 4), generator, device=device).long().tolist()
         kinds = [masks.blocks(batch.values.shape, rate, generator, length=length, aligned=False) for length in lengths]
-        pick = torch.rand(len(rate), generator=generator, device=device) < 0.5
-        return torch.where(pick[:, None, None], *kinds)
+        is_first = torch.rand(len(rate), generator=generator, device=device) < 0.5
+        return torch.where(is_first[:, None, None], *kinds)
 
     def _log_uniform(
         self, num: int, low: int, high: int, generator: torch.Generator | None, *, device: torch.device
     ) -> Tensor:
-        """Numbers in [low, high + 1) whose logarithm is uniform."""
-        share = torch.rand(num, generator=generator, device=device)
-        return torch.exp(math.log(low) + share * (math.log(high + 1) - math.log(low))).clamp(low, high)
+        """Return random numbers between low and high with a uniform logarithm."""
+        uniform = torch.rand(num, generator=generator, device=device)
+        return torch.exp(math.log(low) + uniform * (math.log(high + 1) - math.log(low))).clamp(low, high)
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
-        weight = self._weight(answer, problem) * self._judged(answer, problem)
-        return (self._per_step(answer, problem) * weight).sum() / weight.sum().clamp_min(1e-6)
+        """Return the weighted mean of the step losses."""
+        weight = self.step_weights(answer, problem) * self.loss_mask(answer, problem)
+        return (self.step_loss(answer, problem) * weight).sum() / weight.sum().clamp_min(1e-6)
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
-        """The loss as it is trained."""
-        weight = (self._weight(answer, problem) * self._judged(answer, problem)).double()
-        return {"loss": Ratio((self._per_step(answer, problem).double() * weight).sum(), weight.sum())}
+        """Return the training loss."""
+        weight = (self.step_weights(answer, problem) * self.loss_mask(answer, problem)).double()
+        return {"loss": Ratio((self.step_loss(answer, problem).double() * weight).sum(), weight.sum())}
 
-    def _weight(self, answer: Answer, problem: Problem) -> Tensor:
-        """1 / sqrt(1 + steps behind the newest visible one / near), and more where a series moves little from one step
-        to the next: (mean absolute difference, in units of the scale) ** -sharp, at most 8."""
+    def step_weights(self, answer: Answer, problem: Problem) -> Tensor:
+        """Return the weight of each step in the loss, `[batch, channels, time]`.
+
+        It is 1 / sqrt(1 + d / `decay_steps`), where d counts the hidden steps since the last visible one, times the
+        mean absolute difference of neighbouring steps, in units of the scale, to the power of -`smoothness_exponent`
+        (at most 8).
+        """
         steps = torch.arange(problem.values.shape[-1], device=problem.values.device).expand_as(problem.visible)
-        newest = torch.where(problem.visible, steps, -1).cummax(dim=-1).values
-        weight = (1 + (steps - newest - 1).clamp_min(0) / self.config.decay_steps).rsqrt()
+        last_visible = torch.where(problem.visible, steps, -1).cummax(dim=-1).values
+        weight = (1 + (steps - last_visible - 1).clamp_min(0) / self.config.decay_steps).rsqrt()
         if not self.config.smoothness_exponent:
             return weight
         pairs = problem.visible[..., 1:] & problem.visible[..., :-1]
-        given = problem.visible_values()
-        moves = torch.where(pairs, (given[..., 1:] - given[..., :-1]).abs(), 0.0).sum(dim=-1, keepdim=True)
-        moves = moves / pairs.sum(dim=-1, keepdim=True).clamp_min(1) / answer.scale
-        return weight * torch.where(moves > 0, moves.clamp_min(1e-6) ** -self.config.smoothness_exponent, 1.0).clamp(
-            max=8.0
-        )
+        values = problem.visible_values()
+        change = torch.where(pairs, (values[..., 1:] - values[..., :-1]).abs(), 0.0).sum(dim=-1, keepdim=True)
+        change = change / pairs.sum(dim=-1, keepdim=True).clamp_min(1) / answer.scale
+        factor = change.clamp_min(1e-6) ** -self.config.smoothness_exponent
+        return weight * torch.where(change > 0, factor, 1.0).clamp(max=8.0)
 
-    def _per_step(self, answer: Answer, problem: Problem) -> Tensor:
+    def step_loss(self, answer: Answer, problem: Problem) -> Tensor:
+        """Return the loss of each step, on arcsinh of scaled values."""
         if not self.config.arcsinh:
-            return super()._per_step(answer, problem)
-        read = torch.where(
+            return super().step_loss(answer, problem)
+        prediction = torch.where(
             problem.wanted[..., None], (answer.prediction - answer.loc[..., None]) / answer.scale[..., None], 0.0
         )
         target = torch.where(problem.wanted, (problem.values - answer.loc) / answer.scale, 0.0)
-        return LOSSES[self.config.loss](read.asinh(), target.asinh().clamp(-LIMIT, LIMIT), answer.quantile_levels)
+        return LOSSES[self.config.loss](
+            prediction.asinh(), target.asinh().clamp(-MAX_ARCSINH, MAX_ARCSINH), answer.quantile_levels
+        )

@@ -1,4 +1,4 @@
-"""Extrinsic regression: show the whole window, ask for a number that belongs to it. B batch, M = 1 output."""
+"""Extrinsic regression: a number that belongs to the whole window is predicted. B batch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ ERRORS = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
 
 @TASKS("regress")
 class Regress(LabelTask):
-    """The label is a number, standardised over the training cases; the loss and its report are in those units."""
+    """The label is a number, standardised over the training cases; loss and report are in standardised units."""
 
     @dataclass
     class Config(LabelConfig):
+        """Settings of `Regress`."""
+
         loss: str = "mse"  # mse | mae | huber
 
         def __post_init__(self):
@@ -33,10 +35,11 @@ class Regress(LabelTask):
     config: Config
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
+        """Return the mean loss."""
         return self._errors(answer, problem).mean()
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
-        """The loss, and the mean squared error."""
+        """Return the loss, and the mean squared error."""
         assert problem.label is not None
         count = torch.tensor(len(answer.prediction), device=answer.prediction.device)
         squares = (answer.prediction[:, 0] - problem.label).double().square()
@@ -48,7 +51,7 @@ class Regress(LabelTask):
     def _errors(self, answer: Answer, problem: Problem) -> Tensor:
         if answer.prediction.shape[-1] != 1:
             raise ValueError(
-                f"task=regress asks for one number, the head gives {answer.prediction.shape[-1]}; use head.outputs=1"
+                f"task=regress needs one number, the head gives {answer.prediction.shape[-1]}; use head.outputs=1"
             )
         assert problem.label is not None
         return ERRORS[self.config.loss](

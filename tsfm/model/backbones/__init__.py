@@ -1,1 +1,1 @@
-"""The backbones, one file each; every file here is imported and registered by `BACKBONES.discover()`."""
+"""Backbones, one file each; `BACKBONES.discover()` imports every file of this package."""

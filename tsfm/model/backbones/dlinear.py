@@ -1,8 +1,8 @@
 """DLinear's decomposition: trend by moving average and remainder (LTSF-Linear, arXiv:2205.13504, section 4).
 
-The context is one patch (`model.patch` = `model.context`, `model.embed` = values_visible): a token holds its S values
-and its S visible flags. Out comes a token of the S remainders and the S trend values; the flattened head then holds
-both linear maps of the paper, side by side in one matrix.
+The context is one patch (`model.patch` = `model.context`, `model.embed` = values_visible): a token contains its S
+values and whether each is visible. The output contains the S remainders and the S trend values; the matrix of the
+flatten head then contains both linear maps of the paper.
 """
 
 from __future__ import annotations
@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 
 @BACKBONES("dlinear")
 class DLinear(Backbone):
-    """Splits each patch into trend and remainder; has no parameters of its own. Hidden steps do not enter the mean."""
+    """Split each patch into remainder and trend, without parameters. The moving average leaves hidden steps out."""
 
     @dataclass
     class Config:
+        """Settings of `DLinear`."""
+
         kernel: int = 25  # steps of the moving average, odd
 
         def __post_init__(self):
             if self.kernel < 1 or self.kernel % 2 == 0:
-                raise ValueError(f"backbone.kernel is {self.kernel}; a centred moving average needs an odd length")
+                raise ValueError(
+                    f"backbone.kernel is {self.kernel}; expected an odd number: the moving average is centred"
+                )
 
     fixed_length = True
     whole_window = True
@@ -41,19 +45,20 @@ class DLinear(Backbone):
         super().__init__()
         if grid.patches != 1 or grid.width != 2 * grid.patch:
             raise ValueError(
-                "dlinear reads the values and visible flags of the whole context as one patch; set model.patch and "
+                "dlinear needs the values of the whole context and which are visible as one patch; set model.patch and "
                 f"model.stride to model.context and model.embed=values_visible (found {grid.patches} patches)"
             )
         self.kernel = config.kernel
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        """Return remainder and trend of each patch, 0 for hidden remainders."""
         values, visible = x.chunk(2, dim=-1)
-        mass = self._smooth(visible)
-        trend = self._smooth(values * visible) / mass.clamp_min(1.0 / self.kernel)
+        visible_share = self._moving_average(visible)
+        trend = self._moving_average(values * visible) / visible_share.clamp_min(1.0 / self.kernel)
         return torch.cat([(values - trend) * visible, trend], dim=-1)
 
-    def _smooth(self, x: Float[Tensor, "B C P S"]) -> Float[Tensor, "B C P S"]:
-        """Moving average with both ends repeated, as the paper's code pads."""
+    def _moving_average(self, x: Float[Tensor, "B C P S"]) -> Float[Tensor, "B C P S"]:
+        """Return the moving average with both ends repeated, as in the paper's code."""
         half = self.kernel // 2
         flat = F.pad(x.flatten(0, 1), (half, half), mode="replicate")
         return F.avg_pool1d(flat, self.kernel, stride=1).unflatten(0, x.shape[:2])

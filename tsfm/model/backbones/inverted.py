@@ -1,7 +1,7 @@
 """Attention over variates: one token for the whole window of a channel (iTransformer, arXiv:2310.06625).
 
-B batch, C channels (variates), P patches, D width. The window is one patch: `model.patch` = `model.context` with the
-flatten head, or the whole window with a head that reads it. Nothing here depends on the number of channels.
+B batch, C channels (variates), P patches, D width. The window is one patch: `model.patch` is `model.context` with the
+flatten head, and context plus horizon with a head of the whole window. Any number of channels is possible.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ if TYPE_CHECKING:
 
 @BACKBONES("inverted")
 class Inverted(Backbone):
-    """Encoder over variate tokens without positions, norms after the residuals and one at the end
-    (arXiv:2310.06625, section 3.2 and algorithm 1). The feed-forward layer works on each variate alone."""
+    """Encoder over variate tokens without positions, with norms after the residuals and one at the end.
+
+    The feed-forward layer acts on each variate separately.
+
+    References
+    ----------
+    arXiv:2310.06625, section 3.2 and algorithm 1.
+    """
 
     @dataclass
     class Config(EncoderConfig):
+        """Settings of `Inverted`; the defaults are the paper's."""
+
         depth: int = 2
         heads: int = 8
         norm: str = "layer"
@@ -46,8 +54,8 @@ class Inverted(Backbone):
         super().__init__()
         if grid.patches != 1:
             raise ValueError(
-                "inverted reads the window of a channel as one token; set model.patch and model.stride to "
-                "model.context (plus model.horizon for a head that reads the whole window) and model.pad_end=false; "
+                "inverted needs the window of a channel as one token; set model.patch and model.stride to "
+                "model.context (plus model.horizon for a head of the whole window) and model.pad_end=false; "
                 f"found {grid.patches} patches of {grid.patch}"
             )
         self.dropout = Dropout(config.dropout)
@@ -55,6 +63,7 @@ class Inverted(Backbone):
         self.norm = make_norm(config.norm, grid.width)
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        """Return the output of every variate."""
         mask = key_mask(rearrange(valid, "b c p -> (b p) c"), causal=False)
         y = self.dropout(rearrange(x, "b c p d -> (b p) c d"))
         for block in self.blocks:

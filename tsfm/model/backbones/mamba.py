@@ -31,25 +31,27 @@ OVER = ("time", "variates")
 
 @BACKBONES("mamba")
 class Mamba(Backbone):
-    """Blocks of Mamba-2 over time, causal and streaming; bidirectional when asked. Over variates it is S-Mamba
-    (arXiv:2403.11144, section 4): a scan each way across the channels and a feed-forward layer for time.
+    """Blocks of Mamba-2 over time, causal and streaming, or bidirectional; or over the channels.
 
-    Two departures from S-Mamba: its two scans are Mamba-1's, whose decay is free in each feature and state; and
-    dropout also acts on the output of the scan.
+    Over the channels it is S-Mamba (arXiv:2403.11144, section 4): a scan in each direction across the channels and a
+    feed-forward layer for time. Two departures: S-Mamba's scans are those of Mamba-1, with a free decay for each
+    feature and state; and here dropout also acts on the output of the scan.
     """
 
     @dataclass
     class Config(MixingConfig):
+        """Settings of `Mamba`."""
+
         depth: int = 4  # blocks
-        over: str = "time"  # time | variates: what the scan runs along
-        bidirectional: Optional[bool] = None  # noqa: UP045  a second scan backwards; None: over variates alone
+        over: str = "time"  # time | variates: the axis of the scan
+        bidirectional: Optional[bool] = None  # noqa: UP045  a second scan backwards; None: only over variates
         expand: int = 2  # inner width per width
         head: int = 64  # features that share one decay; divides expand x width
-        state: int = 128  # numbers that a feature remembers
+        state: int = 128  # numbers that a feature keeps from token to token
         groups: int = 1  # of heads, each with its own b and c
         conv: int = 4  # tokens of the causal convolution before the scan; 0 or 1: none
-        chunk: int = CHUNK  # tokens; speed alone depends on it
-        dt_min: float = 1e-3  # range of the step at the start (arXiv:2312.00752, section 3.6)
+        chunk: int = CHUNK  # tokens; only the speed depends on it
+        dt_min: float = 1e-3  # range of the initial step (arXiv:2312.00752, section 3.6)
         dt_max: float = 1e-1
         hidden: int = 0  # units of a feed-forward layer after each scan; 0: none
         norm: str = "rms"  # batch | layer | rms
@@ -60,10 +62,10 @@ class Mamba(Backbone):
             super().__post_init__()
             for name in ("depth", "expand", "head", "state", "groups", "chunk"):
                 if getattr(self, name) < 1:
-                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; a mamba needs at least 1")
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; expected at least 1")
             for name in ("conv", "hidden"):
                 if getattr(self, name) < 0:
-                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; use 0 for none")
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; expected at least 0, which is none")
             if self.over not in OVER:
                 raise ValueError(f"backbone.over is {self.over!r}; {did_you_mean(self.over, list(OVER))}")
             if self.norm not in NORMS:
@@ -73,13 +75,13 @@ class Mamba(Backbone):
                     f"backbone.dt_min is {self.dt_min}, dt_max {self.dt_max}; expected 0 < dt_min <= dt_max"
                 )
             if not 0 <= self.dropout < 1:
-                raise ValueError(f"backbone.dropout is {self.dropout}; it is a probability in [0, 1)")
+                raise ValueError(f"backbone.dropout is {self.dropout}; expected a probability in [0, 1)")
             if self.over == "variates" and self.mix_every:
-                raise ValueError("backbone.over=variates mixes the channels already; use backbone.mix_every=0")
+                raise ValueError("backbone.over=variates mixes channels already; use backbone.mix_every=0")
             if self.bidirectional is None:
                 self.bidirectional = self.over == "variates"
 
-    blocks: Any  # of Block; a ModuleList tells no type checker so
+    blocks: Any  # of Block; type checkers do not know what a ModuleList contains
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()
@@ -90,44 +92,48 @@ class Mamba(Backbone):
         self.layout = "(b p) c d" if self.ordered_channels else "(b c) p d"
         self.causal = self.streaming = config.over == "time" and not config.bidirectional
         self.blocks = nn.ModuleList(Block(config, width=grid.width) for _ in range(config.depth))
-        # S-Mamba ends on a norm though it has one after each block; a stack of norms before each needs it
+        # a stack of pre-norm blocks needs a norm at the end; S-Mamba has one too, after its post-norm blocks
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm or self.ordered_channels else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
-        tokens, back = ("b c p d -> (b c) p d", "(b c) p d -> b c p d")
+        """Return the output of every token."""
+        to_rows, from_rows = ("b c p d -> (b c) p d", "(b c) p d -> b c p d")
         if self.over == "variates":
-            tokens, back = ("b c p d -> (b p) c d", "(b p) c d -> b c p d")
-        y, mask = rearrange(x, tokens), rearrange(valid[..., None], tokens)[..., 0]
+            to_rows, from_rows = ("b c p d -> (b p) c d", "(b p) c d -> b c p d")
+        y, mask = rearrange(x, to_rows), rearrange(valid[..., None], to_rows)[..., 0]
         if not torch.compiler.is_compiling() and bool(valid.all()):
             mask = None
-        for place, block in enumerate(self.blocks):
-            y = self.mixing(block(y, mask), valid, after=place)
+        for index, block in enumerate(self.blocks):
+            y = self.mixing(block(y, mask), valid, after=index)
         y = self.norm(y)
-        return rearrange(y, back, c=x.shape[1], p=x.shape[2])
+        return rearrange(y, from_rows, c=x.shape[1], p=x.shape[2])
 
     def start(self, *, batch: int, channels: int) -> list[SSMState]:
+        """Return the states of the blocks before the first token."""
         if not self.streaming:
             return super().start(batch=batch, channels=channels)
         return [block.forwards.start(batch * channels) for block in self.blocks]
 
     def step(self, x: Float[Tensor, "B C D"], state: list[SSMState]) -> tuple[Float[Tensor, "B C D"], list[SSMState]]:
+        """Return the output of the next token of every channel, and the states after it."""
         if not self.streaming:
             return super().step(x, state)
         batch, channels, _ = x.shape
         valid = torch.ones(batch, channels, 1, dtype=torch.bool, device=x.device)
-        y, after = rearrange(x, "b c d -> (b c) 1 d"), []
-        for place, (block, past) in enumerate(zip(self.blocks, state, strict=True)):
-            y, now = block.step(y, past)
-            y = self.mixing(y, valid, after=place)
-            after.append(now)
-        return rearrange(self.norm(y), "(b c) 1 d -> b c d", b=batch), after
+        y, new_states = rearrange(x, "b c d -> (b c) 1 d"), []
+        for index, (block, old_state) in enumerate(zip(self.blocks, state, strict=True)):
+            y, new_state = block.step(y, old_state)
+            y = self.mixing(y, valid, after=index)
+            new_states.append(new_state)
+        return rearrange(self.norm(y), "(b c) 1 d -> b c d", b=batch), new_states
 
     def notes(self) -> str:
+        """Return which scan is used on this machine and the reason."""
         return find_kernel()[1]
 
 
 class Block(nn.Module):
-    """A scan, or two that run against each other, then a feed-forward layer; each with a residual and a norm."""
+    """A scan, or one in each direction, then a feed-forward layer; each with a residual connection and a norm."""
 
     def __init__(self, config: Mamba.Config, *, width: int):
         super().__init__()
@@ -155,18 +161,20 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "N P D"], valid: Bool[Tensor, "N P"] | None) -> Float[Tensor, "N P D"]:
+        """Return the outputs; `valid` None means that all tokens are."""
         y = self.norm(x) if self.pre_norm else x
         mixed = self.forwards(y, valid)
         if self.backwards is not None:
             mixed = mixed + self.backwards(y.flip(1), None if valid is None else valid.flip(1)).flip(1)
-        return self._rest(x, mixed)
+        return self._add(x, mixed)
 
-    def step(self, x: Float[Tensor, "N 1 D"], past: SSMState) -> tuple[Float[Tensor, "N 1 D"], SSMState]:
+    def step(self, x: Float[Tensor, "N 1 D"], state: SSMState) -> tuple[Float[Tensor, "N 1 D"], SSMState]:
+        """Return the output of the next token and the state after it."""
         y = self.norm(x) if self.pre_norm else x
-        mixed, past = self.forwards.step(y[:, 0], past)
-        return self._rest(x, mixed[:, None]), past
+        mixed, state = self.forwards.step(y[:, 0], state)
+        return self._add(x, mixed[:, None]), state
 
-    def _rest(self, x: Float[Tensor, "N P D"], mixed: Float[Tensor, "N P D"]) -> Float[Tensor, "N P D"]:
+    def _add(self, x: Float[Tensor, "N P D"], mixed: Float[Tensor, "N P D"]) -> Float[Tensor, "N P D"]:
         x = x + self.dropout(mixed)
         if not self.pre_norm:
             x = self.norm(x)

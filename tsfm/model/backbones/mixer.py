@@ -1,8 +1,8 @@
-"""MLP-mixer over the patches, the features and, when asked, the channels of a window (PatchTSMixer, arXiv:2306.09364).
+"""MLP-mixer over the patches, the features and optionally the channels of a window (PatchTSMixer, arXiv:2306.09364).
 
-B batch, C channels, P patches, D width, N rows (batch and channels together), L the most patches a window may have,
-I inputs and O outputs of a linear map over the first axis, X the axis that a gate weighs. Inside, the patches stand
-first, [P, N, D]: an MLP over patches is then one matrix product from the left, and nothing is transposed on its way.
+B batch, C channels, P patches, D width, N rows (batch and channels together), L largest number of patches, I inputs and
+O outputs of a linear map over the first axis, X the axis that a gate weighs. Inside, patches are the first axis,
+[P, N, D]: an MLP over patches is then one matrix product from the left, without transposition.
 """
 
 from __future__ import annotations
@@ -28,48 +28,53 @@ if TYPE_CHECKING:
 
 @BACKBONES("mixer")
 class Mixer(Backbone):
-    """Blocks of gated MLPs; without `channel_mlp` a channel-independent model. The newest patch always takes the last
-    slot of the MLP over patches, and a patch that is absent or unseen is exactly zero in it and in its gate."""
+    """Blocks of gated MLPs; without `channel_mlp` a channel-independent model.
+
+    The newest patch is always the last input of the MLP over patches; a patch that is absent or not valid is exactly
+    zero in it and in its gate.
+    """
 
     @dataclass
     class Config(MixingConfig):
+        """Settings of `Mixer`."""
+
         depth: int = 8  # blocks
         expansion: int = 2  # hidden units of an MLP, in multiples of its inputs
         dropout: float = 0.1
         norm: str = "layer"  # batch | layer | rms
-        gated: bool = True  # weigh what an MLP says by a softmax over the axis it mixes
-        channel_mlp: bool = False  # also mix over channels; their number and order are then fixed
-        max_patches: int = 0  # windows of up to so many patches; 0: exactly as many as the model is built for
+        gated: bool = True  # weigh the output of an MLP by a softmax over the axis that it mixes
+        channel_mlp: bool = False  # also mix channels; their number and order are then fixed
+        max_patches: int = 0  # largest number of patches; 0: exactly as many as the model is built for
 
         def __post_init__(self):
             super().__post_init__()
             for name in ("depth", "expansion"):
                 if getattr(self, name) < 1:
-                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; a mixer needs at least 1")
+                    raise ValueError(f"backbone.{name} is {getattr(self, name)}; expected at least 1")
             if not 0 <= self.dropout < 1:
-                raise ValueError(f"backbone.dropout is {self.dropout}; it is a probability in [0, 1)")
+                raise ValueError(f"backbone.dropout is {self.dropout}; expected a probability in [0, 1)")
             if self.norm not in NORMS:
                 raise ValueError(f"backbone.norm is {self.norm!r}; known: {', '.join(NORMS)}")
             if self.max_patches < 0:
                 raise ValueError(
-                    f"backbone.max_patches is {self.max_patches}; it counts patches, and 0 means as many as the model's"
+                    f"backbone.max_patches is {self.max_patches}; expected a number of patches, or 0 for the model's"
                 )
 
     layout = "p (b c) d"
 
     def __init__(self, config: Config, *, grid: Grid):
         super().__init__()
-        most = config.max_patches or grid.patches
-        if most is None:
-            raise ValueError("a mixer needs to know how many patches there are at most; set backbone.max_patches")
-        if most < (grid.patches or 0):
+        max_patches = config.max_patches or grid.patches
+        if max_patches is None:
+            raise ValueError("a mixer needs the largest number of patches; set backbone.max_patches")
+        if max_patches < (grid.patches or 0):
             raise ValueError(
                 f"backbone.max_patches {config.max_patches} is less than the {grid.patches} patches of this model; "
                 "use at least that"
             )
         if config.channel_mlp and grid.channels is None:
             raise ValueError("backbone.channel_mlp needs a fixed number of channels; set model.channels")
-        self.max_patches = most
+        self.max_patches = max_patches
         self.fixed_length = config.max_patches == 0
         self.blocks = nn.ModuleList(
             Block(config, patches=self.max_patches, channels=grid.channels, width=grid.width)
@@ -80,25 +85,31 @@ class Mixer(Backbone):
         self.ordered_channels = config.channel_mlp
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        """Return the output of every token.
+
+        Raises
+        ------
+        ValueError
+            If there are more patches than `max_patches`, or another number where it is fixed.
+        """
         channels, patches = valid.shape[1:]
         if patches > self.max_patches or (self.fixed_length and patches != self.max_patches):
             raise ValueError(
                 f"this mixer takes windows of {'exactly' if self.fixed_length else 'at most'} {self.max_patches} "
                 f"patches; found {patches}; use another length, or train one with a larger backbone.max_patches"
             )
-        all_valid = not torch.compiler.is_compiling() and bool(valid.all())  # a mask costs more than the look at it
+        all_valid = not torch.compiler.is_compiling() and bool(valid.all())  # the check costs less than a mask
         mask = None if all_valid else rearrange(valid, "b c p -> p (b c) 1")
         y = rearrange(x, "b c p d -> p (b c) d").contiguous()
-        for place, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             y = block(y, mask, channels=channels)
             if self.mixing.any:
-                y = self.mixing(y.transpose(0, 1), valid, after=place).transpose(0, 1).contiguous()
+                y = self.mixing(y.transpose(0, 1), valid, after=index).transpose(0, 1).contiguous()
         return rearrange(y, "p (b c) d -> b c p d", c=channels)
 
 
 class Block(nn.Module):
-    """The MLP over channels where there is one, then over patches, then over features: each with a norm before it and
-    a residual around it."""
+    """MLPs over channels (optional), over patches, and over features, each with a norm and a residual connection."""
 
     def __init__(self, config: Mixer.Config, *, patches: int, channels: int | None, width: int):
         super().__init__()
@@ -112,6 +123,7 @@ class Block(nn.Module):
         self.over_features = FeatureMLP(config, width)
 
     def forward(self, x: Float[Tensor, "P N D"], valid: Tensor | None, *, channels: int) -> Float[Tensor, "P N D"]:
+        """Return the outputs; `valid` `[patches, rows, 1]`, None where all tokens are valid."""
         if self.over_channels is not None:
             x = x + self.over_channels(self.norm_channels(x), valid, channels=channels)
         x = x + self.over_patches(self.norm_patches(x), valid)
@@ -119,7 +131,7 @@ class Block(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """The parts of each MLP: two linear maps with GELU between them, and the linear map of the gate."""
+    """Layers of each MLP: two linear maps with GELU between them, and the linear map of the gate."""
 
     def __init__(self, config: Mixer.Config, size: int):
         super().__init__()
@@ -130,34 +142,42 @@ class GatedMLP(nn.Module):
 
 
 class PatchMLP(GatedMLP):
-    """Over the patches. A window of P of the L patches meets the last P columns of what reads patches and the last P
-    rows of what writes them, so it costs no more than it holds, and what is absent adds nothing."""
+    """MLP over the patches.
+
+    A window of P of the L patches uses the last P columns of the first matrix and the last P rows of the second one, so
+    that its cost depends on P, and absent patches add nothing.
+    """
 
     def forward(self, x: Float[Tensor, "P N D"], valid: Bool[Tensor, "P N 1"] | None) -> Float[Tensor, "P N D"]:
+        """Return the outputs, 0 for tokens that are not valid."""
         last = slice(-x.shape[0], None)
-        x = hide(x, valid)
+        x = zero_invalid(x, valid)
         y = self.dropout(F.gelu(from_left(self.up.weight[:, last], self.up.bias, x)))
         y = self.dropout(from_left(self.down.weight[last], self.down.bias[last], y))
         if self.gate is None:
             return y
-        y = hide(y, valid)
+        y = zero_invalid(y, valid)
         return gated(y, from_left(self.gate.weight[last, last], self.gate.bias[last], y), valid, axis=0)
 
 
 class FeatureMLP(GatedMLP):
-    """Over the features of a token."""
+    """MLP over the features of a token."""
 
     def forward(self, x: Float[Tensor, "P N D"]) -> Float[Tensor, "P N D"]:
+        """Return the outputs."""
         y = self.dropout(self.down(self.dropout(F.gelu(self.up(x)))))
         return y if self.gate is None else gated(y, self.gate(y), None, axis=-1)
 
 
 class ChannelMLP(GatedMLP):
-    """Over the channels at the same patch. Its gate weighs the inputs, as in transformers' code; the other
-    two weigh what the MLP says."""
+    """MLP over the channels at the same patch.
+
+    The gate weighs the inputs, as in the code of transformers; the gates of the other two weigh the outputs.
+    """
 
     def forward(self, x: Float[Tensor, "P N D"], valid: Tensor | None, *, channels: int) -> Float[Tensor, "P N D"]:
-        y = rearrange(hide(x, valid), "p (b c) d -> p b d c", c=channels)
+        """Return the outputs."""
+        y = rearrange(zero_invalid(x, valid), "p (b c) d -> p b d c", c=channels)
         if self.gate is not None:
             mask = None if valid is None else rearrange(valid, "p (b c) 1 -> p b 1 c", c=channels)
             y = gated(y, self.gate(y), mask, axis=-1)
@@ -166,16 +186,17 @@ class ChannelMLP(GatedMLP):
 
 
 def from_left(weight: Float[Tensor, "O I"], bias: Float[Tensor, " O"], x: Float[Tensor, "I N D"]) -> Tensor:
-    """The linear map over the first axis, [O, N, D]."""
+    """Return the linear map of the first axis, `[O, N, D]`."""
     return torch.addmm(bias[:, None], weight, x.flatten(1)).unflatten(1, x.shape[1:])
 
 
-def hide(x: Tensor, valid: Tensor | None) -> Tensor:
+def zero_invalid(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Return x with zeros for tokens that are not valid."""
     return x if valid is None else torch.where(valid, x, 0.0)
 
 
 def gated(x: Float[Tensor, "... X"], scores: Tensor, valid: Tensor | None, *, axis: int) -> Tensor:
-    """Gated attention: x weighed by the softmax, over what is valid, of a linear map of x."""
-    if valid is not None:  # finite, so that a row without anything valid stays so
+    """Return x weighed by the softmax of `scores` over the valid entries of an axis (gated attention)."""
+    if valid is not None:  # finite, so that a row without valid tokens stays finite
         scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
     return x * scores.softmax(dim=axis)

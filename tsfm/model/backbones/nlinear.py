@@ -1,6 +1,6 @@
-"""NLinear: no mixing at all (LTSF-Linear, arXiv:2205.13504, section 4). The context is one patch of raw values.
+"""NLinear: no backbone at all (LTSF-Linear, arXiv:2205.13504, section 4). The context is one patch of values.
 
-The paper's "subtract the last value, add it back" is `scaler=last`; its one linear map is the flattened head.
+The paper's subtraction of the last value is `scaler=last`; its linear map is the flatten head.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @BACKBONES("nlinear")
 class NLinear(Backbone):
-    """Hands each token on as it is."""
+    """The identity."""
 
     @dataclass
     class Config:
-        pass
+        """`NLinear` has no settings."""
 
     fixed_length = True
     whole_window = True
@@ -33,9 +33,10 @@ class NLinear(Backbone):
         super().__init__()
         if grid.patches != 1 or grid.width != grid.patch:
             raise ValueError(
-                "nlinear reads the values of the whole context as one patch; set model.patch and model.stride to "
+                "nlinear needs the values of the whole context as one patch; set model.patch and model.stride to "
                 f"model.context and model.embed=values (found {grid.patches} patches)"
             )
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
+        """Return the tokens unchanged."""
         return x

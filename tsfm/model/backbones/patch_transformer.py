@@ -32,11 +32,13 @@ class PatchTransformer(Backbone):
     """Channel-independent encoder; the defaults are PatchTST's (arXiv:2211.14730, appendix A.1.4).
 
     A departure: no residual attention scores (RealFormer), which the reference code adds and the paper does not
-    name; scaled_dot_product_attention has no place for them.
+    mention; scaled_dot_product_attention does not support them.
     """
 
     @dataclass
     class Config(EncoderConfig, MixingConfig):
+        """Settings of `PatchTransformer`."""
+
         positions: str = "learned"  # learned | rotary | none
         causal: bool = False
 
@@ -64,20 +66,21 @@ class PatchTransformer(Backbone):
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
-        return self._mix(x, valid, only=ALL)
+        """Return the output of every token."""
+        return self._mix(x, valid, queries=ALL)
 
     def tail(self, x: Tensor, valid: Tensor, *, last: int) -> Tensor:
-        """The last block works on the newest tokens alone."""
-        return super().tail(x, valid, last=last) if self.causal else self._mix(x, valid, only=slice(-last, None))
+        """Return the last tokens; the last block computes them alone."""
+        return super().tail(x, valid, last=last) if self.causal else self._mix(x, valid, queries=slice(-last, None))
 
-    def _mix(self, x: Tensor, valid: Tensor, *, only: slice) -> Tensor:
+    def _mix(self, x: Tensor, valid: Tensor, *, queries: slice) -> Tensor:
         batch = x.shape[0]
         mask = key_mask(rearrange(valid, "b c p -> (b c) p"), causal=self.causal)
         y = rearrange(x, "b c p d -> (b c) p d")
         if self.fixed_length:
             y = y + self.positions
         y = self.dropout(y)
-        for place, block in enumerate(self.blocks):
-            here = only if place == len(self.blocks) - 1 else ALL
-            y = self.mixing(block(y, mask, only=here), valid[..., here], after=place)
+        for index, block in enumerate(self.blocks):
+            tokens = queries if index == len(self.blocks) - 1 else ALL
+            y = self.mixing(block(y, mask, queries=tokens), valid[..., tokens], after=index)
         return rearrange(self.norm(y), "(b c) p d -> b c p d", b=batch)

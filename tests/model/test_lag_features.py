@@ -10,9 +10,18 @@ import torch
 from torch import Tensor
 
 from tsfm.model import fill
-from tsfm.model.fill import between, neighbours
-from tsfm.model.model import Model, ModelConfig
-from tsfm.model.season_search import CYCLES, LEAST, Copies, find_lags, fold, num_facts, num_steps, seasonal
+from tsfm.model.fill import find_neighbours, interpolate
+from tsfm.model.lag_features import (
+    MAX_SEASONS,
+    LagFeatures,
+    compute_lag_features,
+    fold_by_phase,
+    num_channel_features,
+    num_step_features,
+)
+from tsfm.model.model import Model
+from tsfm.model.model_config import ModelConfig
+from tsfm.model.season_search import MIN_AUTOCORRELATION, find_seasonal_lags
 from tsfm.model.seasonal_skip import SeasonalSkip
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 
@@ -36,12 +45,13 @@ def shown(*shape: int, rate: float = 0.8, seed: int = 0) -> Tensor:
 
 def lags(row: Tensor, visible: Tensor | None = None) -> tuple[list[int], list[float]]:
     visible = torch.ones_like(row, dtype=torch.bool) if visible is None else visible
-    found, strength = find_lags(row[None], visible[None])
+    found, strength = find_seasonal_lags(row[None], visible[None])
     return found[0].tolist(), strength[0].tolist()
 
 
-def copies(values: Tensor, visible: Tensor, *, lags: int = 2) -> Copies:
-    return seasonal(values, visible, line=between(torch.where(visible, values, 0.0), visible), lags=lags)
+def lag_features(values: Tensor, visible: Tensor, *, num_lags: int = 2) -> LagFeatures:
+    line = interpolate(torch.where(visible, values, 0.0), visible)
+    return compute_lag_features(values, visible, interpolated=line, num_lags=num_lags)
 
 
 def problem(*, steps: int = 200, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -62,12 +72,12 @@ def test_fold_is_what_counting_back_and_ahead_finds(steps: int, rate: float | No
     if rate is None:
         bounds = torch.randint(steps + 1, (2, len(lag), 1), generator=torch.Generator().manual_seed(0))
         known = (torch.arange(steps) >= bounds.amin(0)) & (torch.arange(steps) < bounds.amax(0))
-    back, mean, ahead = fold(rows, known, lag)
+    back, mean, ahead = fold_by_phase(rows, known, lag)
     for i, one in enumerate(lag.tolist()):
         for t in range(steps):
             past = [float(rows[i, s]) for s in range(t - one, -1, -one) if known[i, s]]
             future = [float(rows[i, s]) for s in range(t + one, steps, one) if known[i, s]]
-            newest = past[:CYCLES]
+            newest = past[:MAX_SEASONS]
             expected = (
                 past[0] if past else math.nan,
                 sum(newest) / len(newest) if newest else math.nan,
@@ -121,19 +131,19 @@ def test_noise_has_no_strong_cycle(seed: int) -> None:
 @pytest.mark.parametrize("num", [1, 2])
 def test_hidden_values_cannot_matter(num: int, poison: float) -> None:
     values, visible = problem()
-    line = between(torch.where(visible, values, 0.0), visible)
-    plain = seasonal(values, visible, line=line, lags=num)
-    poked = seasonal(torch.where(visible, values, poison), visible, line=line, lags=num)
+    line = interpolate(torch.where(visible, values, 0.0), visible)
+    plain = compute_lag_features(values, visible, interpolated=line, num_lags=num)
+    poked = compute_lag_features(torch.where(visible, values, poison), visible, interpolated=line, num_lags=num)
     assert all(torch.equal(a, b) for a, b in zip(plain, poked, strict=True))
 
 
 @pytest.mark.parametrize("num", [1, 2])
 def test_shapes_and_everything_finite(num: int) -> None:
     values, visible = problem()
-    found = copies(values, visible, lags=num)
-    assert found.bases.shape == (*values.shape, num_steps(num))
-    assert found.zoom.shape == (*values.shape, 1)
-    assert found.facts.shape == (4, 2, num_facts(num))
+    found = lag_features(values, visible, num_lags=num)
+    assert found.values.shape == (*values.shape, num_step_features(num))
+    assert found.deviation.shape == (*values.shape, 1)
+    assert found.channel_features.shape == (4, 2, num_channel_features(num))
     assert found.unit.shape == (4, 2, 1)
     assert all(torch.isfinite(part).all() for part in found)
     assert ((found.unit > 0) & (found.unit <= 1)).all()
@@ -143,26 +153,26 @@ def test_copies_of_an_exact_cycle_are_the_cycle() -> None:
     whole = wave(12, steps=120)[None, None]
     visible = torch.ones_like(whole, dtype=torch.bool)
     visible[..., 96:] = False
-    found = copies(whole, visible)
-    torch.testing.assert_close(found.bases[..., 96:, :4], whole[..., 96:, None].expand(1, 1, 24, 4), atol=1e-5, rtol=0)
-    ahead = found.bases[..., :84, -1]
+    found = lag_features(whole, visible)
+    torch.testing.assert_close(found.values[..., 96:, :4], whole[..., 96:, None].expand(1, 1, 24, 4), atol=1e-5, rtol=0)
+    ahead = found.values[..., :84, -1]
     torch.testing.assert_close(ahead, whole[..., :84], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("factor", "shift"), [(1.0, 3.0), (2.0, 0.0), (0.5, -7.0), (-1.0, 0.0), (-2.0, 1.0)])
 def test_affine_equivariance(factor: float, shift: float) -> None:
     values, visible = problem()
-    plain, moved = copies(values, visible), copies(factor * values + shift, visible)
-    torch.testing.assert_close(moved.bases, factor * plain.bases + shift, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(moved.facts[..., :4], plain.facts[..., :4], atol=1e-3, rtol=1e-3)
+    plain, moved = lag_features(values, visible), lag_features(factor * values + shift, visible)
+    torch.testing.assert_close(moved.values, factor * plain.values + shift, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(moved.channel_features[..., :4], plain.channel_features[..., :4], atol=1e-3, rtol=1e-3)
 
 
 def test_rows_do_not_know_each_other() -> None:
     values, visible = problem()
-    whole = copies(values, visible)
+    whole = lag_features(values, visible)
     order = torch.tensor([2, 0, 3, 1])
-    mixed = copies(values[order], visible[order])
-    alone = copies(values[:1, 1:], visible[:1, 1:])
+    mixed = lag_features(values[order], visible[order])
+    alone = lag_features(values[:1, 1:], visible[:1, 1:])
     for one, other, single in zip(whole, mixed, alone, strict=True):
         torch.testing.assert_close(other, one[order])
         torch.testing.assert_close(single, one[:1, 1:])
@@ -172,11 +182,13 @@ def test_rows_do_not_know_each_other() -> None:
 def test_hidden_steps_before_the_first_equal_a_shorter_series(prefix: int) -> None:
     values, visible = problem()
     before = torch.full((4, 2, prefix), torch.nan)
-    short = copies(values, visible)
-    long = copies(torch.cat([before, values], -1), torch.cat([torch.zeros_like(before, dtype=torch.bool), visible], -1))
-    torch.testing.assert_close(long.bases[..., prefix:, :], short.bases, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(long.zoom[..., prefix:, :], short.zoom, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(long.facts, short.facts, atol=1e-3, rtol=1e-3)
+    short = lag_features(values, visible)
+    long = lag_features(
+        torch.cat([before, values], -1), torch.cat([torch.zeros_like(before, dtype=torch.bool), visible], -1)
+    )
+    torch.testing.assert_close(long.values[..., prefix:, :], short.values, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(long.deviation[..., prefix:, :], short.deviation, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(long.channel_features, short.channel_features, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 8, 17])
@@ -190,57 +202,57 @@ def test_short_and_empty_series_are_finite(steps: int, kind: str) -> None:
     if kind == "one":
         visible[..., steps // 2] = True
     for num in (1, 2):
-        found = copies(values, visible, lags=num)
+        found = lag_features(values, visible, num_lags=num)
         assert all(torch.isfinite(part).all() for part in found)
         if kind != "noise":
-            line = between(torch.where(visible, values, 0.0), visible)
-            assert torch.equal(found.bases, line[..., None].expand_as(found.bases)), "a cycle where there is none"
-            assert (found.facts[..., : 2 * num : 2] == 0).all()
+            line = interpolate(torch.where(visible, values, 0.0), visible)
+            assert torch.equal(found.values, line[..., None].expand_as(found.values)), "a cycle where there is none"
+            assert (found.channel_features[..., : 2 * num : 2] == 0).all()
 
 
 def test_a_line_without_cycles_is_shown_where_none_is_strong() -> None:
     trend = torch.linspace(-1, 1, 64)[None, None]
     visible = torch.ones_like(trend, dtype=torch.bool)
-    found = copies(trend, visible)
-    assert (found.facts[..., 0] <= LEAST).all()
-    assert torch.equal(found.bases, trend[..., None].expand_as(found.bases))
+    found = lag_features(trend, visible)
+    assert (found.channel_features[..., 0] <= MIN_AUTOCORRELATION).all()
+    assert torch.equal(found.values, trend[..., None].expand_as(found.values))
 
 
 @pytest.mark.parametrize("num", [1, 2])
 def test_the_skip_begins_at_a_mean_of_line_and_copies(num: int) -> None:
     """At first no token moves the gates: where line and copies agree, the answer is that, whatever the token."""
-    skip = SeasonalSkip(width=8, patch=16, lags=num)
+    skip = SeasonalSkip(width=8, patch=16, num_lags=num)
     values, visible = problem(steps=64)
-    found = copies(values, visible, lags=num)
-    line = between(torch.where(visible, values, 0.0), visible)
-    agreed = found._replace(bases=line[..., None].expand_as(found.bases))
+    found = lag_features(values, visible, num_lags=num)
+    line = interpolate(torch.where(visible, values, 0.0), visible)
+    agreed = found._replace(values=line[..., None].expand_as(found.values))
     read = torch.zeros(4, 2, 64, 3)
-    out = skip(read, noise(4, 2, 4, 8), line=line, copies=agreed)
+    out = skip(read, noise(4, 2, 4, 8), interpolated=line, lag_features=agreed)
     torch.testing.assert_close(out, line[..., None].expand(4, 2, 64, 3), atol=1e-5, rtol=1e-5)
 
 
 def test_the_skip_adds_the_read_in_units_between_that_of_the_channel_and_1() -> None:
-    skip = SeasonalSkip(width=8, patch=16, lags=2)
+    skip = SeasonalSkip(width=8, patch=16, num_lags=2)
     values, visible = problem(steps=64)
-    found = copies(values, visible)
-    line = between(torch.where(visible, values, 0.0), visible)
+    found = lag_features(values, visible)
+    line = interpolate(torch.where(visible, values, 0.0), visible)
     tokens = noise(4, 2, 4, 8)
-    zero = skip(torch.zeros(4, 2, 64, 1), tokens, line=line, copies=found)
-    one = skip(torch.ones(4, 2, 64, 1), tokens, line=line, copies=found)
+    zero = skip(torch.zeros(4, 2, 64, 1), tokens, interpolated=line, lag_features=found)
+    one = skip(torch.ones(4, 2, 64, 1), tokens, interpolated=line, lag_features=found)
     added = (one - zero)[..., 0]
     assert (added >= found.unit - 1e-5).all()
     assert (added <= 1 + 1e-5).all()
 
 
 def test_a_window_that_is_no_whole_number_of_patches_keeps_its_newest_gates() -> None:
-    skip = SeasonalSkip(width=8, patch=16, lags=1)
+    skip = SeasonalSkip(width=8, patch=16, num_lags=1)
     torch.nn.init.normal_(skip.gates.weight, generator=torch.Generator().manual_seed(0))
     values, visible = problem(steps=64)
-    tokens, line = noise(4, 2, 4, 8), between(torch.where(visible, values, 0.0), visible)
-    found = copies(values, visible, lags=1)
-    whole = skip(torch.zeros(4, 2, 64, 1), tokens, line=line, copies=found)
-    late = found._replace(bases=found.bases[..., 5:, :])
-    part = skip(torch.zeros(4, 2, 59, 1), tokens, line=line[..., 5:], copies=late)
+    tokens, line = noise(4, 2, 4, 8), interpolate(torch.where(visible, values, 0.0), visible)
+    found = lag_features(values, visible, num_lags=1)
+    whole = skip(torch.zeros(4, 2, 64, 1), tokens, interpolated=line, lag_features=found)
+    late = found._replace(values=found.values[..., 5:, :])
+    part = skip(torch.zeros(4, 2, 59, 1), tokens, interpolated=line[..., 5:], lag_features=late)
     assert torch.equal(part, whole[..., 5:, :])
 
 
@@ -250,7 +262,7 @@ def test_a_window_that_is_no_whole_number_of_patches_keeps_its_newest_gates() ->
         (
             {"seasonal_lags": 3},
             "patch_quantiles",
-            r"model\.seasonal_lags is 3; a model is shown copies of 0, 1 or 2 cycles",
+            r"model\.seasonal_lags is 3; expected 0, 1 or 2",
         ),
         ({"embed": "linear"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=linear; found linear"),
         ({"fill": "zero"}, "patch_quantiles", r"needs model\.embed=residual and model\.fill=linear; found residual"),
@@ -281,12 +293,12 @@ def test_what_has_no_gaps_is_told_as_if_it_might(monkeypatch: pytest.MonkeyPatch
     steps = torch.arange(130)
     visible = (steps >= ends[..., :1]) & (steps < ends[..., 1:])
     values = torch.where(visible, values, 0.0)
-    line = between(values, visible)
-    near = neighbours(visible, dtype=torch.float32)
-    short = seasonal(values, visible, line=line, lags=2)
-    monkeypatch.setattr(fill, "looks", lambda rows: False)
-    monkeypatch.setattr("tsfm.model.season_search.looks", lambda rows: False)
-    for one, other in zip(near, neighbours(visible, dtype=torch.float32), strict=True):
+    line = interpolate(values, visible)
+    near = find_neighbours(visible, dtype=torch.float32)
+    short = compute_lag_features(values, visible, interpolated=line, num_lags=2)
+    monkeypatch.setattr(fill, "can_branch_on_data", lambda rows: False)
+    monkeypatch.setattr("tsfm.model.season_search.can_branch_on_data", lambda rows: False)
+    for one, other in zip(near, find_neighbours(visible, dtype=torch.float32), strict=True):
         assert torch.equal(one, other)
-    for one, other in zip(short, seasonal(values, visible, line=line, lags=2), strict=True):
+    for one, other in zip(short, compute_lag_features(values, visible, interpolated=line, num_lags=2), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
