@@ -51,6 +51,8 @@ class Model(nn.Module):
     ----------
     parts
         The configs of scaler, backbone and head by these names.
+    grid
+        The shapes that they are built for.
 
     Raises
     ------
@@ -72,6 +74,7 @@ class Model(nn.Module):
             raise ValueError(f"model.patch {config.patch} is longer than model.context {length}; use at most that")
         patches = num_patches(length, patch=config.patch, stride=config.stride, pad_end=config.pad_end)
         grid = Grid(channels=config.channels, patches=patches, patch=config.patch, width=config.width)
+        self.grid = grid
         self.scaler = SCALERS.build(scaler, grid=grid)
         num_lags = config.seasonal_lags
         self.patching = Patching(
