@@ -1,7 +1,9 @@
 """The values that travel from data to loss: Batch -> Problem -> Answer, and the Grid a network is built on.
 
-Letters: B batch, C channels, T steps in the window (context and horizon together), P patches, D width, Q quantile
-levels, M outputs. A file that uses others names them.
+Legend of letters:
+B batch, C channels, T steps in the window (context and horizon together), H horizon, S steps in a patch, P patches,
+D width, N rows (batch and channels together), K head width, Q quantile levels, M classes or numbers, J SSM state.
+Other letters are explained in the files that use them.
 
 Every mask is named by what True means. Time is the last axis of `values`, oldest step first.
 """
