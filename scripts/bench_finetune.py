@@ -84,7 +84,7 @@ class Step:
     def __call__(self) -> None:
         problem = self.task.pose(self.batch)
         self.optimizer.zero_grad()
-        self.task.loss(self.learner.answer(problem), problem).backward()
+        self.task.loss(self.learner.predict_problem(problem), problem).backward()
         self.optimizer.step()
 
 

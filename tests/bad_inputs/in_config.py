@@ -88,7 +88,7 @@ CASES = [
     Case(
         "more devices than there are",
         "tsfm train ... trainer.devices=4096",
-        ("trainer.devices is 4096; this machine has at most", "ask for fewer"),
+        ("trainer.devices is 4096; this machine has at most", "use fewer"),
         breaks(pl, "Trainer", RuntimeError("nothing may be started")),
     ),
     Case(
@@ -112,12 +112,12 @@ CASES = [
     Case(
         "an accelerator that this machine has not",
         "tsfm train ... trainer.accelerator=tpu",
-        ("trainer.accelerator=tpu", "can't be had here", "try accelerator=auto"),
+        ("trainer.accelerator=tpu", "is not possible here", "try accelerator=auto"),
     ),
     Case(
         "a strategy that does not exist",
         "tsfm train ... trainer.strategy=magic",
-        ("strategy=magic", "can't be had here"),
+        ("strategy=magic", "is not possible here"),
     ),
     Case(
         "a claim about an unknown metric",

@@ -176,7 +176,7 @@ CASES = [
     Case(
         "a run whose config is damaged",
         "tsfm train ... run_dir=run resume=auto",
-        ("run/config.yaml can't be read", "use another run_dir"),
+        ("run/config.yaml cannot be read", "use another run_dir"),
         text("run/config.yaml", "a: [1"),
     ),
     Case(

@@ -56,8 +56,8 @@ def parent(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run: a transformer with batch norm, dropout and learned positions, and a flattened head."""
     torch.set_num_threads(1)
     run_dir = tmp_path_factory.mktemp("parent") / "run"
-    words = [*SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", "trainer.max_epochs=1", "backbone.depth=2"]
-    train_and_score(typed(compose_with_checkpoint(words)))
+    overrides = [*SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", "trainer.max_epochs=1", "backbone.depth=2"]
+    train_and_score(typed(compose_with_checkpoint(overrides)))
     return run_dir
 
 
@@ -81,8 +81,10 @@ def equals_parent(model: Model, parent: Path) -> dict[str, bool]:
     """Of each component, whether all its tensors are those of the parent."""
     own, saved = model.state_dict(), weights(parent)
     return {
-        part: all(name in own and torch.equal(own[name], saved[name]) for name in saved if name.startswith(part))
-        for part in COMPONENTS
+        component: all(
+            name in own and torch.equal(own[name], saved[name]) for name in saved if name.startswith(component)
+        )
+        for component in COMPONENTS
     }
 
 
@@ -93,11 +95,11 @@ def equals_parent(model: Model, parent: Path) -> dict[str, bool]:
 def test_the_default_architecture_is_that_of_the_checkpoint(name: str, kind: str, tmp_path: Path) -> None:
     model = tiny(name, kind, scaler="robust")
     save(model, tmp_path / "model", about=About())
-    found = config(tmp_path, f"init.from={tmp_path / 'model'}")
-    assert build_model(found).spec() == model.spec()
-    assert found.backbone.name == name
-    assert found.scaler.name == "robust"
-    again = initialize(begun := build_model(found), found)
+    run_config = config(tmp_path, f"init.from={tmp_path / 'model'}")
+    assert build_model(run_config).spec() == model.spec()
+    assert run_config.backbone.name == name
+    assert run_config.scaler.name == "robust"
+    again = initialize(begun := build_model(run_config), run_config)
     assert all(torch.equal(value, begun.state_dict()[key]) for key, value in model.state_dict().items())
     assert again.origin == {"from": str(tmp_path / "model"), "method": "full", "fingerprints": []}
 
@@ -117,21 +119,23 @@ CONTRADICTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), CONTRADICTIONS, ids=[" ".join(words) for words, _ in CONTRADICTIONS])
+@pytest.mark.parametrize(
+    ("overrides", "message"), CONTRADICTIONS, ids=[" ".join(overrides) for overrides, _ in CONTRADICTIONS]
+)
 def test_a_contradiction_names_both_values(
-    words: list[str], message: str, store: Path, parent: Path, tmp_path: Path
+    overrides: list[str], message: str, store: Path, parent: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nbackbone: {depth: 3}\n")
     with pytest.raises(ValueError, match=message):
-        config(store, f"init.from={parent}", *words, folder=tmp_path)
+        config(store, f"init.from={parent}", *overrides, folder=tmp_path)
 
 
 def test_a_reset_component_may_differ_and_the_rest_is_copied(store: Path, parent: Path) -> None:
-    def begun(*words: str, seed: int = 0) -> Model:
-        found = replace(config(store, f"init.from={parent}", *words), seed=seed)
-        model = build_model(found)
-        initialize(model, found)
+    def begun(*overrides: str, seed: int = 0) -> Model:
+        run_config = replace(config(store, f"init.from={parent}", *overrides), seed=seed)
+        model = build_model(run_config)
+        initialize(model, run_config)
         return model
 
     assert equals_parent(begun(), parent) == dict.fromkeys(COMPONENTS, True)
@@ -155,14 +159,14 @@ def test_other_lengths_are_allowed_if_the_weights_fit(store: Path, parent: Path,
     free = config(store, f"init.from={tmp_path / 'free'}", "model.context=80", "model.horizon=40")
     initialize(longer := build_model(free), free)
     assert longer(forecast_problem(waves(steps=120), horizon=40)).prediction.shape[2] == 120
-    for words, message in (
+    for overrides, message in (
         (
             ["model.context=40"],
             r"backbone\.positions has shape .* model\.context is 40, there 32: use the value of the checkpoint",
         ),
         (["model.horizon=16"], r"head\.linear\.weight .* model\.horizon is 16, there 8: .*init\.reset=\[head\]"),
     ):
-        fixed = config(store, f"init.from={parent}", *words)
+        fixed = config(store, f"init.from={parent}", *overrides)
         with pytest.raises(ValueError, match=message):
             initialize(build_model(fixed), fixed)
 
@@ -170,8 +174,8 @@ def test_other_lengths_are_allowed_if_the_weights_fit(store: Path, parent: Path,
 def test_a_bundled_model_is_found_by_its_name(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "weights_dir", lambda: tmp_path)
     save(model := tiny("mamba", "quantiles"), tmp_path / "small", about=About())
-    found = config(store, "init.from=small")
-    assert (found.init["from"], build_model(found).spec()) == ("small", model.spec())
+    run_config = config(store, "init.from=small")
+    assert (run_config.init["from"], build_model(run_config).spec()) == ("small", model.spec())
     with pytest.raises(FileNotFoundError, match=r"init\.from: no model 'smal': .*did you mean 'small'\?"):
         config(store, "init.from=smal")
 
@@ -181,8 +185,8 @@ def test_a_bundled_model_is_found_by_its_name(store: Path, tmp_path: Path, monke
 
 def test_frozen_weights_stay_bit_equal(store: Path, parent: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO, logger="tsfm")
-    words = [f"init.from={parent}", "init.freeze=[all_but_head]", f"run_dir={tmp_path / 'r'}"]
-    train_and_score(config(store, *words))
+    overrides = [f"init.from={parent}", "init.freeze=[all_but_head]", f"run_dir={tmp_path / 'r'}"]
+    train_and_score(config(store, *overrides))
     assert changed(tmp_path / "r", parent) == {
         "head.linear.weight",
         "head.linear.bias",
@@ -214,30 +218,30 @@ def test_frozen_parts_have_no_dropout_and_trained_ones_do() -> None:
 
 
 def test_adapters_are_merged_into_an_ordinary_model(store: Path, parent: Path, tmp_path: Path) -> None:
-    words = [f"init.from={parent}", "init.lora={rank: 2, alpha: 4, targets: [qkv]}", f"run_dir={tmp_path / 'r'}"]
-    result = train_and_score(config(store, *words))
+    overrides = [f"init.from={parent}", "init.lora={rank: 2, alpha: 4, targets: [qkv]}", f"run_dir={tmp_path / 'r'}"]
+    result = train_and_score(config(store, *overrides))
     assert changed(tmp_path / "r", parent) == {f"backbone.blocks.{i}.attention.qkv.weight" for i in (0, 1)}
     model = load(tmp_path / "r")
     assert model.predict(np.sin(np.arange(40) / 3), prediction_length=8).predictions.shape == (1, 1, 8)
     assert result["parameters"] == load(parent).model.num_parameters()
-    facts = model.about.trained_on["init"]
-    assert (facts["from"], facts["method"]) == (str(parent), "lora rank 2")
-    assert facts["fingerprints"] == load(parent).about.trained_on["fingerprints"]
+    origin = model.about.trained_on["init"]
+    assert (origin["from"], origin["method"]) == (str(parent), "lora rank 2")
+    assert origin["fingerprints"] == load(parent).about.trained_on["fingerprints"]
     card = (tmp_path / "r" / "model" / "README.md").read_text()
     assert f"| begun from | {parent}: lora rank 2 |" in card
     assert "fingerprints" not in show.describe_model(str(tmp_path / "r"))
     best = torch.load(tmp_path / "r" / "checkpoints" / "best.ckpt", weights_only=False)["state_dict"]
     assert any("parametrizations" in name for name in best)
-    words = [f"init.from={tmp_path / 'r'}", "init.reset=[head]", f"run_dir={tmp_path / 'next'}"]
-    train_and_score(config(store, *words))
+    overrides = [f"init.from={tmp_path / 'r'}", "init.reset=[head]", f"run_dir={tmp_path / 'next'}"]
+    train_and_score(config(store, *overrides))
     passed_on = load(tmp_path / "next").about.trained_on["init"]["fingerprints"]
-    assert set(passed_on) >= set(facts["fingerprints"])
+    assert set(passed_on) >= set(origin["fingerprints"])
 
 
 def test_with_adapters_a_reset_component_is_trained_and_freeze_wins(store: Path, parent: Path) -> None:
-    def trained(*words: str) -> set[str]:
-        found = config(store, f"init.from={parent}", "init.lora.rank=2", *words)
-        initialize(model := build_model(found), found)
+    def trained(*overrides: str) -> set[str]:
+        run_config = config(store, f"init.from={parent}", "init.lora.rank=2", *overrides)
+        initialize(model := build_model(run_config), run_config)
         return {name.partition(".parametrizations")[0] for name, p in model.named_parameters() if p.requires_grad}
 
     adapted = {name for name in trained() if name.startswith("backbone.blocks.")}
@@ -250,8 +254,8 @@ def test_with_adapters_a_reset_component_is_trained_and_freeze_wins(store: Path,
 def test_an_interrupted_run_with_adapters_resumes_bit_equal(
     store: Path, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [f"init.from={parent}", "init.lora={rank: 2, dropout: 0.1}", "init.layer_decay=0.7"]
-    train_and_score(config(store, *words, f"run_dir={tmp_path / 'whole'}"))
+    overrides = [f"init.from={parent}", "init.lora={rank: 2, dropout: 0.1}", "init.layer_decay=0.7"]
+    train_and_score(config(store, *overrides, f"run_dir={tmp_path / 'whole'}"))
     step, at = Learner.training_step, f"run_dir={tmp_path / 'broken'}"
 
     def breaks(self: Learner, batch: Any, batch_idx: int) -> torch.Tensor:
@@ -262,11 +266,11 @@ def test_an_interrupted_run_with_adapters_resumes_bit_equal(
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "training_step", breaks)
         with pytest.raises(KeyboardInterrupt):
-            train_and_score(config(store, *words, at))
+            train_and_score(config(store, *overrides, at))
     assert not (tmp_path / "broken" / "model").exists()
-    train_and_score(config(store, *words, at, "resume=auto"))
-    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "broken")
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    train_and_score(config(store, *overrides, at, "resume=auto"))
+    expected, resumed = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
 @pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: value)
@@ -278,25 +282,25 @@ def test_the_rate_falls_with_each_depth_below_the_head(name: str, kind: str) -> 
     assert rates.keys() == set(names.values())
     blocks = len(getattr(model.backbone, "blocks", ()))
     for key, rate in rates.items():
-        part, *rest = key.split(".")
+        component, *rest = key.split(".")
         number = next((int(word) for word in rest if word.isdigit()), None)
-        if part == "backbone" and number is not None:
+        if component == "backbone" and number is not None:
             assert rate == pytest.approx(0.5 * 0.8 ** (blocks - number)), key
-        elif part == "head":
+        elif component == "head":
             assert rate == 0.5
-        elif part == "patching" or key.endswith("positions"):
+        elif component == "patching" or key.endswith("positions"):
             assert rate == pytest.approx(0.5 * 0.8 ** (blocks + 1 if blocks else 0) if blocks else 0.5 * 0.8), key
-    one = make_optimizer(OptimConfig(lr=0.5), model.named_parameters(), layer_decay=1.0).param_groups
-    assert {group["lr"] for group in one} == {0.5}
+    equal = make_optimizer(OptimConfig(lr=0.5), model.named_parameters(), layer_decay=1.0).param_groups
+    assert {group["lr"] for group in equal} == {0.5}
 
 
 def test_an_adapter_has_the_depth_of_what_it_adapts() -> None:
     plain_name = "backbone.blocks.3.attention.qkv.weight"
     adapted = "backbone.blocks.3.attention.qkv.parametrizations.weight.0.a"
-    found = depths_below_head(
+    depths = depths_below_head(
         ["patching.project.weight", plain_name, adapted, "backbone.proj.parametrizations.weight.0.a"]
     )
-    assert found == {
+    assert depths == {
         "patching.project.weight": 5, plain_name: 1, adapted: 1, "backbone.proj.parametrizations.weight.0.a": 0,
     }  # fmt: skip
 
@@ -306,12 +310,14 @@ def test_an_adapter_has_the_depth_of_what_it_adapts() -> None:
 
 def test_the_last_weights_are_kept_without_validation(store: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO, logger="tsfm")
-    words = [*SETTINGS, f"data.dataset={store}", "trainer.keep=last", "trainer.max_epochs=2"]
-    alone = [*words, "data.split=all", "bench.split=train", "trainer.patience=3", f"run_dir={tmp_path / 'alone'}"]
+    overrides = [*SETTINGS, f"data.dataset={store}", "trainer.keep=last", "trainer.max_epochs=2"]
+    alone = [*overrides, "data.split=all", "bench.split=train", "trainer.patience=3", f"run_dir={tmp_path / 'alone'}"]
     result = train_and_score(typed(compose_with_checkpoint(alone)))
-    assert "trainer.keep=last: the last weights are kept; trainer.patience is not looked at" in caplog.text
+    assert "trainer.keep=last: the last weights are kept; trainer.patience is ignored" in caplog.text
     assert "val_loss" not in result
-    both = train_and_score(typed(compose_with_checkpoint([*words, "trainer.ema=null", f"run_dir={tmp_path / 'both'}"])))
+    both = train_and_score(
+        typed(compose_with_checkpoint([*overrides, "trainer.ema=null", f"run_dir={tmp_path / 'both'}"]))
+    )
     assert np.isfinite(both["val_loss"])
     last = torch.load(tmp_path / "both" / "checkpoints" / "last.ckpt", weights_only=False)
     assert last["global_step"] > 0
@@ -325,16 +331,16 @@ def test_labelled_cases_without_validation_and_with_a_new_head(tmp_path: Path, c
     save(tiny("patch_transformer", "quantiles"), tmp_path / "free", about=About())
     time, rng = np.arange(40), np.random.default_rng(0)
     series = [np.sin(time / (2 + 3 * (i % 2))) + 0.1 * rng.normal(size=40) for i in range(12)]
-    given = np.stack(series)[:, None], np.array(["slow", "fast"] * 6)
-    data = CaseData.from_arrays(*given, config=CasesConfig("given"), test=given)
-    words = ["data=cases", "data.dataset=given", "task=classify", "head=pooled", "init.reset=[head]"]
-    words += [f"init.from={tmp_path / 'free'}", "init.freeze=[all_but_head]", "trainer.progress=false"]
-    words += ["trainer.max_epochs=2", "trainer.accelerator=cpu", f"run_dir={tmp_path / 'r'}"]
-    done = train(typed(compose_with_checkpoint(words)), cases=data)
-    assert "nothing to validate on: the last weights are kept; trainer.patience is not looked at" in caplog.text
+    arrays = np.stack(series)[:, None], np.array(["slow", "fast"] * 6)
+    data = CaseData.from_arrays(*arrays, config=CasesConfig("given"), test=arrays)
+    overrides = ["data=cases", "data.dataset=given", "task=classify", "head=pooled", "init.reset=[head]"]
+    overrides += [f"init.from={tmp_path / 'free'}", "init.freeze=[all_but_head]", "trainer.progress=false"]
+    overrides += ["trainer.max_epochs=2", "trainer.accelerator=cpu", f"run_dir={tmp_path / 'r'}"]
+    done = train(typed(compose_with_checkpoint(overrides)), cases=data)
+    assert "no validation windows: the last weights are kept; trainer.patience is ignored" in caplog.text
     assert done.validation == {}
-    theirs, ours = load_file(tmp_path / "free" / "model.safetensors"), done.model.state_dict()
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs if not name.startswith("head."))
+    saved, trained = load_file(tmp_path / "free" / "model.safetensors"), done.model.state_dict()
+    assert all(torch.equal(trained[name], saved[name]) for name in saved if not name.startswith("head."))
 
 
 def test_runs_without_the_setting_init_still_resume(store: Path, parent: Path) -> None:
@@ -351,13 +357,13 @@ def test_runs_without_the_setting_init_still_resume(store: Path, parent: Path) -
 
 def test_a_sweep_over_init(store: Path, parent: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    words = [*TRAINING, f"data.dataset={store}", f"init.from={parent}", "trainer.max_steps=2", "name=x"]
-    assert main(["train", "-m", *words, "init.freeze=[],[all_but_head]", "trainer.keep=last"]) == 0
+    overrides = [*TRAINING, f"data.dataset={store}", f"init.from={parent}", "trainer.max_steps=2", "name=x"]
+    assert main(["train", "-m", *overrides, "init.freeze=[],[all_but_head]", "trainer.keep=last"]) == 0
     results = [json.loads(line[7:]) for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT ")]
     assert len(results) == 2
-    found = [yaml.safe_load((Path(result["run_dir"]) / "config.yaml").read_text()) for result in results]
-    assert [each["init"]["freeze"] for each in found] == [[], ["all_but_head"]]
-    assert [each["backbone"]["depth"] for each in found] == [2, 2]  # the config of the run tells the truth
+    configs = [yaml.safe_load((Path(result["run_dir"]) / "config.yaml").read_text()) for result in results]
+    assert [each["init"]["freeze"] for each in configs] == [[], ["all_but_head"]]
+    assert [each["backbone"]["depth"] for each in configs] == [2, 2]  # that of the checkpoint
 
 
 def test_show_prints_the_architecture_of_the_checkpoint(store: Path, parent: Path) -> None:
@@ -370,7 +376,7 @@ def test_show_prints_the_architecture_of_the_checkpoint(store: Path, parent: Pat
 
 WRONG = [
     ("init.from=nowhere", r"init\.from: no model 'nowhere': neither a folder nor a bundled model"),
-    ("init.from={store}", r"store has no config\.json; found"),
+    ("init.from={store}", r"store has no config\.json; run_config"),
     ("init.from=3", r"init\.from is 3; expected a model directory"),
     ("init.form=x", r"init\.form is not a setting; did you mean 'from'\?"),
     ("+init.form=x", r"init\.form is not a setting; did you mean 'from'\?"),
@@ -419,31 +425,31 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), WRONG, ids=[words for words, _ in WRONG])
+@pytest.mark.parametrize(("overrides", "message"), WRONG, ids=[overrides for overrides, _ in WRONG])
 def test_a_mistake_is_reported_before_anything_is_written(
-    words: str, message: str, store: Path, parent: Path, tmp_path: Path
+    overrides: str, message: str, store: Path, parent: Path, tmp_path: Path
 ) -> None:
-    given = words.format(store=store, parent=parent).split(" ")
+    settings = overrides.format(store=store, parent=parent).split(" ")
     with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
-        train_and_score(config(store, *given, f"run_dir={tmp_path / 'r'}"))
+        train_and_score(config(store, *settings, f"run_dir={tmp_path / 'r'}"))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r").exists()
 
 
 def test_weights_of_another_shape_or_architecture_are_refused(store: Path, parent: Path) -> None:
-    found = config(store, f"init.from={parent}")
-    deeper = replace(found, backbone=replace(found.backbone, depth=3))
+    run_config = config(store, f"init.from={parent}")
+    deeper = replace(run_config, backbone=replace(run_config.backbone, depth=3))
     with pytest.raises(ValueError, match=r"backbone\.depth is 3, but it is 2 in"):
         initialize(build_model(deeper), deeper)
-    spoilt = build_model(found)
+    spoilt = build_model(run_config)
     spoilt.head.linear = torch.nn.Linear(64, 9)
     with pytest.raises(
         ValueError, match=r"head\.linear\.weight has shape \(9, 64\) in this run and has shape \(8, 64\) in"
     ):
-        initialize(spoilt, found)
+        initialize(spoilt, run_config)
     spoilt.head.linear = torch.nn.Linear(64, 8, bias=False)
     with pytest.raises(ValueError, match=r"head\.linear\.bias does not exist in this run and has shape \(8,\) in"):
-        initialize(spoilt, found)
+        initialize(spoilt, run_config)
 
 
 def test_init_has_defaults_and_is_checked() -> None:

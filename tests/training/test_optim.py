@@ -1,4 +1,4 @@
-"""Laws of the optimisers and of each schedule: where it starts, peaks and ends. Rates are parts of `optim.lr`."""
+"""Optimizers, and where each schedule starts, peaks and ends. Rates are shares of `optim.lr`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_warm_up_rises_linearly_to_the_full_rate(schedule: str) -> None:
     assert at(100, **config) == pytest.approx(1.0)
 
 
-def test_onecycle_is_that_of_torch_up_to_the_grid() -> None:
+def test_onecycle_equals_that_of_torch_up_to_its_grid() -> None:
     weight = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([weight], lr=1.0)
     torch_rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=STEPS)
@@ -78,7 +78,7 @@ def test_onecycle_is_that_of_torch_up_to_the_grid() -> None:
     steps=st.integers(1, 50),
     epochs=st.integers(1, 5),
 )
-def test_no_rate_leaves_the_range_and_none_rises_after_the_peak(
+def test_rates_are_shares_and_do_not_rise_after_the_peak(
     schedule: str, warmup: float, decay: float, floor: float, steps: int, epochs: int
 ) -> None:
     config = OptimConfig(schedule=schedule, warmup=warmup, decay=decay, floor=floor)
@@ -93,13 +93,13 @@ def test_no_rate_leaves_the_range_and_none_rises_after_the_peak(
         assert rates[-1] == pytest.approx(rates[steps])  # beyond the end it stays
 
 
-def test_weight_decay_is_on_matrices_alone() -> None:
+def test_only_matrices_have_weight_decay() -> None:
     for name, kind in cases():
         model = tiny(name, kind)
-        decayed, spared = split(model, weight_decay=0.3)
-        assert decayed | spared == {key for key, _ in model.named_parameters()}
-        assert not decayed & spared
-        for key in spared:
+        decayed, exempt = split(model, weight_decay=0.3)
+        assert decayed | exempt == {key for key, _ in model.named_parameters()}
+        assert not decayed & exempt
+        for key in exempt:
             assert key.endswith(("bias", "positions", "a_log", "skip", "skip.start")) or "norm" in key, key
         for key in decayed:
             assert key.endswith("weight"), key
@@ -110,32 +110,32 @@ def split(model: nn.Module, **config: Any) -> tuple[set[str], set[str]]:
     """Names of the parameters with and without weight decay."""
     names = {id(p): name for name, p in model.named_parameters()}
     groups = make_optimizer(OptimConfig(**config), model.named_parameters()).param_groups
-    found = {bool(group["weight_decay"]): {names[id(p)] for p in group["params"]} for group in groups}
-    return found.get(True, set()), found.get(False, set())
+    by_decay = {bool(group["weight_decay"]): {names[id(p)] for p in group["params"]} for group in groups}
+    return by_decay.get(True, set()), by_decay.get(False, set())
 
 
-def test_a_learned_gain_of_the_scaler_is_not_pulled_to_0() -> None:
+def test_a_learned_gain_of_the_scaler_has_no_weight_decay() -> None:
     model = Model(
         ModelConfig(context=32, horizon=8, channels=3, patch=32, stride=32, embed="values"),
         scaler=SCALERS.config({"name": "standard", "affine": True}),
         backbone=BACKBONES.config({"name": "nlinear"}),
         head=HEADS.config({"name": "flatten"}),
     )
-    _, spared = split(model, weight_decay=0.3)
-    assert {"scaler.gain", "scaler.shift"} <= spared
+    _, exempt = split(model, weight_decay=0.3)
+    assert {"scaler.gain", "scaler.shift"} <= exempt
 
 
 def test_frozen_parameters_are_left_out_and_none_left_is_an_error() -> None:
     model = tiny("patch_transformer")
     model.backbone.requires_grad_(False)
-    decayed, spared = split(model, weight_decay=0.3)
-    assert not [name for name in decayed | spared if name.startswith("backbone")]
-    with pytest.raises(ValueError, match="no parameter is left to train"):
+    decayed, exempt = split(model, weight_decay=0.3)
+    assert not [name for name in decayed | exempt if name.startswith("backbone")]
+    with pytest.raises(ValueError, match="no parameter is trained"):
         make_optimizer(OptimConfig(), model.requires_grad_(False).named_parameters())
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "muon"])
-def test_each_optimiser_takes_its_settings_and_goes_downhill(name: str) -> None:
+def test_each_optimizer_uses_its_settings_and_minimizes(name: str) -> None:
     weight = nn.Parameter(torch.full((2, 2), 3.0))
     config = OptimConfig(name=name, lr=0.1, beta1=0.8, weight_decay=0.0)
     optimizer = make_optimizer(config, [("weight", weight)])
@@ -151,7 +151,7 @@ def test_each_optimiser_takes_its_settings_and_goes_downhill(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("config", "message"),
     [
         ({"name": "adamv"}, r"optim\.name is 'adamv'; did you mean 'adam\w?'\? known: adam, adamw, muon, sgd"),
         ({"schedule": "cosin"}, r"optim\.schedule is 'cosin'; did you mean 'cosine'"),
@@ -172,6 +172,6 @@ def test_each_optimiser_takes_its_settings_and_goes_downhill(name: str) -> None:
         ({"iterations": 100}, r"iterations 100"),
     ],
 )
-def test_a_wrong_setting_says_so(config: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_wrong_setting_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         OptimConfig(**config)

@@ -1,4 +1,4 @@
-"""Pre-training from end to end: trained, saved, loaded, it forecasts; broken off and resumed, it ends bit-equal."""
+"""Pre-training from end to end: the saved model forecasts, and an interrupted run ends bit-equal."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(path: Path, run_dir: Path, *settings: str) -> dict:
-    words = [*SETTINGS, f"data.sets=[{path}]", f"run_dir={run_dir}", *settings]
-    return train_and_score(typed(compose("train", words)))
+    overrides = [*SETTINGS, f"data.sets=[{path}]", f"run_dir={run_dir}", *settings]
+    return train_and_score(typed(compose("train", overrides)))
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
@@ -48,45 +48,45 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
 
 
 def curve(run_dir: Path, *names: str) -> list[tuple[str, ...]]:
-    """What was logged of these at each step."""
+    """The logged values of these names at each step."""
     with (run_dir / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     return [tuple(row[name] for name in ("step", *names)) for row in rows if all(row.get(name) for name in names)]
 
 
 @pytest.mark.parametrize("optim", ["adamw", "muon"])
-def test_a_broken_run_goes_on_to_the_same_weights_and_the_same_loss_curve(
+def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
     optim: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    words = [f"optim.name={optim}"]
-    run(path, whole, *words)
+    override = f"optim.name={optim}"
+    run(path, whole, override)
 
     step = Learner.training_step
 
     def breaks(self: Learner, batch: tsfm.Batch, batch_idx: int) -> torch.Tensor:
-        if self.global_step == 2 * 9 + 3:  # in mid-epoch, some steps behind the last checkpoint
-            raise RuntimeError("the power is gone")
+        if self.global_step == 2 * 9 + 3:  # within an epoch, some steps after the last checkpoint
+            raise RuntimeError("power failure")
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "training_step", breaks)
-        with pytest.raises(RuntimeError, match="the power is gone"):
-            run(path, broken, *words)
+        with pytest.raises(RuntimeError, match="power failure"):
+            run(path, broken, override)
     last = torch.load(broken / "checkpoints" / "last.ckpt", weights_only=False)
     assert last["global_step"] == 18
     assert 0 < last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] < EPOCH
 
-    run(path, broken, *words, "resume=auto")
-    expected, found = weights(whole), weights(broken)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    run(path, broken, override, "resume=auto")
+    expected, resumed = weights(whole), weights(broken)
+    assert expected.keys() == resumed.keys()
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     losses = curve(whole, "train/loss")
     assert len(losses) >= STEPS // 20
     assert curve(broken, "train/loss") == losses
 
 
-def test_a_run_in_pieces_of_limited_time_ends_as_one_in_one_piece(
+def test_runs_of_limited_time_end_bit_equal_to_one_run(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
@@ -104,25 +104,25 @@ def test_a_run_in_pieces_of_limited_time_ends_as_one_in_one_piece(
     steps = int(first["cut_short"].removesuffix(f" of {STEPS} steps"))
     assert 0 < steps <= 21
     assert "resume=auto" in caplog.text
-    assert tsfm.load(pieces) is not None  # the model so far
+    assert tsfm.load(pieces) is not None  # the weights of the last step
 
     second = run(path, pieces, "resume=auto", "trainer.max_time=00:00:10:00")
     assert "cut_short" not in second
-    expected, found = weights(whole), weights(pieces)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    expected, resumed = weights(whole), weights(pieces)
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     assert run(path, pieces, "resume=auto") == second  # nothing is left to do
 
 
-def test_it_is_saved_loaded_and_forecasts_any_horizon(path: Path, tmp_path: Path) -> None:
+def test_the_saved_model_forecasts_any_horizon(path: Path, tmp_path: Path) -> None:
     result = run(path, tmp_path / "r")
     assert result["parameters"] < 100_000
     model = tsfm.load(tmp_path / "r")
     stamps = pd.date_range("2024-01-01", periods=150, freq="h")
     rows = [pd.DataFrame({"item_id": i, "timestamp": stamps, "target": walk(150, i)}) for i in range(2)]
     for horizon in (1, 20, 64, 150):  # one step, less than a pass, a pass, rolled out
-        told = model.predict_df(pd.concat(rows), prediction_length=horizon)
-        assert len(told) == 2 * horizon
-        numbers = told.select_dtypes("number").to_numpy()
+        forecast = model.predict_df(pd.concat(rows), prediction_length=horizon)
+        assert len(forecast) == 2 * horizon
+        numbers = forecast.select_dtypes("number").to_numpy()
         assert np.isfinite(numbers).all()
     assert len(model.about.trained_on["fingerprints"]) == len(LENGTHS)
     series, other = walk(max(LENGTHS), int(np.argmax(LENGTHS))), walk(max(LENGTHS), 99)
@@ -136,14 +136,14 @@ def test_the_loss_falls(path: Path, tmp_path: Path) -> None:
     assert sum(losses[-2:]) < 0.95 * sum(losses[:2])
 
 
-def test_validation_on_the_held_out_ends_chooses_the_weights_where_asked(path: Path, tmp_path: Path) -> None:
+def test_validation_on_the_held_out_ends_chooses_the_weights(path: Path, tmp_path: Path) -> None:
     result = run(path, tmp_path / "r", "trainer.keep=best", "trainer.val_every=null", "trainer.max_steps=22")
     assert np.isfinite(result["val_loss"])
     assert len(curve(tmp_path / "r", "val/loss")) == 2
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         (["task=forecast"], "data=corpus is for task=pretrain"),  # with none of the settings of the other
         (["data=etth1"], "task=pretrain learns from a corpus"),
@@ -153,12 +153,12 @@ def test_validation_on_the_held_out_ends_chooses_the_weights_where_asked(path: P
         (["model.embed=linear"], "needs model.embed=residual and model.fill=linear"),
     ],
 )
-def test_parts_that_do_not_fit_are_refused_before_anything_is_written(
-    settings: list[str], words: str, path: Path, tmp_path: Path
+def test_components_that_do_not_fit_are_refused_before_anything_is_written(
+    settings: list[str], message: str, path: Path, tmp_path: Path
 ) -> None:
     group = settings[0].split("=")[0]
-    asked = [word for word in SETTINGS if not word.startswith(f"{group}.")]
-    asked += [f"data.sets=[{path}]"] if group != "data" else []
-    with pytest.raises(ValueError, match=words):
-        train_and_score(typed(compose("train", [*asked, f"run_dir={tmp_path / 'r'}", *settings])))
+    overrides = [text for text in SETTINGS if not text.startswith(f"{group}.")]
+    overrides += [f"data.sets=[{path}]"] if group != "data" else []
+    with pytest.raises(ValueError, match=message):
+        train_and_score(typed(compose("train", [*overrides, f"run_dir={tmp_path / 'r'}", *settings])))
     assert not (tmp_path / "r").exists()

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was, bit by bit."""
+"""An interrupted run is resumed, and ends bit-equal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def steps(run_dir: Path) -> list[str]:
         return [row["step"] for row in csv.DictReader(file) if row["train/loss"]]
 
 
-def test_killed_in_mid_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: Path) -> None:
+def test_a_run_killed_within_an_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(store, whole), check=True, capture_output=True)
 
@@ -69,33 +69,33 @@ def test_killed_in_mid_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: P
     assert not (broken / "result.json").exists(), "the run ended before it could be killed"
     state = torch.load(last, weights_only=False)
     batches = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    assert 0 < batches["current"]["ready"] < BATCHES, "the last checkpoint is not in mid-epoch"
+    assert 0 < batches["current"]["ready"] < BATCHES, "the last checkpoint is not within an epoch"
     assert batches["total"]["ready"] < 3 * BATCHES
 
     done = subprocess.run(command(store, broken, "resume=auto"), check=True, capture_output=True, text=True)
     assert "going on from last.ckpt" in done.stderr
-    assert steps(broken) == steps(whole), "the metrics of the first part are lost or doubled"
-    expected, found = weights(whole), weights(broken)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert steps(broken) == steps(whole), "the metrics of the first process are lost or doubled"
+    expected, resumed = weights(whole), weights(broken)
+    assert expected.keys() == resumed.keys()
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
 def test_a_finished_run_is_not_run_again(store: Path, tmp_path: Path) -> None:
     first = subprocess.run(command(store, tmp_path / "r"), check=True, capture_output=True, text=True)
-    begun = time.monotonic()
+    start = time.monotonic()
     again = subprocess.run(command(store, tmp_path / "r", "resume=auto"), check=True, capture_output=True, text=True)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - start < 30
     refused = subprocess.run(command(store, tmp_path / "r"), capture_output=True, text=True)
     assert refused.returncode == 2
     assert "resume=auto" in refused.stderr
 
 
 def test_two_processes_train_one_model(store: Path, tmp_path: Path) -> None:
-    """DDP over gloo: one run directory, one result, and the ranks' shares make the same epochs."""
-    words = ["trainer.devices=2", "trainer.max_epochs=1", f"run_root={tmp_path / 'runs'}", "data.batch_size=4"]
-    asked = [word for word in command(store, tmp_path) if not word.startswith("run_dir=")]
-    done = subprocess.run([*asked, *words], capture_output=True, text=True, timeout=300)
+    """DDP over gloo: one run directory, one result, and both ranks together make the same epochs."""
+    overrides = ["trainer.devices=2", "trainer.max_epochs=1", f"run_root={tmp_path / 'runs'}", "data.batch_size=4"]
+    arguments = [word for word in command(store, tmp_path) if not word.startswith("run_dir=")]
+    done = subprocess.run([*arguments, *overrides], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert len(results) == 1
@@ -105,7 +105,7 @@ def test_two_processes_train_one_model(store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_does_not_look_finished(number: signal.Signals, store: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_not_finished(number: signal.Signals, store: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(store, tmp_path / "r", "trainer.max_epochs=500"),
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The trainer's switches do what they say: precision, compile, averaging, loggers, limits, stopping."""
+"""Settings of the trainer: precision, compile, averaging, loggers, limits, early stopping."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(store: Path, run_dir: Path, *settings: str) -> dict:
-    words = [*SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", "trainer.max_epochs=2", *settings]
-    return train_and_score(typed(compose("train", [word for word in words if not word.startswith("optim.schedule")])))
+    overrides = [*SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", "trainer.max_epochs=2", *settings]
+    return train_and_score(typed(compose("train", [text for text in overrides if text != "optim.schedule=onecycle"])))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def run(store: Path, run_dir: Path, *settings: str) -> dict:
         ["data.fraction=0.2", "data.min_context=8"],
         pytest.param(["trainer.compile=true"], marks=pytest.mark.slow),
     ],
-    ids=lambda words: " ".join(words),
+    ids=lambda settings: " ".join(settings),
 )
 def test_a_run_with(settings: list[str], store: Path, tmp_path: Path) -> None:
     result = run(store, tmp_path / "r", *settings)
@@ -72,18 +72,18 @@ def test_early_stopping_keeps_the_best_weights(store: Path, tmp_path: Path) -> N
     assert losses.index(min(losses)) == len(losses) - 3
 
 
-def test_averaged_weights_are_what_is_saved(store: Path, tmp_path: Path) -> None:
-    """With a decay near 1 the averaged weights hardly leave the first ones."""
+def test_averaged_weights_are_saved(store: Path, tmp_path: Path) -> None:
+    """With a decay near 1 the averaged weights stay near the first ones."""
     run(store, tmp_path / "slow", "trainer.ema=0.9999")
     run(store, tmp_path / "none", "trainer.ema=null")
-    first = load(tmp_path / "slow").model.head.linear.weight
-    moved = load(tmp_path / "none").model.head.linear.weight
-    words = [*SETTINGS, f"data.dataset={store}"]
-    start = build_model(typed(compose("train", words))).head.linear.weight
-    assert (first - start).abs().max() < 0.05 * (moved - start).abs().max()
+    averaged = load(tmp_path / "slow").model.head.linear.weight
+    trained = load(tmp_path / "none").model.head.linear.weight
+    overrides = [*SETTINGS, f"data.dataset={store}"]
+    start = build_model(typed(compose("train", overrides))).head.linear.weight
+    assert (averaged - start).abs().max() < 0.05 * (trained - start).abs().max()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(store: Path, tmp_path: Path) -> None:
+def test_the_seed_decides_the_weights(store: Path, tmp_path: Path) -> None:
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(store, tmp_path / name, f"seed={seed}", "trainer.max_epochs=1")

@@ -1,4 +1,4 @@
-"""The one learner: pose, answer, loss. Lightning runs it; it knows neither backbone nor task by name."""
+"""The training step of every run: a task poses a problem, the model predicts, the task computes the loss."""
 
 from __future__ import annotations
 
@@ -20,10 +20,33 @@ log = logging.getLogger("tsfm")
 
 
 class Learner(pl.LightningModule):
-    """Trains `model` on the problems that `task` poses. All randomness of a step follows from (seed, step, rank), so a
-    resumed run repeats the uninterrupted one bit by bit without storing any generator."""
+    """A Lightning module that trains a model on the problems of a task.
 
-    answer: Callable[[Problem], Answer]
+    All randomness of a step follows from the seed, the step and the rank, so that a resumed run is bit-equal to an
+    uninterrupted one although no generator is stored.
+
+    Parameters
+    ----------
+    model
+        With its first weights.
+    task
+        Poses problems and computes losses and metrics.
+    optim
+        Optimizer and schedule.
+    seed
+        Of all random numbers.
+    compiled
+        Whether the training step uses `torch.compile`.
+    layer_decay
+        Factor of the learning rate from each depth of the network to the one below; None: the same rate everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the task cannot use the outputs of the model.
+    """
+
+    predict_problem: Callable[[Problem], Answer]
 
     def __init__(
         self,
@@ -36,41 +59,49 @@ class Learner(pl.LightningModule):
         layer_decay: float | None = None,
     ):
         super().__init__()
-        self.layer_decay = layer_decay
         task.check(
             quantile_levels=model.quantile_levels,
             predicts=model.head.predicts,
             window=model.config.context + model.config.horizon,
         )
-        self.model, self.task, self.optim, self.seed = model, task, optim, seed
-        # not a submodule: the state dict keeps the plain names
-        object.__setattr__(self, "answer", torch.compile(model, dynamic=False) if compiled else model)
-        self.reports: dict[str, Ratio] = {}
-        self.windows_seen = 0
-        self.validated_at = -1  # the step of the last validation
+        self.model, self.task, self.optim, self.seed, self.layer_decay = model, task, optim, seed, layer_decay
+        # not a submodule: the state dict has the names of the model alone
+        object.__setattr__(self, "predict_problem", torch.compile(model, dynamic=False) if compiled else model)
+        self.metrics: dict[str, Ratio] = {}
+        self.num_windows = 0  # used for training so far, in this process
+        self.validated_at = -1  # step of the last validation
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is not finite.
+        """
         generator = self._generator()
         problem = self.task.pose(self.task.augment(batch, generator), generator)
-        loss = self.task.loss(self.answer(problem), problem)
+        loss = self.task.loss(self.predict_problem(problem), problem)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "
                 "set trainer.grad_clip, or look for extreme values in the data"
             )
-        self.windows_seen += len(batch.values)
+        self.num_windows += len(batch.values)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def whole(self) -> Model:
-        """The model with all of its weights, wherever they are kept while training; a call to all processes at once."""
+    def whole_model(self) -> Model:
+        """Return the model with all of its weights, wherever they are while training."""
         return self.model
 
-    def on_train_start(self) -> None:  # an epoch that is resumed has no start
+    def on_train_start(self) -> None:
+        """Put frozen parts into evaluation mode; not at the start of an epoch, which a resumed epoch does not have."""
         set_frozen_to_eval(self.model)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        torch.manual_seed(self._step_seed())  # dropout
+        """Seed the global generator, which dropout uses."""
+        torch.manual_seed(self._step_seed())
 
     def _step_seed(self) -> int:
         epoch_batch = self.trainer.fit_loop.epoch_loop.total_batch_idx
@@ -79,48 +110,90 @@ class Learner(pl.LightningModule):
     def _generator(self) -> torch.Generator:
         return torch.Generator(device=self.device).manual_seed(self._step_seed() ^ 0x5DEECE66D)
 
+    def _evaluation_problem(self, batch: Batch, batch_idx: int) -> Problem:
+        """The problem of a batch outside training, the same whatever was trained before."""
+        generator = torch.Generator(device=self.device).manual_seed(self.seed * 1_000_003 + batch_idx)
+        return self.task.pose(batch, generator)
+
     def on_validation_epoch_start(self) -> None:
-        self.reports = {}
+        """Start the metrics again."""
+        self.metrics = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        # the same problems at every validation, whatever was trained before
-        generator = torch.Generator(device=self.device).manual_seed(self.seed * 1_000_003 + batch_idx)
-        problem = self.task.pose(batch, generator)
+        """Add a batch to the metrics."""
+        problem = self._evaluation_problem(batch, batch_idx)
         for name, (total, count) in self.task.report(self.model(problem), problem).items():
-            old = self.reports.get(name)
-            self.reports[name] = Ratio(total, count) if old is None else Ratio(old.total + total, old.count + count)
+            old = self.metrics.get(name)
+            self.metrics[name] = Ratio(total, count) if old is None else Ratio(old.total + total, old.count + count)
 
     def on_validation_epoch_end(self) -> None:
+        """Log the metrics of all processes as `val/NAME`."""
         self.validated_at = self.global_step
-        for name, ratio in self.reports.items():
-            total, count = (self.trainer.strategy.reduce(part, reduce_op="sum") for part in ratio)
-            if not count:  # windows without a scale, say: nothing tells weights apart
-                log.warning("validation has nothing to judge %s by, so it counts as 0", name)
+        self._log_metrics("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start the metrics again."""
+        self.metrics = {}
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the metrics."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of all processes as `test/NAME`."""
+        self._log_metrics("test")
+
+    def _log_metrics(self, stage: str) -> None:
+        for name, ratio in self.metrics.items():
+            total, count = (self.trainer.strategy.reduce(value, reduce_op="sum") for value in ratio)
+            if not count:  # for instance windows without a scale
+                log.warning("%s data has no values for %s, so it counts as 0", stage, name)
             value = (total / torch.where(count == 0, 1, count)).float()
-            self.log(f"val/{name}", value, prog_bar=name == self.task.monitor, rank_zero_only=True)
+            self.log(f"{stage}/{name}", value, prog_bar=name == self.task.monitor, rank_zero_only=True)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Return the predictions for the problems of a batch, in the units of the batch.
+
+        Returns
+        -------
+        Tensor
+            Quantiles of each step `[batch, channels, time, quantile_levels]`, where time is the whole window (NaN at
+            steps that the model does not predict); or logits or numbers of each window `[batch, outputs]`.
+        """
+        return self.model(self._evaluation_problem(batch, batch_idx)).prediction
 
     def configure_optimizers(self) -> Any:
+        """Return the optimizer and its schedule over the optimizer steps of the run."""
         optimizer = make_optimizer(self.optim, self.model.named_parameters(), layer_decay=self.layer_decay)
-        steps, epoch_steps = self._steps()
+        steps, epoch_steps = self._num_steps()
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(self.optim, step=step, steps=steps, epoch_steps=epoch_steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _steps(self) -> tuple[int, int]:
-        """Optimiser steps of the whole run and of one epoch. Not by trainer.estimated_stepping_batches: it makes the
-        loader before a checkpoint is read, and Lightning then never tells the loader where it was."""
+    def _num_steps(self) -> tuple[int, int]:
+        """Optimizer steps of the whole run and of one epoch.
+
+        Not by `trainer.estimated_stepping_batches`: it makes the loader before a checkpoint is read, and Lightning then
+        does not give the loader its saved position.
+        """
         trainer: Any = self.trainer
-        epoch_steps = -(-len(trainer.datamodule.train_dataloader()) // trainer.accumulate_grad_batches)
+        if trainer.datamodule is not None:
+            batches = len(trainer.datamodule.train_dataloader())
+        else:
+            trainer.fit_loop.setup_data()
+            batches = trainer.num_training_batches
+        epoch_steps = -(-batches // trainer.accumulate_grad_batches)
         limits = [trainer.max_epochs * epoch_steps if trainer.max_epochs and trainer.max_epochs > 0 else None]
         limits += [trainer.max_steps if trainer.max_steps > 0 else None]
         known = [limit for limit in limits if limit is not None]
         if not known and self.optim.schedule in NEED_LAST_STEP:
             raise ValueError(
-                f"optim.schedule={self.optim.schedule} needs to know its last step, and this run has none; set "
+                f"optim.schedule={self.optim.schedule} depends on the last step, and this run has none; set "
                 "trainer.max_steps or trainer.max_epochs, or use optim.schedule=constant or exponential"
             )
         return (min(known) if known else epoch_steps), epoch_steps
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Copy a batch to the device."""
         return batch.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""How long, how precisely, on what, and what is written down: the trainer's config and Lightning's Trainer from it."""
+"""The settings of `trainer` (length, precision, devices, loggers), and Lightning's Trainer made from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from tsfm.messages import did_you_mean
 from tsfm.registry import schema
 from tsfm.training.callbacks import EMA, ProgressBar, Throughput, TimeLimit
-from tsfm.training.sharding import sharded
+from tsfm.training.sharding import fsdp_strategy
 
 log = logging.getLogger("tsfm")
 
@@ -39,21 +39,23 @@ MINIMUM = {"patience": 1, "val_every": 0, "checkpoint_every": 1, "grad_clip": 0,
 @schema("trainer", "trainer")
 @dataclass
 class TrainerConfig:
+    """Settings of `trainer`."""
+
     max_epochs: int = 20
-    max_steps: int = -1  # optimiser steps; -1: as many as the epochs have
-    max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss of one piece; resume=auto goes on with the next
-    keep: str = "best"  # the weights that end as the model: best in validation | last, which needs no validation
+    max_steps: int = -1  # optimizer steps; -1: as many as the epochs have
+    max_time: Optional[str] = None  # noqa: UP045  dd:hh:mm:ss of one process; resume=auto continues in another
+    keep: str = "best"  # weights of the final model: best (in validation) | last (needs no validation)
     patience: Optional[int] = 5  # noqa: UP045  validations without a better score before stopping; null: never stop
     val_every: Optional[int] = None  # noqa: UP045  training batches between validations; null: once per epoch; 0: never
-    checkpoint_every: int = 200  # steps between checkpoints that a killed run resumes from
+    checkpoint_every: int = 200  # steps between checkpoints that an interrupted run resumes from
     grad_clip: float = 1.0  # largest norm of the gradient; 0: no clipping
-    accumulate: int = 1  # batches per optimiser step
-    ema: Optional[float] = None  # noqa: UP045  decay of the averaged weights that are validated and saved
+    accumulate: int = 1  # batches per optimizer step
+    ema: Optional[float] = None  # noqa: UP045  decay of the averaged weights that are validated and saved; null: none
     precision: str = "32"  # 32 | bf16 | 16
     compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
-    strategy: str = "auto"  # auto | ddp | fsdp: weights in shards, or any other that Lightning knows by name
+    strategy: str = "auto"  # auto | ddp | fsdp (sharded weights) | another strategy of Lightning by its name
     loggers: list[str] = field(default_factory=lambda: ["csv"])  # csv, tensorboard
     progress: bool = True
 
@@ -66,15 +68,15 @@ class TrainerConfig:
             )
         if self.strategy == "fsdp" and (self.devices < 2 or self.ema is not None or self.compile):
             raise ValueError(
-                "trainer.strategy=fsdp shards weights over devices, so that no process can average or compile them as "
-                f"one; found devices={self.devices}, ema={self.ema}, compile={self.compile}: use at least 2 devices, "
+                "trainer.strategy=fsdp shards weights over devices, so that no process can average or compile all of "
+                f"them; found devices={self.devices}, ema={self.ema}, compile={self.compile}: use at least 2 devices, "
                 "ema=null and compile=false, or strategy=ddp"
             )
         for logger in self.loggers:
             if logger not in LOGGERS:
                 raise ValueError(f"trainer.loggers has {logger!r}; {did_you_mean(logger, list(LOGGERS))}")
         if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"trainer.ema is {self.ema}; a decay lies between 0 and 1, for instance 0.999")
+            raise ValueError(f"trainer.ema is {self.ema}; a decay is between 0 and 1, for instance 0.999")
         for name, low in MINIMUM.items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"trainer.{name} is {value}; it must be at least {low}")
@@ -95,23 +97,39 @@ class TrainerConfig:
 
 
 def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str, validates: bool = True) -> pl.Trainer:
-    """A Lightning Trainer that writes below run_dir: metrics.csv, checkpoints/last.ckpt and, where the best weights are
-    kept, best.ckpt with the lowest `monitor`. `validates`: there is a validation part."""
+    """Return a Lightning Trainer that writes metrics.csv and checkpoints into the run directory.
+
+    Parameters
+    ----------
+    config
+        Settings of `trainer`.
+    run_dir
+        The checkpoints are checkpoints/last.ckpt and, where the best weights are kept, checkpoints/best.ckpt.
+    monitor
+        The logged metric whose lowest value is the best.
+    validates
+        Whether there are validation windows.
+
+    Raises
+    ------
+    ValueError
+        If this machine does not have the devices, or cannot combine the settings.
+    """
     if config.keep == "last" or not validates:
-        why = "trainer.keep=last" if config.keep == "last" else "nothing to validate on"
-        ignored = "; trainer.patience is not looked at" if config.patience is not None else ""
-        log.info("%s: the last weights are kept%s", why, ignored)
+        reason = "trainer.keep=last" if config.keep == "last" else "no validation windows"
+        ignored = "; trainer.patience is ignored" if config.patience is not None else ""
+        log.info("%s: the last weights are kept%s", reason, ignored)
         config = replace(config, keep="last", patience=None)
-    most = max(os.cpu_count() or 1, torch.cuda.device_count())
-    if config.devices > most:
-        raise ValueError(f"trainer.devices is {config.devices}; this machine has at most {most}: ask for fewer")
+    available = max(os.cpu_count() or 1, torch.cuda.device_count())
+    if config.devices > available:
+        raise ValueError(f"trainer.devices is {config.devices}; this machine has at most {available}: use fewer")
     try:
         return _trainer(config, run_dir, monitor=monitor)
-    except (MisconfigurationException, ValueError, ImportError) as error:  # Lightning's words on devices, strategies
-        why = str(error).splitlines()[0].split(". ")[0]
+    except (MisconfigurationException, ValueError, ImportError) as error:  # of Lightning, on devices and strategies
+        reason = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(
             f"trainer.accelerator={config.accelerator} devices={config.devices} strategy={config.strategy} "
-            f"precision={config.precision} can't be had here ({why}); "
+            f"precision={config.precision} is not possible here ({reason}); "
             "try accelerator=auto devices=1 strategy=auto"
         ) from None
 
@@ -134,10 +152,10 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],  # type: ignore[arg-type]
         accelerator=config.accelerator,
         devices=config.devices,
-        strategy=sharded(config.devices) if config.strategy == "fsdp" else config.strategy,
+        strategy=fsdp_strategy(config.devices) if config.strategy == "fsdp" else config.strategy,
         logger=loggers or False,
         callbacks=_callbacks(config, run_dir, monitor=monitor, logs=bool(loggers)),
-        use_distributed_sampler=False,  # the loader knows its rank
+        use_distributed_sampler=False,  # the loader uses its rank itself
         num_sanity_val_steps=0,
         log_every_n_steps=20,
         enable_progress_bar=config.progress,
@@ -146,8 +164,8 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
 
 
 def describe_interruption(trainer: pl.Trainer) -> str | None:
-    """How far a run came that max_time ended before its steps or epochs did; None where it came to its end."""
-    timers = [part for part in trainer.callbacks if isinstance(part, TimeLimit)]  # type: ignore[attr-defined]
+    """Return how far a run came that the time limit ended, such as `120 of 500 steps`; None if it was complete."""
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, TimeLimit)]  # type: ignore[attr-defined]
     steps, epochs = trainer.max_steps, trainer.max_epochs or -1
     ended = 0 < steps <= trainer.global_step or 0 < epochs <= trainer.current_epoch
     if ended or max(steps, epochs) < 0 or not any(timer.is_over for timer in timers):
@@ -156,7 +174,7 @@ def describe_interruption(trainer: pl.Trainer) -> str | None:
 
 
 def restore_metrics(trainer: pl.Trainer, file: Path, *, before: int) -> None:
-    """Hand the rows of an earlier part of this run (steps below `before`) to the logger, which empties the file."""
+    """Give the rows of an interrupted run (steps below `before`) to the CSV logger, which overwrites its file."""
     if not file.is_file():
         return
     with file.open(newline="") as lines:
@@ -182,7 +200,7 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
     if config.ema is not None:
         callbacks.append(EMA(config.ema))
     if config.patience is not None:
-        # looked at where a validation ends, and a run may end before its first
+        # checked at the end of a validation: a run may end before its first
         stop = EarlyStopping(monitor, patience=config.patience, check_on_train_epoch_end=False, strict=False)
         callbacks.append(stop)
     if logs:

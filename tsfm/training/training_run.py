@@ -60,7 +60,7 @@ def train(config: RunConfig, *, command: str = "", cases: DataModule | None = No
     try:
         with shared_with_ranks(run_dir):
             fit(trainer, learner, data, checkpoint)
-        model = learner.whole()
+        model = learner.whole_model()
         validation = load_best_weights(model, learner, trainer, data)
         merge_lora(model)
         if not trainer.is_global_zero:
