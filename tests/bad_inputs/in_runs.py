@@ -158,7 +158,7 @@ CASES = [
     Case(
         "a learning rate too high, seen by validation only",
         "tsfm train ... optim.lr=1e30 data.batch_size=512 run_dir=new",
-        ("the validation loss is", "no weights were kept; lower optim.lr (now 1e+30)"),
+        ("validation loss is", "no weights were kept; lower optim.lr (now 1e+30)"),
         leaves=("new",),
     ),
     Case("a run directory that is used", "tsfm train ... run_dir=run", ("run holds a run already; use resume=auto",)),
@@ -205,14 +205,14 @@ CASES = [
     Case(
         "a disk that fills up while training",
         "tsfm train ... run_dir=new",
-        ("cannot write new (the disk is full); free some space there, then go on with resume=auto run_dir=new",),
+        ("cannot write new (the disk is full); free some space there, then resume it by resume=auto run_dir=new",),
         forbidden("checkpoints", errno.ENOSPC),
         leaves=("new",),
     ),
     Case(
         "a disk that fills up when the model is saved",
         "tsfm train ... run_dir=new",
-        ("cannot write new (the disk is full); free some space there, then go on with resume=auto run_dir=new",),
+        ("cannot write new (the disk is full); free some space there, then resume it by resume=auto run_dir=new",),
         forbidden(".model-", errno.ENOSPC),
         leaves=("new",),
     ),

@@ -33,7 +33,7 @@ from tsfm.training.initialization import initialize, set_frozen_to_eval
 from tsfm.training.learner import Learner
 from tsfm.training.optim import OptimConfig, depths_below_head, make_optimizer
 from tsfm.training.run_directory import comparable_config
-from tsfm.training.training_run import train
+from tsfm.training.training_run import train_config
 
 # of a run that starts from a checkpoint: everything but the architecture
 TRAINING = [word for word in SETTINGS if not word.startswith(("model.", "backbone.", "trainer.max_epochs"))]
@@ -336,7 +336,7 @@ def test_labelled_cases_without_validation_and_with_a_new_head(tmp_path: Path, c
     overrides = ["data=cases", "data.dataset=given", "task=classify", "head=pooled", "init.reset=[head]"]
     overrides += [f"init.from={tmp_path / 'free'}", "init.freeze=[all_but_head]", "trainer.progress=false"]
     overrides += ["trainer.max_epochs=2", "trainer.accelerator=cpu", f"run_dir={tmp_path / 'r'}"]
-    done = train(typed(compose_with_checkpoint(overrides)), cases=data)
+    done = train_config(typed(compose_with_checkpoint(overrides)), data=data)
     assert "no validation windows: the last weights are kept; trainer.patience is ignored" in caplog.text
     assert done.validation == {}
     saved, trained = load_file(tmp_path / "free" / "model.safetensors"), done.model.state_dict()
@@ -376,7 +376,7 @@ def test_show_prints_the_architecture_of_the_checkpoint(store: Path, parent: Pat
 
 WRONG = [
     ("init.from=nowhere", r"init\.from: no model 'nowhere': neither a folder nor a bundled model"),
-    ("init.from={store}", r"store has no config\.json; run_config"),
+    ("init.from={store}", r"store has no config\.json; found"),
     ("init.from=3", r"init\.from is 3; expected a model directory"),
     ("init.form=x", r"init\.form is not a setting; did you mean 'from'\?"),
     ("+init.form=x", r"init\.form is not a setting; did you mean 'from'\?"),

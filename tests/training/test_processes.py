@@ -60,7 +60,7 @@ def recorded(name, call):
 
 Learner.training_step, training_run.load_best_weights = record_step, record_weights
 torch.save, os.replace = recorded("save", save), recorded("replace", replace)
-training_run.train(typed(compose("train", overrides)))
+training_run.train_config(typed(compose("train", overrides)))
 """
 
 

@@ -73,7 +73,7 @@ def test_a_run_killed_within_an_epoch_and_resumed_ends_bit_equal(store: Path, tm
     assert batches["total"]["ready"] < 3 * BATCHES
 
     done = subprocess.run(command(store, broken, "resume=auto"), check=True, capture_output=True, text=True)
-    assert "going on from last.ckpt" in done.stderr
+    assert "resumed from last.ckpt" in done.stderr
     assert steps(broken) == steps(whole), "the metrics of the first process are lost or doubled"
     expected, resumed = weights(whole), weights(broken)
     assert expected.keys() == resumed.keys()
@@ -120,5 +120,5 @@ def test_an_interrupted_run_is_not_finished(number: signal.Signals, store: Path,
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "RESULT" not in out
-    assert f"go on with resume=auto run_dir={tmp_path / 'r'}" in err
+    assert f"resume it by resume=auto run_dir={tmp_path / 'r'}" in err
     assert "Traceback" not in err

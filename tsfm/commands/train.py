@@ -19,7 +19,7 @@ from tsfm.files import write_text
 from tsfm.registry import PROTOCOLS
 from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.training.run_directory import CONFIG, CUT_SHORT, RESULT, check_same_config, is_finished
-from tsfm.training.training_run import train
+from tsfm.training.training_run import train_config
 
 log = logging.getLogger("tsfm")
 
@@ -50,7 +50,7 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         log.info("this run is finished; its result is in %s", old["run_dir"])
         return old
     check_run_protocol(config)
-    trained = train(config, command=command)
+    trained = train_config(config, command=command)
     trained.model.to(pick_device("auto", config))
     scores = protocol.score_run(trained, name=config.name)
     result = make_record(config.name, config.data.dataset, scores, config.expect)
@@ -63,8 +63,8 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         "run_dir": str(trained.run_dir),
         "model": str(trained.model_dir),
     }
-    if trained.cut:
-        result[CUT_SHORT] = trained.cut
+    if trained.cut_short:
+        result[CUT_SHORT] = trained.cut_short
     write_text(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
     return result
 

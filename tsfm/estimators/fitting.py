@@ -124,13 +124,13 @@ def train_predictor(
     source
         The name of the model that training starts from, for the checkpoint.
     """
-    from tsfm.training.training_run import train
+    from tsfm.training.training_run import train_config
 
     run_dir = folder / "run"
     trainer = replace(config.trainer, progress=verbose, loggers=[], accelerator=accelerator(device))
     config = replace(config, trainer=trainer, run_dir=str(run_dir), resume="never", expect=[])
     try:
-        trained = train(config, cases=cases)
+        trained = train_config(config, data=cases)
     except ValueError as error:
         stored = f"data set {str(folder / 'store')!r}"
         if stored not in str(error):

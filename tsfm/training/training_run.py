@@ -1,11 +1,10 @@
-"""One training run: data, model, task, learner, trainer; the best weights end as a checkpoint directory."""
+"""One training run: the components are built and trained, and the chosen weights end as a checkpoint directory."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.nn.lora import merge_lora
 from tsfm.tasks.base import Task
-from tsfm.training.components import build_components
+from tsfm.training.components import RunComponents, build_components
 from tsfm.training.learner import Learner
+from tsfm.training.process_state import quiet_lightning, restored_random_state
 from tsfm.training.run_directory import create_run_directory, find_run_directory, shared_with_ranks
 from tsfm.training.trainer import describe_interruption, make_trainer, restore_metrics
 
@@ -31,7 +31,25 @@ log = logging.getLogger("tsfm")
 
 @dataclass
 class TrainedRun:
-    """What a run leaves. `cut`: how far it came, where trainer.max_time ended it before its end."""
+    """The result of a training run.
+
+    Attributes
+    ----------
+    model
+        With the chosen weights, in evaluation mode.
+    model_dir, run_dir
+        Where the model and the files of the run are.
+    task, data
+        Of the run.
+    seconds, epochs
+        How long it took; a resumed run counts its own seconds alone.
+    validation
+        `{"val_NAME": value}` of the chosen weights; empty without validation.
+    about
+        What the checkpoint records of the training.
+    cut_short
+        How far a run came that `trainer.max_time` ended early, such as `120 of 500 steps`; else None.
+    """
 
     model: Model
     model_dir: Path
@@ -42,21 +60,46 @@ class TrainedRun:
     epochs: int
     validation: dict[str, float]
     about: About
-    cut: str | None = None
+    cut_short: str | None = None
 
 
-def train(config: RunConfig, *, command: str = "", cases: DataModule | None = None) -> TrainedRun:
-    """Train as configured; returns the model with the weights that validation chose. `cases` are labelled cases in
-    memory, in place of the data set that the config names."""
-    begun = time.perf_counter()
-    quiet()
-    parts = build_components(config, cases)
-    model, task, data, learner = parts.model, parts.task, parts.data, parts.learner()
+@restored_random_state()
+@quiet_lightning()
+def train_config(config: RunConfig, *, command: str = "", data: DataModule | None = None) -> TrainedRun:
+    """Train as configured, and save the model in the run directory.
+
+    The state of the global random generators, of warnings and of logging is the same afterwards.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    command
+        The command line, for the records of the run.
+    data
+        Replaces the data set that the configuration names, for instance by labelled cases in memory.
+
+    Raises
+    ------
+    ValueError
+        If components do not fit together or the run directory cannot be used; nothing is written then.
+    FloatingPointError
+        If the loss or the validation score is not finite.
+    OSError
+        If the run directory cannot be written.
+    MemoryError
+        If the memory of the accelerator is full.
+    KeyboardInterrupt
+        If the run is interrupted, also by SIGTERM.
+    """
+    start = time.perf_counter()
+    components = build_components(config, data)
+    task, data, learner = components.task, components.data, components.learner()
     run_dir, checkpoint = find_run_directory(config)
     validates = len(data.windows("val")) > 0
     trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}", validates=validates)
-    create_run_directory(run_dir, config, command=command)  # last of all: what is refused leaves no directory
-    log.info("run directory %s%s", run_dir, f", going on from {checkpoint.name}" if checkpoint else "")
+    create_run_directory(run_dir, config, command=command)  # last, so that a refused run leaves no directory
+    log.info("run directory %s%s", run_dir, f", resumed from {checkpoint.name}" if checkpoint else "")
     try:
         with shared_with_ranks(run_dir):
             fit(trainer, learner, data, checkpoint)
@@ -64,62 +107,76 @@ def train(config: RunConfig, *, command: str = "", cases: DataModule | None = No
         validation = load_best_weights(model, learner, trainer, data)
         merge_lora(model)
         if not trainer.is_global_zero:
-            raise SystemExit(0)  # one process scores, saves and reports
-        sketch = data.sketch
-        about = About(
-            task=plain(config.task),
-            trained_on={
-                "dataset": config.data.dataset,
-                "split": data.split_rule,
-                "seed": config.seed,
-                "data": plain(data.resolved_config),
-                "fingerprints": data.fingerprints,
-                **({"sketch": sketch.fingerprint} if sketch is not None else {}),
-                **({"init": parts.begin.origin} if parts.begin.origin else {}),
-            },
-            standardize=data.standardizer.as_dict() if data.standardizer else {},
-            labels=data.labels,
-            metrics=validation,
-            command=command,
-        )
-        beside = {SKETCH_FILE: sketch.to_bytes()} if sketch is not None else None
-        model_dir = save(model, run_dir / "model", about=about, files=beside)
-    except OSError as error:  # what the run is made of is read; what fails now is a write below run_dir
-        raise write_error(run_dir, error, hint=f"then go on with resume=auto run_dir={run_dir}") from None
+            raise SystemExit(0)  # the first process saves, scores and reports
+        about = describe_training(components, metrics=validation, command=command)
+        files = {SKETCH_FILE: data.sketch.to_bytes()} if data.sketch is not None else None
+        model_dir = save(model, run_dir / "model", about=about, files=files)
+    except OSError as error:  # everything has been read; an error now is about writing below run_dir
+        raise write_error(run_dir, error, hint=f"then resume it by resume=auto run_dir={run_dir}") from None
     except torch.cuda.OutOfMemoryError as error:
-        size = data.memory_setting
+        setting = data.memory_setting
         raise MemoryError(
-            f"the accelerator's memory is full with data.{size}={getattr(config.data, size)}; lower it and raise "
-            f"trainer.accumulate as much ({str(error).splitlines()[0]})"
+            f"the accelerator's memory is full with data.{setting}={getattr(config.data, setting)}; lower it and "
+            f"raise trainer.accumulate by the same factor ({str(error).splitlines()[0]})"
         ) from None
-    if cut := describe_interruption(trainer):
+    if cut_short := describe_interruption(trainer):
         log.warning(
-            "trainer.max_time=%s ended the run after %s: resume=auto run_dir=%s goes on from its last checkpoint; the "
-            "model so far was written, before its learning rate came down",
-            config.trainer.max_time, cut, run_dir,
+            "trainer.max_time=%s ended the run after %s; resume=auto run_dir=%s continues it. The model has the "
+            "weights of that step, before the learning rate decayed",
+            config.trainer.max_time, cut_short, run_dir,
         )  # fmt: skip
-    seconds = time.perf_counter() - begun
-    epochs = trainer.current_epoch
-    return TrainedRun(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut)
+    seconds, epochs = time.perf_counter() - start, trainer.current_epoch
+    return TrainedRun(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut_short)
+
+
+def describe_training(components: RunComponents, *, metrics: dict[str, float], command: str) -> About:
+    """Return what the checkpoint of a run records of its training: task, data, fingerprints, origin, metrics."""
+    config, data, origin = components.config, components.data, components.initialization.origin
+    return About(
+        task=plain(config.task),
+        trained_on={
+            "dataset": config.data.dataset,
+            "split": data.split_rule,
+            "seed": config.seed,
+            "data": plain(data.resolved_config),
+            "fingerprints": data.fingerprints,
+            **({"sketch": data.sketch.fingerprint} if data.sketch is not None else {}),
+            **({"init": origin} if origin else {}),
+        },
+        standardize=data.standardizer.as_dict() if data.standardizer else {},
+        labels=data.labels,
+        metrics=metrics,
+        command=command,
+    )
 
 
 def fit(trainer: pl.Trainer, learner: Learner, data: DataModule, checkpoint: Path | None) -> None:
-    """Lightning's fit. It ends the process itself on Ctrl-C and on SIGTERM (as 0 in the second case): here both are
-    interruptions, which the caller can tell from success."""
+    """Train by Lightning.
+
+    Lightning ends the process itself on Ctrl-C and on SIGTERM, with exit code 0 in the second case; here both are a
+    KeyboardInterrupt, which the caller can distinguish from success.
+    """
     if checkpoint is not None and trainer.is_global_zero:
         step = torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
         restore_metrics(trainer, checkpoint.parents[1] / "metrics.csv", before=step)
     try:
         trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
     except SystemExit:
-        raise KeyboardInterrupt(f"go on with resume=auto run_dir={trainer.default_root_dir}") from None
+        raise KeyboardInterrupt(f"resume it by resume=auto run_dir={trainer.default_root_dir}") from None
 
 
 def load_best_weights(model: Model, learner: Learner, trainer: pl.Trainer, data: DataModule) -> dict[str, float]:
-    """Put the weights with the best validation score into the model; returns that score. A run that ended
-    before its first validation keeps its last weights, and they are validated now; one that is to keep its last
-    weights needs no score, and has one where it ended on a validation."""
-    best = next((part for part in trainer.checkpoint_callbacks if getattr(part, "monitor", None)), None)
+    """Load the weights with the best validation score into the model, and return that score.
+
+    A run that ended before its first validation keeps its last weights, which are validated now. A run that is to keep
+    its last weights needs no score; it has one if it ended with a validation.
+
+    Returns
+    -------
+    dict
+        `{"val_NAME": score}`, or empty.
+    """
+    best = next((callback for callback in trainer.checkpoint_callbacks if getattr(callback, "monitor", None)), None)
     monitor = learner.task.monitor
     path, score = getattr(best, "best_model_path", ""), getattr(best, "best_model_score", None)
     if best is None:
@@ -129,20 +186,10 @@ def load_best_weights(model: Model, learner: Learner, trainer: pl.Trainer, data:
         score = trainer.validate(learner, datamodule=data, verbose=False)[0][f"val/{monitor}"]
     if score is not None and not math.isfinite(score):
         raise FloatingPointError(
-            f"the validation {monitor} is {float(score)}{' at its best' if best else ''}, so no weights were kept; "
+            f"the {'best ' if best else ''}validation {monitor} is {float(score)}, so no weights were kept; "
             f"lower optim.lr (now {learner.optim.lr:g}), or look for extreme values in the data"
         )
     if path:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
         model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state["state_dict"].items()})
     return {f"val_{monitor}": float(score)} if score is not None else {}
-
-
-def quiet() -> None:
-    """Lightning's advertisements and hints that don't apply here."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    hints = "does not have many workers|LeafSpec|exists and is not empty|transfer_batch_to|logging interval"
-    hints += "|could not find the monitored key|Mismatch dtype between input and weight"
-    hints += "|in eval mode at the start|across ranks is zero|returned a view tensor"
-    for text in hints.split("|"):
-        warnings.filterwarnings("ignore", f".*{text}.*")
