@@ -19,7 +19,7 @@ from tests.documentation import PAGES, blocks, commands, inline_code, name_of
 from tsfm.commands.cli import parser
 from tsfm.config import RunConfig, compose, options, typed
 from tsfm.infer.load import bundled
-from tsfm.registry import BASELINES, REGISTRIES, discover_all
+from tsfm.registry import BASELINES, DATA_MODULES, REGISTRIES, discover_all
 
 PENDING = pytest.mark.xfail(strict=False, reason="documented ahead of the public interface, which is being written")
 AHEAD = ("forecast.md", "ingest.md", "train.md", "lightning.md", "evaluate.md", "index.md")
@@ -140,7 +140,7 @@ def check_extras(command: list[str]) -> None:
 def test_inline_names_exist(page: Path) -> None:
     """Names, files, commands and experiments between backticks."""
     verbs = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    groups = {f"tsfm.{registry.group}s" for registry in REGISTRIES}
+    groups = {registry.entry_points for registry in (*REGISTRIES, DATA_MODULES)}
     experiments = options("experiment")
     for text in inline_code(page):
         if PLACEHOLDER.search(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -53,53 +54,65 @@ def test_the_table_states_what_the_backbones_declare(name: str, settings: str, p
     assert declared == properties
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The package of docs/extend.md in a folder as pip leaves it: its module next to its entry points."""
-    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8").split("## A backbone in a package")[1]
-    module, project = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("python", "toml"))
+EXTEND = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+
+
+def install(section: str, site: Path) -> None:
+    """Put the package of a section of docs/extend.md into a folder as pip does: its module next to its entry points."""
+    text = EXTEND.split(f"## {section}")[1]
+    module, project = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "toml"))
     assert module
     assert project
-    entry = re.search(r'entry-points."tsfm.backbones"\]\n(\w+) = "(\w+)"', project[1])
+    entry = re.search(r'entry-points."(tsfm\.\w+)"\]\n(\w+) = "(\w+)"', project[1])
     assert entry
-    name, value = entry.groups()
-    site = tmp_path / "site"
+    group, name, value = entry.groups()
     info = site / f"{name}-0.1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text(f"[tsfm.backbones]\n{name} = {value}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
     (site / f"{value}.py").write_text(module[1])
-    return site
 
 
-def test_the_backbone_of_the_page_trains_from_a_package_of_its_own(installed: Path, tmp_path: Path) -> None:
-    time = np.arange(400)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of the page in `site`, and a store `a`."""
+    folder = tmp_path_factory.mktemp("extensions")
+    for section in ("A backbone in a package of its own", "A metric", "A protocol"):
+        install(section, folder / "site")
+    steps = np.arange(400)
     stamps = pd.date_range("2024-01-01", periods=400, freq="h")
-    series = pd.DataFrame({"item_id": "a", "timestamp": stamps, "target": np.sin(time / 4)})
-    series.to_csv(tmp_path / "a.csv", index=False)
+    series = pd.DataFrame({"item_id": "a", "timestamp": stamps, "target": np.sin(steps / 4)})
+    series.to_csv(folder / "a.csv", index=False)
+    assert tsfm(folder, "ingest", "a.csv", "--out", "a").returncode == 0
+    return folder
 
-    def tsfm(*arguments: str) -> subprocess.CompletedProcess[str]:
-        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tsfm", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
-    assert tsfm("ingest", "a.csv", "--out", "a").returncode == 0
-    settings = [
-        "data=store",
-        "data.dataset=a",
-        "backbone=linear_mixer",
-        "model.context=64",
-        "model.horizon=16",
-        "head=flatten",
-    ]
-    run = tsfm(
-        "train", *settings, "backbone.hidden=32", "trainer.max_epochs=1", "run_dir=run", "trainer.progress=false"
-    )
+def tsfm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line with the packages installed."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tsfm", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_backbone_of_the_page_trains_from_a_package_of_its_own(folder: Path) -> None:
+    settings = ["data=store", "data.dataset=a", "backbone=linear_mixer", "model.context=64", "model.horizon=16"]
+    quick = ["trainer.max_epochs=1", "trainer.progress=false"]
+    run = tsfm(folder, "train", *settings, *quick, "head=flatten", "backbone.hidden=32", "run_dir=run")
     assert run.returncode == 0, run.stderr
     assert '"mse"' in run.stdout
-    assert "name: linear_mixer" in (tmp_path / "run" / "config.yaml").read_text()
-    typo = tsfm("train", *settings, "backbone.hiden=32")
+    assert "name: linear_mixer" in (folder / "run" / "config.yaml").read_text()
+    typo = tsfm(folder, "train", *settings, "head=flatten", "backbone.hiden=32")
     assert typo.returncode == 2
     assert "backbone.hiden is not a setting; did you mean 'hidden'?" in typo.stderr
-    near = tsfm("train", *settings[:2], "backbone=linear_mixr")
+    near = tsfm(folder, "train", *settings[:2], "backbone=linear_mixr")
     assert "unknown backbone 'linear_mixr'; did you mean 'linear_mixer'?" in near.stderr
+
+
+@pytest.mark.parametrize(("settings", "metric"), [([], "bias"), (["bench=direction"], "direction")])
+def test_the_metric_and_the_protocol_of_the_page_score(folder: Path, settings: list[str], metric: str) -> None:
+    shape = ["data=store", "data.dataset=a", "context=64", "horizon=16"]
+    run = tsfm(folder, "eval", "predictor=seasonal_naive", *shape, *settings)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout.split("RESULT ")[1])
+    assert np.isfinite(result[metric])
+    assert result["windows"] > 0
