@@ -127,22 +127,29 @@ def cache_name(commit: str) -> str:
 
 
 def results_of(checkout: Path, sections: list[str], out: Path) -> Results:
-    """Return the results of a checkout: those kept in `out`, and the missing ones measured now."""
+    """Return the results of a checkout: those kept in `out`, else measured now. Failed sections are not kept."""
     if not (checkout / "tsfm" / "__init__.py").is_file():
         raise SystemExit(f"error: {checkout} is not a checkout of tsfm: it has no tsfm/__init__.py")
     commit = clean_commit(checkout)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = out / cache_name(commit) if commit else Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        missing = [section for section in sections if not (folder / f"{section}.npz").is_file()]
-        state = f"commit {commit[:12]}" if commit else "not at a clean commit"
-        print(f"{checkout}: {state}, to measure: {', '.join(missing) or 'nothing'}", flush=True)
-        failures = measure_apart(checkout, missing, folder) if missing else {}
+    kept = out / cache_name(commit) if commit else None
+    files = {section: kept / f"{section}.npz" for section in sections} if kept else {}
+    missing = [section for section in sections if section not in files or not files[section].is_file()]
+    state = f"commit {commit[:12]}" if commit else "not at a clean commit"
+    print(f"{checkout}: {state}, to measure: {', '.join(missing) or 'nothing'}", flush=True)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        failures = measure_apart(checkout, missing, Path(scratch)) if missing else {}
+        for section in missing:
+            measured = Path(scratch, f"{section}.npz")
+            if kept and not any(check.startswith(f"{section}/") for check in failures):
+                kept.mkdir(exist_ok=True)
+                measured.replace(files[section])
+            else:
+                files[section] = measured
         arrays: Arrays = {}
         for section in sections:
-            for file in folder.glob(f"{section}*.npz"):
-                with np.load(file) as stored:
-                    arrays |= {name: stored[name] for name in stored.files}
+            with np.load(files[section]) as stored:
+                arrays |= {name: stored[name] for name in stored.files}
     return Results(arrays, failures)
 
 
@@ -159,10 +166,7 @@ def measure_apart(checkout: Path, sections: list[str], folder: Path) -> dict[str
         done = subprocess.run(command, cwd=work, env=environment)
         if done.returncode:
             raise SystemExit(f"error: measuring {checkout} ended with exit status {done.returncode}")
-    file = folder / "failures.json"
-    failures = json.loads(file.read_text(encoding="utf-8"))
-    file.unlink()
-    return failures
+    return json.loads((folder / "failures.json").read_text(encoding="utf-8"))
 
 
 # ---- command line ------------------------------------------------------------------------------------------------

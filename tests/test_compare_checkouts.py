@@ -100,27 +100,28 @@ def test_only_a_clean_commit_counts_as_one(script: ModuleType, checkout: Path) -
     assert script.clean_commit(checkout) not in (None, commit)
 
 
-def test_results_of_a_clean_commit_are_measured_once_and_incomplete_ones_again(
+def test_results_of_a_clean_commit_are_measured_once_and_failed_ones_again(
     script: ModuleType, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[list[str]] = []
 
     def run(checkout: Path, sections: list[str], folder: Path) -> dict[str, str]:
         measured.append(sections)
-        np.savez(folder / "golden.npz", **{"golden/a: predictions": np.arange(3)})
-        np.savez(folder / f"verbs{'-incomplete' if len(measured) == 1 else ''}.npz", **{"verbs/b: x": np.arange(2)})
-        return {"verbs/b": "ValueError: no"} if len(measured) == 1 else {}
+        for name in sections:
+            np.savez(folder / f"{name}.npz", **{f"{name}/a: x": np.arange(3)})
+        return {"verbs/b": "ValueError"} if len(measured) == 1 else {}
 
     monkeypatch.setattr(script, "measure_apart", run)
     for expected in (["golden", "verbs"], ["verbs"], None):
         count = len(measured)
         results = script.results_of(checkout, ["golden", "verbs"], tmp_path / "out")
         assert measured[count:] == ([expected] if expected else [])
-        assert set(results.arrays) == {"golden/a: predictions", "verbs/b: x"}
+        assert set(results.arrays) == {"golden/a: x", "verbs/a: x"}
         assert bool(results.failures) == (expected == ["golden", "verbs"])
     (checkout / "changed.py").touch()
     script.results_of(checkout, ["golden"], tmp_path / "out")
     assert len(measured) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_the_exit_status_says_whether_anything_differs(

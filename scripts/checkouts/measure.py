@@ -2,8 +2,8 @@
 
     PYTHONPATH=CHECKOUT:scripts python -m checkouts.measure CHECKOUT SECTION,SECTION FOLDER
 
-Write SECTION.npz for each section (SECTION-incomplete.npz where a check failed) and failures.json into FOLDER. An array
-is called "section/check: name". Run it in an empty working directory.
+Write SECTION.npz for each section, and failures.json with the traceback of each check that failed, into FOLDER. An
+array is called "section/check: name". Run it in an empty working directory.
 
 The same file measures old and new checkouts, so it uses the stable surface: `tsfm.load`, the DataFrame methods, the
 estimators and the command line. Names that were changed stand in the tables of alternatives, the current one first.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-import os
 import subprocess
 import sys
 import time
@@ -234,7 +233,6 @@ def main(checkout: Path, sections: list[str], folder: Path) -> None:
     failures: dict[str, str] = {}
     for section in sections:
         arrays: dict[str, np.ndarray] = {}
-        failed_before = len(failures)
         for name, compute in SECTIONS[section](checkout):
             check, started = f"{section}/{name}", time.perf_counter()
             try:
@@ -243,10 +241,7 @@ def main(checkout: Path, sections: list[str], folder: Path) -> None:
                 failures[check] = traceback.format_exc().strip()
                 print(failures[check], flush=True)
             print(f"  {check}: {time.perf_counter() - started:.1f} s", flush=True)
-        draft = folder / f"{section}-incomplete.npz"
-        np.savez(draft, **arrays)  # type: ignore[arg-type]
-        if len(failures) == failed_before:
-            os.replace(draft, folder / f"{section}.npz")
+        np.savez(folder / f"{section}.npz", **arrays)  # type: ignore[arg-type]
     (folder / "failures.json").write_text(json.dumps(failures), encoding="utf-8")
 
 
