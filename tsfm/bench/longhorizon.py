@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.bench.predictors import with_trained_columns
-from tsfm.bench.protocols.windows import check_time_features, score_windows
+from tsfm.bench.protocols.windows import check_time_features, load_windows, score_windows
 from tsfm.config import compose, typed
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
@@ -41,8 +40,7 @@ def score_long(
         )
     sets = {}
     for horizon in wanted:
-        sets[horizon] = WindowData(with_trained_columns(config, predictor), context=context, horizon=horizon)
-        sets[horizon].setup()
+        sets[horizon] = load_windows(config, predictor, context=context, horizon=horizon)
     begun = time.perf_counter()
     score = _one_pass if one_pass else _one_by_one
     found = score(predictor, sets, batch_size=batch_size)

@@ -20,7 +20,6 @@ from tsfm.infer.load import ModelPredictor, bundled, load
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
 from tsfm.registry import BASELINES
-from tsfm.store.catalog import resolve
 
 log = logging.getLogger("tsfm")
 Kind = TypeVar("Kind")
@@ -133,12 +132,23 @@ def pick_device(name: str, config: RunConfig | None = None) -> torch.device:
     return device
 
 
-def with_trained_columns(config: DataConfig, predictor: Predictor) -> DataConfig:
-    """Return data settings with the targets and covariates of the model's training, where the settings name none."""
+def with_trained_columns(config: DataConfig, predictor: Predictor, *, stored: Sequence[str]) -> DataConfig:
+    """Return data settings with the targets and covariates of the model's training, where the settings name none.
+
+    Parameters
+    ----------
+    stored
+        The channels that the data set holds.
+
+    Raises
+    ------
+    ValueError
+        If the data set lacks a covariate of the training.
+    """
     trained = predictor.trained_data
     if not trained.get("calendar") and trained.get("past") is None and trained.get("known") is None:
         return config  # it was not trained with covariates
-    stored, changes = resolve(config.dataset).channels, {}
+    changes: dict[str, list[str]] = {}
     named = {name for key in ("channels", "past", "known") for name in getattr(config, key) or ()}
     for key in ("past", "known") if predictor.uses_covariates else ():
         if getattr(config, key) is None and (names := [name for name in trained.get(key) or () if name not in named]):

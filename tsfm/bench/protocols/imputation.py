@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from tsfm.bench.interfaces import Imputer
-from tsfm.bench.predictors import find_baseline, find_model, is_baseline, with_trained_columns
+from tsfm.bench.predictors import find_baseline, find_model, is_baseline
 from tsfm.bench.protocol import Protocol
+from tsfm.bench.protocols.windows import load_windows
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.data.window_data import WindowData
@@ -121,16 +122,13 @@ class ImputationProtocol(Protocol):
         if predictor.predictor is None:
             assert config.context is not None
             data = WindowData(config.data, context=config.context, horizon=0)
-        else:
-            model = predictor.predictor.model
-            data = WindowData(
-                with_trained_columns(config.data, predictor.predictor),
-                context=config.context or model.config.context + model.config.horizon,
-                horizon=0,
-                covariates=model.mixes_channels,
-            )
-        data.setup()
-        return data
+            data.setup()
+            return data
+        model = predictor.predictor.model
+        context = config.context or model.config.context + model.config.horizon
+        return load_windows(
+            config.data, predictor.predictor, context=context, horizon=0, covariates=model.mixes_channels
+        )
 
     def scored_series(self, data: WindowData) -> SourceSeries:
         """Return every series of the store, with timestamps and fingerprints."""

@@ -16,6 +16,7 @@ from tsfm.bench.protocol import Protocol
 from tsfm.bench.run_scores import score_other_task
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
+from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.load import ModelPredictor
@@ -90,9 +91,7 @@ class WindowProtocol(Protocol):
             raise ValueError(
                 f"{config.predictor} has no context and horizon of its own; give context=336 horizon=96, say"
             )
-        data = WindowData(with_trained_columns(config.data, predictor), context=context, horizon=horizon)
-        data.setup()
-        return data
+        return load_windows(config.data, predictor, context=context, horizon=horizon)
 
     def scored_series(self, data: WindowData) -> SourceSeries:
         """Return every series of the store, with timestamps and fingerprints."""
@@ -139,6 +138,16 @@ class WindowProtocol(Protocol):
             return score_other_task(run, split=self.config.split, name=name)
         device = str(next(run.model.parameters()).device)
         return self.score(ModelPredictor(run.model, name=name, about=run.about, device=device), run.data)
+
+
+def load_windows(
+    config: DataConfig, predictor: Predictor, *, context: int, horizon: int, covariates: bool = True
+) -> WindowData:
+    """Return a data set in windows, with the columns of the predictor's training where the settings name none."""
+    data = WindowData(config, context=context, horizon=horizon, covariates=covariates)
+    data.config = with_trained_columns(config, predictor, stored=data.store.channels)
+    data.setup()
+    return data
 
 
 def check_not_empty(windows: WindowIndex, data: WindowData, split: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tsfm.bench.interfaces import Imputer
 from tsfm.bench.longhorizon import dataset
-from tsfm.bench.predictors import find_baseline, pick_device, with_trained_columns
+from tsfm.bench.predictors import find_baseline, pick_device
 from tsfm.bench.protocols.imputation import (
     Filler,
     ImputationProtocol,
@@ -21,6 +21,7 @@ from tsfm.bench.protocols.imputation import (
     fill_with_model,
     score_imputation,
 )
+from tsfm.bench.protocols.windows import load_windows
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
@@ -78,11 +79,12 @@ def score_set(
     name: str, predictor: ModelPredictor | None, data: str, config: DataConfig, *, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Return a row per mask and rate on one set; without a predictor, of the baseline `name`."""
-    covariates = False
-    if predictor is not None:
-        config, covariates = with_trained_columns(config, predictor), predictor.model.mixes_channels
-    windows = WindowData(config, context=args.context, horizon=0, covariates=covariates)
-    windows.setup()
+    if predictor is None:
+        windows = WindowData(config, context=args.context, horizon=0, covariates=False)
+        windows.setup()
+    else:
+        covariates = predictor.model.mixes_channels
+        windows = load_windows(config, predictor, context=args.context, horizon=0, covariates=covariates)
     filler = _filler(name, predictor, season=windows.season_length, args=args)
     bench = ImputationProtocol.Config(
         stride=args.stride, masks=args.masks, rates=args.rates, batch_size=args.batch_size

@@ -1,38 +1,30 @@
-"""Laws of choosing a protocol: each run is scored by what fits its task, refused early where nothing does."""
+"""`tsfm eval` and the scores of runs: a protocol that does not fit is refused early; model and data are loaded once."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tsfm.commands.claims import make_record
+from tests.tiny import tiny
 from tsfm.commands.cli import main
-from tsfm.config import Expect
 from tsfm.data.case_data import CaseData, CasesConfig
+from tsfm.model.checkpoint import About, save
+from tsfm.store.ingest import ingest
 
 SMALL = [
     "model.width=8", "backbone.depth=1", "trainer.max_steps=4", "trainer.progress=false", "trainer.loggers=[]",
     "trainer.accelerator=cpu",
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("metric", "value", "found", "met"),
-    [
-        ("mse", 0.4, 0.2, True), ("mse", 0.4, 0.41, True), ("mse", 0.4, 0.42, False),
-        ("accuracy", 0.9, 0.1, False), ("accuracy", 0.9, 0.88, True), ("accuracy", 0.9, 0.99, True),
-        ("vus_pr", 0.5, 0.4, False), ("r2", 0.5, 0.6, True), ("false_alarms", 0.1, 0.01, True),
-        ("coverage", 0.8, 0.7, False), ("coverage", 0.8, 0.9, False), ("coverage", 0.8, 0.81, True),
-    ],
-)  # fmt: skip
-def test_a_claim_is_met_by_what_is_better_or_near(metric: str, value: float, found: float, met: bool) -> None:
-    (claim,) = make_record("x", "y", {metric: found}, [Expect(metric=metric, value=value)])["expect"]
-    assert claim["met"] == met
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +114,92 @@ def test_what_an_evaluation_cannot_do_is_said(
     assert main(["eval", *(word.format(model=trained, cases=cases) for word in words)]) == 2
     said = capsys.readouterr().err
     assert any(part in said for part in message.split("|"))
+
+
+SERIES = pd.DataFrame(
+    {
+        "item_id": np.repeat(["a", "b"], 600),
+        "timestamp": np.tile(pd.date_range("2024", periods=600, freq="h"), 2),
+        "target": np.sin(np.arange(1200) / 4) + np.random.default_rng(0).normal(0, 0.1, 1200),
+    }
+)
+LOADERS = {  # what builds a model or reads a data set -> how it is counted
+    "tsfm.model.model.Model.__init__": "model",
+    "tsfm.store.series_store.SeriesStore.__init__": "data",
+    "tsfm.data.case_data.read_cases": "data",
+    "tsfm.bench.protocols.anomaly.read_anomalies": "data",
+    "tsfm.bench.gift_configs.GiftConfig.read": "data",
+}
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a model and a data set are loaded."""
+    counts: Counter[str] = Counter()
+
+    def counted(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **settings: Any) -> Any:
+            counts[kind] += 1
+            return function(*arguments, **settings)
+
+        return call
+
+    for path, kind in LOADERS.items():
+        monkeypatch.setattr(path, counted(resolve_name(path), kind))
+    return counts
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bench=windows", "data=store", "data.dataset=store", "context=64", "horizon=16", "bench.stride=50"],
+        [
+            "bench=imputation",
+            "data=store",
+            "data.dataset=store",
+            "context=64",
+            "bench.stride=50",
+            "bench.masks=[points]",
+        ],
+        ["bench=gift", "bench.configs=[us_births/M/short]"],
+        ["bench=anomaly", "bench.data=labelled", "bench.every=false"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_model_and_data_are_loaded_once(
+    words: list[str], loads: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(SERIES, out=tmp_path / "store")
+    (tmp_path / "anomaly").mkdir()
+    labels = (SERIES.index % 600 >= 500).astype(np.int8)
+    split = np.where(SERIES.index % 600 < 200, "train", "test")
+    table = SERIES.rename(columns={"target": "value"}).assign(label=labels, split=split)
+    table.to_parquet(tmp_path / "anomaly" / "labelled.parquet")
+    (tmp_path / "forecasting").mkdir()
+    births = pd.DataFrame({"timestamp": pd.date_range("1969", periods=7305), "target": np.arange(7305.0) % 365})
+    births.to_parquet(tmp_path / "forecasting" / "us_births.parquet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TSFM_DATA", str(tmp_path))
+    words = [word.replace("dataset=store", f"dataset={tmp_path / 'store'}") for word in words]
+    loads.clear()
+    assert main(["eval", "predictor=tsfm-mini", "device=cpu", *words]) == 0
+    assert loads == {"model": 1, "data": 1}
+
+
+def test_a_model_with_covariates_and_its_data_are_loaded_once(
+    loads: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its targets and covariates are those of the training, which are looked up in the data."""
+    ingest(SERIES.assign(price=1.0 + SERIES.index % 7), out=tmp_path / "store")
+    about = About(task={"name": "forecast"}, trained_on={"data": {"channels": ["target"], "past": ["price"]}})
+    save(tiny("patch_transformer", "group"), tmp_path / "model", about=about)
+    monkeypatch.chdir(tmp_path)
+    loads.clear()
+    assert main(["eval", "predictor=model", "data=store", "data.dataset=store", "bench.stride=50"]) == 0
+    assert loads == {"model": 1, "data": 1}
+
+
+def test_a_classifier_and_its_cases_are_loaded_once(cases: Path, trained: Path, loads: Counter[str]) -> None:
+    words = ["data=cases", f"data.dataset={cases}", "bench=cases"]
+    assert main(["eval", f"predictor={trained}", *words]) == 0
+    assert loads == {"model": 1, "data": 1}
