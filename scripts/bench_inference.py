@@ -41,7 +41,9 @@ from peers.bolt import LEVELS, NATIVE, Bolt
 from peers.measure import Clock, alternate, markdown, surroundings
 
 from tsfm.config import compose, typed
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.inference_config import InferenceConfig
+from tsfm.infer.load import load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.model.checkpoint import About
 from tsfm.threads import WAITING, waiting_policy
 from tsfm.training.components import build_model
@@ -84,9 +86,11 @@ def ours(name: str, past: np.ndarray) -> list[Side]:
 
 
 def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, levels: Sequence[float]) -> Side:
+    config = InferenceConfig(precision="bf16" if precision == "bfloat16" else "32")
+    configured = ModelPredictor(predictor.model, name=predictor.name, about=predictor.about, config=config)
+
     def call(horizon: int) -> np.ndarray:
-        predictor.precision = "bf16" if precision == "bfloat16" else "32"
-        return predictor.forecast(past, horizon=horizon, quantile_levels=levels)
+        return configured.forecast(past, horizon=horizon, quantile_levels=levels)
 
     @torch.no_grad()
     def network(horizon: int) -> torch.Tensor:
@@ -96,7 +100,7 @@ def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, l
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             return predictor.model(problem, last=horizon).prediction
 
-    return Side(predictor.name, precision, predictor.model.num_parameters(), call, network)
+    return Side(predictor.name, precision, predictor.num_parameters(), call, network)
 
 
 def theirs(past: np.ndarray) -> list[Side]:

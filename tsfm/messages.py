@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 MAX_LISTED = 20  # names that a message lists
 
@@ -24,3 +25,16 @@ def did_you_mean(name: str, known: list[str]) -> str:
         listed = sorted(difflib.get_close_matches(name, known, n=MAX_LISTED, cutoff=0.0))
     suggestion = f"did you mean {near[0]!r}? " if near else ""
     return f"{suggestion}known: {', '.join(listed) or 'none'}" + (f" and {num_more} more" if num_more > 0 else "")
+
+
+def format_id(item_id: Any) -> str:
+    """Return an id as the user wrote it, also where it is a NumPy scalar.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> format_id(np.int64(3)), format_id("shop")
+    ('3', "'shop'")
+    """
+    to_python = getattr(item_id, "item", None)
+    return repr(to_python() if callable(to_python) else item_id)

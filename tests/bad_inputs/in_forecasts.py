@@ -91,7 +91,7 @@ CASES = [
     Case(
         "a level that the model has not",
         f"{GOOD} --quantile-levels 0.9",
-        ("quantile levels [0.9] were asked of run; it can give only 0.5",),
+        ("quantile levels [0.9] were requested of run; it can predict only 0.5",),
     ),
     Case(
         "a level above 1",
@@ -113,13 +113,13 @@ CASES = [
     Case(
         "a stamp that is none to forecast",
         BAD,
-        ("'timestamp' in row 7 is 'next tuesday', not a stamp; expected dates",),
+        ("'timestamp' in row 7 is 'next tuesday', not a timestamp; expected dates",),
         cell(7, "timestamp", "next tuesday"),
     ),
     Case(
         "mixed time zones to forecast",
         BAD,
-        ("'timestamp' mixes time zones (UTC+01:00, UTC+02:00); bring it to one",),
+        ("'timestamp' mixes time zones (UTC+01:00, UTC+02:00); convert it to one",),
         table(zones),
     ),
     Case(
@@ -137,7 +137,7 @@ CASES = [
     Case(
         "values too large for the model",
         BAD,
-        ("run gave values that are not finite for 2 of 2 series, so none is used; rescale the series",),
+        ("run predicted values that are not finite for 2 of 2 series, so there is no result; rescale the series",),
         table(lambda rows: rows.assign(target=3e38)),
     ),
     Case(

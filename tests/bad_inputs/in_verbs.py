@@ -60,46 +60,46 @@ CASES = [
     Case(
         "a forecaster asked to impute",
         "tsfm impute sales.csv --model run",
-        ("run was trained for task=forecast and its head answers for its horizon alone (flatten), so it can't impute",),
+        ("run was trained for task=forecast and its head predicts its horizon only (flatten), so it cannot impute",),
     ),
     Case(
         "a forecaster asked to detect",
         "tsfm detect sales.csv --model run",
-        ("so it can't detect; use a model trained with task=detect head=patch_quantiles",),
+        ("so it cannot detect; use a model trained with task=detect head=patch_quantiles",),
     ),
     Case(
         "a forecaster asked to classify",
         "tsfm classify sales.csv --model run",
-        ("run was trained for task=forecast, so it tells no classes; train one with task=classify",),
+        ("run was trained for task=forecast, so it cannot classify; train one with task=classify",),
     ),
     Case(
         "a classifier asked to forecast",
         "tsfm forecast sales.csv --model classes --horizon 3",
-        ("classes was trained for task=classify and answers for a series as a whole, so it can't forecast; use",),
+        ("classes was trained for task=classify and predicts a label for a whole series, so it cannot forecast; use",),
         CLASSES,
     ),
     Case(
         "a classifier asked to forecast a holdout",
         "tsfm forecast sales.csv --model classes --horizon 3 --holdout",
-        ("so it can't forecast; use its classify",),
+        ("so it cannot forecast; use its classify",),
         CLASSES,
     ),
     Case(
         "a classifier asked to impute",
         "tsfm impute sales.csv --model classes",
-        ("its head answers for a series as a whole, so it can't impute; use a model trained with task=impute",),
+        ("its head predicts a label for a whole series, so it cannot impute; use a model trained with task=impute",),
         CLASSES,
     ),
     Case(
         "a classifier asked for numbers",
         "tsfm.load('classes').regress(np.arange(9.0))",
-        ("classes was trained for task=classify, so it tells no numbers; use its classify",),
+        ("classes was trained for task=classify, so it cannot regress; use its classify",),
         CLASSES,
     ),
     Case(
         "a model without a horizon asked to forecast",
         "tsfm forecast sales.csv --model still --horizon 3",
-        ("still was trained for task=impute and has no horizon, so it can't forecast; use a model trained",),
+        ("still was trained for task=impute and has no horizon, so it cannot forecast; use a model trained",),
         model("still", context=64, horizon=0),
     ),
     Case(
@@ -218,7 +218,7 @@ CASES = [
     Case(
         "a level to impute that the model has not",
         "tsfm impute sales.csv --model steps --quantile-levels 0.99",
-        ("quantile levels [0.99] were asked of steps; it can give 0.1 to 0.9",),
+        ("quantile levels [0.99] were requested of steps; it can predict 0.1 to 0.9",),
         STEPS,
     ),
     Case(
@@ -230,31 +230,31 @@ CASES = [
     Case(
         "too few steps to calibrate",
         "tsfm detect sales.csv --model steps",
-        ("item 'a', its first 36 steps: 36 clean steps are scored, and a level of 0.99 needs 99; give calibration=",),
+        ("item 'a', its first 36 steps: 36 clean steps have a score, and a level of 0.99 needs 99; give calibration=",),
         STEPS,
     ),
     Case(
         "a share of clean steps above 1",
         "tsfm detect sales.csv --model steps --calibration 1.5",
-        ("calibration is 1.5; expected a frame of clean rows, a share of each item such as 0.3",),
+        ("calibration is 1.5; expected a table of clean rows, a share of each item such as 0.3",),
         STEPS,
     ),
     Case(
         "a share of clean steps of 1",
         "tsfm detect sales.csv --model steps --calibration 1.0",
-        ("item 'a', its first step (a share lies below 1): 1 clean steps are scored, and a level of 0.99 needs 99",),
+        ("item 'a', its first step (a share is below 1): 1 clean steps have a score, and a level of 0.99 needs 99",),
         STEPS,
     ),
     Case(
         "infinitely many clean steps",
         "tsfm detect sales.csv --model steps --calibration inf",
-        ("calibration is inf; expected a frame of clean rows", "(below 1), or a whole number of first steps"),
+        ("calibration is inf; expected a table of clean rows", "(below 1), or a whole number of first steps"),
         STEPS,
     ),
     Case(
         "as many clean steps as there are",
         "tsfm detect sales.csv --model steps --calibration 120",
-        ("item 'a' has 120 steps and calibration=120 takes its first 120 as clean, which leaves none to judge; give",),
+        ("item 'a' has 120 steps and calibration=120 takes its first 120 as clean, which leaves none to score; give",),
         STEPS,
     ),
     Case(

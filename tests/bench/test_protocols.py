@@ -12,7 +12,7 @@ from tsfm.bench.protocols.windows import insample_scale, score_windows
 from tsfm.data.flat import FlatSeries
 from tsfm.data.splits import table
 from tsfm.data.windows import WindowIndex
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.metrics.forecast import seasonal_error
 from tsfm.model.checkpoint import About
 from tsfm.registry import TASKS

@@ -12,8 +12,8 @@ import torch
 import tsfm
 from tests.estimators.small import trained
 from tsfm.estimators.pretrained import Pretrained
-from tsfm.infer.load import ModelPredictor
 from tsfm.infer.load import load as plain_load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.model.checkpoint import About
 
 FEW = ["data.batches_per_epoch=2", "trainer.max_epochs=1"]
@@ -128,7 +128,7 @@ def test_a_frame_of_one_series_needs_no_items() -> None:
 def test_covariates_are_named() -> None:
     base = trained("group")
     new = base.fit_df(frame(), past=["price"], device="cpu", overrides=FEW)
-    assert new.past == ["price"]
+    assert new.past_covariates == ["price"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from tests.tiny import QUANTILES, SMALL, tiny
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.inference_config import InferenceConfig
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.model.checkpoint import About
 from tsfm.model.model import Model
 from tsfm.model.model_config import ModelConfig
@@ -20,9 +21,11 @@ WINDOW = 64  # of every model here
 CLASSES = ["calm", "odd", "wild"]
 
 
-def reader(backbone: str = "patch_transformer", **about: Any) -> ModelPredictor:
-    """A model of random weights that answers for every step."""
-    return ModelPredictor(tiny(backbone, "quantiles"), name="tiny", about=About(**about))
+def reader(
+    backbone: str = "patch_transformer", *, config: InferenceConfig | None = None, **about: Any
+) -> ModelPredictor:
+    """A model of random weights that predicts every step."""
+    return ModelPredictor(tiny(backbone, "quantiles"), name="tiny", about=About(**about), config=config)
 
 
 def labeller(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.tiny import CONTEXT, HORIZON, tiny
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.rollout import rollout
 from tsfm.model.checkpoint import About
 
@@ -56,7 +56,7 @@ def test_a_known_future_moves_the_forecast_and_is_announced(horizon: int) -> Non
     first = values(one).reshape(2, horizon, -1) - values(other).reshape(2, horizon, -1)
     assert (np.abs(first).max(axis=(1, 2)) > 1e-4).all()
     assert list(one["target_name"].unique()) == ["target"]
-    assert "mixed uses the covariates rain (up to now), price (known ahead)" in one.attrs["announcements"]
+    assert "mixed uses the covariates rain (past only), price (past and future)" in one.attrs["announcements"]
     assert not any("does not use" in note for note in one.attrs["announcements"])
 
 
@@ -65,7 +65,7 @@ def test_the_past_of_a_covariate_moves_the_forecast() -> None:
     base = model.predict_df(df[["item_id", "timestamp", "target"]], 8)
     said = model.predict_df(df[["item_id", "timestamp", "target", "rain"]], 8)
     assert not np.allclose(values(base), values(said), atol=1e-4)
-    assert said.attrs["announcements"] == ["mixed uses the covariates rain (up to now)"]
+    assert said.attrs["announcements"] == ["mixed uses the covariates rain (past only)"]
     assert base.attrs["announcements"] == []
 
 
@@ -85,8 +85,8 @@ def test_a_head_that_reads_the_context_alone_says_what_it_can_not_use() -> None:
     one, other = (model.predict_df(df, HORIZON, future_df=ahead(df, seed=seed)) for seed in (1, 2))
     assert np.array_equal(values(one), values(other))
     notes = one.attrs["announcements"]
-    assert "mixed uses the covariates rain (up to now), price (up to now)" in notes
-    assert "the head of mixed reads the context alone, so nothing that is known ahead is used" in notes
+    assert "mixed uses the covariates rain (past only), price (past only)" in notes
+    assert "the head of mixed reads the context only, so no future value of a covariate is used" in notes
 
 
 def test_arrays_and_frames_agree() -> None:
@@ -125,8 +125,8 @@ def test_rolled_out_a_known_future_stays_known() -> None:
 
     def blocks(beside: torch.Tensor) -> list[torch.Tensor]:
         with torch.no_grad():
-            going = rollout(model, values, torch.ones_like(values, dtype=torch.bool), known=beside)
-            return [next(going) for _ in range(3)]
+            observed = torch.ones_like(values, dtype=torch.bool)
+            return list(rollout(model, values, observed, beside, horizon=3 * HORIZON).split(HORIZON, dim=-2))
 
     base = blocks(known)
     later = known.clone()
@@ -138,7 +138,7 @@ def test_rolled_out_a_known_future_stays_known() -> None:
     with torch.no_grad():
         for path in base[0].sort(dim=-1).values.unbind(dim=-1):
             moved = torch.cat([values, path], dim=-1)[..., -CONTEXT:]
-            said.append(next(rollout(model, moved, torch.ones_like(moved, dtype=torch.bool), known=beside)))
+            said.append(rollout(model, moved, torch.ones_like(moved, dtype=torch.bool), beside, horizon=HORIZON))
     mixture = torch.stack(said, dim=-1).flatten(-2)
     torch.testing.assert_close(base[1], torch.quantile(mixture, torch.arange(1, 10) / 10, dim=-1).movedim(0, -1))
     assert all(torch.isfinite(block).all() for block in base)  # the third lies beyond all that is known
@@ -164,7 +164,7 @@ def test_time_marks_are_made_from_the_stamps() -> None:
     model = mixing(calendar=["hour", "day_of_week"])
     df = frame()[["item_id", "timestamp", "target"]]
     said = model.predict_df(df, HORIZON + 4)
-    assert said.attrs["announcements"][0].startswith("beyond the trained horizon")
+    assert said.attrs["announcements"][0].startswith("steps beyond the trained horizon")
     shifted = model.predict_df(df.assign(timestamp=df.timestamp + pd.Timedelta(days=2, hours=5)), HORIZON + 4)
     weeks = model.predict_df(df.assign(timestamp=df.timestamp + pd.Timedelta(weeks=3)), HORIZON + 4)
     assert not np.allclose(values(said), values(shifted), atol=1e-4)
@@ -183,7 +183,7 @@ def test_time_marks_are_made_from_the_stamps() -> None:
     [
         ({}, "arrays have no timestamps; give starts="),
         ({"starts": "2024-01-01"}, "arrays have no timestamps"),
-        ({"starts": "soon", "freq": "h"}, "starts is 'soon'; expected the first stamp of each series"),
+        ({"starts": "soon", "freq": "h"}, "starts is 'soon'; expected the first timestamp of each series"),
         ({"starts": ["2024-01-01"] * 3, "freq": "h"}, "3 starts and 2 frequencies are given for 2 series"),
         ({"starts": "2024-01-01", "freq": ["h"]}, "1 starts and 1 frequencies are given for 2 series"),
         ({"starts": "2024-01-01", "freq": "hh"}, "frequency 'hh' is not known; use an alias"),

@@ -8,13 +8,13 @@ import torch
 
 from tests.infer.small import noisy, reader, sines, trained
 from tsfm.infer.cross_channel import (
-    FOLDS,
-    MOST,
-    alike,
+    MAX_CHANNELS,
+    NUM_FOLDS,
+    assign_folds,
     correct_across_channels,
-    errors,
-    explain,
-    turns,
+    estimate_corrections,
+    prediction_errors,
+    similar_channels,
     use_cross_channel,
 )
 from tsfm.types import Problem
@@ -36,26 +36,26 @@ def test_a_shift_is_the_mean_of_a_normal_distribution_given_the_visible_channels
     scale = torch.tensor([1.0, 10.0, 0.1], dtype=torch.float64)
     draws = torch.randn(20_000, 3, generator=dice, dtype=torch.float64) @ torch.linalg.cholesky(CORRELATION).T * scale
     visible = holes((1, 3, 20_000))
-    shift = explain(torch.where(visible, draws.T[None], 0.0), visible)
+    shift = estimate_corrections(torch.where(visible, draws.T[None], 0.0), visible)
     covariance = CORRELATION * scale * scale[:, None]
     alone = ~visible[0, 0] & visible[0, 1] & visible[0, 2]
     given = draws[alone, 1:]
     expected = given @ torch.linalg.solve(covariance[1:, 1:], covariance[1:, 0])
     left = 1 - covariance[0, 1:] @ torch.linalg.solve(covariance[1:, 1:], covariance[1:, 0]) / covariance[0, 0]
-    slope = (shift.by[0, 0, alone] * expected).sum() / expected.square().sum()
-    assert np.corrcoef(shift.by[0, 0, alone], expected)[0, 1] > 0.99
+    slope = (shift.error[0, 0, alone] * expected).sum() / expected.square().sum()
+    assert np.corrcoef(shift.error[0, 0, alone], expected)[0, 1] > 0.99
     assert 0.7 < float(slope) < 1.0  # a tenth of the variance is taken to be a channel's own
-    assert 0 < float(shift.left[0, 0, alone].mean() - left.sqrt()) < 0.25  # and so it never promises too much
-    assert (shift.by[visible] == 0).all()
-    assert (shift.left[visible] == 1).all()
+    assert 0 < float(shift.spread[0, 0, alone].mean() - left.sqrt()) < 0.25  # and so it never promises too much
+    assert (shift.error[visible] == 0).all()
+    assert (shift.spread[visible] == 1).all()
 
 
 def test_channels_that_have_nothing_to_do_with_each_other_are_left_alone() -> None:
     dice = torch.Generator().manual_seed(1)
     draws, visible = torch.randn(1, 4, 512, generator=dice), holes((1, 4, 512))
-    shift = explain(torch.where(visible, draws, 0.0), visible)
-    assert float(shift.by.abs().mean()) < 0.1
-    assert float(shift.left.min()) > 0.8
+    shift = estimate_corrections(torch.where(visible, draws, 0.0), visible)
+    assert float(shift.error.abs().mean()) < 0.1
+    assert float(shift.spread.min()) > 0.8
 
 
 @pytest.mark.parametrize("backbone", ["patch_transformer", "mixer"])
@@ -99,8 +99,8 @@ def test_each_step_is_asked_once_and_what_is_asked_is_hidden() -> None:
         asked.append(one)
         return torch.zeros(*one.values.shape, 9)
 
-    found = errors(ask, problem)
-    assert len(asked) == FOLDS
+    found = prediction_errors(ask, problem)
+    assert len(asked) == NUM_FOLDS
     assert torch.equal(sum(one.wanted.int() for one in asked), problem.visible.int())
     assert not any((one.wanted & one.visible).any() for one in asked)
     assert torch.equal(found, torch.where(problem.visible, problem.values, 0.0))
@@ -109,7 +109,7 @@ def test_each_step_is_asked_once_and_what_is_asked_is_hidden() -> None:
 def test_stretches_are_as_long_as_the_holes() -> None:
     missing = torch.zeros(2, 1, 64, dtype=torch.bool)
     missing[0, 0, 8:16], missing[0, 0, 40:48], missing[1, 0, ::9] = True, True, True
-    found = turns(missing)
+    found = assign_folds(missing)
     changes = (found[:, 1:] != found[:, :-1]).sum(dim=-1).tolist()
     assert changes[0] <= 7
     assert changes[1] > 40
@@ -137,13 +137,13 @@ def test_many_channels_are_taken_in_groups_of_those_alike() -> None:
     which = torch.arange(40) % 2
     deviations = base[which] + 0.1 * torch.randn(40, 300, generator=dice)
     visible = holes((40, 300), share=0.1)
-    groups = alike(deviations, visible)
+    groups = similar_channels(deviations, visible)
     assert sorted(torch.cat(groups).tolist()) == list(range(40))
-    assert max(map(len, groups)) <= MOST
+    assert max(map(len, groups)) <= MAX_CHANNELS
     assert set(which[groups[0][:20]].tolist()) == {0}
     hidden = ~visible
-    shift = explain(torch.where(visible, deviations, 0.0)[None], visible[None])
-    assert torch.nn.functional.mse_loss(shift.by[0][hidden], deviations[hidden]) < 0.1 * deviations.square().mean()
+    shift = estimate_corrections(torch.where(visible, deviations, 0.0)[None], visible[None])
+    assert torch.nn.functional.mse_loss(shift.error[0][hidden], deviations[hidden]) < 0.1 * deviations.square().mean()
 
 
 def test_a_model_that_mixes_channels_needs_no_help_unless_asked() -> None:
@@ -157,7 +157,7 @@ def test_constant_and_silent_channels_stay_finite() -> None:
     values[0, 0] = torch.randn(64)
     visible = holes(values.shape)
     visible[0, 2] = False
-    shift = explain(torch.where(visible, values, 0.0), visible)
-    assert torch.isfinite(shift.by).all()
-    assert torch.isfinite(shift.left).all()
-    assert (shift.by[0, 1:] == 0).all()
+    shift = estimate_corrections(torch.where(visible, values, 0.0), visible)
+    assert torch.isfinite(shift.error).all()
+    assert torch.isfinite(shift.spread).all()
+    assert (shift.error[0, 1:] == 0).all()

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsfm.infer.batches import as_series
 from tsfm.infer.frames import read_frame, write_frame
+from tsfm.infer.series_input import read_series
 
 
 def panel(items=("b", "a"), *, steps: int = 20, freq: str = "h", start: str = "2024-01-01") -> pd.DataFrame:
@@ -122,11 +122,11 @@ class TestAnnounced:
     def test_steps_that_float32_can_not_tell_apart(self, caplog):
         df = panel()
         assert not read(df.assign(target=df["target"] + 1000)).announcements
-        self.announced(df.assign(target=df["target"].astype(float) + 1e9), "too small for float32 beside", caplog)
+        self.announced(df.assign(target=df["target"].astype(float) + 1e9), "too small for float32 next to", caplog)
         counter = np.random.default_rng(0).integers(1, 5, len(df)).cumsum() + 400_000_000
         self.announced(df.assign(target=counter), "subtract a constant from the values", caplog)
-        as_series(np.sin(np.arange(90.0)) + 1e8)
-        assert "series 0: 89 of 89 steps are too small for float32" in caplog.text
+        read_series(np.sin(np.arange(90.0)) + 1e8)
+        assert "series 0: 89 of 89 changes between steps are too small for float32" in caplog.text
 
     def test_other_known_names(self, caplog):
         df = panel().rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})
@@ -156,7 +156,7 @@ class TestAnnounced:
     def test_text_is_parsed(self, caplog):
         df = panel(freq="D")
         df["timestamp"] = df["timestamp"].dt.strftime("%Y-%m-%d")
-        assert self.announced(df, "is text, read as stamps", caplog).series[0].freq == "D"
+        assert self.announced(df, "is text, read as timestamps", caplog).series[0].freq == "D"
 
     def test_text_with_and_without_hours(self, caplog):
         df = panel()
@@ -166,7 +166,7 @@ class TestAnnounced:
     def test_periods(self, caplog):
         df = panel(freq="MS")
         df["timestamp"] = df["timestamp"].dt.to_period("M")
-        assert self.announced(df, "are read by their start", caplog).series[0].freq == "MS"
+        assert self.announced(df, "are read as their first moment", caplog).series[0].freq == "MS"
 
     def test_columns_that_are_no_numbers(self, caplog):
         frame = self.announced(panel().assign(colour="red"), "not used, because not numeric: colour", caplog)
@@ -191,8 +191,8 @@ class TestCovariates:
         df = panel().assign(price=1.0)
         future = pd.concat([ahead(df, steps=5, price=2.0, colour="red"), ahead(panel(("z",)), price=3.0)])
         frame = read(df, future_df=future)
-        assert any("4 rows beyond the 3 steps" in note for note in frame.announcements)
-        assert any("3 rows of items that df does not hold" in note for note in frame.announcements)
+        assert any("4 rows beyond the 3 requested steps" in note for note in frame.announcements)
+        assert any("3 rows of items that are not in df" in note for note in frame.announcements)
         assert any("no such numeric column: colour" in note for note in frame.announcements)
         assert frame.series[0].known[0, -3:].tolist() == [2, 2, 2]
 
@@ -242,7 +242,7 @@ BAD = {
     "no target": (lambda d: d.rename(columns={"target": "value"}), {}, "df has no target column 'target'"),
     "no such target": (lambda d: d, {"target": ["targt"]}, "did you mean 'target'?"),
     "no such id": (lambda d: d, {"id_column": "item"}, "Name it with id_column="),
-    "target is the id": (lambda d: d, {"target": "item_id"}, "none of them the id or stamp"),
+    "target is the id": (lambda d: d, {"target": "item_id"}, "none of them the id or timestamp"),
     "target twice": (lambda d: d, {"target": ["target", "target"]}, "one or more different columns"),
     "no frame": (lambda d: d["target"], {}, "df is a Series; expected a pandas DataFrame"),
     "empty": (lambda d: d.iloc[:0], {}, "df is empty (0 rows, 3 columns)"),
@@ -253,8 +253,8 @@ BAD = {
     "all missing": (_with("target", np.nan, range(20, 40)), {}, "item 'a' has no observed value in 'target'"),
     "no id in a row": (_with("item_id", None, 7), {}, "the id column 'item_id' is missing in row 7"),
     "no stamp in a row": (_with("timestamp", pd.NaT, 9), {}, "'timestamp' is missing in 1 rows, the first is row 9"),
-    "number stamps": (lambda d: d.assign(timestamp=range(40)), {}, "holds numbers (int64), not stamps"),
-    "text that is no stamp": (_with("timestamp", "soon", 11), {}, "in row 11 is 'soon', not a stamp"),
+    "number stamps": (lambda d: d.assign(timestamp=range(40)), {}, "holds numbers (int64), not timestamps"),
+    "text that is no stamp": (_with("timestamp", "soon", 11), {}, "in row 11 is 'soon', not a timestamp"),
     "one point": (lambda d: d.iloc[[0]], {}, "its frequency cannot be inferred; pass freq="),
     "two points": (lambda d: d.iloc[[0, 1]], {}, "its frequency cannot be inferred; pass freq="),
     "unknown freq": (lambda d: d, {"freq": "often"}, "frequency 'often' is not known"),

@@ -12,7 +12,8 @@ import torch
 
 import tsfm
 from tests.tiny import CONTEXT, HORIZON, tiny
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.load import load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.rollout import rollout
 from tsfm.model.checkpoint import About, save
 
@@ -71,14 +72,13 @@ def test_rollout_goes_on_along_a_path_for_each_level() -> None:
     model = tiny("patch_transformer", "quantiles").eval()
     values = torch.randn(1, 1, CONTEXT)
     with torch.no_grad():
-        blocks = rollout(model, values, torch.ones_like(values, dtype=torch.bool))
-        first = next(blocks)
-        second = next(blocks)
+        observed = torch.ones_like(values, dtype=torch.bool)
+        first, second = rollout(model, values, observed, horizon=2 * HORIZON).split(HORIZON, dim=-2)
         assert (first.diff(dim=-1) < 0).any()  # the reads of random weights cross; what is answered is sorted
         said = []
         for level in range(9):
             path = torch.cat([values, first.sort(dim=-1).values[..., level]], dim=-1)[..., -CONTEXT:]
-            said.append(next(rollout(model, path, torch.ones_like(path, dtype=torch.bool))))
+            said.append(rollout(model, path, torch.ones_like(path, dtype=torch.bool), horizon=HORIZON))
     mixture = torch.stack(said, dim=-1).flatten(-2)
     torch.testing.assert_close(second, torch.quantile(mixture, torch.arange(1, 10) / 10, dim=-1).movedim(0, -1))
 
@@ -87,10 +87,10 @@ def test_a_point_forecast_goes_on_from_itself() -> None:
     model = tiny("patch_transformer").eval()
     values = torch.randn(2, 1, CONTEXT)
     with torch.no_grad():
-        blocks = rollout(model, values, torch.ones_like(values, dtype=torch.bool))
-        first, second = next(blocks), next(blocks)
+        observed = torch.ones_like(values, dtype=torch.bool)
+        first, second = rollout(model, values, observed, horizon=2 * HORIZON).split(HORIZON, dim=-2)
         longer = torch.cat([values, first[..., 0]], dim=-1)[..., -CONTEXT:]
-        again = next(rollout(model, longer, torch.ones_like(longer, dtype=torch.bool)))
+        again = rollout(model, longer, torch.ones_like(longer, dtype=torch.bool), horizon=HORIZON)
     torch.testing.assert_close(second, again)
 
 
@@ -99,8 +99,8 @@ def test_mirrored_series_have_mirrored_forecasts_when_both_are_asked() -> None:
     values = torch.randn(2, 1, CONTEXT)
     seen = torch.ones_like(values, dtype=torch.bool)
     with torch.no_grad():
-        one = next(rollout(model, values, seen, flip=True))
-        other = next(rollout(model, -values, seen, flip=True))
+        one = rollout(model, values, seen, horizon=HORIZON, flip=True)
+        other = rollout(model, -values, seen, horizon=HORIZON, flip=True)
     torch.testing.assert_close(one, -other.flip(-1))
 
 
@@ -137,7 +137,7 @@ def test_units_are_those_of_the_target_that_was_found() -> None:
 
 def test_beyond_the_trained_horizon_is_announced(predictor: ModelPredictor) -> None:
     said = predictor.predict_df(sales(1), HORIZON + 1).attrs["announcements"]
-    assert said == ["beyond the trained horizon of 16 steps it goes on from its own forecast"]
+    assert said == ["steps beyond the trained horizon of 16 are predicted from its own forecast"]
     assert not predictor.predict_df(sales(1), HORIZON).attrs["announcements"]
 
 

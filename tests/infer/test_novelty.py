@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from tests.infer.small import reader, sines, trained
-from tsfm.infer.novelty import APART, MOST, blend, features, moving_max, moving_mean, novelty, standard
+from tsfm.infer.novelty import (
+    MAX_REFERENCES,
+    MIN_DISTANCE,
+    blend,
+    moving_max,
+    moving_mean,
+    novelty,
+    standardise,
+    stretch_features,
+)
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 64, 96])
@@ -33,7 +42,7 @@ def test_a_stretch_unlike_all_others_is_the_newest(kind: str) -> None:
         series[there] += 0.5 * (-1.0) ** np.arange(80)
     else:
         series[2040] += 5
-    found = moving_mean(novelty(standard(series)), 96)
+    found = moving_mean(novelty(standardise(series)), 96)
     assert 1960 <= int(found.argmax()) <= 2120
     assert found.max() > 3 * np.median(found)
 
@@ -45,17 +54,17 @@ def test_what_comes_twice_is_less_new() -> None:
     for place, into in ((1000, (once, twice)), (3000, (twice,))):
         for one in into:
             one[place : place + 80] += 2.0
-    assert novelty(standard(once))[1040] > 2 * novelty(standard(twice))[1040]
+    assert novelty(standardise(once))[1040] > 2 * novelty(standardise(twice))[1040]
 
 
 def test_neighbours_and_twins_of_the_stretch_itself_do_not_count() -> None:
     """In a series no longer than the distance kept there is nothing to compare with."""
-    assert not novelty(cycles(APART)).any()
-    assert np.isfinite(novelty(cycles(3 * APART))).all()
+    assert not novelty(cycles(MIN_DISTANCE)).any()
+    assert np.isfinite(novelty(cycles(3 * MIN_DISTANCE))).all()
 
 
 def test_a_long_series_is_compared_with_a_fixed_number_of_stretches() -> None:
-    series = cycles(8 * MOST + 5000, period=50)
+    series = cycles(8 * MAX_REFERENCES + 5000, period=50)
     series[20000:20100] += 3
     assert 19900 <= int(moving_mean(novelty(series), 96).argmax()) <= 20200
 
@@ -74,7 +83,7 @@ def test_missing_steps_have_no_score_and_a_constant_none_above_zero() -> None:
     series[100:120] = surprise[100:120] = np.nan
     np.testing.assert_array_equal(np.isnan(blend(series, surprise)), np.isnan(series))
     assert not blend(np.full(500, 3.0), np.zeros(500)).any()
-    assert np.isfinite(features(np.full(500, 3.0))).all()
+    assert np.isfinite(stretch_features(np.full(500, 3.0))).all()
     assert np.isfinite(blend(np.arange(3.0), np.zeros(3))).all()
 
 
@@ -100,7 +109,7 @@ def test_a_strange_neighbourhood_stands_out_of_a_blend() -> None:
 
 
 def test_a_blend_has_no_threshold() -> None:
-    from tests.infer.test_detect import frame
+    from tests.infer.test_detection import frame
 
     with pytest.raises(ValueError, match="score is 'blend', which ranks the steps of one series"):
         reader().detect_df(frame(), score="blend")

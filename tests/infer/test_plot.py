@@ -22,15 +22,15 @@ def test_lines_band_and_labels():
     df = data()
     head = df.groupby("item_id").head(60)
     forecast = SeasonalNaive().predict_df(head, 12)
-    figure = SeasonalNaive().plot(head, forecast, truth=df, history=20, title="A try")
+    figure = SeasonalNaive().plot(head, forecast, actual=df, history=20, title="A try")
     assert len(figure.axes) == 2
     first = figure.axes[0]
     lines = {line.get_label(): line for line in first.get_lines()}
     assert len(lines["history"].get_ydata()) == 20
     assert np.allclose(lines["forecast"].get_ydata(), forecast["predictions"].iloc[:12])
-    assert np.allclose(lines["truth"].get_ydata(), df["target"].iloc[60:72], atol=1e-6)
+    assert np.allclose(lines["actual"].get_ydata(), df["target"].iloc[60:72], atol=1e-6)
     assert [text.get_text() for text in first.get_legend().get_texts()] == [
-        "history", "80 % interval", "forecast", "truth",
+        "history", "80 % interval", "forecast", "actual",
     ]  # fmt: skip
     assert first.get_title("left") == "a: target"
     assert first.get_ylabel() == "target"

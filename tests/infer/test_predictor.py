@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsfm.infer.batches import batches as in_batches
 from tsfm.infer.predictor import DECILES, Predictor
+from tsfm.infer.series_input import length_batches
 
 
 class Recorder(Predictor):
@@ -75,7 +75,7 @@ class TestPredict:
     @given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=60), size=st.integers(1, 16))
     def test_batches_hold_every_series_once_and_padding_is_bounded(self, lengths, size):
         lengths = np.array(lengths)
-        batches = list(in_batches(lengths, batch_size=size, cells=3))
+        batches = list(length_batches(lengths, batch_size=size, num_channels=3))
         assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
         for places in batches:
             longest, shortest = lengths[places].max(), lengths[places].min()
@@ -140,9 +140,11 @@ class TestLevels:
         assert got.quantiles[0, 0, 0, 0] == pytest.approx(level, abs=1e-6)  # reads are linear in the level
 
     def test_outside_the_trained_levels_is_an_error(self):
-        with pytest.raises(ValueError, match=re.escape("[0.05, 0.5] were asked of recorder; it can give 0.1 to 0.9")):
+        with pytest.raises(
+            ValueError, match=re.escape("[0.05, 0.5] were requested of recorder; it can predict 0.1 to 0.9")
+        ):
             Recorder((0.1, 0.9)).predict(np.zeros(5), prediction_length=1, quantile_levels=(0.05, 0.5))
-        with pytest.raises(ValueError, match=re.escape("it can give only 0.5, as a point model")):
+        with pytest.raises(ValueError, match=re.escape("it can predict only 0.5, as a point model")):
             Recorder((0.5,)).predict(np.zeros(5), prediction_length=1, quantile_levels=(0.1, 0.5))
 
     @pytest.mark.parametrize("levels", [(), (0.0,), (0.9, 0.1), (0.5, 0.5)])
@@ -253,7 +255,7 @@ def test_what_is_wrong_is_named(name):
 
 
 def test_a_predictor_that_breaks_its_word_is_named():
-    with pytest.raises(ValueError, match="broken gave values that are not finite for 1 of 1 series"):
+    with pytest.raises(ValueError, match="broken predicted values that are not finite for 1 of 1 series"):
         Broken(lambda shape: np.full(shape, np.nan)).predict(np.zeros(4), prediction_length=2)
-    with pytest.raises(ValueError, match=re.escape("broken answered with shape (3,); expected (1, 1, 2, 9)")):
+    with pytest.raises(ValueError, match=re.escape("broken predicted shape (3,); expected (1, 1, 2, 9)")):
         Broken(lambda shape: np.zeros(3)).predict(np.zeros(4), prediction_length=2)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import tiny
-from tsfm.infer.windows import cut, newest, take, tile
+from tsfm.infer.series_input import read_series
+from tsfm.infer.windows import last_windows, sliding_windows, window_batches
 
 
 @settings(max_examples=60, deadline=None)
@@ -16,7 +17,7 @@ from tsfm.infer.windows import cut, newest, take, tile
     lengths=st.lists(st.integers(1, 200), min_size=1, max_size=4), window=st.integers(1, 40), parts=st.integers(1, 5)
 )
 def test_every_step_is_kept_once_where_most_is_seen_around_it(lengths: list[int], window: int, parts: int) -> None:
-    tiles = tile(lengths, window=window, stride=max(1, window // parts))
+    tiles = sliding_windows(lengths, window_length=window, stride=max(1, window // parts))
     for series, length in enumerate(lengths):
         mine = np.flatnonzero(tiles.series == series)
         kept = np.concatenate([np.arange(tiles.begin[w], tiles.stop[w]) for w in mine])
@@ -34,8 +35,8 @@ def test_every_step_is_kept_once_where_most_is_seen_around_it(lengths: list[int]
 
 
 def test_strides_beyond_the_window_would_leave_steps_out() -> None:
-    with pytest.raises(ValueError, match="windows of 8 steps lie 1 to 8 steps apart"):
-        tile([30], window=8, stride=9)
+    with pytest.raises(ValueError, match="stride is 9; expected 1 to 8 steps"):
+        sliding_windows([30], window_length=8, stride=9)
 
 
 @pytest.mark.parametrize("kind", ["quantiles", "flatten"])
@@ -43,13 +44,13 @@ def test_strides_beyond_the_window_would_leave_steps_out() -> None:
 def test_windows_hold_their_steps(kind: str, batch_size: int) -> None:
     model = tiny("patch_transformer", kind)
     parts = [np.random.default_rng(i).normal(size=(2, n)).astype(np.float32) for i, n in enumerate((5, 64, 150, 11))]
-    tiles = tile([part.shape[1] for part in parts], window=64, stride=32)
+    tiles = sliding_windows([part.shape[1] for part in parts], window_length=64, stride=32)
     seen = []
-    for places, windows in cut(parts, tiles, model=model, batch_size=batch_size):
+    for places, windows in window_batches(parts, tiles, model=model, batch_size=batch_size):
         assert model.fixed_length <= (windows.shape[-1] == 64)
         assert windows.shape[-1] % model.config.patch == 0
         for place, row in zip(places, windows, strict=True):
-            one, first, _ = tiles.at(place)
+            one, first, _ = tiles.location(place)
             steps = parts[one][:, max(first, 0) : first + 64]
             np.testing.assert_array_equal(row[:, -steps.shape[1] :], steps)
             assert np.isnan(row[:, : -steps.shape[1]]).all()
@@ -58,17 +59,17 @@ def test_windows_hold_their_steps(kind: str, batch_size: int) -> None:
 
 
 def test_the_newest_window_ends_with_the_series() -> None:
-    tiles = newest([5, 64, 150], window=64)
+    tiles = last_windows([5, 64, 150], window_length=64)
     assert (tiles.first + 64).tolist() == [5, 64, 150]
-    assert tiles.at(2) == (2, 86, slice(86, 150))
+    assert tiles.location(2) == (2, 86, slice(86, 150))
 
 
 def test_answers_come_back_in_the_form_of_the_question() -> None:
     line, pair = np.zeros(7), np.zeros((2, 7))
     for series, shape in ((line, (7,)), (pair, (2, 7)), (np.zeros((3, 2, 7)), (3, 2, 7))):
-        found = take(series)
-        assert found.back(found.parts).shape == shape
-    found = take([line, np.zeros(4), np.zeros((1, 5))])
-    assert [one.shape for one in found.back(found.parts)] == [(7,), (4,), (1, 5)]
+        found = read_series(series)
+        assert found.restore(found.arrays).shape == shape
+    found = read_series([line, np.zeros(4), np.zeros((1, 5))])
+    assert [one.shape for one in found.restore(found.arrays)] == [(7,), (4,), (1, 5)]
     with pytest.raises(ValueError, match=r"different channel counts \[1, 2\]; give each count by itself"):
-        take([line, pair])
+        read_series([line, pair])

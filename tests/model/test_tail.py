@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.tiny import CONTEXT, HORIZON, cases, forecast_problem, tiny, waves
-from tsfm.infer import rollout as rolling
+from tsfm.infer import rollout
 from tsfm.types import Problem
 
 CASES = pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: value)
@@ -47,11 +47,11 @@ def test_only_the_tail_is_read() -> None:
 def test_a_pass_in_parts_is_the_pass(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = tiny("patch_transformer", "lags").eval(), waves(5)
     past = batch.values[..., :CONTEXT], batch.observed[..., :CONTEXT]
-    whole = next(rolling.rollout(model, *past))
+    whole = rollout.rollout(model, *past, horizon=HORIZON)
     asked: list[int] = []
-    monkeypatch.setattr(rolling, "CELLS", cells)
+    monkeypatch.setattr(rollout, "CHUNK_VALUES", cells)
     model.register_forward_pre_hook(lambda _, given: asked.append(len(given[0].values)))
-    found = next(rolling.rollout(model, *past))
+    found = rollout.rollout(model, *past, horizon=HORIZON)
     torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-6)
     assert sum(asked) == 5
     assert len(asked) == (1 if cells == 10**9 else 5)

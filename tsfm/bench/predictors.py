@@ -16,7 +16,8 @@ import torch
 from tsfm.bench.interfaces import CaseLearner, Imputer, SeriesDetector
 from tsfm.config import RunConfig
 from tsfm.data.settings import DataConfig
-from tsfm.infer.load import ModelPredictor, bundled, load
+from tsfm.infer.load import bundled, load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
 from tsfm.registry import BASELINES
@@ -100,9 +101,8 @@ def prepare_predictor(name: str, *, device: str = "auto", bf16: bool = False, fl
     if is_baseline(name) or not is_model(name):
         predictor = find_predictor(name)
     else:
-        predictor = load(name, device=str(pick_device(device)))
-        predictor.precision = "bf16" if bf16 else predictor.precision
-        predictor.flip = flip or predictor.flip
+        precision = "bf16" if bf16 else "32"
+        predictor = load(name, device=str(pick_device(device)), precision=precision, flip=flip)
     predictor.check_forecasts()
     return predictor
 

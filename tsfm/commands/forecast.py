@@ -14,7 +14,9 @@ import pandas as pd
 
 from tsfm.bench.predictors import find_predictor
 from tsfm.files import atomic_file
-from tsfm.infer.columns import ALSO_KNOWN_AS, check_horizon, is_number
+from tsfm.infer.arguments import check_prediction_length
+from tsfm.infer.column_values import is_numeric
+from tsfm.infer.columns import ALTERNATIVE_NAMES
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore
@@ -44,7 +46,7 @@ def read_table(path: Path, *, id_column: str = "item_id") -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        names = {id_column, ALSO_KNOWN_AS["item_id"]} if id_column == "item_id" else {id_column}
+        names = {id_column, ALTERNATIVE_NAMES["item_id"]} if id_column == "item_id" else {id_column}
         # pandas passes over names the file has not; round_trip: what is written again is what was read
         exact: dict[str, Any] = {"float_precision": "round_trip"}
         return pd.read_csv(path, dtype=dict.fromkeys(names, str), **exact)
@@ -69,13 +71,13 @@ def forecast_file(
     timestamp_column: str,
 ) -> str:
     """What `tsfm forecast` prints; writes the forecast and the picture where asked."""
-    check_horizon(horizon)
+    check_prediction_length(horizon)
     if out is not None:  # before any work
         check_ending(Path(out))
     if plot is not None:
-        from tsfm.infer.plot import check_picture
+        from tsfm.infer.plot import check_figure_path
 
-        check_picture(Path(plot))
+        check_figure_path(Path(plot))
     model = find_predictor(predictor)
     df = read_table(source, id_column=id_column)
     name = (target[0] if len(target) == 1 else list(target)) if target else "target"
@@ -85,7 +87,7 @@ def forecast_file(
     if holdout:
         frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)
         given, truth = without_tail(frame, horizon=horizon), without_tail(frame, horizon=0)
-        frame = known_ahead(frame, getattr(model, "known", []) if future_df is None else future_df.columns)
+        frame = known_ahead(frame, model.known_covariates if future_df is None else future_df.columns)
         future_df = tail(frame) if frame.known_names else None
         lines += judge(frame, [model, find_predictor("seasonal_naive")], horizon=horizon)
         columns = {"target": frame.targets}
@@ -101,7 +103,7 @@ def forecast_file(
         from tsfm.infer.plot import plot as draw
 
         shown = {key: column for key, column in columns.items() if key != "target"}
-        draw(given, forecast, truth=truth, path=plot, title=source.stem, **shown)
+        draw(given, forecast, actual=truth, path=plot, title=source.stem, **shown)
         lines.append(f"drew {plot}")
     if out is None:
         lines.append(forecast.head(12).to_string(index=False))
@@ -110,11 +112,11 @@ def forecast_file(
 
 def _like(future: pd.DataFrame, df: pd.DataFrame, id_column: str) -> pd.DataFrame:
     """The future with ids of the kind that df has, where one file is CSV (ids are text) and the other is not."""
-    for name in {id_column, ALSO_KNOWN_AS["item_id"]} & set(df.columns) & set(future.columns):
+    for name in {id_column, ALTERNATIVE_NAMES["item_id"]} & set(df.columns) & set(future.columns):
         ours, theirs = pd.Series(df[name]), pd.Series(future[name])
-        if is_number(ours) != is_number(theirs) and bool(theirs.notna().all()):
+        if is_numeric(ours) != is_numeric(theirs) and bool(theirs.notna().all()):
             with contextlib.suppress(ValueError, TypeError):  # ids that differ are named when both are read
-                future = future.assign(**{name: theirs.astype(ours.dtype if is_number(ours) else str)})
+                future = future.assign(**{name: theirs.astype(ours.dtype if is_numeric(ours) else str)})
     return future
 
 

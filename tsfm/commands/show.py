@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from tsfm.config import RunConfig, conf_dir, options, plain, typed
-from tsfm.infer.load import bundled, load, weights_dir
-from tsfm.model.checkpoint import CONFIG, read_config
+from tsfm.infer.load import bundled, load
+from tsfm.model.checkpoint import CONFIG, read_config, weights_dir
 from tsfm.model.model import Model, flops_per_window
 from tsfm.registry import BASELINES
 from tsfm.training.components import build_components

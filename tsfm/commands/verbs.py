@@ -11,7 +11,8 @@ import pandas as pd
 
 from tsfm.commands.forecast import check_ending, read_table, write_table
 from tsfm.files import check_folder
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.load import load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import BASELINES
 
@@ -45,9 +46,9 @@ def answer_file(
         if Path(out).is_dir():
             raise IsADirectoryError(f"--out {out} is a folder; name a file for the table")
     if plot is not None:
-        from tsfm.infer.plot import check_picture
+        from tsfm.infer.plot import check_figure_path
 
-        check_picture(Path(plot))
+        check_figure_path(Path(plot))
     if "level" in options:
         check_level(options["level"])
     if "calibration" in options:

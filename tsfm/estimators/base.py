@@ -29,7 +29,7 @@ from tsfm.estimators.probe import Probe
 from tsfm.estimators.tuning import check_patches
 from tsfm.estimators.validation import as_cases
 from tsfm.files import atomic_folder
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import CARD, CONFIG, WEIGHTS, save
 

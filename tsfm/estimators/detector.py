@@ -31,8 +31,8 @@ from tsfm.estimators.fitting import (
     write_store,
 )
 from tsfm.estimators.validation import as_series, transposed_hint, unwrap_single
-from tsfm.infer.detect import join, settle_task, strangeness
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.anomaly_scoring import combine_channels
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics.conformal import check_level, conformal_threshold, scores_needed
 from tsfm.model.checkpoint import save
@@ -231,15 +231,14 @@ class Detector(DeviceEstimator):
 
     def _scores(self, series: list[np.ndarray]) -> list[Float[np.ndarray, " L"]]:
         """Scores of series in the units of the model, scaled by the series of the fit, channels combined."""
-        scores_by_channel = strangeness(
-            self.predictor_,
+        scores_by_channel = self.predictor_.anomaly_scores(
             series,
-            task=settle_task(self.predictor_, self.scoring),
+            task=self.predictor_.detection_task(self.scoring),
             names=[f"series {i}" for i in range(len(series))],
             stride=None if self.stride is None else int(self.stride),
             units=[self.unit_] * len(series),
         )
-        return [join(scores, how=self.combine) for scores in scores_by_channel]
+        return [combine_channels(scores, method=self.combine) for scores in scores_by_channel]
 
     def _train(self, start: StartingPoint, series: list[np.ndarray]) -> ModelPredictor:
         source = start.predictor.name if start.predictor else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.types import MIN_RELATIVE_SCALE, MIN_SCALE
 
 if TYPE_CHECKING:

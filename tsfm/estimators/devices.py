@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from sklearn.base import BaseEstimator
 
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 
 # device -> Lightning's accelerator

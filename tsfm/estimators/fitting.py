@@ -20,7 +20,8 @@ import torch
 from tsfm.config import RunConfig, compose, options, typed
 from tsfm.estimators.devices import accelerator, resolve_device
 from tsfm.estimators.tuning import quote
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.load import load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import save
 from tsfm.registry import BACKBONES

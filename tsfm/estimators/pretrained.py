@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.inference_config import InferenceConfig
 from tsfm.infer.load import load as load_predictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import save
 
@@ -115,7 +116,13 @@ class Pretrained(ModelPredictor):
             settings += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
             config = compose_config(settings, overrides)
             tuned = train_predictor(config, folder, device=device, verbose=verbose, name=self.name, source=self.name)
-        return type(self)(tuned.model, name=self.name, about=tuned.about, device=resolve_device(device))
+        return type(self)(
+            tuned.model,
+            name=self.name,
+            about=tuned.about,
+            device=resolve_device(device),
+            config=self.inference_config,
+        )
 
 
 def check_horizon(task: str, requested: int | None, *, own: int, name: str) -> int | None:
@@ -137,7 +144,16 @@ def check_horizon(task: str, requested: int | None, *, own: int, name: str) -> i
     return int(requested)
 
 
-def load(name_or_path: str | Path, *, device: str = "cpu") -> Pretrained:
+def load(
+    name_or_path: str | Path,
+    *,
+    device: str = "cpu",
+    config: InferenceConfig | None = None,
+    precision: str | None = None,
+    stride: int | None = None,
+    flip: bool | None = None,
+    context_lengths: Sequence[int] | None = None,
+) -> Pretrained:
     """Load a trained model.
 
     Needs no network connection, and runs no code from the checkpoint.
@@ -148,6 +164,10 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Pretrained:
         The name of a bundled model (`tsfm models` lists them), a model directory, or a run directory.
     device
         "cpu", "cuda", "cuda:1", ...
+    config
+        Settings of how it forecasts; None takes the defaults of `tsfm.infer.inference_config.InferenceConfig`.
+    precision, stride, flip, context_lengths
+        Single settings, which replace those of `config`.
 
     Raises
     ------
@@ -162,4 +182,7 @@ def load(name_or_path: str | Path, *, device: str = "cpu") -> Pretrained:
     >>> model.name
     'tsfm-mini'
     """
-    return load_predictor(name_or_path, device=device, kind=Pretrained)
+    return load_predictor(
+        name_or_path, device=device, config=config, precision=precision, stride=stride, flip=flip,
+        context_lengths=context_lengths, kind=Pretrained,
+    )  # fmt: skip

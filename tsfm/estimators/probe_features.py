@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def pooled_tokens(predictor: ModelPredictor, cases: Float[np.ndarray, "N C T"]) 
     for first in range(0, len(cases), rows):
         values = torch.as_tensor(cases[first : first + rows], device=device)
         visible = torch.ones_like(values, dtype=torch.bool)
-        with torch.autocast(device.type, torch.bfloat16, enabled=predictor.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=predictor.inference_config.precision == "bf16"):
             layers, _ = model.layers(Problem(values=values, visible=visible, wanted=~visible))
         pooled = [pool_layer(layer.float(), detailed=cases.shape[1] <= MAX_DETAILED_CHANNELS) for layer in layers[::2]]
         out.append(torch.cat(pooled, dim=-1).cpu().numpy())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.registry import HEADS
 
 if TYPE_CHECKING:

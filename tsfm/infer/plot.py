@@ -1,4 +1,4 @@
-"""A picture of a forecast beside its past: history tail, median, shaded central interval, the truth where it is known.
+"""Draw a forecast and the past before it: history, median, central interval, and the actual values where known.
 
 The figure is built without pyplot, so nothing global changes and no display is needed.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,92 +16,101 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from tsfm.files import atomic_file
-from tsfm.infer.columns import Columns, read_numbers, read_stamps, settle
+from tsfm.infer.column_values import read_numbers, read_timestamps
+from tsfm.infer.columns import Columns, find_columns
+from tsfm.messages import format_id
 from tsfm.metrics.forecast import central_pair
-from tsfm.timestamps.timezones import format_id
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = ("png", "svg", "pdf")
-PAST, AHEAD, TRUTH = "#3b4a59", "#c8501e", "#1a8a5a"
+HISTORY_COLOR, FORECAST_COLOR, ACTUAL_COLOR = "#3b4a59", "#c8501e", "#1a8a5a"
+FORECAST_COLUMNS = ("item_id", "timestamp", "target_name", "predictions")
 
 
-class Picture(Figure):
-    """A figure that a notebook shows, though pyplot does not know of it."""
+class NotebookFigure(Figure):
+    """A figure that a notebook shows although it was made without pyplot."""
 
     def _repr_png_(self) -> bytes:
-        drawn = io.BytesIO()
-        self.savefig(drawn, format="png", dpi=100)
-        return drawn.getvalue()
+        png = io.BytesIO()
+        self.savefig(png, format="png", dpi=100)
+        return png.getvalue()
 
 
-def _line(columns: Columns, item: Any, target: str, *, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """Stamps and values of one target of one item, in time order."""
+class Line(NamedTuple):
+    """Timestamps and values in time order."""
+
+    times: np.ndarray
+    values: np.ndarray
+
+
+def _line(columns: Columns, item: Any, target: str, *, label: str) -> Line:
+    """One target of one item."""
     frame = columns.frame if columns.item is None else columns.frame.loc[columns.column(columns.item) == item]
     if frame.empty:
         raise ValueError(f"{label} has no rows of item {format_id(item)}; plot an item that it holds")
-    one = Columns(frame, columns.item, columns.timestamp, columns.targets)
-    times = read_stamps(one.column(columns.timestamp), label=label, notes=[]).tz_localize(None)
+    rows = Columns(frame, columns.item, columns.timestamp, columns.targets)
+    times = read_timestamps(rows.column(columns.timestamp), label=label, notes=[]).tz_localize(None)
     order = np.argsort(times, kind="stable")
-    return np.asarray(times)[order], read_numbers(one.column(target), what="target", label=label)[order]
+    return Line(np.asarray(times)[order], read_numbers(rows.column(target), kind="target", label=label)[order])
 
 
-def _levels(forecast: pd.DataFrame) -> dict[float, str]:
-    """The quantile columns of a forecast frame, by level."""
-    found = {}
+def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
+    """The quantile columns of a forecast, by level."""
+    columns = {}
     for name in forecast.columns:
         try:
             level = float(name)
         except (TypeError, ValueError):
             continue
         if 0 < level < 1:
-            found[level] = name
-    return dict(sorted(found.items()))
+            columns[level] = name
+    return dict(sorted(columns.items()))
 
 
-def _panels(forecast: pd.DataFrame, item: Any, target_name: str | None, limit: int) -> tuple[list[tuple], int]:
-    """The (item, target) pairs to draw, and how many there are."""
-    absent = [name for name in ("item_id", "timestamp", "target_name", "predictions") if name not in forecast.columns]
+def _select_pairs(forecast: pd.DataFrame, item: Any, target_name: str | None) -> list[tuple[Any, str]]:
+    """The (item, target) pairs of the forecast that are requested."""
+    absent = [name for name in FORECAST_COLUMNS if name not in forecast.columns]
     if absent or forecast.empty:
-        raise ValueError(f"forecast lacks {', '.join(absent) or 'rows'}; give the frame that predict_df returned")
+        raise ValueError(f"forecast lacks {', '.join(absent) or 'rows'}; give the DataFrame that predict_df returned")
     pairs = list(forecast[["item_id", "target_name"]].drop_duplicates().itertuples(index=False, name=None))
-    pairs = [one for one in pairs if (item is None or one[0] == item) and target_name in (None, one[1])]
-    if not pairs:
+    selected = [(i, target) for i, target in pairs if (item is None or i == item) and target_name in (None, target)]
+    if not selected:
         raise ValueError(
             f"forecast has nothing for item {format_id(item)} and target {target_name!r}; "
             f"it holds the items {', '.join(map(str, forecast['item_id'].unique()[:5]))} ... "
             f"and the targets {', '.join(map(str, forecast['target_name'].unique()))}"
         )
-    return pairs[:limit], len(pairs)
+    return selected
 
 
-def _draw(axes: Axes, past: tuple, rows: pd.DataFrame, truth: tuple | None, *, history: int) -> None:
+def _draw(axes: Axes, past: Line, rows: pd.DataFrame, actual: Line | None, *, history: int) -> None:
     times = pd.DatetimeIndex(rows["timestamp"]).tz_localize(None)
-    levels = _levels(rows)
-    pair = central_pair(list(levels))
-    axes.plot(past[0][-history:], past[1][-history:], color=PAST, linewidth=1.2, label="history")
-    if pair is not None:
-        low, high = list(levels)[pair[0]], list(levels)[pair[1]]
-        band = f"{100 * (high - low):.0f} % interval"
-        bounds = rows[levels[low]].to_numpy(float), rows[levels[high]].to_numpy(float)
-        axes.fill_between(times, *bounds, color=AHEAD, alpha=0.22, linewidth=0, label=band)
-    single = "o" if len(times) == 1 else None
-    axes.plot(times, rows["predictions"].to_numpy(float), color=AHEAD, linewidth=1.6, marker=single, label="forecast")
-    if truth is not None:
+    columns = _quantile_columns(rows)
+    interval = central_pair(list(columns))
+    axes.plot(past.times[-history:], past.values[-history:], color=HISTORY_COLOR, linewidth=1.2, label="history")
+    if interval is not None:
+        low, high = (list(columns)[i] for i in interval)
+        label = f"{100 * (high - low):.0f} % interval"
+        bounds = rows[columns[low]].to_numpy(float), rows[columns[high]].to_numpy(float)
+        axes.fill_between(times, *bounds, color=FORECAST_COLOR, alpha=0.22, linewidth=0, label=label)
+    marker = "o" if len(times) == 1 else None
+    predictions = rows["predictions"].to_numpy(float)
+    axes.plot(times, predictions, color=FORECAST_COLOR, linewidth=1.6, marker=marker, label="forecast")
+    if actual is not None:
         begin, end = np.asarray(times)[[0, -1]]
-        inside = (truth[0] >= begin) & (truth[0] <= end)
-        axes.plot(truth[0][inside], truth[1][inside], color=TRUTH, linewidth=1.2, linestyle="--", label="truth")
-    axes.axvline(past[0][-1], color="0.7", linewidth=0.8)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+        inside = (actual.times >= begin) & (actual.times <= end)
+        style: dict[str, Any] = {"color": ACTUAL_COLOR, "linewidth": 1.2, "linestyle": "--"}
+        axes.plot(actual.times[inside], actual.values[inside], **style, label="actual")
+    axes.axvline(past.times[-1], color="0.7", linewidth=0.8)
 
 
 def plot(
     df: pd.DataFrame,
     forecast: pd.DataFrame,
     *,
-    truth: pd.DataFrame | None = None,
+    actual: pd.DataFrame | None = None,
     item: Any = None,
     target_name: str | None = None,
     history: int | None = None,
@@ -111,53 +120,87 @@ def plot(
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
 ) -> Figure:
-    """Draw items of `forecast` (from predict_df) with the past in `df`; `truth` has the columns of df.
+    """Draw series of a forecast, one panel each.
 
-    `history` is the number of past steps shown (four horizons, at least 48); `path` saves a picture, whole or not.
+    Parameters
+    ----------
+    df
+        The past, as it was given to `predict_df`.
+    forecast
+        What `predict_df` returned.
+    actual
+        Values of the forecast steps, with the columns of `df`.
+    item, target_name
+        Draw only this item, only this target.
+    history
+        Past steps that are drawn; four horizons, at least 48, if None.
+    path
+        A file to save the figure to: .png, .svg or .pdf.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, or there is nothing to draw.
     """
-    pairs, count = _panels(forecast, item, target_name, max_panels)
-    names = list(dict.fromkeys(target for _, target in pairs))
-    where = {"id_column": id_column, "timestamp_column": timestamp_column}
-    columns = settle(df, **where, target=names, label="df", notes=[])
-    later = None if truth is None else settle(truth, **where, target=names, label="truth", notes=[])
-    figure = Picture(figsize=(9, 0.6 + 2.6 * len(pairs)), layout="constrained")
+    selected = _select_pairs(forecast, item, target_name)
+    pairs = selected[:max_panels]
+    targets = list(dict.fromkeys(target for _, target in pairs))
+    names = {"id_column": id_column, "timestamp_column": timestamp_column}
+    columns = find_columns(df, **names, target=targets, label="df", notes=[])
+    actual_columns = None
+    if actual is not None:
+        actual_columns = find_columns(actual, **names, target=targets, label="actual", notes=[])
+    figure = NotebookFigure(figsize=(9, 0.6 + 2.6 * len(pairs)), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, (one, target) in enumerate(pairs):
-        axes = figure.add_subplot(len(pairs), 1, place + 1)
-        rows = forecast.loc[(forecast["item_id"] == one) & (forecast["target_name"] == target)]
-        past = _line(columns, one, target, label="df")
-        after = None if later is None else _line(later, one, target, label="truth")
+    for i, (item_id, target) in enumerate(pairs):
+        axes = figure.add_subplot(len(pairs), 1, i + 1)
+        rows = forecast.loc[(forecast["item_id"] == item_id) & (forecast["target_name"] == target)]
+        past = _line(columns, item_id, target, label="df")
+        after = None if actual_columns is None else _line(actual_columns, item_id, target, label="actual")
         _draw(axes, past, rows, after, history=history or max(48, 4 * len(rows)))
-        axes.set_title(f"{one}: {target}", loc="left", fontsize=10)
+        axes.set_title(f"{item_id}: {target}", loc="left", fontsize=10)
         axes.set_ylabel(target)
-        locator = AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        if place == 0:
-            axes.margins(y=0.16)  # room for the legend
+        format_time_axis(axes)
+        if i == 0:
+            axes.margins(y=0.16)  # space for the legend
             axes.legend(loc="upper left", frameon=False, fontsize=8, ncols=4)
-    left = f" ({len(pairs)} of {count} series)" if count > len(pairs) else ""
-    if title or left:
-        figure.suptitle(f"{title or 'Forecast'}{left}", fontsize=11)
+    omitted = f" ({len(pairs)} of {len(selected)} series)" if len(selected) > len(pairs) else ""
+    if title or omitted:
+        figure.suptitle(f"{title or 'Forecast'}{omitted}", fontsize=11)
     if path is not None:
-        save(figure, path)
+        save_figure(figure, path)
     return figure
 
 
-def check_picture(path: Path) -> str:
-    """The kind of picture that the ending asks for, after checking that it has a place."""
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise ValueError(f"a picture is asked for as {path.name!r}; name it with one of .{', .'.join(FORMATS)}")
+def format_time_axis(axes: Axes) -> None:
+    """Label the time axis briefly, and draw a grid without a frame."""
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def check_figure_path(path: Path) -> str:
+    """Return the format of the file suffix, after checking that the file can be written.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, IsADirectoryError
+        When the suffix is not one of the formats, the folder does not exist, or `path` is a folder.
+    """
+    file_format = path.suffix.lstrip(".").lower()
+    if file_format not in FORMATS:
+        raise ValueError(f"the file of the figure is {path.name!r}; name it with one of .{', .'.join(FORMATS)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to hold {path.name!r}; make it first")
     if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file for the picture")
-    return kind
+        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file for the figure")
+    return file_format
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write the picture as a file, completely or not at all."""
-    kind = check_picture(Path(path))
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write the figure to a file, completely or not at all."""
+    file_format = check_figure_path(Path(path))
     with atomic_file(path) as draft:
-        figure.savefig(draft, format=kind, dpi=130)
+        figure.savefig(draft, format=file_format, dpi=130)

@@ -1,4 +1,4 @@
-"""A picture of what a detector said: the series with its anomalies marked, and below it score and threshold."""
+"""Draw what a detector returned: the series with its anomalies, and below it score and threshold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.columns import read_numbers, read_stamps, settle
+from tsfm.infer.column_values import read_numbers, read_timestamps
+from tsfm.infer.columns import find_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SCORE_COLUMNS = ("score", "threshold", "is_anomaly")
 
 
 def plot_scores(
@@ -24,47 +27,57 @@ def plot_scores(
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
 ) -> Figure:
-    """Draw the first items of a frame that detect_df returned; `path` saves a picture, whole or not."""
+    """Draw the first items of a DataFrame that `detect_df` returned.
+
+    Parameters
+    ----------
+    path
+        A file to save the figure to: .png, .svg or .pdf.
+    title
+        Of the series, where there is no id column.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    from tsfm.infer.plot import AHEAD, PAST, Picture, save
+    from tsfm.infer.plot import FORECAST_COLOR, HISTORY_COLOR, NotebookFigure, format_time_axis, save_figure
 
-    absent = [name for name in ("score", "threshold", "is_anomaly") if name not in scored.columns]
+    absent = [name for name in SCORE_COLUMNS if name not in scored.columns]
     if absent:
-        raise ValueError(f"the frame lacks {', '.join(absent)}; give the frame that detect_df returned")
-    columns = settle(
-        scored, id_column=id_column, timestamp_column=timestamp_column, target=target, label="df", notes=[]
-    )
-    times = np.asarray(read_stamps(columns.column(columns.timestamp), label="df", notes=[]).tz_localize(None))
+        raise ValueError(f"the DataFrame lacks {', '.join(absent)}; give the one that detect_df returned")
+    names = {"id_column": id_column, "timestamp_column": timestamp_column}
+    columns = find_columns(scored, **names, target=target, label="df", notes=[])
+    timestamps = read_timestamps(columns.column(columns.timestamp), label="df", notes=[])
+    times = np.asarray(timestamps.tz_localize(None))
     codes = np.zeros(len(times), np.int64)
-    names = [title or "series"]
+    titles = [title or "series"]
     if columns.item is not None:
         codes, ids = pd.factorize(columns.column(columns.item))
-        names = [str(one) for one in ids]
-    shown = min(max_items, len(names))
-    figure = Picture(figsize=(9, 0.6 + 3.2 * shown), layout="constrained")
+        titles = [str(item_id) for item_id in ids]
+    values = [read_numbers(columns.column(name), kind="target", label="df") for name in columns.targets]
+    is_anomaly = columns.column("is_anomaly").to_numpy(bool)
+    score, threshold = (columns.column(name).to_numpy(float) for name in SCORE_COLUMNS[:2])
+    num_items = min(max_items, len(titles))
+    figure = NotebookFigure(figsize=(9, 0.6 + 3.2 * num_items), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2 * shown, 1, squeeze=False, height_ratios=[2, 1] * shown)[:, 0]
-    for item in range(shown):
-        above, below = panels[2 * item], panels[2 * item + 1]
+    panels = figure.subplots(2 * num_items, 1, squeeze=False, height_ratios=[2, 1] * num_items)[:, 0]
+    for item in range(num_items):
+        series_axes, score_axes = panels[2 * item], panels[2 * item + 1]
         rows = np.flatnonzero(codes == item)
         rows = rows[np.argsort(times[rows], kind="stable")]
-        found = rows[columns.column("is_anomaly").to_numpy(bool)[rows]]
-        for name in columns.targets:
-            values = read_numbers(columns.column(name), what="target", label="df")
-            above.plot(times[rows], values[rows], color=PAST, linewidth=1)
-            above.plot(times[found], values[found], "o", color=AHEAD, markersize=4)
-        below.plot(times[rows], columns.column("score").to_numpy(float)[rows], color=PAST, linewidth=1)
-        below.plot(times[rows], columns.column("threshold").to_numpy(float)[rows], color=AHEAD, linewidth=1)
-        above.set_title(f"{names[item]}: {len(found)} of {len(rows)} steps flagged", loc="left", fontsize=10)
-        below.set_ylabel("score")
-        for axes in (above, below):
-            locator = AutoDateLocator()
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-            axes.grid(alpha=0.25)
-            axes.spines[["top", "right"]].set_visible(False)
+        flagged = rows[is_anomaly[rows]]
+        for column in values:
+            series_axes.plot(times[rows], column[rows], color=HISTORY_COLOR, linewidth=1)
+            series_axes.plot(times[flagged], column[flagged], "o", color=FORECAST_COLOR, markersize=4)
+        score_axes.plot(times[rows], score[rows], color=HISTORY_COLOR, linewidth=1)
+        score_axes.plot(times[rows], threshold[rows], color=FORECAST_COLOR, linewidth=1)
+        series_axes.set_title(f"{titles[item]}: {len(flagged)} of {len(rows)} steps flagged", loc="left", fontsize=10)
+        score_axes.set_ylabel("score")
+        format_time_axis(series_axes)
+        format_time_axis(score_axes)
     if path is not None:
-        save(figure, path)
+        save_figure(figure, path)
     return figure

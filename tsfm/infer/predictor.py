@@ -1,192 +1,48 @@
-"""What every forecaster can do, trained or not: arrays or a DataFrame in, quantiles out.
+"""The interface of every forecaster, trained or not: arrays or a DataFrame in, quantiles out.
 
-A subclass writes `quantiles` for one batch. Everything around it is here and the same for all: checks, batches of
-similar length, levels between the trained ones, frames.
-B batch, C channels, K covariates, L past steps, H horizon, R >= H steps ahead, W = L + R, N series, Q quantile levels.
+A subclass implements `quantiles` for one batch. Everything around it is the same for all: checks, batches of similar
+length, covariates, DataFrames.
+C channels, H horizon, N series, Q quantile levels.
 """
 
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.infer.batches import as_series, batches, check_recent, stack
-from tsfm.infer.columns import check_count, check_horizon
-from tsfm.infer.covariates import Rows, check_known, frame_rows, make_calendar
+from tsfm.infer.arguments import check_count, check_prediction_length
+from tsfm.infer.batch_predictor import BatchPredictor
+from tsfm.infer.covariates import CovariateBlock, check_known, covariate_rows, make_time_features
 from tsfm.infer.frames import Frame, read_frame, write_frame
-from tsfm.metrics.forecast import check_quantile_levels
-from tsfm.timestamps.frequency import season_length
-from tsfm.timestamps.timezones import format_id
+from tsfm.infer.quantiles import DECILES, POINT
+from tsfm.infer.series_input import check_recent_values, length_batches, number_names, read_series, stack_padded
+from tsfm.infer.units import from_model_units, to_model_units
+from tsfm.timestamps.frequency import season_length as season_length_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
     from matplotlib.figure import Figure
 
+__all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
 logger = logging.getLogger("tsfm")
-DECILES = tuple(k / 10 for k in range(1, 10))  # asked of a predictor that can give any level
-POINT = (0.5,)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Forecasts of N series; `predictions` is the median (of a point model: what it reads), in data units."""
+    """Forecasts of N series in the units of the data; `predictions` is the median, or a point model's prediction."""
 
     predictions: Float[np.ndarray, "N C H"]
     quantiles: Float[np.ndarray, "N C H Q"]
     quantile_levels: tuple[float, ...]
 
 
-def _between(reads: np.ndarray, have: Sequence[float], want: Sequence[float]) -> np.ndarray:
-    """Quantiles at the levels `want`, linear between the neighbours in `have`; equal levels are copied bit for bit."""
-    have_, want_ = np.asarray(have), np.asarray(want)
-    right = np.clip(np.searchsorted(have_, want_ - 1e-9), 0, len(have_) - 1)
-    left = np.where(np.abs(have_[right] - want_) <= 1e-9, right, np.maximum(right - 1, 0))
-    gap = np.where(right > left, have_[right] - have_[left], 1.0)
-    share = ((want_ - have_[left]) / gap * (right > left)).astype(reads.dtype)
-    return reads[..., left] * (1 - share) + reads[..., right] * share
-
-
-def _ascending(reads: np.ndarray) -> np.ndarray:
-    """Sorted along the levels; to see that nothing has to be done takes a third of the time."""
-    return reads if (reads[..., 1:] >= reads[..., :-1]).all() else np.sort(reads, axis=-1)
-
-
-class Predictor(ABC):
-    """A forecaster. `quantile_levels` are those it predicts (None: any); `max_context_length` the longest past it uses
-    (None: all);
-    `max_horizon` the steps it was trained for (None: any), beyond which it goes on from its own forecast."""
-
-    name: str
-    quantile_levels: tuple[float, ...] | None = None
-    max_context_length: int | None = None
-    max_horizon: int | None = None
-    uses_covariates: bool = False
-    trained_context_length: int | None = None  # of its training windows; None for a baseline
-    trained_data: Mapping[str, Any] = MappingProxyType({})  # the data settings of its training
-    time_features: tuple[str, ...] = ()  # fields of the time features that it must be given beside its targets
-
-    def select_covariates(self, past: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Those of the covariates at hand that are used, in the order in which they are taken, and what to announce."""
-        held = [*past, *known]
-        if self.uses_covariates or not held:
-            return held, []
-        return [], [f"{self.name} does not use the covariates {', '.join(held)}"]
-
-    def channel_units(self, names: Sequence[str], *, what: str = "target") -> Float[np.ndarray, "2 C"] | None:
-        """Location and scale that bring these columns to the units `predict` reads and answers in; None: as they are.
-
-        Frames are asked and answered in data units: see `predict_frame`."""
-        return None
-
-    def usable_context_length(self, season_length: int) -> int | None:
-        """The longest past it can use at that season, None for all: `max_context_length`, or more with a stride."""
-        return self.max_context_length
-
-    def check_forecasts(self) -> None:
-        """Refuse to forecast, where this predictor was made for something else."""
-        return
-
-    def to(self, device: Any) -> Predictor:
-        """Move a trained model to a device; returns itself. Baselines stay on the CPU."""
-        return self
-
-    def num_parameters(self) -> int | None:
-        """Return the number of weights of a trained model; None for a baseline."""
-        return None
-
-    @abstractmethod
-    def quantiles(
-        self,
-        context: Float[np.ndarray, "B C L"],
-        *,
-        horizon: int,
-        quantile_levels: tuple[float, ...],
-        season_length: int = 1,
-        known: Float[np.ndarray, "B K W"] | None = None,
-    ) -> Float[np.ndarray, "B C H Q"]:
-        """Quantiles of the next `horizon` steps at the asked `quantile_levels`, in data units.
-
-        NaN is missing and a shorter series is padded with NaN on the left. `known` holds the covariates: NaN beyond L
-        is a covariate known only so far; the marks of `time_features` come last. A model with levels of its own ends
-        with `interpolate_quantiles`.
-        """
-
-    def forecast(
-        self,
-        context: Float[np.ndarray, "B C L"],
-        *,
-        horizon: int,
-        quantile_levels: Sequence[float],
-        season_length: int = 1,
-        known: Float[np.ndarray, "B K W"] | None = None,
-    ) -> Float[np.ndarray, "B C H Q"]:
-        """One batch, checked: the past cut to its usable length; finite quantiles that rise with the level."""
-        self.check_forecasts()
-        asked = self.check_quantile_levels(quantile_levels)
-        if len(self.time_features) > (0 if known is None else known.shape[1]):
-            raise ValueError(
-                f"{self.name} needs the time features {', '.join(self.time_features)} as the last rows of known"
-            )
-        if (limit := self.usable_context_length(season_length)) is not None and (
-            older := context.shape[-1] - limit
-        ) > 0:
-            context, known = context[..., older:], None if known is None else known[..., older:]
-        reads = self.quantiles(
-            context, horizon=horizon, quantile_levels=asked, season_length=season_length, known=known
-        )
-        reads = np.asarray(reads, np.float32)
-        shape = (*context.shape[:2], horizon, len(asked))
-        if reads.shape != shape:
-            raise ValueError(f"{self.name} answered with shape {reads.shape}; expected {shape}, [B, C, H, Q]")
-        if not np.isfinite(reads).all():
-            lost = int((~np.isfinite(reads)).any((1, 2, 3)).sum())
-            raise ValueError(
-                f"{self.name} gave values that are not finite for {lost} of {len(reads)} series, so none is used; "
-                "rescale the series if their values are extreme"
-            )
-        return _ascending(reads)
-
-    def interpolate_quantiles(
-        self, reads: Float[np.ndarray, "... Q"], quantile_levels: Sequence[float]
-    ) -> Float[np.ndarray, "... M"]:
-        """Reads at `self.quantile_levels` brought to the asked levels: sorted, then linear between the neighbours."""
-        asked, reads = self.check_quantile_levels(quantile_levels), _ascending(reads)
-        return (
-            reads
-            if self.quantile_levels is None or asked == self.quantile_levels
-            else _between(reads, self.quantile_levels, asked)
-        )
-
-    def check_quantile_levels(self, quantile_levels: Sequence[float]) -> tuple[float, ...]:
-        """The asked levels, or an error that says which this predictor can give."""
-        if isinstance(quantile_levels, (str, bytes)) or np.ndim(quantile_levels) != 1:
-            raise ValueError(
-                f"quantile levels are {quantile_levels!r}; expected a list of numbers, such as [0.1, 0.5, 0.9]"
-            )
-        try:
-            asked = tuple(float(level) for level in quantile_levels)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"quantile levels are {list(quantile_levels)}; expected numbers, each in (0, 1)"
-            ) from error
-        asked = check_quantile_levels(asked)
-        if self.quantile_levels is not None and (
-            asked[0] < self.quantile_levels[0] - 1e-9 or asked[-1] > self.quantile_levels[-1] + 1e-9
-        ):
-            can = (
-                "only 0.5, as a point model"
-                if self.quantile_levels == POINT
-                else f"{self.quantile_levels[0]:g} to {self.quantile_levels[-1]:g}"
-            )
-            raise ValueError(f"quantile levels {list(asked)} were asked of {self.name}; it can give {can}")
-        return asked
+class Predictor(BatchPredictor):
+    """A forecaster of arrays and DataFrames. A subclass implements `quantiles`; see `BatchPredictor`."""
 
     def predict(
         self,
@@ -200,48 +56,97 @@ class Predictor(ABC):
         starts: Any = None,
         freq: str | Sequence[str] | None = None,
     ) -> Forecast:
-        """Forecast one array ([L] or [C, L]), a stack [N, C, L] or a list of arrays of any lengths; NaN is missing.
+        """Forecast arrays. NaN is missing.
 
-        `quantile_levels` None takes those of the predictor. `known` holds the covariates, one [K, L+H] array per
-        series, NaN where unknown: beyond L for one known only so far. A predictor with `time_features` needs the
-        timestamp of each first step and the frequency. A predictor with `channel_units` reads and predicts in those.
+        Parameters
+        ----------
+        series
+            One array ([L] or [C, L]), a stack [N, C, L], or a list of arrays of any lengths and one number of channels.
+        prediction_length
+            Steps to forecast.
+        quantile_levels
+            Ascending, each in (0, 1). None: those of the predictor.
+        season_length
+            Steps of a season, such as 24 for hourly values.
+        known
+            Covariates, one array [K, L + prediction_length] for each series; NaN where unknown, as in the future of
+            those known only in the past.
+        starts, freq
+            Timestamp of the first step of each series and the frequency, for a predictor with time features.
+
+        Returns
+        -------
+        Forecast
+            Predictions [N, C, prediction_length] and quantiles [N, C, prediction_length, Q]. A predictor with
+            `channel_units` reads and predicts in those units.
+
+        Raises
+        ------
+        ValueError
+            When an argument cannot be used; the message names the series, the channel and the step.
         """
         self.check_forecasts()
-        horizon = check_horizon(prediction_length)
-        batch_size = check_count("batch_size", batch_size, one="series", many="series")
+        horizon = check_prediction_length(prediction_length)
+        batch_size = check_count("batch_size", batch_size, unit="series")
         season_length = check_count("season_length", season_length)
-        asked = self.check_quantile_levels(
-            self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
-        )
-        wanted = tuple(sorted({*asked, 0.5}))  # the median is always told
-        self.check_quantile_levels(wanted)
-        parts = as_series(series)
-        channels = {part.shape[0] for part in parts}
-        if len(channels) > 1:
-            raise ValueError(f"series have different channel counts {sorted(channels)}; forecast each count by itself")
+        requested_levels = self.check_quantile_levels(quantile_levels)
+        arrays = read_series(series).arrays
         if known is not None:
-            known = check_known(known, parts, horizon=horizon)
+            known = check_known(known, arrays, horizon=horizon)
             if not self.uses_covariates:
-                logger.info("%s does not use covariates; those given are left aside", self.name)
+                logger.info("%s does not use covariates; those given are ignored", self.name)
                 known = None
-        limit = self.usable_context_length(season_length)
-        numbers = [f"channel {i}" for i in range(parts[0].shape[0])]
-        check_recent(parts, self.max_context_length, names=[f"series {i}" for i in range(len(parts))], channels=numbers)
-        lengths = np.array([part.shape[1] if limit is None else min(part.shape[1], limit) for part in parts])
-        whole = np.array([part.shape[1] for part in parts])
-        ahead = horizon if self.max_horizon is None else -(-horizon // self.max_horizon) * self.max_horizon
-        calendar = make_calendar(self.time_features, whole, starts=starts, freq=freq, reach=ahead, name=self.name)
-        beside = Rows(known, calendar, lengths=whole, horizon=horizon, reach=ahead)
-        out = np.empty((len(parts), parts[0].shape[0], horizon, len(wanted)), np.float32)
-        for places in batches(lengths, batch_size=batch_size, cells=parts[0].shape[0] + len(beside)):
-            length = int(lengths[places].max())
-            context = stack([parts[i][:, -length:] for i in places], length)
-            extra = beside.batch(places, length=length)
-            out[places] = self.forecast(
-                context, horizon=horizon, quantile_levels=wanted, season_length=season_length, known=extra
+        names, channels = number_names("series", len(arrays)), number_names("channel", arrays[0].shape[0])
+        check_recent_values(arrays, self.max_context_length, names=names, channels=channels)
+        return self._predict_arrays(
+            arrays,
+            horizon,
+            requested_levels,
+            season_length=season_length,
+            batch_size=batch_size,
+            known=known,
+            starts=starts,
+            freq=freq,
+        )
+
+    def _predict_arrays(
+        self,
+        arrays: Sequence[np.ndarray],
+        horizon: int,
+        requested_levels: tuple[float, ...],
+        *,
+        season_length: int,
+        batch_size: int,
+        known: Sequence[np.ndarray] | None,
+        starts: Any,
+        freq: Any,
+    ) -> Forecast:
+        """`predict` for checked arguments, in batches of similar length. The median is always predicted."""
+        predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *POINT}))
+        limit, num_channels = self.usable_context_length(season_length), arrays[0].shape[0]
+        full_lengths = np.array([array.shape[1] for array in arrays])
+        lengths = full_lengths if limit is None else np.minimum(full_lengths, limit)
+        future_length = horizon if self.max_horizon is None else -(-horizon // self.max_horizon) * self.max_horizon
+        time_features = make_time_features(
+            self.time_features, full_lengths, starts=starts, freq=freq, future_length=future_length, name=self.name
+        )
+        covariates = CovariateBlock(
+            known, time_features, lengths=full_lengths, horizon=horizon, future_length=future_length
+        )
+        out = np.empty((len(arrays), num_channels, horizon, len(predicted_levels)), np.float32)
+        for indices in length_batches(lengths, batch_size=batch_size, num_channels=num_channels + len(covariates)):
+            length = int(lengths[indices].max())
+            context = stack_padded([arrays[i][:, -length:] for i in indices], length)
+            predicted = self.quantiles(
+                context,
+                horizon=horizon,
+                quantile_levels=predicted_levels,
+                season_length=season_length,
+                known=covariates.batch(indices, length=length),
             )
-        keep = [wanted.index(level) for level in asked]
-        return Forecast(out[..., wanted.index(0.5)], out[..., keep], asked)
+            out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
+        requested = [predicted_levels.index(level) for level in requested_levels]
+        return Forecast(out[..., predicted_levels.index(0.5)], out[..., requested], requested_levels)
 
     def predict_df(
         self,
@@ -255,16 +160,57 @@ class Predictor(ABC):
         freq: str | None = None,
         batch_size: int = 256,
     ) -> pd.DataFrame:
-        """Forecast every item of a long DataFrame: item_id, timestamp, target_name, predictions, "0.1", ... as rows.
+        """Forecast every item of a long DataFrame.
 
-        `quantile_levels` None gives the predictor's own; a point model then gives `predictions` alone. What was assumed
-        when reading is logged and kept in `result.attrs["announcements"]`.
+        Parameters
+        ----------
+        df
+            One row for each item and timestamp. Other numeric columns are covariates.
+        prediction_length
+            Steps to forecast after the last timestamp of each item.
+        future_df
+            Covariates that are known in the future: rows with id and timestamp of the forecast steps.
+        target
+            One column or several. Alternative names of the default columns are found: unique_id, ds, y.
+        quantile_levels
+            Ascending, each in (0, 1). None: those of the predictor; a point model then has no quantile columns.
+        freq
+            Such as "h" or "MS". None infers it for each item.
+        batch_size
+            Series that are forecast at once.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows by item, target and step. What was assumed is logged and kept in ``result.attrs["announcements"]``.
+
+            =============== ==================================================
+            item_id         as in `df`
+            timestamp       of the forecast step, in the time zone of `df`
+            target_name     the target column
+            predictions     the median, or a point model's prediction
+            0.1, 0.2, ...   one column for each quantile level
+            =============== ==================================================
+
+        Raises
+        ------
+        ValueError
+            When an argument, a column, a timestamp or a value cannot be used; the message names item, column and row.
+
+        Examples
+        --------
+        >>> import pandas as pd, tsfm
+        >>> days = pd.date_range("2024-01-01", periods=60, freq="D")
+        >>> df = pd.DataFrame({"item_id": "shop", "timestamp": days, "target": [10.0 + day.weekday() for day in days]})
+        >>> forecast = tsfm.load("tsfm-mini").predict_df(df, prediction_length=3, quantile_levels=[0.1, 0.9])
+        >>> forecast.columns.tolist()
+        ['item_id', 'timestamp', 'target_name', 'predictions', '0.1', '0.9']
+        >>> forecast["predictions"].round().tolist()
+        [14.0, 15.0, 16.0]
         """
         self.check_forecasts()
-        levels = self.check_quantile_levels(
-            self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
-        )
-        shown = () if quantile_levels is None and levels == POINT else levels
+        requested_levels = self.check_quantile_levels(quantile_levels)
+        batch_size = check_count("batch_size", batch_size, unit="series")
         frame = read_frame(
             df,
             prediction_length=prediction_length,
@@ -274,63 +220,64 @@ class Predictor(ABC):
             freq=freq,
             future_df=future_df,
         )
-        _, own = self.select_covariates(frame.past_names, frame.known_names)
+        covariates, notes = self.select_covariates(frame.past_names, frame.known_names)
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
-            own.append(f"beyond the trained horizon of {self.max_horizon} steps it goes on from its own forecast")
-        for note in own:
+            notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted from its own forecast")
+        for note in notes:
             logger.info(note)
-        result = self.predict_frame(frame, quantile_levels=levels, batch_size=batch_size)
-        out = write_frame(frame, result.predictions, result.quantiles, shown)
-        out.attrs["announcements"] = [*frame.announcements, *own]
+        result = self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size)
+        columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
+        out = write_frame(frame, result.predictions, result.quantiles, columns)
+        out.attrs["announcements"] = [*frame.announcements, *notes]
         return out
 
     def predict_frame(
         self, frame: Frame, *, quantile_levels: Sequence[float] | None = None, batch_size: int = 256
     ) -> Forecast:
-        """Forecast the items of a frame that was read, [N, C, H]; asked and answered in data units.
-
-        One `predict` for each season, so that items of one frequency share batches.
-        """
+        """Forecast the items of a frame, [N, C, H], in the units of its DataFrame; see `predict_df`."""
         self.check_forecasts()
-        quantile_levels = self.check_quantile_levels(
-            self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
-        )
-        units = self.channel_units(frame.targets)
-        items, channels = [f"item {format_id(one.item_id)}" for one in frame], [repr(name) for name in frame.targets]
-        check_recent([one.values for one in frame], self.max_context_length, names=items, channels=channels)
-        names, _ = self.select_covariates(frame.past_names, frame.known_names)
-        beside = self.channel_units(names, what="covariate") if names else None
-        seasons = np.array([season_length(one.freq) for one in frame])
+        requested_levels = self.check_quantile_levels(quantile_levels)
+        covariates, _ = self.select_covariates(frame.past_names, frame.known_names)
+        batch_size = check_count("batch_size", batch_size, unit="series")
+        return self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size)
+
+    def _predict_items(
+        self, frame: Frame, requested_levels: tuple[float, ...], *, covariates: list[str], batch_size: int
+    ) -> Forecast:
+        """`predict_frame` for checked arguments: once for each season length, so that items share batches."""
+        units, names = self.channel_units(frame.targets), frame.item_names()
+        channels = [repr(name) for name in frame.targets]
+        check_recent_values([item.values for item in frame], self.max_context_length, names=names, channels=channels)
+        covariate_units = self.channel_units(covariates, kind="covariate") if covariates else None
+        season_lengths = np.array([season_length_of(item.freq) for item in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)
-        predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(quantile_levels)), np.float32)
-        for season in np.unique(seasons):
-            places = np.flatnonzero(seasons == season)
-            picked = [frame.series[i] for i in places]
-            known = [_scaled(frame_rows(frame, one, names), beside) for one in picked] if names else None
-            result = self.predict(
-                [_scaled(one.values, units) for one in picked],
-                prediction_length=frame.horizon,
-                quantile_levels=quantile_levels,
-                season_length=int(season),
+        predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(requested_levels)), np.float32)
+        for season_length in np.unique(season_lengths):
+            indices = np.flatnonzero(season_lengths == season_length)
+            items = [frame.series[i] for i in indices]
+            known = None
+            if covariates:
+                known = [
+                    to_model_units(covariate_rows(frame, item, covariates), covariate_units, name=names[i])
+                    for i, item in zip(indices, items, strict=True)
+                ]
+            result = self._predict_arrays(
+                [to_model_units(item.values, units, name=names[i]) for i, item in zip(indices, items, strict=True)],
+                frame.horizon,
+                requested_levels,
+                season_length=int(season_length),
                 batch_size=batch_size,
                 known=known,
-                starts=[one.start for one in picked],
-                freq=[one.freq for one in picked],
+                starts=[item.start for item in items],
+                freq=[item.freq for item in items],
             )
-            predictions[places], quantiles[places] = result.predictions, result.quantiles
-        if units is not None:
-            loc, scale = units[:, :, None]
-            predictions = (predictions * scale + loc).astype(np.float32)
-            quantiles = (quantiles * scale[..., None] + loc[..., None]).astype(np.float32)
-        return Forecast(predictions, quantiles, quantile_levels)
+            predictions[indices], quantiles[indices] = result.predictions, result.quantiles
+        predictions = from_model_units(predictions, units, channel_axis=1).astype(np.float32)
+        quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32)
+        return Forecast(predictions, quantiles, requested_levels)
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
-        """A picture of a frame and its forecast; see `tsfm.infer.plot.plot`."""
+        """Draw a DataFrame and its forecast; see `tsfm.infer.plot.plot`."""
         from tsfm.infer.plot import plot
 
         return plot(df, forecast, **options)
-
-
-def _scaled(values: np.ndarray, units: np.ndarray | None) -> np.ndarray:
-    """[C, L] in the units of the predictor."""
-    return values if units is None else (values - units[0][:, None]) / units[1][:, None]

@@ -1,13 +1,13 @@
-"""One pass where the horizon was trained, and beyond it: answer, take the answers as seen, go on.
+"""Forecast any horizon: one pass within the trained horizon, and beyond it from the model's own forecasts.
 
-B batch, C target channels, K covariates, L context, R steps ahead, W = L + R, H steps of one pass, Q quantile levels.
+B batch, C target channels, K covariates, L past steps, R future steps, W = L + R, H horizon, Q quantile levels.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,133 +20,158 @@ from tsfm.types import Problem
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-CELLS = 2**18  # steps of a pass on a CPU
-KEPT = 2**25 - 2**16  # bytes: below glibc's largest threshold, 32 MiB
+CHUNK_VALUES = 2**18  # values in a pass on a CPU, so that its tensors stay in the cache
+KEPT_BYTES = 2**25 - 2**16  # below glibc's largest threshold, 32 MiB
 
 
 def rollout(
     model: Model,
     values: Float[Tensor, "B C L"],
     observed: Bool[Tensor, "B C L"],
-    *,
-    steps: int | None = None,
     known: Float[Tensor, "B K W"] | None = None,
-    marks: int = 0,
+    *,
+    horizon: int,
+    any_horizon: bool = False,
+    num_time_features: int = 0,
     flip: bool = False,
-) -> Iterator[Float[Tensor, "B C H Q"]]:
-    """Forecasts, pass after pass, without end. With `steps`, a model of free length answers what is left of them in one
-    pass, in whole patches and up to `model.config.horizon`; any other model answers that horizon.
+) -> Float[Tensor, "B C H Q"]:
+    """Return quantiles of the next `horizon` steps, in as many passes as that takes.
 
-    Beyond the first pass a quantile forecast goes on along a path for each of its levels, and the quantiles of what all
-    paths say are the next answer, so that uncertainty adds up (as Chronos-Bolt rolls out); a point forecast goes on
-    from itself. `flip` also asks about the mirrored series, and takes the mean of both.
-    `known` holds the covariates, NaN where nobody knows them; the last `marks` of them are in units of their own."""
-    targets, left = values.shape[1], steps
-    window = _Window(
-        model,
-        known,
-        first=values.shape[-1] - model.config.context,
-        marks=marks,
-        targets=targets,
-        flip=flip,
+    Beyond the first pass, a quantile forecast continues along one path for each quantile level; the next quantiles are
+    those of the forecasts of all paths, so that uncertainty adds up (as Chronos-Bolt does). A point forecast continues
+    from itself.
+
+    Parameters
+    ----------
+    known
+        Covariates, NaN where unknown; the last `num_time_features` of them are not scaled.
+    any_horizon
+        Whether the model was trained for horizons of any length: a pass then has no more steps than needed, in whole
+        patches. Otherwise each pass has the horizon of the model.
+    flip
+        Forecast the series times -1 too, and return the mean of both.
+    """
+    _keep_pages()
+    covariates = {"num_time_features": num_time_features, "flip": flip}
+    pass_length = _pass_length(model, horizon if any_horizon else None)
+    quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
+    blocks, num_steps = [quantiles], pass_length
+    quantile_levels = torch.tensor(model.quantile_levels, dtype=quantiles.dtype, device=quantiles.device)
+    num_paths = len(quantile_levels)
+    if num_steps < horizon:
+        values = repeat(values, "b c l -> (b q) c l", q=num_paths)
+        observed = repeat(observed, "b c l -> (b q) c l", q=num_paths)
+        known = None if known is None else repeat(known, "b k l -> (b q) k l", q=num_paths)
+    while num_steps < horizon:
+        # quantiles of a network may cross; those of a path may not
+        paths = rearrange(quantiles.sort(dim=-1).values, "b c h q -> (b q) c h")
+        values = torch.cat([values, paths.to(values.dtype)], dim=-1)
+        observed = torch.cat([observed, torch.ones_like(paths, dtype=torch.bool)], dim=-1)
+        pass_length = _pass_length(model, horizon - num_steps if any_horizon else None)
+        quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
+        quantiles = rearrange(quantiles, "(b p) c h q -> b c h (p q)", p=num_paths)
+        if num_paths > 1:
+            quantiles = torch.quantile(quantiles, quantile_levels, dim=-1).movedim(0, -1)
+        blocks.append(quantiles)
+        num_steps += pass_length
+    return torch.cat(blocks, dim=-2)[..., :horizon, :]
+
+
+def _pass_length(model: Model, num_steps: int | None) -> int:
+    """Steps of one pass; `num_steps` is what is still to be forecast, None for a model of one horizon."""
+    config = model.config
+    if num_steps is None or model.fixed_length:
+        return config.horizon
+    return max(1, min(config.horizon, -(-num_steps // config.patch) * config.patch))
+
+
+def predict_horizon(
+    model: Model,
+    values: Float[Tensor, "B C L"],
+    observed: Bool[Tensor, "B C L"],
+    *,
+    horizon: int,
+    known: Float[Tensor, "B K W"] | None = None,
+    num_time_features: int = 0,
+    flip: bool = False,
+) -> Float[Tensor, "B C H Q"]:
+    """Return quantiles of the next `horizon` steps in one pass; see `rollout` for the parameters."""
+    num_targets = values.shape[1]
+    problem = _pose(model, values, observed, horizon=horizon)
+    if known is not None:
+        first = values.shape[-1] + horizon - problem.values.shape[-1]  # the step at which the window begins
+        problem = _with_covariates(problem, known, first=first, num_time_features=num_time_features)
+    problems = [problem]
+    if flip:
+        flipped = torch.cat([-problem.values[:, :num_targets], problem.values[:, num_targets:]], dim=1)
+        problems.append(replace(problem, values=flipped))
+    results = []
+    for posed in problems:
+        chunks = []
+        for chunk in _chunks(posed):
+            chunks.append(model(chunk, last=horizon).prediction[:, :num_targets])
+        results.append(torch.cat(chunks))
+    if not flip:
+        return results[0]
+    return (results[0].sort(dim=-1).values + (-results[1].flip(-1)).sort(dim=-1).values) / 2
+
+
+def _pose(model: Model, values: Tensor, observed: Tensor, *, horizon: int) -> Problem:
+    """The most recent context and the hidden horizon."""
+    context = model.config.context
+    if not model.fixed_length:  # patches without an observed step would only cost time
+        patch = model.config.patch
+        context = min(context, -(-values.shape[-1] // patch) * patch)
+    values, observed = _pad_left(values[..., -context:], context), _pad_left(observed[..., -context:], context)
+    future = torch.zeros(*values.shape[:2], horizon, dtype=values.dtype, device=values.device)
+    hidden = torch.zeros_like(future, dtype=torch.bool)
+    return Problem(
+        values=torch.cat([values, future], dim=-1),
+        visible=torch.cat([observed, hidden], dim=-1),
+        wanted=torch.cat([torch.zeros_like(observed), ~hidden], dim=-1),
     )
-    horizon = window.horizon(left)
-    read = window.answer(values, observed, horizon)
-    yield read
-    levels = torch.tensor(model.quantile_levels, dtype=read.dtype, device=read.device)
-    paths = len(levels)
-    values, observed = repeat(values, "b c l -> (b q) c l", q=paths), repeat(observed, "b c l -> (b q) c l", q=paths)
-    window = replace(window, known=None if known is None else repeat(known, "b k l -> (b q) k l", q=paths))
-    while True:
-        ahead = rearrange(read.sort(dim=-1).values, "b c h q -> (b q) c h")  # reads may cross; a path may not
-        values = torch.cat([values, ahead.to(values.dtype)], dim=-1)
-        observed = torch.cat([observed, torch.ones_like(ahead, dtype=torch.bool)], dim=-1)
-        window = replace(window, first=window.first + horizon)
-        left = None if left is None else left - horizon
-        horizon = window.horizon(left)
-        said = rearrange(window.answer(values, observed, horizon), "(b p) c h q -> b c h (p q)", p=paths)
-        read = said if paths == 1 else torch.quantile(said, levels, dim=-1).movedim(0, -1)
-        yield read
 
 
-@dataclass
-class _Window:
-    """What a pass shows a model: the newest context, the hidden horizon, and covariates beside the targets. `first` is
-    the step at which a whole context begins."""
+def _with_covariates(problem: Problem, known: Tensor, *, first: int, num_time_features: int) -> Problem:
+    """The problem with covariates from step `first` on below its targets: visible where known, and not wanted."""
+    num_targets, num_steps = problem.values.shape[1:]
+    window = known[..., max(first, 0) : max(first + num_steps, 0)]
+    window = _pad_left(window, window.shape[-1] + max(-first, 0), fill=torch.nan)
+    window = torch.nn.functional.pad(window, (0, num_steps - window.shape[-1]), value=torch.nan)
+    visible = torch.isfinite(window)
+    unscaled = torch.zeros(len(window), num_targets + window.shape[1], dtype=torch.bool, device=window.device)
+    if num_time_features:
+        unscaled[:, -num_time_features:] = True
+    return Problem(
+        values=torch.cat([problem.values, torch.where(visible, window, 0.0)], dim=1),
+        visible=torch.cat([problem.visible, visible], dim=1),
+        wanted=torch.cat([problem.wanted, torch.zeros_like(visible)], dim=1),
+        unscaled=unscaled,
+    )
 
-    model: Model
-    known: Float[Tensor, "B K W"] | None
-    first: int
-    marks: int
-    targets: int
-    flip: bool
 
-    def horizon(self, left: int | None) -> int:
-        """Steps of the next pass."""
-        config = self.model.config
-        if left is None or self.model.fixed_length:
-            return config.horizon
-        return max(1, min(config.horizon, -(-left // config.patch) * config.patch))
-
-    def answer(self, values: Tensor, observed: Tensor, horizon: int) -> Float[Tensor, "B C H Q"]:
-        model, config = self.model, self.model.config
-        context = config.context
-        if not model.fixed_length:  # nothing is gained by patches in which nothing was observed
-            patch = model.config.patch
-            context = min(context, -(-values.shape[-1] // patch) * patch)
-        values, observed = left_pad(values[..., -context:], context), left_pad(observed[..., -context:], context)
-        tail = torch.zeros(*values.shape[:2], horizon, dtype=values.dtype, device=values.device)
-        hidden = torch.zeros_like(tail, dtype=torch.bool)
-        problem = Problem(
-            values=torch.cat([values, tail], dim=-1),
-            visible=torch.cat([observed, hidden], dim=-1),
-            wanted=torch.cat([torch.zeros_like(observed), ~hidden], dim=-1),
-        )
-        begins = self.first + model.config.context - context
-        problem = self._join(problem, begins=begins, steps=context + horizon)
-        read = self._ask(problem, horizon)
-        if self.flip:
-            values = torch.cat([-problem.values[:, : self.targets], problem.values[:, self.targets :]], dim=1)
-            mirrored = -self._ask(replace(problem, values=values), horizon).flip(-1)
-            read = (read.sort(dim=-1).values + mirrored.sort(dim=-1).values) / 2
-        return read
-
-    def _ask(self, problem: Problem, horizon: int) -> Float[Tensor, "B C H Q"]:
-        """The tail of the model's answer. A CPU takes some rows at a time, so that their tensors stay in its cache."""
-        _keep_pages()
-        cells = problem.values.numel() if problem.values.device.type == "cpu" else 0
-        parts = min(max(-(-cells // CELLS), 1), len(problem.values))
-        given = (problem.values, problem.visible, problem.wanted, problem.unscaled)
-        rows = zip(*([None] * parts if one is None else one.tensor_split(parts) for one in given), strict=True)
-        asked = (Problem(values=v, visible=s, wanted=w, unscaled=m) for v, s, w, m in rows)
-        return torch.cat([self.model(one, last=horizon).prediction[:, : self.targets] for one in asked])
-
-    def _join(self, problem: Problem, *, begins: int, steps: int) -> Problem:
-        """The problem with the covariates below its targets: visible where they are known, and not wanted."""
-        if self.known is None:
-            return problem
-        given = self.known[..., max(begins, 0) : max(begins + steps, 0)]
-        given = left_pad(given, given.shape[-1] + max(-begins, 0), fill=torch.nan)
-        given = torch.nn.functional.pad(given, (0, steps - given.shape[-1]), value=torch.nan)
-        visible = torch.isfinite(given)
-        mark = torch.zeros(len(given), self.targets + given.shape[1], dtype=torch.bool, device=given.device)
-        if self.marks:
-            mark[:, -self.marks :] = True
-        return Problem(
-            values=torch.cat([problem.values, torch.where(visible, given, 0.0)], dim=1),
-            visible=torch.cat([problem.visible, visible], dim=1),
-            wanted=torch.cat([problem.wanted, torch.zeros_like(visible)], dim=1),
-            unscaled=mark,
-        )
+def _chunks(problem: Problem) -> Iterator[Problem]:
+    """On a CPU some windows at a time, so that their tensors stay in its cache; elsewhere all of them."""
+    num_values = problem.values.numel() if problem.values.device.type == "cpu" else 0
+    num_chunks = min(max(-(-num_values // CHUNK_VALUES), 1), len(problem.values))
+    fields = (problem.values, problem.visible, problem.wanted, problem.unscaled)
+    chunks = zip(
+        *([None] * num_chunks if field is None else field.tensor_split(num_chunks) for field in fields), strict=True
+    )
+    for values, visible, wanted, unscaled in chunks:
+        yield Problem(values=values, visible=visible, wanted=wanted, unscaled=unscaled)
 
 
 @functools.cache
 def _keep_pages() -> None:
-    """From now on, once: glibc gives what is freed back to the system, page by page, and to have it anew costs up to a
-    fifth of a pass. After a block of this size was freed it keeps twice as much; elsewhere this does nothing."""
-    torch.empty(KEPT, dtype=torch.uint8)
+    """Free one large block, once: glibc then keeps pages that it otherwise returns to the system after each pass.
+
+    To get them again costs up to a fifth of a pass. After a block of this size was freed, glibc keeps twice as much;
+    with another allocator this does nothing.
+    """
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
 
 
-def left_pad(x: Tensor, length: int, *, fill: float = 0.0) -> Tensor:
+def _pad_left(x: Tensor, length: int, *, fill: float = 0.0) -> Tensor:
     """Zeros (False), or `fill`, before the first step up to `length` steps."""
     return torch.nn.functional.pad(x, (length - x.shape[-1], 0), value=fill)

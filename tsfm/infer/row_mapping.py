@@ -1,7 +1,4 @@
-"""From the grids of a frame's items back to its rows: where a step's answer stands in the frame that was given.
-
-N items, C targets, L steps of an item.
-"""
+"""From the steps of a frame's items back to the rows of the DataFrame. N items, C targets, L steps of an item."""
 
 from __future__ import annotations
 
@@ -11,57 +8,55 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.columns import read_stamps, settle
+from tsfm.infer.column_values import read_timestamps
+from tsfm.infer.columns import find_columns
 from tsfm.infer.frames import Frame
 from tsfm.timestamps.frequency import make_timestamps
 from tsfm.timestamps.timezones import naive_utc, restore_timezone
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Int
 
 
-def in_units(frame: Frame, units: Float[np.ndarray, "2 C"] | None) -> list[Float[np.ndarray, "C L"]]:
-    """The values of the items, in the units of the model where it has any (see Predictor.channel_units)."""
-    if units is None:
-        return [one.values for one in frame]
-    loc, scale = units[:, :, None]
-    return [((one.values - loc) / scale).astype(np.float32) for one in frame]
+def step_of_each_row(frame: Frame) -> Int[np.ndarray, " rows"]:
+    """Return, for each row of the DataFrame, the index of its step among the steps of all items, one after another."""
+    rows = np.concatenate([item.rows for item in frame])
+    steps = np.flatnonzero(rows >= 0)
+    out = np.empty(len(steps), np.int64)
+    out[rows[steps]] = steps
+    return out
 
 
-def in_frame(frame: Frame) -> Int[np.ndarray, " rows"]:
-    """For each row of the frame as given, its place among the steps of all items, end to end."""
-    rows = np.concatenate([one.rows for one in frame])
-    there = np.flatnonzero(rows >= 0)
-    where = np.empty(len(there), np.int64)
-    where[rows[there]] = there
-    return where
+def insert_missing_rows(df: pd.DataFrame, frame: Frame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the DataFrame with a row for every step of every item, sorted by item and time.
 
-
-def laid_out(df: pd.DataFrame, frame: Frame, columns: Mapping[str, Any]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The frame with a row for every step of every item, in the order of items and time, and the place of each."""
-    found = settle(df, **columns, label="df", notes=[])
-    rows = np.concatenate([one.rows for one in frame])
-    given = found.frame.reset_index(drop=True)
-    times = pd.Series(read_stamps(found.column(found.timestamp), label="df", notes=[]))
-    out = given.reindex(rows).reset_index(drop=True)
-    zone, unit = frame.series[0].stamps.tz, frame.series[0].stamps.unit
-    grid = [
-        restore_timezone(make_timestamps(one.start, one.freq, len(one.rows)), zone, absolute=one.utc, unit=unit)
-        for one in frame
+    Parameters
+    ----------
+    columns
+        The arguments id_column, timestamp_column and target with which `frame` was read.
+    """
+    names = find_columns(df, **columns, label="df", notes=[])
+    rows = np.concatenate([item.rows for item in frame])
+    timestamps = pd.Series(read_timestamps(names.column(names.timestamp), label="df", notes=[]))
+    out = names.frame.reset_index(drop=True).reindex(rows).reset_index(drop=True)
+    zone, unit = frame.series[0].timestamps.tz, frame.series[0].timestamps.unit
+    grids = [
+        restore_timezone(make_timestamps(item.start, item.freq, len(item.rows)), zone, absolute=item.utc, unit=unit)
+        for item in frame
     ]
-    whole = pd.DatetimeIndex(np.concatenate([np.asarray(naive_utc(one), "datetime64[us]") for one in grid]))
-    whole = whole if zone is None else whole.tz_localize("UTC").tz_convert(zone)
-    told = times.reindex(rows).reset_index(drop=True)
-    out[found.timestamp] = told.where(rows >= 0, pd.Series(whole))
-    if found.item is not None:
-        out[found.item] = frame.ids.repeat([len(one.rows) for one in frame]).to_numpy()
-    return out, np.arange(len(rows))
+    grid = pd.DatetimeIndex(np.concatenate([np.asarray(naive_utc(times), "datetime64[us]") for times in grids]))
+    grid = grid if zone is None else grid.tz_localize("UTC").tz_convert(zone)
+    observed_times = timestamps.reindex(rows).reset_index(drop=True)
+    out[names.timestamp] = observed_times.where(rows >= 0, pd.Series(grid))
+    if names.item is not None:
+        out[names.item] = frame.ids.repeat([len(item.rows) for item in frame]).to_numpy()
+    return out
 
 
-def check_free(df: pd.DataFrame, names: Sequence[str]) -> None:
-    """Refuse to overwrite a column of the user."""
-    taken = [name for name in names if name in df.columns]
-    if taken:
+def check_new_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise a ValueError when a column of the user would be overwritten."""
+    existing = [name for name in names if name in df.columns]
+    if existing:
         raise ValueError(
-            f"df has a column {taken[0]!r} already, and the result needs that name; rename or drop the column"
+            f"df has a column {existing[0]!r} already, and the result needs that name; rename or drop the column"
         )

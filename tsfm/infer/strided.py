@@ -1,9 +1,10 @@
-"""Every k-th step of a long season: a second look at a series, in which a context reaches k times as far back.
+"""Strided forecasts of series with long seasons: every k-th step as a series of its own.
 
-B series, C channels, L past steps, H horizon, Q quantile levels, k steps from one to the next of a phase,
-N = B k phases, M steps of a phase.
-A day of 15-minute steps is 96 of them, and a context of 1,056 eleven days; of every fourth step it holds six weeks.
-Nothing is lost: each of the k phases is forecast by itself, and together they are the whole horizon again.
+A day of 15-minute steps has 96 of them, and a context of 1,056 steps is eleven days; as every fourth step it is six
+weeks. Nothing is left out: each of the k phases is forecast by itself, and interleaved they are the whole horizon.
+
+B series, C channels, L past steps, H horizon, Q quantile levels, k stride, N = B k phases,
+M steps of a phase.
 """
 
 from __future__ import annotations
@@ -16,27 +17,30 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Shaped
 
-LONG = 96  # steps of a season from which on a second look pays: chosen on sets of the corpus, where 48 does not
-CYCLES = 2  # seasons that a past must hold, else it shows no more than the first look does
+MIN_SEASON_LENGTH = 96  # steps from which on a strided forecast helps: chosen on series of the corpus; 48 does not help
+MIN_SEASONS = 2  # seasons that a past must hold, else a stride adds nothing to the plain forecast
 
 
-def pays(observed: Bool[Tensor, "B C L"], *, season: int) -> Bool[Tensor, " B"]:
-    """Of which series the past, from its first observed step on, is worth a second look."""
-    steps = observed.any(dim=1).cummax(dim=-1).values.sum(dim=-1)
-    return (steps >= CYCLES * season) & (season >= LONG)
+def is_worthwhile(observed: Bool[Tensor, "B C L"], *, season_length: int) -> Bool[Tensor, " B"]:
+    """Return for which series the past, from its first observed step on, is long enough for a strided forecast."""
+    num_steps = observed.any(dim=1).cummax(dim=-1).values.sum(dim=-1)
+    return (num_steps >= MIN_SEASONS * season_length) & (season_length >= MIN_SEASON_LENGTH)
 
 
-def phases(values: Shaped[Tensor, "B C L"], every: int) -> Shaped[Tensor, "N C M"]:
-    """Each phase as a series of its own, the phase of the first step ahead first."""
-    steps = values.shape[-1] // every * every
-    return rearrange(values[..., values.shape[-1] - steps :], "b c (l k) -> (b k) c l", k=every)
+def split_phases(values: Shaped[Tensor, "B C L"], stride: int) -> Shaped[Tensor, "N C M"]:
+    """Return each phase as a series of its own; the phase of the first future step comes first.
+
+    The oldest steps are cut so that all phases have the same length.
+    """
+    num_steps = values.shape[-1] // stride * stride
+    return rearrange(values[..., values.shape[-1] - num_steps :], "b c (l k) -> (b k) c l", k=stride)
 
 
-def together(reads: Float[Tensor, "N C M Q"], every: int, *, horizon: int) -> Float[Tensor, "B C H Q"]:
-    """The inverse of `phases` for what was forecast, cut to the horizon."""
-    return rearrange(reads, "(b k) c h q -> b c (h k) q", k=every)[..., :horizon, :]
+def interleave(quantiles: Float[Tensor, "N C M Q"], stride: int, *, horizon: int) -> Float[Tensor, "B C H Q"]:
+    """Return forecasts of all phases as one forecast of `horizon` steps: the inverse of `split_phases`."""
+    return rearrange(quantiles, "(b k) c h q -> b c (h k) q", k=stride)[..., :horizon, :]
 
 
-def shown(observed: Bool[Tensor, "N C M"], every: int) -> Bool[Tensor, "B C"]:
-    """Whether every phase of a channel shows something: hourly values on a grid of minutes have silent phases."""
-    return rearrange(observed.any(dim=-1), "(b k) c -> b k c", k=every).all(dim=1)
+def all_phases_observed(observed: Bool[Tensor, "N C M"], stride: int) -> Bool[Tensor, "B C"]:
+    """Return whether every phase of a channel has an observed value; hourly values on a grid of minutes have not."""
+    return rearrange(observed.any(dim=-1), "(b k) c -> b k c", k=stride).all(dim=1)

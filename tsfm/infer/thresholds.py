@@ -1,81 +1,111 @@
-"""The threshold above which a score is an anomaly's: split-conformal, from steps that are taken as clean."""
+"""The threshold above which a step is flagged: split-conformal, from the scores of steps that are taken as clean."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tsfm.infer.frames import Frame, read_frame
+from tsfm.messages import format_id
 from tsfm.metrics.conformal import conformal_threshold, scores_needed
-from tsfm.timestamps.timezones import format_id
 
 logger = logging.getLogger("tsfm")
-CLEAN = 0.3  # the share of each item that is taken as clean where nothing is told
+CLEAN_SHARE = 0.3  # the default share of each item, from its start on, that is taken as clean
 
 
-def clean_frame(calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any]) -> Frame:
-    """The clean frame; items too short to tell their frequency take that of the frame to score."""
-    known = {one.freq for one in frame}
+def read_clean(calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any]) -> Frame:
+    """Return the DataFrame of clean rows as a frame; its frequency is that of the frame to score, where that has one.
+
+    Parameters
+    ----------
+    columns
+        The arguments id_column, timestamp_column and target with which `frame` was read.
+    """
     if calibration.empty:
-        raise ValueError("calibration is an empty frame; give clean rows, or a share of each item such as 0.3")
-    freq = freq or (known.pop() if len(known) == 1 else None)
+        raise ValueError("calibration is an empty table; give clean rows, or a share of each item such as 0.3")
+    freqs = {item.freq for item in frame}
+    freq = freq or (freqs.pop() if len(freqs) == 1 else None)
     return read_frame(calibration, prediction_length=1, freq=freq, covariates=False, **columns)
 
 
-def by_frame(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:
-    """The threshold of each item of `frame` from the scores of the clean frame."""
-    own = {format_id(item): one for item, one in zip(clean.ids, scores, strict=True)}
-    wanted = [format_id(item) for item in frame.ids]
-    found = {item: _threshold(own[item], level, f"calibration, item {item}") for item in wanted if item in own}
-    if strange := [item for item in wanted if item not in own]:
-        told = "calibration does not hold %d items (first %s); they take the threshold of all its steps together"
-        logger.info(told, len(strange), strange[0])
-        found |= dict.fromkeys(strange, _threshold(np.concatenate(scores), level, "calibration"))
-    return [found[item] for item in wanted]
+def frame_thresholds(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:
+    """Return the threshold of each item of `frame` from the scores of the same item in `clean`.
 
-
-def clean_steps(frame: Frame, calibration: Any) -> list[int]:
-    """How many first steps of each item are clean; some are left to judge."""
-    number = isinstance(calibration, (int, float, np.integer, np.floating)) and not isinstance(calibration, bool)
-    steps = number and 1 <= calibration < math.inf and calibration == int(calibration)
-    if not steps and not (number and 0 < calibration < 1):
-        raise ValueError(
-            f"calibration is {calibration!r}; expected a frame of clean rows, a share of each item such as {CLEAN} "
-            "(below 1), or a whole number of first steps"
+    An item that is not in `clean` has the threshold of all clean scores together; that is logged.
+    """
+    clean_scores = dict(zip(map(format_id, clean.ids), scores, strict=True))
+    ids = [format_id(item_id) for item_id in frame.ids]
+    thresholds = {
+        item_id: _threshold(clean_scores[item_id], level, f"calibration, item {item_id}")
+        for item_id in ids
+        if item_id in clean_scores
+    }
+    if others := [item_id for item_id in ids if item_id not in clean_scores]:
+        logger.info(
+            "%d items (first %s) are not in calibration; they take the threshold of all its steps together",
+            len(others),
+            others[0],
         )
-    lengths = [one.values.shape[1] for one in frame]
-    if not steps:
-        return [int(calibration * length) for length in lengths]
-    stop, short = int(calibration), int(np.argmin(lengths))
-    if stop >= lengths[short]:
+        thresholds |= dict.fromkeys(others, _threshold(np.concatenate(scores), level, "calibration"))
+    return [thresholds[item_id] for item_id in ids]
+
+
+def num_clean_steps(frame: Frame, calibration: Any) -> list[int]:
+    """Return how many first steps of each item are clean.
+
+    Parameters
+    ----------
+    calibration
+        A share of each item, below 1, or a number of steps; some steps of each item are left to score.
+
+    Raises
+    ------
+    ValueError
+        When it is neither, or takes all steps of an item.
+    """
+    is_number = isinstance(calibration, Real) and not isinstance(calibration, bool)
+    is_count = is_number and 1 <= calibration < math.inf and calibration == int(calibration)
+    if not is_count and not (is_number and 0 < calibration < 1):
         raise ValueError(
-            f"item {format_id(frame.ids[short])} has {lengths[short]} steps and calibration={stop} takes its first "
-            f"{stop} as "
-            f"clean, which leaves none to judge; give fewer steps, a share of each item such as {CLEAN}, or a frame of "
-            "clean rows, or leave the item out"
+            f"calibration is {calibration!r}; expected a table of clean rows, a share of each item such as "
+            f"{CLEAN_SHARE} (below 1), or a whole number of first steps"
+        )
+    lengths = [item.values.shape[1] for item in frame]
+    if not is_count:
+        return [int(calibration * length) for length in lengths]
+    stop, shortest = int(calibration), int(np.argmin(lengths))
+    if stop >= lengths[shortest]:
+        raise ValueError(
+            f"{frame.item_names()[shortest]} has {lengths[shortest]} steps and calibration={stop} takes its first "
+            f"{stop} as clean, which leaves none to score; give fewer steps, a share of each item such as "
+            f"{CLEAN_SHARE}, or a table of clean rows, or leave the item out"
         )
     return [stop] * len(lengths)
 
 
-def by_start(frame: Frame, scores: Sequence[np.ndarray], stops: Sequence[int], *, level: float) -> list[float]:
-    """The threshold of each item from its own first steps."""
-    first = ["first step (a share lies below 1)" if stop == 1 else f"first {stop} steps" for stop in stops]
+def first_steps_thresholds(
+    frame: Frame, scores: Sequence[np.ndarray], stops: Sequence[int], *, level: float
+) -> list[float]:
+    """Return the threshold of each item from the scores of its own first steps."""
+    first = ["first step (a share is below 1)" if stop == 1 else f"first {stop} steps" for stop in stops]
     return [
-        _threshold(one[:stop], level, f"item {format_id(item)}, its {words}")
-        for item, one, stop, words in zip(frame.ids, scores, stops, first, strict=True)
+        _threshold(item_scores[:stop], level, f"{name}, its {steps}")
+        for name, item_scores, stop, steps in zip(frame.item_names(), scores, stops, first, strict=True)
     ]
 
 
-def _threshold(scores: np.ndarray, level: float, place: str) -> float:
-    known = int((~np.isnan(scores)).sum())
-    if known < (needed := scores_needed(level)):
+def _threshold(scores: np.ndarray, level: float, source: str) -> float:
+    """The threshold from clean scores; `source` says where they are from."""
+    num_scored = int((~np.isnan(scores)).sum())
+    if num_scored < (num_needed := scores_needed(level)):
         raise ValueError(
-            f"{place}: {known} clean steps are scored, and a level of {level:g} needs {needed}; give calibration= a "
-            "longer clean stretch or a frame of clean rows, or a lower level"
+            f"{source}: {num_scored} clean steps have a score, and a level of {level:g} needs {num_needed}; give "
+            "calibration= a longer clean stretch or a table of clean rows, or a lower level"
         )
     return conformal_threshold(scores, level=level)

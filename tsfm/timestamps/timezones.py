@@ -7,7 +7,6 @@ the length of an hour.
 from __future__ import annotations
 
 from datetime import tzinfo
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,6 @@ import pandas as pd
 from tsfm.timestamps.frequency import infer_freq, parse_freq
 
 DAY = 86400 * 10**6  # microseconds
-
-
-def format_id(item: Any) -> str:
-    """Return an id as the user wrote it: 3, not np.int64(3)."""
-    return repr(item.item() if isinstance(item, np.generic) else item)
 
 
 def naive_utc(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:

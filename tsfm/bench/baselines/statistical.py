@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.bench.baselines.simple import Simple, observed_past, seasonal_quantiles
-from tsfm.infer.columns import FLOAT32_MAX
+from tsfm.infer.column_values import FLOAT32_MAX
 from tsfm.registry import BASELINES
 
 logger = logging.getLogger("tsfm")

@@ -22,8 +22,8 @@ from tsfm.bench.protocol import Protocol
 from tsfm.config import EvalConfig
 from tsfm.data.anomalies import AnomalySeries, read_anomalies
 from tsfm.data.base import SourceSeries
-from tsfm.infer.detect import BLEND, COMBINE
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.detection import BLEND, COMBINE
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics.detection import AT_BEST, THRESHOLD_FREE, auc_pr, auc_roc, detection_scores, f1_at, vus
 from tsfm.metrics.vus import find_length_rank

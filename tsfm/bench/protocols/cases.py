@@ -19,7 +19,7 @@ from tsfm.bench.protocol import Protocol
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.data.case_data import CaseData
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics import classification, regression
 from tsfm.registry import DATA_MODULES, PROTOCOLS

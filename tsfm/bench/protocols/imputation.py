@@ -22,7 +22,7 @@ from tsfm.data.base import SourceSeries
 from tsfm.data.window_data import WindowData
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.cross_channel import correct_across_channels, use_cross_channel
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.model.model import Model
 from tsfm.registry import DATA_MODULES, PROTOCOLS, TASKS

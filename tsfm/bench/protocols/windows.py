@@ -19,7 +19,7 @@ from tsfm.data.base import SourceSeries
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.data.windows import WindowIndex
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics.forecast import check_quantile_levels, seasonal_error

@@ -97,8 +97,7 @@ class ProbeLearner(CaseLearner):
         from tsfm.estimators.probe import Probe
         from tsfm.infer.load import load
 
-        predictor = load(model)
-        predictor.precision = "bf16"
+        predictor = load(model, precision="bf16")
         self.name, self.probe = PROBE + model, Probe(predictor, pool="views")
 
     def fit(self, cases: Sequence[Float[np.ndarray, "C L"]], labels: np.ndarray) -> ProbeLearner:

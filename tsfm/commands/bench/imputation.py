@@ -27,7 +27,8 @@ from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.files import check_folder, write_text
 from tsfm.infer.cross_channel import use_cross_channel
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.load import load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.registry import BASELINES
 
 LINEAR = "linear_interpolation"

@@ -15,7 +15,7 @@ from tsfm.bench.suite import LIMITS, SuiteLimits, SuiteSet, find_suite_sets, sco
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.contamination.verdict import check_contamination
 from tsfm.files import check_folder, write_text
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
 from tsfm.store.catalog import resolve

@@ -9,7 +9,7 @@ import torch
 
 from tests.infer.small import WINDOW, labeller, reader, sines
 from tests.tiny import CONTEXT, tiny
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.types import Problem
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.infer.small import WINDOW, labeller, reader, sines, trained
 from tests.tiny import tiny
-from tsfm.infer.detect import join, unit_of
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.anomaly_scoring import combine_channels, error_unit
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.metrics.conformal import conformal_threshold, scores_needed
 from tsfm.registry import TASKS
 from tsfm.types import Batch
@@ -42,7 +42,7 @@ def test_one_window_is_what_the_task_says(score: str) -> None:
     model, series = reader(), sines(WINDOW, channels=3).astype(np.float32)
     task = TASKS.build(TASKS.config({"name": "detect", "block": 8, "score": score}), horizon=16)
     values = torch.from_numpy(series)[None]
-    unit, sums = torch.from_numpy(unit_of(series))[None], torch.zeros_like(values)
+    unit, sums = torch.from_numpy(error_unit(series))[None], torch.zeros_like(values)
     with torch.no_grad():
         for problem in task.passes(Batch(values, torch.ones_like(values, dtype=torch.bool))):
             sums += task.score(model.model(problem), problem, unit=unit).nan_to_num()
@@ -91,8 +91,8 @@ def test_a_trained_model_finds_what_was_planted() -> None:
 
 def test_channels_are_joined_by_those_that_speak() -> None:
     scores = np.array([[1.0, np.nan, np.nan], [3.0, 4.0, np.nan]])
-    np.testing.assert_array_equal(join(scores, how="mean"), [2, 4, np.nan])
-    np.testing.assert_array_equal(join(scores, how="max"), [3, 4, np.nan])
+    np.testing.assert_array_equal(combine_channels(scores, method="mean"), [2, 4, np.nan])
+    np.testing.assert_array_equal(combine_channels(scores, method="max"), [3, 4, np.nan])
 
 
 def test_the_task_of_the_training_is_kept() -> None:
@@ -126,10 +126,10 @@ def test_a_model_from_which_nothing_is_hidden_says_so(caplog: pytest.LogCaptureF
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
-    with pytest.raises(ValueError, match="so it can't detect; use a model trained with task=detect"):
+    with pytest.raises(ValueError, match="so it cannot detect; use a model trained with task=detect"):
         labeller().detect(sines())
     flat = ModelPredictor(tiny("patch_transformer"), name="flat")
-    with pytest.raises(ValueError, match=r"answers for its horizon alone \(flatten\), so it can't detect"):
+    with pytest.raises(ValueError, match=r"predicts its horizon only \(flatten\), so it cannot detect"):
         flat.detect(sines())
     with pytest.raises(ValueError, match="series 0 has 5 observed values, and none can be scored"):
         reader().detect(sines(5))
@@ -137,7 +137,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
         reader().detect(sines(), combine="avg")
     with pytest.raises(ValueError, match=r"task.score is 'tails'; did you mean 'tail'\?"):
         reader().detect(sines(), score="tails")
-    with pytest.raises(ValueError, match="stride is 65; windows of 64 steps lie 1 to 64 steps apart"):
+    with pytest.raises(ValueError, match="stride is 65; expected 1 to 64 steps"):
         reader().detect(sines(), stride=65)
 
 
@@ -213,22 +213,22 @@ def test_bad_calibrations_are_named() -> None:
     for level in (0, 1, 1.5, -0.1, "high", math.nan):
         with pytest.raises(ValueError, match=r"level is .*; expected a"):
             model.detect_df(df, level=level)
-    with pytest.raises(ValueError, match=r"item 'b', its first 20 steps: 20 clean steps are scored.* needs 99; give"):
+    with pytest.raises(ValueError, match=r"item 'b', its first 20 steps: 20 clean steps have a score.* needs 99; give"):
         model.detect_df(df, calibration=20)
-    with pytest.raises(ValueError, match="calibration, item 'a': 50 clean steps are scored"):
+    with pytest.raises(ValueError, match="calibration, item 'a': 50 clean steps have a score"):
         model.detect_df(df, calibration=frame(50, a=sines(50)))
     for wrong in (0, -1, 2.5, "some", True, math.nan, math.inf, -math.inf, np.float32("inf"), 1j, np.bool_(True)):
-        with pytest.raises(ValueError, match=r"calibration is .*; expected a frame of clean rows"):
+        with pytest.raises(ValueError, match=r"calibration is .*; expected a table of clean rows"):
             model.detect_df(df, calibration=wrong)
     for whole in (1, 1.0, np.float64(1)):
-        with pytest.raises(ValueError, match=r"item 'b', its first step \(a share lies below 1\): 1 clean steps are"):
+        with pytest.raises(ValueError, match=r"item 'b', its first step \(a share is below 1\): 1 clean steps have"):
             model.detect_df(df, calibration=whole)
     uneven = pd.concat([frame(400, b=sines(400)), frame(150, a=sines(150))])
     for steps in (150, 150.0, 200, 10**400):
-        with pytest.raises(ValueError, match=r"item 'a' has 150 steps and calibration=.* leaves none to judge; give"):
+        with pytest.raises(ValueError, match=r"item 'a' has 150 steps and calibration=.* leaves none to score; give"):
             model.detect_df(uneven, calibration=steps)
     assert model.detect_df(uneven, calibration=149)["threshold"].notna().all()
-    with pytest.raises(ValueError, match="calibration is an empty frame"):
+    with pytest.raises(ValueError, match="calibration is an empty table"):
         model.detect_df(df, calibration=df[:0])
     with pytest.raises(ValueError, match="df has a column 'score' already"):
         model.detect_df(df.assign(score=1.0))

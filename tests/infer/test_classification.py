@@ -11,7 +11,8 @@ import torch
 
 from tests.infer.small import CLASSES, WINDOW, labeller, reader, sines
 from tests.tiny import tiny
-from tsfm.infer.load import ModelPredictor, load
+from tsfm.infer.load import load
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.model.checkpoint import About, save
 from tsfm.types import Problem
 
@@ -73,14 +74,14 @@ def test_a_saved_model_says_the_same(tmp_path: Path) -> None:
 
 def test_models_of_other_tasks_say_what_they_are_for() -> None:
     forecaster = reader(task={"name": "forecast"})
-    for verb, what in (("probabilities", "classes"), ("classify", "classes"), ("regress", "numbers")):
-        with pytest.raises(ValueError, match=f"tiny was trained for task=forecast, so it tells no {what}; train one"):
+    for verb, task in (("probabilities", "classify"), ("classify", "classify"), ("regress", "regress")):
+        with pytest.raises(ValueError, match=f"tiny was trained for task=forecast, so it cannot {task}; train one"):
             getattr(forecaster, verb)(sines())
-    with pytest.raises(ValueError, match="trained for task=classify, so it tells no numbers; use its classify"):
+    with pytest.raises(ValueError, match="trained for task=classify, so it cannot regress; use its classify"):
         labeller().regress(sines())
-    with pytest.raises(ValueError, match="trained for task=regress, so it tells no classes; use its regress"):
+    with pytest.raises(ValueError, match="trained for task=regress, so it cannot classify; use its regress"):
         labeller(labels=NUMBERS).classify(sines())
-    with pytest.raises(ValueError, match="so it tells no classes; train one with task=classify"):
+    with pytest.raises(ValueError, match="so it cannot classify; train one with task=classify"):
         forecaster.classify_df(pd.DataFrame())
 
 
@@ -92,11 +93,13 @@ def test_models_without_a_horizon_do_not_forecast() -> None:
             lambda model: model.predict_df(df, 3),
             lambda model: model.forecast(sines()[None, None], horizon=3, quantile_levels=(0.5,)),
         ):
-            with pytest.raises(ValueError, match="answers for a series as a whole, so it can't forecast; use"):
+            with pytest.raises(ValueError, match="predicts a label for a whole series, so it cannot forecast; use"):
                 ask(one)
     still = tiny("patch_transformer", "quantiles").spec() | {"context": 64, "horizon": 0}
     imputer = ModelPredictor(type(reader().model).from_spec(still), name="filler", about=About(task={"name": "impute"}))
-    with pytest.raises(ValueError, match="filler was trained for task=impute and has no horizon, so it can't forecast"):
+    with pytest.raises(
+        ValueError, match="filler was trained for task=impute and has no horizon, so it cannot forecast"
+    ):
         imputer.predict_df(df, 3)
     assert np.isfinite(imputer.impute(sines(missing=0.1)).values).all()
 

@@ -9,7 +9,7 @@ import torch
 
 from tests.infer.small import labeller, reader, sines, trained
 from tests.tiny import tiny
-from tsfm.infer.load import ModelPredictor
+from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.model.checkpoint import About
 from tsfm.types import Problem
 
@@ -96,16 +96,16 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="series 0 has no observed value in channel 1; drop or fill it"):
         reader().impute(silent)
     flat = ModelPredictor(tiny("patch_transformer"), name="flat", about=About(task={"name": "forecast"}))
-    with pytest.raises(
-        ValueError, match=r"flat was trained for task=forecast and its head answers for its horizon alone"
-    ):
+    with pytest.raises(ValueError, match=r"flat was trained for task=forecast and its head predicts its horizon only"):
         flat.impute(sines())
-    with pytest.raises(ValueError, match="answers for a series as a whole, so it can't impute; use a model trained"):
+    with pytest.raises(
+        ValueError, match="predicts a label for a whole series, so it cannot impute; use a model trained"
+    ):
         labeller().impute(sines())
-    with pytest.raises(ValueError, match=r"levels \[0.01\] were asked of tiny; it can give 0.1 to 0.9"):
+    with pytest.raises(ValueError, match=r"levels \[0.01\] were requested of tiny; it can predict 0.1 to 0.9"):
         reader().impute(sines(), quantile_levels=[0.01])
     narrow = ModelPredictor(tiny("mixer", "channel_mlp"), name="three")
-    with pytest.raises(ValueError, match="its head answers for its horizon alone"):
+    with pytest.raises(ValueError, match="its head predicts its horizon only"):
         narrow.impute(sines())
     with pytest.raises(ValueError, match="batch_size is 0"):
         reader().impute(sines(missing=0.1), batch_size=0)

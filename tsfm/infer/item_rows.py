@@ -1,0 +1,89 @@
+"""The rows of a DataFrame, sorted by item and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tsfm.infer.column_values import read_timestamps
+from tsfm.infer.columns import Columns
+from tsfm.messages import format_id
+from tsfm.timestamps.timezones import naive_utc
+
+
+@dataclass(frozen=True)
+class ItemRows:
+    """Rows sorted by item and time; item i has those in `span(i)`."""
+
+    code: np.ndarray  # [rows] number of the item, -1 where it is not used
+    row: np.ndarray  # [rows] number of the row in the DataFrame as given
+    timestamps: pd.DatetimeIndex  # [rows]
+    values: np.ndarray  # [rows, columns] float32
+    bounds: np.ndarray  # [items + 1]
+
+    def span(self, item: int) -> slice:
+        """Return the rows of an item."""
+        return slice(self.bounds[item], self.bounds[item + 1])
+
+
+def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series]:
+    """Return the item number of each row, and the ids in the order of their first rows.
+
+    Raises
+    ------
+    ValueError
+        When an id is missing; the message names the row.
+    """
+    if columns.item is None:
+        return np.zeros(len(columns.frame), np.int64), pd.Series(["0"])
+    ids = columns.frame[columns.item]
+    codes, _ = pd.factorize(ids)
+    if (codes < 0).any():
+        raise ValueError(
+            f"{label}: the id column {columns.item!r} is missing in row {int(np.argmax(codes < 0))}; name the item"
+        )
+    first_rows = np.unique(codes, return_index=True)[1]
+    return codes, ids.iloc[first_rows].reset_index(drop=True)
+
+
+def sort_rows(
+    columns: Columns, codes: np.ndarray, ids: pd.Series, values: np.ndarray, *, label: str, notes: list[str]
+) -> ItemRows:
+    """Return the rows sorted by item and time.
+
+    Parameters
+    ----------
+    codes
+        [rows] item number of each row, -1 for rows that are not used.
+    values
+        [rows, columns]
+
+    Raises
+    ------
+    ValueError
+        When an item has a timestamp twice; the message names the item and the row.
+    """
+    timestamps = read_timestamps(columns.column(columns.timestamp), label=label, notes=notes)
+    utc = np.asarray(naive_utc(timestamps), dtype="datetime64[us]")
+    order = np.lexsort((utc, codes))
+    unsorted = np.unique(codes[order[order != np.argsort(codes, kind="stable")]])
+    unsorted = unsorted[unsorted >= 0]
+    if len(unsorted):
+        notes.append(
+            f"{label}: rows of {len(unsorted)} items (first {format_id(ids[unsorted[0]])}) are not in time order; "
+            "sorted"
+        )
+    repeats = (np.diff(codes[order]) == 0) & (np.diff(utc[order]) == np.timedelta64(0))
+    repeated = np.flatnonzero(repeats & (codes[order][1:] >= 0))
+    if len(repeated):
+        row = int(order[repeated[0] + 1])
+        hint = "" if columns.item else " (no id column was found, so all rows are one series: pass id_column=)"
+        raise ValueError(
+            f"{label}: item {format_id(ids[codes[row]])} has {timestamps[row]} twice, again in row {row}; "
+            f"{len(repeated)} such rows, drop or average them{hint}"
+        )
+    code = codes[order]
+    bounds = np.searchsorted(code, np.arange(len(ids) + 1))
+    return ItemRows(code, order, pd.DatetimeIndex(timestamps[order]), values[order], bounds)
