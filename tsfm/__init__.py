@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tsfm.estimators.classifier import Classifier as Classifier
     from tsfm.estimators.classifier import Regressor as Regressor
     from tsfm.estimators.detector import Detector as Detector
+    from tsfm.estimators.forecaster import Forecaster as Forecaster
     from tsfm.estimators.pretrained import load as load
     from tsfm.store.ingest import ingest as ingest
     from tsfm.threads import set_threads as set_threads
@@ -18,12 +19,13 @@ _MODULES = {
     "Batch": "tsfm.types",
     "Classifier": "tsfm.estimators.classifier",
     "Detector": "tsfm.estimators.detector",
+    "Forecaster": "tsfm.estimators.forecaster",
     "Regressor": "tsfm.estimators.classifier",
     "ingest": "tsfm.store.ingest",
     "load": "tsfm.estimators.pretrained",
     "set_threads": "tsfm.threads",
 }
-__all__ = ["Batch", "Classifier", "Detector", "Regressor", "__version__", "ingest", "load", "set_threads"]
+__all__ = ["Batch", "Classifier", "Detector", "Forecaster", "Regressor", "__version__", "ingest", "load", "set_threads"]
 
 
 def __getattr__(name: str) -> Any:
