@@ -1,5 +1,5 @@
-"""Laws of the board: which windows it scores of which sets, that corpus windows were never trained on, and what better
-than the seasonal naive means."""
+"""The benchmark suite: which windows of which sets are scored, that corpus windows were never trained on, and what
+`better` than the seasonal naive means."""
 
 from __future__ import annotations
 
@@ -13,16 +13,8 @@ import pytest
 
 from tests.infer.small import reader
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.suite import (
-    LIMITS,
-    SuiteLimits,
-    SuiteSet,
-    collect_windows,
-    find_suite_sets,
-    score_set,
-    score_windows_of_set,
-    summarize,
-)
+from tsfm.bench.suite import score_set, score_windows_of_set, summarize
+from tsfm.bench.suite_windows import LIMITS, SuiteLimits, SuiteSet, collect_windows, find_suite_sets
 from tsfm.commands.cli import main
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
 from tsfm.data.holdout import held_out
@@ -41,12 +33,12 @@ SETS = {  # name -> role, official split
 
 def long(lengths: dict[str, int], freq: str, *, start: str = "2020-01-01") -> pd.DataFrame:
     """Items with a season of 12 steps, a level of their own and noise."""
-    random, parts = np.random.default_rng(len(lengths)), []
+    rng, frames = np.random.default_rng(len(lengths)), []
     for item, length in lengths.items():
         stamps = pd.date_range(start, periods=length, freq=freq)
-        values = 20 + 5 * np.sin(np.arange(length) * np.pi / 6) + random.normal(size=length) + random.uniform(0, 20)
-        parts.append(pd.DataFrame({"item_id": item, "timestamp": stamps, "target": values.astype(np.float32)}))
-    return pd.concat(parts, ignore_index=True)
+        values = 20 + 5 * np.sin(np.arange(length) * np.pi / 6) + rng.normal(size=length) + rng.uniform(0, 20)
+        frames.append(pd.DataFrame({"item_id": item, "timestamp": stamps, "target": values.astype(np.float32)}))
+    return pd.concat(frames, ignore_index=True)
 
 
 @pytest.fixture
@@ -72,7 +64,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder.parent
 
 
-def posed(name: str, role: str = "benchmark", **limits: int):
+def collected(name: str, role: str = "benchmark", **limits: int):
     entry = next(entry for entry in find_suite_sets(role) if entry.name == name)
     return collect_windows(entry, resolve(name), replace(LIMITS[role], **limits))
 
@@ -89,65 +81,69 @@ def test_the_sets_of_a_role_are_those_of_the_manifest_with_their_official_horizo
 
 
 def test_windows_are_the_last_ones_and_their_number_follows_the_shortest_series(root: Path) -> None:
-    (days,) = posed("days").tasks
-    assert (days.horizon, days.season, len(days.pasts)) == (20, 7, 2)  # a tenth of 300 takes two horizons
-    assert [past.shape[1] for past in days.pasts] == [260, 280]
+    (days,) = collected("days").tasks
+    assert (days.horizon, days.season_length, len(days.contexts)) == (20, 7, 2)  # a tenth of 300 takes two horizons
+    assert [context.shape[1] for context in days.contexts] == [260, 280]
     whole = resolve("days").read(0)
-    np.testing.assert_array_equal(np.concatenate(days.truths, 1), whole[:, -40:])
-    (months,) = posed("months").tasks
-    assert (months.horizon, months.season, len(months.pasts)) == (6, 12, 9)  # one window of a competition
+    np.testing.assert_array_equal(np.concatenate(days.y_true, 1), whole[:, -40:])
+    (months,) = collected("months").tasks
+    assert (months.horizon, months.season_length, len(months.contexts)) == (6, 12, 9)  # one window of a competition
 
 
 def test_what_cannot_be_scored_is_left_out_and_counted(root: Path) -> None:
-    found = posed("Hours")
-    (hours,) = found.tasks
+    windows = collected("Hours")
+    (hours,) = windows.tasks
     assert hours.horizon == 48
-    assert found.too_short == 1  # 30 steps have no past before a horizon of 48
-    assert found.silent_windows == 2  # the end of b was not observed: of its two windows nothing can be said
-    assert (found.series, len(hours.pasts)) == (1, 2)
+    assert windows.too_short == 1  # 30 steps have no past before a horizon of 48
+    assert windows.unobserved_windows == 2  # the end of b is missing, and with it both of its windows
+    assert (windows.series, len(hours.contexts)) == (1, 2)
 
 
-def test_what_is_drawn_depends_on_the_seed_alone_and_the_rest_is_counted(root: Path) -> None:
-    some, again, other = posed("months", series=4), posed("months", series=4), posed("months", series=4, seed=1)
-    ends = [[past[0, -1] for past in one.tasks[0].pasts] for one in (some, again, other)]
+def test_the_sample_depends_on_the_seed_alone_and_the_rest_is_counted(root: Path) -> None:
+    some, again, other = (
+        collected("months", series=4),
+        collected("months", series=4),
+        collected("months", series=4, seed=1),
+    )
+    ends = [[context[0, -1] for context in windows.tasks[0].contexts] for windows in (some, again, other)]
     assert ends[0] == ends[1] != ends[2]
     assert (some.series, some.not_drawn) == (4, 5)
-    assert len(posed("days", windows=1).tasks[0].pasts) == 1
+    assert len(collected("days", windows=1).tasks[0].contexts) == 1
 
 
 @pytest.mark.parametrize("each", [1, 3])
-def test_corpus_windows_lie_in_what_training_never_sees(root: Path, each: int) -> None:
+def test_corpus_windows_are_in_the_part_excluded_from_training(root: Path, each: int) -> None:
     for name in ("tsdl_mixed", "wide"):
-        for task in posed(name, "corpus", each=each).tasks:
-            for past, truth in zip(task.pasts, task.truths, strict=True):
+        for task in collected(name, "corpus", each=each).tasks:
+            for context, y_true in zip(task.contexts, task.y_true, strict=True):
                 known = {200, 40, 700}
-                length = min(n for n in known if n >= past.shape[1] + truth.shape[1])
-                assert past.shape[1] >= length - held_out(length, task.horizon)
+                length = min(n for n in known if n >= context.shape[1] + y_true.shape[1])
+                assert context.shape[1] >= length - held_out(length, task.horizon)
 
 
 def test_each_frequency_of_a_mixed_set_has_its_own_horizon(root: Path) -> None:
-    found = posed("tsdl_mixed", "corpus")
-    assert [(task.horizon, task.season) for task in found.tasks] == [(12, 12), (8, 4)]
-    assert found.too_short == 1  # 15 quarters: half of them are less than a horizon
-    assert score_windows_of_set(SeasonalNaive(), found)["windows"] == 2
-    assert len(posed("wide", "corpus").tasks[0].pasts) == 5  # variates count as series
+    windows = collected("tsdl_mixed", "corpus")
+    assert [(task.horizon, task.season_length) for task in windows.tasks] == [(12, 12), (8, 4)]
+    assert windows.too_short == 1  # 15 quarters: half of them are less than a horizon
+    assert score_windows_of_set(SeasonalNaive(), windows)["windows"] == 2
+    assert len(collected("wide", "corpus").tasks[0].contexts) == 5  # variates count as series
 
 
 class Oracle(Predictor):
-    """Knows the last value of the season, and a share of what comes."""
+    """The seasonal naive moved towards the true values by a share of the difference."""
 
     name = "oracle"
 
-    def __init__(self, truth: np.ndarray, share: float):
-        self.truth, self.share = truth, share
+    def __init__(self, y_true: np.ndarray, share: float):
+        self.y_true, self.share = y_true, share
 
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         first = context.shape[-1]
         naive = SeasonalNaive().quantiles(
             context, horizon=horizon, quantile_levels=quantile_levels, season_length=season_length
         )
-        real = self.truth[None, :, first : first + horizon, None]
-        return (self.share * real + (1 - self.share) * naive).astype(np.float32)
+        y_true = self.y_true[None, :, first : first + horizon, None]
+        return (self.share * y_true + (1 - self.share) * naive).astype(np.float32)
 
 
 @pytest.mark.parametrize(("share", "better"), [(-0.5, False), (0.0, False), (0.5, True)])
@@ -158,20 +154,22 @@ def test_better_is_strictly_better_in_both(root: Path, share: float, better: boo
     assert row["better"] is better
     if share == 0:
         assert row["mase_relative"] == row["wql_relative"] == 1.0
-    told = summarize([row])
-    assert told["not_better"] == ([] if better else ["days"])
-    assert told["better"] == float(better)
-    assert told["mase"] == pytest.approx(row["mase_relative"])
+    summary = summarize([row])
+    assert summary["not_better"] == ([] if better else ["days"])
+    assert summary["better"] == float(better)
+    assert summary["mase"] == pytest.approx(row["mase_relative"])
 
 
 def test_batches_do_not_matter_to_a_model(root: Path) -> None:
-    found = posed("months")
-    whole, single = score_windows_of_set(reader(), found), score_windows_of_set(reader(), found, batch_size=1)
+    windows = collected("months")
+    whole, single = score_windows_of_set(reader(), windows), score_windows_of_set(reader(), windows, batch_size=1)
     assert single["mase"] == pytest.approx(whole["mase"], rel=1e-5)
     assert single["wql"] == pytest.approx(whole["wql"], rel=1e-5)
 
 
-def test_a_missing_list_of_sets_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_list_of_sets_names_the_places_that_were_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TSFM_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="set TSFM_DATA"):
@@ -202,16 +200,16 @@ def test_the_suite_is_written_as_tables(root: Path, tmp_path: Path, capsys: pyte
     assert "named twice" in capsys.readouterr().err
 
 
-def test_a_set_of_which_a_model_has_seen_series_is_counted_apart(root: Path, tmp_path: Path) -> None:
+def test_sets_with_series_that_a_model_has_seen_are_counted_separately(root: Path, tmp_path: Path) -> None:
     months = resolve("months")
     sketch = Sketch.build([np.asarray(months.read(0)[0])], ["corpus"])
     model = save(reader().model, tmp_path / "knows", about=About(), files={SKETCH_FILE: sketch.to_bytes()})
     out = tmp_path / "out"
     assert main(["bench", "suite", str(model), "seasonal_naive", "--out", str(out)]) == 0
     table = pd.read_csv(out / "suite.csv")
-    found = table[table["model"] == "knows"].set_index("set")["seen"]
-    assert found["months"] == 1
-    assert found["Hours"] == 0
+    seen = table[table["model"] == "knows"].set_index("set")["seen"]
+    assert seen["months"] == 1
+    assert seen["Hours"] == 0
     assert table[table["model"] == "seasonal_naive"]["seen"].isna().all()
     assert "| knows, sets without a series it has seen | 2 |" in (out / "suite.md").read_text()
 
@@ -230,8 +228,8 @@ def test_gift_tables_have_the_published_scores(
         if (config, model) != ("us_births/W/short", "Partial")
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "gift_eval_per_config.csv", index=False)
-    words = ["last_value", "--published", str(tmp_path), "--compare", "Good", "--out", str(tmp_path / "out")]
-    assert main(["bench", "gift", *words, "--configs", "us_births/M/short", "us_births/W/short"]) == 0
+    options = ["last_value", "--published", str(tmp_path), "--compare", "Good", "--out", str(tmp_path / "out")]
+    assert main(["bench", "gift", *options, "--configs", "us_births/M/short", "us_births/W/short"]) == 0
     means = pd.read_csv(tmp_path / "out" / "gift_means.csv").set_index("model")
     assert list(means.index) == ["Good", "**last_value**"]  # what lacks a configuration has no mean
     assert means.loc["Good", "MASE"] == pytest.approx(1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tsfm.bench.protocols.imputation import MASKS
-from tsfm.bench.suite import ROLES
+from tsfm.bench.suite_windows import ROLES
 from tsfm.commands.bench import anomaly, options
 from tsfm.commands.cli import main
 from tsfm.commands.parser import parser

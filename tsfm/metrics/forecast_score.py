@@ -6,7 +6,7 @@ B windows, C channels, L context steps, H horizon, Q quantile levels. Sums run i
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 logger = logging.getLogger("tsfm")
+BUILT_IN = ("mse", "mae", "smape", "mase", "wql", "coverage", "width")
 
 
 @forecast_metric("mse", better="lower")
@@ -159,3 +160,9 @@ class ForecastScore:
         if not self.with_scale:
             del counts["scales_undefined"]
         return metrics | counts
+
+
+def added_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of metrics that are not built in: further columns of tables with fixed columns."""
+    added = [metric.name for metric in forecast_metrics() if metric.name not in BUILT_IN]
+    return {name: scores[name] for name in added if name in scores}

@@ -25,7 +25,7 @@ from tsfm.data.base import SourceSeries
 from tsfm.files import write_text
 from tsfm.infer.predictor import DECILES, POINT, Predictor
 from tsfm.metrics.forecast import seasonal_error
-from tsfm.metrics.forecast_score import ForecastScore
+from tsfm.metrics.forecast_score import ForecastScore, added_scores
 from tsfm.registry import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def score_config(
         "crps": metrics["wql"],
         "mase_relative": metrics["mase"] / entry.mase,
         "crps_relative": metrics["wql"] / entry.crps,
+        **added_scores(metrics),
         "seconds_forecasting": round(seconds, 3),
         "seconds": round(time.perf_counter() - start, 3),
     }

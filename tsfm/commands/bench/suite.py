@@ -11,7 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.bench.suite import LIMITS, SuiteLimits, SuiteSet, find_suite_sets, score_set, summarize
+from tsfm.bench.suite import score_set, summarize
+from tsfm.bench.suite_windows import LIMITS, SuiteLimits, SuiteSet, find_suite_sets
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.contamination.verdict import check_contamination
 from tsfm.files import check_folder, write_text
