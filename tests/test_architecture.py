@@ -125,7 +125,6 @@ def test_the_import_parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
-@pytest.mark.xfail(reason="being moved", strict=False)
 def test_every_package_has_a_documented_layer() -> None:
     assert {package_of(file) for file in FILES} - set(ENTRY_FILES) == set(LAYERS)
 
@@ -158,7 +157,6 @@ def import_graph(*, when: tuple[str, ...]) -> dict[str, set[str]]:
     return graph
 
 
-@pytest.mark.xfail(reason="being moved", strict=False)
 def test_files_form_no_import_cycle() -> None:
     """Neither when they are imported, nor when functions run, nor for the type checker."""
     try:
@@ -167,7 +165,6 @@ def test_files_form_no_import_cycle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.xfail(reason="being moved", strict=False)
 def test_no_file_uses_private_names_of_another() -> None:
     wrong = [
         f"{name(file)}:{imported.line} imports {item} of {imported.module}"
