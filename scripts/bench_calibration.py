@@ -32,7 +32,7 @@ RECIPE = ("trainer.max_steps=200", "trainer.max_epochs=2")
 def clean_part(series: AnomalySeries) -> np.ndarray | None:
     """The values of the train part, of a series without any anomaly all of them [C, L]; None where that is short or
     holds an anomaly."""
-    stop = series.train if series.labels.any() else series.steps
+    stop = series.train_length if series.labels.any() else series.num_steps
     if stop < LEAST or series.labels[:stop].any():
         return None
     return series.values[:, :stop]

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from tsfm.data.flat import FlatSeries, flatten
 from tsfm.data.loader import WindowLoader
 from tsfm.data.sampling import Shuffled
-from tsfm.data.splits import table
+from tsfm.data.splits import split_all
 from tsfm.data.windows import WindowIndex
 from tsfm.store.series_store import SeriesStore, StoreWriter
 
@@ -80,7 +80,7 @@ def endless(loader: WindowLoader) -> Iterator[Any]:
 
 def make_loader(flat: FlatSeries, args: argparse.Namespace) -> WindowLoader:
     horizon = args.window // 5
-    spans = table(flat.lengths, "all", lookback=args.window - horizon)["train"]
+    spans = split_all(flat.lengths, "all", lookback=args.window - horizon)["train"]
     windows = WindowIndex(flat, spans, context=args.window - horizon, horizon=horizon)
     return WindowLoader(windows, Shuffled(len(windows), args.batch, seed=0))
 

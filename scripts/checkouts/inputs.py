@@ -20,7 +20,7 @@ TRAININGS = {
     ],
     "inverted": [
         *TINY, *WHOLE, "backbone=inverted", "backbone.depth=1", *ATTENTION, "optim=muon", "data.channels=[target]",
-        "data.past=[load]", "data.calendar=true",
+        "data.past=[load]", "data.time_features=true",
     ],
     "mamba": [
         *TINY, *EIGHT, "backbone=mamba", "backbone.depth=1", "backbone.head=8", "backbone.state=8", "backbone.chunk=4",
@@ -35,8 +35,8 @@ TRAININGS = {
     "pretrain": [
         *CPU, "experiment=pretrain/nano_cpu", "model.context=96", "model.horizon=64", "model.patch=16",
         "model.stride=16", "model.width=32", "backbone.depth=2", "backbone.hidden=48", "head.hidden=32",
-        "task.patch=16", "task.max_tail_patches=4", "data.lengths=[64,128]", "data.shares=[0.5,0.5]",
-        "data.points=1024", "data.batches_per_epoch=11", "data.val_windows=8", "trainer.max_steps=20",
+        "task.patch=16", "task.max_tail_patches=4", "data.lengths=[64,128]", "data.length_weights=[0.5,0.5]",
+        "data.batch_values=1024", "data.batches_per_epoch=11", "data.val_windows=8", "trainer.max_steps=20",
         "trainer.ema=0.9",
     ],
     "finetune": [

@@ -31,7 +31,12 @@ from checkouts.inputs import BUNDLED, EVALUATIONS, TRAININGS, synthetic_frame, s
 
 COMMANDS = ("tsfm.commands.cli", "tsfm.cli")  # module of the command line
 KEYWORDS = {"quantile_levels": "levels", "season_length": "season"}  # of functions, and keys of result.json
-SETTINGS = {"task.max_tail_patches": "task.longest"}  # of the command line
+SETTINGS = {  # of the command line
+    "task.max_tail_patches": "task.longest",
+    "data.time_features": "data.calendar",
+    "data.length_weights": "data.shares",
+    "data.batch_values": "data.points",
+}
 OPTIONS = {"precision": "precision", "stride": "thin", "flip": "flip", "context_lengths": "contexts"}  # of tsfm.load
 
 Check = tuple[str, Callable[[], dict[str, Any]]]

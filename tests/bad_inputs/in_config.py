@@ -153,17 +153,17 @@ CASES = [
     ),
     Case(
         "a field that the calendar has not",
-        "tsfm train ... data.calendar=[huor]",
-        ("data.calendar has 'huor'; did you mean 'hour'?",),
+        "tsfm train ... data.time_features=[huor]",
+        ("data.time_features has 'huor'; did you mean 'hour'?",),
     ),
     Case(
         "a calendar that is one word",
-        "tsfm train ... data.calendar=hour",
-        ("data.calendar is 'hour'; expected true, false or a list of fields: minute, hour",),
+        "tsfm train ... data.time_features=hour",
+        ("data.time_features is 'hour'; expected true, false or a list of fields: minute, hour",),
     ),
     Case(
         "time marks for a backbone that keeps channels apart",
-        "tsfm train ... data.calendar=[hour] run_dir=new",
+        "tsfm train ... data.time_features=[hour] run_dir=new",
         ("does not mix channels, so the covariates calendar_hour are left out; set backbone.mix_every", "RESULT {"),
         leaves=("new",),
         works=lambda: Path("new/model/model.safetensors").is_file(),

@@ -23,7 +23,7 @@ from tsfm.bench.protocols.anomaly import (
 )
 from tsfm.commands.bench import anomaly as command
 from tsfm.commands.parser import parser
-from tsfm.data.anomalies import AnomalySeries, anomaly_names, decimals, read_anomalies
+from tsfm.data.anomalies import AnomalySeries, anomaly_names, read_anomalies, shortest_decimals
 from tsfm.metrics.detection import detection_scores, find_length_rank
 
 STEPS, TRAIN = 300, 100
@@ -90,16 +90,16 @@ def test_series_come_as_they_were_written(root: Path) -> None:
             assert series.values.shape == (channels, STEPS)
             assert series.values.dtype == np.float64
             assert np.array_equal(series.values, np.round(series.values, 3))  # decimals, not what float32 made of them
-            assert (series.train, series.labels.dtype, len(series.stamps)) == (TRAIN, np.int8, STEPS)
+            assert (series.train_length, series.labels.dtype, len(series.timestamps)) == (TRAIN, np.int8, STEPS)
     assert np.array_equal(found[0].values.argmax(1), [203] * 3)
 
 
 def test_a_float32_is_read_as_the_decimal_it_stands_for() -> None:
     written = np.array([[-0.2, 1 / 3, 1e-9, 12345.67, 0.0]])
-    read = decimals(written.astype(np.float32))
+    read = shortest_decimals(written.astype(np.float32))
     assert read[0, [0, 2, 3, 4]].tolist() == [-0.2, 1e-9, 12345.67, 0.0]
     assert np.array_equal(read.astype(np.float32), written.astype(np.float32))
-    assert np.array_equal(decimals(written), written)
+    assert np.array_equal(shortest_decimals(written), written)
 
 
 def test_what_cannot_be_read_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_what_cannot_be_read_is_said(root: Path, monkeypatch: pytest.MonkeyPatch
         "late_train": table().assign(split=lambda t: t["split"].replace({"train": "test", "test": "train"})),
         "odd_label": table().assign(label=2),
     }
-    texts = ("no column 'label'", "no column 'value' or 'values'", "do not stand at its beginning", "expected a 0 or 1")
+    texts = ("no column 'label'", "no column 'value' or 'values'", "are not its first steps", "expected a 0 or 1")
     for (name, frame), text in zip(spoilt.items(), texts, strict=True):
         frame.to_parquet(root / "anomaly" / f"{name}.parquet")
         with pytest.raises(ValueError, match=text):
@@ -199,9 +199,9 @@ def test_hydra_knows_the_protocol() -> None:
 
 
 def test_a_series_checks_itself() -> None:
-    good = {"item_id": "x", "values": np.zeros((1, 5)), "labels": np.zeros(5, np.int8), "train": 2}
+    good = {"item_id": "x", "values": np.zeros((1, 5)), "labels": np.zeros(5, np.int8), "train_length": 2}
     AnomalySeries(**good)
-    for name, wrong in (("values", np.zeros(5)), ("labels", np.zeros(4, np.int8)), ("train", 6)):
+    for name, wrong in (("values", np.zeros(5)), ("labels", np.zeros(4, np.int8)), ("train_length", 6)):
         with pytest.raises(ValueError, match="x: "):
             AnomalySeries(**(good | {name: wrong}))
 
@@ -235,7 +235,7 @@ def test_published_numbers_come_out(method: str, tmp_path: Path) -> None:
     if not file.is_file() or not (data / "anomaly").is_dir():
         pytest.skip(f"no published numbers at {file} or no anomaly data at {data}")
     theirs = command.read_published(file, method, "tsb_ad_u")
-    chosen = sorted(read_anomalies("tsb_ad_u"), key=lambda series: series.steps)[:4]
+    chosen = sorted(read_anomalies("tsb_ad_u"), key=lambda series: series.num_steps)[:4]
     for series in chosen:
         found = score_series(find_detector(method), series, every=False)["vus_pr"]
         assert found == pytest.approx(theirs[series.item_id], abs=0.01)

@@ -10,7 +10,7 @@ from tests.tiny import forecast_problem, tiny, waves
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.protocols.windows import insample_scale, score_windows
 from tsfm.data.flat import FlatSeries
-from tsfm.data.splits import table
+from tsfm.data.splits import split_all
 from tsfm.data.windows import WindowIndex
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.metrics.forecast import seasonal_error
@@ -28,7 +28,7 @@ def windows(*, context: int = 24, gap: slice | None = None) -> WindowIndex:
     if gap is not None:
         values[1, gap] = np.nan
     flat = FlatSeries.from_arrays([values])
-    spans = table(np.array([300]), "ratio", lookback=context, ratios=(0.7, 0.1, 0.2), horizon=HORIZON, windows=1)[
+    spans = split_all(np.array([300]), "ratio", lookback=context, ratios=(0.7, 0.1, 0.2), horizon=HORIZON, windows=1)[
         "test"
     ]
     return WindowIndex(flat, spans, context=context, horizon=HORIZON)
@@ -102,7 +102,7 @@ def beside(*, marks: bool = False) -> WindowIndex:
     role = torch.tensor([[TARGET, PAST, KNOWN] + marks * [TIME_FEATURE]], dtype=torch.int8)
     calendar = TimeFeatures(["hour"], starts=np.array(["2024-01-01"], "M8[us]"), freqs=["h"], lengths=np.array([300]))
     kept = {"context": 24, "horizon": HORIZON, "channels": ["y", "past", "known"], "role": role}
-    return WindowIndex(flat, plain.spans, **kept, calendar=calendar if marks else None)
+    return WindowIndex(flat, plain.spans, **kept, time_features=calendar if marks else None)
 
 
 def test_targets_alone_are_scored_and_covariates_are_handed_over_as_far_as_they_are_known() -> None:

@@ -17,7 +17,7 @@ from tsfm.bench.suite import score_set, score_windows_of_set, summarize
 from tsfm.bench.suite_windows import LIMITS, SuiteLimits, SuiteSet, collect_windows, find_suite_sets
 from tsfm.commands.cli import main
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
-from tsfm.data.holdout import held_out
+from tsfm.data.splits import holdout_length
 from tsfm.infer.predictor import Predictor
 from tsfm.model.checkpoint import About, save
 from tsfm.store.catalog import resolve
@@ -118,7 +118,7 @@ def test_corpus_windows_are_in_the_part_excluded_from_training(root: Path, each:
             for context, y_true in zip(task.contexts, task.y_true, strict=True):
                 known = {200, 40, 700}
                 length = min(n for n in known if n >= context.shape[1] + y_true.shape[1])
-                assert context.shape[1] >= length - held_out(length, task.horizon)
+                assert context.shape[1] >= length - holdout_length(length, task.horizon)
 
 
 def test_each_frequency_of_a_mixed_set_has_its_own_horizon(root: Path) -> None:

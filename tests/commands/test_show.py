@@ -26,7 +26,7 @@ def shown(store: Path, *settings: str) -> str:
 
 
 def test_the_picture_shows_how_far_each_channel_is_visible(store: Path) -> None:
-    told = shown(store, "backbone.mix_every=1", "data.past=[rain]", "data.known=[price]", "data.calendar=[hour]")
+    told = shown(store, "backbone.mix_every=1", "data.past=[rain]", "data.known=[price]", "data.time_features=[hour]")
     rows = {line.split()[0]: line for line in told.splitlines() if " .. " in line}
     assert list(rows) == ["sales", "rain", "price", "calendar_hour"]
     cells = {name: line[16 : 16 + 48] for name, line in rows.items()}
@@ -36,7 +36,7 @@ def test_the_picture_shows_how_far_each_channel_is_visible(store: Path) -> None:
     assert not set(cells["calendar_hour"]) & {"?", " "}
     assert "48 steps: 32 visible (bars), 16 wanted (?)" in told
     assert "channels    4, frequency h" in told
-    assert "1 target\n            1 past-only\n            1 known ahead\n            1 time mark" in told
+    assert "1 target\n            1 past covariate\n            1 known covariate\n            1 time feature" in told
 
 
 def test_without_covariates_the_picture_counts_channels(store: Path) -> None:
@@ -48,8 +48,14 @@ def test_without_covariates_the_picture_counts_channels(store: Path) -> None:
 @pytest.mark.parametrize("real", [0.5, 0.0])
 def test_a_pre_training_run_is_shown_with_its_corpus(store: Path, real: float) -> None:
     small = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "task.patch=8"]
-    words = ["experiment=pretrain/nano", *small, "data.lengths=[48,64]", "data.shares=[0.5,0.5]", "data.points=640"]
-    told = show.describe_run([*words, f"data.sets=[{store}]", f"data.real={real}"])
+    words = [
+        "experiment=pretrain/nano",
+        *small,
+        "data.lengths=[48,64]",
+        "data.length_weights=[0.5,0.5]",
+        "data.batch_values=640",
+    ]
+    told = show.describe_run([*words, "data.batch_values=640", f"data.sets=[{store}]", f"data.real_rate={real}"])
     assert ("1 series of 1 sets; 50% of the windows are real" if real else "no real series; 0% of the") in told
     assert "50% of 48 steps, 50% of 64 steps; 640 values a batch" in told
     assert f"held out    {3 if real else 0} ends" in told

@@ -13,16 +13,16 @@ import torch
 
 from tests.data.test_pool import seeded, store
 from tsfm.data.corpus import CorpusConfig, CorpusData
-from tsfm.data.holdout import held_out
 from tsfm.data.loader import WindowLoader
-from tsfm.data.mixture import GROUP, Words, coupled, mixed, scaled
+from tsfm.data.mixture import GROUP_SIZE, CorpusPlan, couple_channels, mix_rows, zscore_rows
+from tsfm.data.splits import holdout_length
 from tsfm.synthetic.mixture import GeneratorMixtureConfig
 from tsfm.types import Batch
 
 FEW = GeneratorMixtureConfig(weights={"ets": 1.0, "random_walk": 1.0})
 SMALL: dict[str, Any] = {
-    "lengths": [32, 64], "shares": [0.5, 0.5], "points": 512, "batches_per_epoch": 40, "val_windows": 20,
-    "universe": FEW,
+    "lengths": [32, 64], "length_weights": [0.5, 0.5], "batch_values": 512, "batches_per_epoch": 40, "val_windows": 20,
+    "generators": FEW,
 }  # fmt: skip
 LENGTHS = (300, 500, 240, 90)
 
@@ -46,7 +46,7 @@ def corpus(*paths: str, seed: int = 0, **settings: Any) -> CorpusData:
 
 
 def loader(data: CorpusData, *, rank: int = 0, seed: int | None = None) -> WindowLoader:
-    words = Words(data.config.batches_per_epoch, seed=data.seed if seed is None else seed, rank=rank)
+    words = CorpusPlan(data.config.batches_per_epoch, seed=data.seed if seed is None else seed, rank=rank)
     return WindowLoader(data.windows("train"), words)
 
 
@@ -68,7 +68,7 @@ def test_every_batch_has_one_of_the_lengths_and_as_many_windows_as_its_values_al
 
 
 def test_the_lengths_have_their_shares(path: str) -> None:
-    data = corpus(path, real=1.0, lengths=[32, 48, 64], shares=[0.0, 0.8, 0.2], batches_per_epoch=320)
+    data = corpus(path, real_rate=1.0, lengths=[32, 48, 64], length_weights=[0.0, 0.8, 0.2], batches_per_epoch=320)
     steps = torch.tensor([batch.values.shape[-1] for batch in loader(data)])
     assert set(steps.tolist()) == {48, 64}
     assert abs((steps == 48).float().mean() - 0.8) < 0.08
@@ -81,19 +81,19 @@ def test_a_batch_follows_from_seed_epoch_position_and_rank_alone(path: str) -> N
     assert all(equal(a, b) for a, b in zip(whole, again, strict=True))
     windows = corpus(path).windows("train")
     for place in (33, 0, 39, 31, 5):  # in any order, from groups that are drawn anew
-        words, bounds = Words(40, seed=0).draw(0, place, place + 1)
+        words, bounds = CorpusPlan(40, seed=0).draw(0, place, place + 1)
         assert equal(windows.cut(windows.prepare(words), *bounds.tolist()), whole[place])
     torch.manual_seed(17)
     assert equal(next(iter(loader(corpus(path)))), whole[0])
 
 
 def test_seeds_epochs_positions_and_ranks_differ() -> None:
-    data = corpus(real=0.0, lengths=[32], shares=[1.0])
+    data = corpus(real_rate=0.0, lengths=[32], length_weights=[1.0])
     places = list(loader(data))
     later = loader(data)
     later.set_epoch(1)
     others = [next(iter(one)) for one in (later, loader(data, rank=1), loader(data, seed=1))]
-    for other in [*others, places[1], places[GROUP - 1], places[GROUP]]:
+    for other in [*others, places[1], places[GROUP_SIZE - 1], places[GROUP_SIZE]]:
         alike = torch.cdist(places[0].values[:, 0], other.values[:, 0], compute_mode="donot_use_mm_for_euclid_dist")
         assert alike.min() > 1e-3, "a window comes twice"
 
@@ -105,7 +105,7 @@ def test_a_loader_goes_on_where_its_state_was_saved(path: str) -> None:
         for batch in whole:
             epochs.append(batch)
             states.append(json.dumps(whole.state_dict()))
-    for done in (1, GROUP + 1, 40, 57):
+    for done in (1, GROUP_SIZE + 1, 40, 57):
         other = loader(data)
         other.load_state_dict(json.loads(states[done - 1]))
         rest = [batch for _ in range(2 if done <= 40 else 1) for batch in other]  # after 40 the first pass is empty
@@ -113,12 +113,12 @@ def test_a_loader_goes_on_where_its_state_was_saved(path: str) -> None:
         assert all(equal(a, b) for a, b in zip(rest, epochs[done:], strict=True))
 
 
-@pytest.mark.parametrize("settings", [{}, {"real": 1.0, "resample": 1.0}, {"channels": 2}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"real_rate": 1.0, "resample_rate": 1.0}, {"channels": 2}], ids=str)
 def test_what_is_held_out_cannot_change_any_batch(settings: dict[str, Any], tmp_path: Path) -> None:
     rows = [walk(n, seed) for seed, n in enumerate(LENGTHS)]
     poked = [row.copy() for row in rows]
     for row in poked:
-        row[len(row) - held_out(len(row), 48) :] = 1e6
+        row[len(row) - holdout_length(len(row), 48) :] = 1e6
     store(tmp_path / "a", rows)
     store(tmp_path / "b", poked)
     one, two = corpus(str(tmp_path / "a"), **settings), corpus(str(tmp_path / "b"), **settings)
@@ -139,7 +139,7 @@ def test_validation_is_the_same_windows_at_every_call_each_once_over_the_ranks(p
 
 def test_synthetic_alone_needs_no_data_and_has_no_validation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TSFM_DATA", str(tmp_path / "nowhere"))
-    data = CorpusData(CorpusConfig(real=0.0, **SMALL))
+    data = CorpusData(CorpusConfig(real_rate=0.0, **SMALL))
     data.setup()
     assert data.fingerprints == []
     assert data.val_dataloader() == []
@@ -148,22 +148,22 @@ def test_synthetic_alone_needs_no_data_and_has_no_validation(monkeypatch: pytest
 
 
 def test_real_alone_draws_no_made_up_series(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = corpus(path, real=1.0, resample=0.0, mix=0.0)
+    data = corpus(path, real_rate=1.0, resample_rate=0.0, mix_rate=0.0)
     windows = data.windows("train")
     windows.augment = lambda rows, generator: rows
-    words, bounds = Words(1, seed=0).draw(0, 0, 1)
+    words, bounds = CorpusPlan(1, seed=0).draw(0, 0, 1)
     batch = windows.cut(words, *bounds.tolist())
     rows = [walk(n, seed).astype(np.float32) for seed, n in enumerate(LENGTHS)]
     steps = batch.values.shape[-1]
     runs = torch.cat([torch.from_numpy(row).unfold(-1, steps, 1) for row in rows])
     whole = batch.values[batch.observed.all(-1)]
-    distance = torch.cdist(whole, scaled(runs), compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
+    distance = torch.cdist(whole, zscore_rows(runs), compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
     assert distance.max() < 1e-3
 
 
 def test_the_share_of_real_windows_is_as_asked(path: str) -> None:
-    windows = corpus(path, real=0.75, mix=0.0).windows("train")
-    for rows in windows.made_up(5):
+    windows = corpus(path, real_rate=0.75, mix_rate=0.0).windows("train")
+    for rows in windows.draw_synthetic(5):
         num = 512 // rows.shape[-1]
         assert len(rows) == num - round(0.75 * num)
 
@@ -203,34 +203,36 @@ def test_scaled_rows_have_mean_0_and_spread_1_whatever_their_units() -> None:
     rows[:, ::5] = torch.nan
     rows[0] = 7.0
     rows[1] = torch.nan
-    found = scaled(rows)
+    found = zscore_rows(rows)
     assert torch.equal(found.isnan(), rows.isnan())
     assert (found[0] == 0).all()
     torch.testing.assert_close(found[2:].nanmean(-1), torch.zeros(18), atol=1e-6, rtol=0)
     torch.testing.assert_close(found[2:].square().nanmean(-1), torch.ones(18), atol=1e-5, rtol=0)
     for factor, shift in ((1e6, -4e6), (1e-6, 0.0), (1e30, 0.0)):
-        torch.testing.assert_close(scaled(factor * rows[2:] + shift), found[2:], atol=1e-4, rtol=1e-4, equal_nan=True)
+        torch.testing.assert_close(
+            zscore_rows(factor * rows[2:] + shift), found[2:], atol=1e-4, rtol=1e-4, equal_nan=True
+        )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_mixes_lie_between_their_parts_and_keep_what_is_missing(share: float) -> None:
     rows = torch.arange(50.0)[:, None].expand(50, 16).clone()
     rows[::3, 4] = torch.nan
-    found = mixed(rows, share, seeded())
+    found = mix_rows(rows, share, seeded())
     assert torch.equal(found.isnan(), rows.isnan())
     assert found.nan_to_num(0.0).max() < 50
     assert found.nan_to_num(0.0).min() >= 0
     changed = ((found != rows) & ~rows.isnan()).any(-1).float().mean()
     assert abs(changed - share) < 0.15
     same = torch.ones(50, 16)
-    torch.testing.assert_close(mixed(same, share, seeded()), same)
+    torch.testing.assert_close(mix_rows(same, share, seeded()), same)
 
 
 def test_coupled_channels_follow_each_other_later() -> None:
     windows = torch.randn(100, 2, 64, generator=seeded())
     windows[0, 0, 3] = torch.nan
-    assert torch.equal(coupled(windows, 0.0, seeded()).nan_to_num(), windows.nan_to_num())
-    found = coupled(windows, 1.0, seeded())
+    assert torch.equal(couple_channels(windows, 0.0, seeded()).nan_to_num(), windows.nan_to_num())
+    found = couple_channels(windows, 1.0, seeded())
     assert torch.equal(found.isnan(), windows.isnan())
     added = (found - windows)[1:, 0]
     for row, window in zip(added, windows[1:], strict=True):
@@ -249,20 +251,20 @@ def test_coupled_channels_follow_each_other_later() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"real": 1.2}, r"data\.real is 1\.2; expected a share"),
-        ({"real": float("nan")}, r"data\.real is nan"),
-        ({"mix": -1.0}, r"data\.mix is -1\.0"),
-        ({"resample": 2.0}, r"data\.resample is 2\.0"),
+        ({"real_rate": 1.2}, r"data\.real_rate is 1\.2; expected a number"),
+        ({"real_rate": float("nan")}, r"data\.real_rate is nan"),
+        ({"mix_rate": -1.0}, r"data\.mix_rate is -1\.0"),
+        ({"resample_rate": 2.0}, r"data\.resample_rate is 2\.0"),
         ({"temperature": 3.0}, r"data\.temperature is 3\.0"),
-        ({"couple": -0.1}, r"data\.couple is -0\.1"),
-        ({"lengths": [64]}, r"data\.lengths \[64\] and data\.shares \[0\.5, 0\.5\] belong together"),
-        ({"lengths": [], "shares": []}, r"data\.lengths \[\]"),
+        ({"coupling_rate": -0.1}, r"data\.coupling_rate is -0\.1"),
+        ({"lengths": [64]}, r"data\.lengths \[64\] and data\.length_weights \[0\.5, 0\.5\] belong together"),
+        ({"lengths": [], "length_weights": []}, r"data\.lengths \[\]"),
         ({"lengths": [8, 64]}, r"windows of at least 32 steps"),
-        ({"shares": [0.0, 0.0]}, r"data\.shares is \[0\.0, 0\.0\]"),
-        ({"shares": [-1.0, 2.0]}, r"data\.shares is \[-1\.0, 2\.0\]"),
-        ({"shares": [float("nan"), 1.0]}, r"data\.shares is \[nan, 1\.0\]"),
-        ({"points": 63}, r"data\.points is 63, less than one window of 64"),
-        ({"points": 100, "channels": 2}, r"data\.points is 100, less than one window of 128"),
+        ({"length_weights": [0.0, 0.0]}, r"data\.length_weights is \[0\.0, 0\.0\]"),
+        ({"length_weights": [-1.0, 2.0]}, r"data\.length_weights is \[-1\.0, 2\.0\]"),
+        ({"length_weights": [float("nan"), 1.0]}, r"data\.length_weights is \[nan, 1\.0\]"),
+        ({"batch_values": 63}, r"data\.batch_values is 63, less than one window of 64"),
+        ({"batch_values": 100, "channels": 2}, r"data\.batch_values is 100, less than one window of 128"),
         ({"channels": 0}, r"data\.channels is 0"),
         ({"batches_per_epoch": 0}, r"data\.batches_per_epoch is 0"),
         ({"eval_batch_size": 0}, r"data\.eval_batch_size is 0"),
@@ -282,6 +284,6 @@ def test_data_that_are_not_there_or_too_short_say_so(path: str, tmp_path: Path) 
         corpus(str(tmp_path / "short"))
     with pytest.raises(ValueError, match="unknown split 'trian'; did you mean 'train'"):
         corpus(path).windows("trian")
-    config = replace(corpus(path).config, lengths=[2048], shares=[1.0], points=4096)
+    config = replace(corpus(path).config, lengths=[2048], length_weights=[1.0], batch_values=4096)
     with pytest.raises(ValueError, match="2048"):
         next(iter(loader(CorpusData(config))))

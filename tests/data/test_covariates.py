@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsfm.data.covariates import lay_out
+from tsfm.data.covariates import make_layout
 from tsfm.data.flat import FlatSeries
-from tsfm.data.splits import table
+from tsfm.data.splits import split_all
 from tsfm.data.window_data import DataConfig, WindowData
 from tsfm.data.windows import WindowIndex
 from tsfm.store.series_store import StoreWriter
@@ -47,7 +47,7 @@ def by_pandas(start: str, freq: str, count: int) -> dict[str, np.ndarray]:
     }
 
 
-def calendar(*, lengths=400) -> TimeFeatures:
+def time_features(*, lengths=400) -> TimeFeatures:
     starts = np.array([np.datetime64(start, "us") for start in FREQS.values()])
     return TimeFeatures(FIELDS, starts=starts, freqs=list(FREQS), lengths=np.full(len(FREQS), lengths))
 
@@ -56,7 +56,7 @@ def calendar(*, lengths=400) -> TimeFeatures:
 @given(st.lists(st.tuples(st.integers(0, len(FREQS) - 1), st.integers(-30, 370)), min_size=1, max_size=12))
 def test_marks_are_what_pandas_says_of_the_stamps(places: list[tuple[int, int]]) -> None:
     series, first = np.array(places).T
-    found = calendar().window(series, first, steps=30)
+    found = time_features().window(series, first, steps=30)
     assert found.dtype == np.float32
     for row, (i, begin) in enumerate(places):
         freq = list(FREQS)[i]
@@ -103,7 +103,7 @@ def data(store: Path, **config) -> WindowData:
 
 @pytest.mark.parametrize("least", [None, 4])
 def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, least: int | None) -> None:
-    found = data(store, known=["price"], past=["rain"], calendar=["hour", "day_of_week"], min_context=least)
+    found = data(store, known=["price"], past=["rain"], time_features=["hour", "day_of_week"], min_context=least)
     assert found.layout.names == ("sales", "stock", "rain", "price", "calendar_hour", "calendar_day_of_week")
     assert found.num_channels == 6
     windows = found.windows("train")
@@ -128,15 +128,16 @@ def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, l
 
 
 def test_the_standardiser_measures_covariates_and_no_marks(store: Path) -> None:
-    found = data(store, known=["price"], calendar=True)
+    found = data(store, known=["price"], time_features=True)
     assert found.standardizer.channels == ("sales", "rain", "stock", "price")
     assert found.resolved_config.channels == ["sales", "rain", "stock"]
-    assert found.resolved_config.calendar == ["hour", "day_of_week", "day_of_month", "day_of_year"]
+    assert found.resolved_config.time_features == ["hour", "day_of_week", "day_of_month", "day_of_year"]
     assert data(store).resolved_config.channels is None
 
 
 def test_targets_alone_where_covariates_are_of_no_use(store: Path) -> None:
-    bare = WindowData(DataConfig(str(store), known=["price"], calendar=True), context=24, horizon=6, covariates=False)
+    config = DataConfig(str(store), known=["price"], time_features=True)
+    bare = WindowData(config, context=24, horizon=6, covariates=False)
     bare.setup()
     assert bare.layout.names == ("sales", "rain", "stock")
     assert bare.dropped_covariates == (
@@ -147,14 +148,14 @@ def test_targets_alone_where_covariates_are_of_no_use(store: Path) -> None:
         "calendar_day_of_year",
     )
     assert bare.windows("train").gather([0]).role is None
-    assert bare.resolved_config.known == bare.resolved_config.calendar == []
+    assert bare.resolved_config.known == bare.resolved_config.time_features == []
 
 
 def test_a_layout_without_covariates_is_the_store_in_order() -> None:
-    layout = lay_out(["a", "b"], DataConfig("x"))
+    layout = make_layout(["a", "b"], DataConfig("x"))
     assert layout.names == ("a", "b")
-    assert layout.role() is None
-    assert lay_out(["a", "b"], DataConfig("x", channels=["b"], known=["a"])).names == ("b", "a")
+    assert layout.role_tensor() is None
+    assert make_layout(["a", "b"], DataConfig("x", channels=["b"], known=["a"])).names == ("b", "a")
 
 
 @pytest.mark.parametrize(
@@ -162,14 +163,14 @@ def test_a_layout_without_covariates_is_the_store_in_order() -> None:
     [
         ({"known": ["pirce"]}, r"data\.known: no channel 'pirce'; did you mean 'price'"),
         ({"past": ["rian"]}, r"data\.past: no channel 'rian'; did you mean 'rain'"),
-        ({"known": ["price", "sales"], "past": ["rain", "stock"]}, "nothing is left to forecast; leave a target out"),
-        ({"known": ["price"], "past": ["price"]}, r"'price' stands in data\.past and data\.known; a channel is"),
-        ({"channels": ["price"], "known": ["price"]}, r"'price' stands in data\.channels and data\.known"),
-        ({"known": ["price", "price"]}, r"'price' stands twice in data\.known"),
-        ({"calendar": ["huor"]}, r"data\.calendar has 'huor'; did you mean 'hour'"),
-        ({"calendar": "hour"}, r"data\.calendar is 'hour'; expected true, false or a list of fields: minute, hour"),
-        ({"calendar": 3}, r"data\.calendar is 3; expected true, false or a list"),
-        ({"calendar": ["hour", "hour"]}, "name each field once"),
+        ({"known": ["price", "sales"], "past": ["rain", "stock"]}, "so no target is left; remove one"),
+        ({"known": ["price"], "past": ["price"]}, r"'price' is named in data\.past and in data\.known; a channel is"),
+        ({"channels": ["price"], "known": ["price"]}, r"'price' is named in data\.channels and in data\.known"),
+        ({"known": ["price", "price"]}, r"'price' is named twice in data\.known"),
+        ({"time_features": ["huor"]}, r"data\.time_features has 'huor'; did you mean 'hour'"),
+        ({"time_features": "hour"}, r"time_features is 'hour'; expected true, false or a list of fields: minute, hour"),
+        ({"time_features": 3}, r"data\.time_features is 3; expected true, false or a list"),
+        ({"time_features": ["hour", "hour"]}, "name each field once"),
     ],
 )
 def test_what_is_wrong_is_named(store: Path, config: dict, words: str) -> None:
@@ -194,7 +195,7 @@ def test_a_batch_checks_its_roles_and_takes_them_along() -> None:
 
 def test_nothing_is_computed_where_there_are_no_covariates() -> None:
     flat = FlatSeries.from_arrays([np.zeros((2, 60), np.float32)])
-    index = WindowIndex(flat, table(flat.lengths, "all", lookback=4)["train"], context=4, horizon=2)
+    index = WindowIndex(flat, split_all(flat.lengths, "all", lookback=4)["train"], context=4, horizon=2)
     batch = index.gather([0, 3])
     assert batch.role is None
     assert batch.observed.stride() == (0, 0, 0)

@@ -33,7 +33,7 @@ def leftovers(cache: Path) -> list[str]:
 
 @pytest.mark.parametrize("limit", [0, 2**30])
 def test_a_flat_series_is_what_the_store_reads(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(module, "PIECE_VALUES", 100)  # pieces end within series
+    monkeypatch.setattr(module, "BLOCK_VALUES", 100)  # pieces end within series
     store = make(tmp_path / "store")
     flat = flatten(store, tmp_path / "cache", limit_bytes=limit)
     assert (flat.values.flags.writeable, (tmp_path / "cache").exists()) == (limit > 0, limit == 0)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tsfm.data import pool as pool_file
-from tsfm.data.holdout import held_out
-from tsfm.data.pool import FACTORS, LEAST, Pool, gather
+from tsfm.data.pool import FACTORS, MIN_STEPS, SeriesPool, build_pool
+from tsfm.data.splits import holdout_length
 from tsfm.store.series_store import SeriesStore, StoreWriter
 
 HOURLY = 48  # steps that are held out at least
@@ -38,7 +38,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def marked(length: int) -> np.ndarray:
     """A ramp whose held-out end is the marker."""
     values = ramp(length)
-    values[length - held_out(length, HOURLY) :] = MARKER
+    values[length - holdout_length(length, HOURLY) :] = MARKER
     return values
 
 
@@ -48,23 +48,23 @@ def test_no_window_holds_a_step_that_is_held_out(steps: int, resample: float, tm
     lengths = [100, 133, 700, 5000]
     one = store(tmp_path / "one", [np.stack([marked(n), marked(n)]) for n in lengths])
     two = store(tmp_path / "two", [marked(n) for n in lengths])
-    drawn = gather([one, two], temperature=0.5).draw(2000, steps, seeded(), resample=resample)
+    drawn = build_pool([one, two], temperature=0.5).draw(2000, steps, seeded(), resample=resample)
     assert torch.isfinite(drawn).any(-1).all()
     assert drawn.nan_to_num(0.0).max() < max(lengths), "a held-out step"
-    everything = gather([one, two], temperature=0.5, hold_out=False).draw(2000, steps, seeded())
+    everything = build_pool([one, two], temperature=0.5, hold_out=False).draw(2000, steps, seeded())
     assert everything.nan_to_num(0.0).max() == MARKER
 
 
 def test_a_window_is_a_run_of_one_series_and_every_step_that_is_trained_can_be_its_last(tmp_path: Path) -> None:
     lengths = [400, 150, 90]
-    drawn = gather([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate(lengths)])], temperature=0.5)
+    drawn = build_pool([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate(lengths)])], temperature=0.5)
     windows = drawn.draw(30_000, 64, seeded())
     seen = ~windows.isnan()
     assert (seen[:, 1:] | ~seen[:, :-1]).all(), "a hole within a window"
     assert (windows.diff()[seen[:, 1:] & seen[:, :-1]] == 1).all()
     number, last = windows[:, -1] // 100_000, windows[:, -1] % 100_000
     for i, length in enumerate(lengths):
-        trained = length - held_out(length, HOURLY)
+        trained = length - holdout_length(length, HOURLY)
         ends = set(last[number == i].int().tolist())
         assert ends == set(range(min(64, trained) - 1, trained))
         whole = seen[number == i].sum(-1)
@@ -73,14 +73,14 @@ def test_a_window_is_a_run_of_one_series_and_every_step_that_is_trained_can_be_i
 
 def test_resampling_takes_the_mean_of_whole_groups_of_steps(tmp_path: Path) -> None:
     """On a ramp, means of f steps are f apart, and each is the middle of its group."""
-    drawn = gather([store(tmp_path / "s", [ramp(20_000)])], temperature=0.5)
+    drawn = build_pool([store(tmp_path / "s", [ramp(20_000)])], temperature=0.5)
     windows = drawn.draw(400, 64, seeded(), resample=1.0)
     apart = windows.diff()
     assert (apart == apart[:, :1]).all()
     assert set(apart[:, 0].int().tolist()) == set(FACTORS)
     first = windows[:, 0] - (apart[:, 0] - 1) / 2
     assert torch.equal(first, first.round())
-    assert (windows[:, -1] + (apart[:, 0] - 1) / 2).max() < 20_000 - held_out(20_000, HOURLY)
+    assert (windows[:, -1] + (apart[:, 0] - 1) / 2).max() < 20_000 - holdout_length(20_000, HOURLY)
     shares = [(drawn.draw(4000, 64, seeded(), resample=rate).diff()[:, 0] > 1).float().mean() for rate in (0.0, 0.35)]
     assert shares[0] == 0
     assert abs(shares[1] - 0.35) < 0.03
@@ -88,7 +88,7 @@ def test_resampling_takes_the_mean_of_whole_groups_of_steps(tmp_path: Path) -> N
 
 def test_a_series_is_never_averaged_to_a_few_steps(tmp_path: Path) -> None:
     """What is left at the coarser resolution is a quarter of the window at least."""
-    drawn = gather([store(tmp_path / "s", [ramp(300)])], temperature=0.5)
+    drawn = build_pool([store(tmp_path / "s", [ramp(300)])], temperature=0.5)
     windows = drawn.draw(500, 128, seeded(), resample=1.0)
     assert ((~windows.isnan()).sum(-1) >= 32).all()
 
@@ -97,7 +97,7 @@ def test_missing_steps_stay_missing_and_means_are_over_what_was_observed(tmp_pat
     values = ramp(3000)
     values[::7] = np.nan
     values[500:700] = np.nan
-    drawn = gather([store(tmp_path / "s", [values])], temperature=0.5)
+    drawn = build_pool([store(tmp_path / "s", [values])], temperature=0.5)
     for row in drawn.draw(200, 64, seeded()).tolist():
         known = [(i, value) for i, value in enumerate(row) if not np.isnan(value)]
         if known:
@@ -117,11 +117,11 @@ def test_missing_steps_stay_missing_and_means_are_over_what_was_observed(tmp_pat
 def test_a_set_weighs_its_number_of_values_to_the_temperature(
     temperature: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_file, "MOST", 5000)
+    monkeypatch.setattr(pool_file, "MAX_VALUES", 5000)
     lengths = [[300, 900], [2000], [20_000]]
     stores = [store(tmp_path / f"s{i}", [ramp(n) for n in ns]) for i, ns in enumerate(lengths)]
-    drawn = gather(stores, temperature=temperature)
-    trained = [[n - held_out(n, HOURLY) for n in ns] for ns in lengths]
+    drawn = build_pool(stores, temperature=temperature)
+    trained = [[n - holdout_length(n, HOURLY) for n in ns] for ns in lengths]
     sets = np.array([min(sum(ns), 5000) ** temperature for ns in trained])
     weight = drawn.weight.numpy()
     assert weight.sum() == pytest.approx(1)
@@ -131,7 +131,7 @@ def test_a_set_weighs_its_number_of_values_to_the_temperature(
 
 def test_series_are_drawn_as_often_as_they_weigh(tmp_path: Path) -> None:
     series = [ramp(n, number=i) for i, n in enumerate((200, 800, 3200))]
-    drawn = gather([store(tmp_path / "s", series)], temperature=0.4)
+    drawn = build_pool([store(tmp_path / "s", series)], temperature=0.4)
     number = (drawn.draw(20_000, 32, seeded())[:, -1] // 100_000).long()
     share = torch.bincount(number, minlength=3) / 20_000
     torch.testing.assert_close(share.double(), drawn.weight, atol=0.02, rtol=0)
@@ -139,36 +139,36 @@ def test_series_are_drawn_as_often_as_they_weigh(tmp_path: Path) -> None:
 
 def test_series_too_short_to_learn_from_are_never_drawn(tmp_path: Path) -> None:
     """Neither those of a few steps, nor for long windows those that would be padding for the most part."""
-    lengths = (2, 2 * LEAST - 2, 140, 2000)
-    drawn = gather([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate(lengths)])], temperature=0.4)
+    lengths = (2, 2 * MIN_STEPS - 2, 140, 2000)
+    drawn = build_pool([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate(lengths)])], temperature=0.4)
     assert drawn.weight[:2].tolist() == [0, 0]
     assert set((drawn.draw(2000, 32, seeded())[:, -1] // 100_000).tolist()) == {2, 3}
     assert set((drawn.draw(2000, 512, seeded())[:, -1] // 100_000).tolist()) == {3}
 
 
 def test_windows_that_no_series_fills_are_refused_by_name(tmp_path: Path) -> None:
-    drawn = gather([store(tmp_path / "s", [ramp(150)])], temperature=0.4)
+    drawn = build_pool([store(tmp_path / "s", [ramp(150)])], temperature=0.4)
     with pytest.raises(ValueError, match="1024"):
         drawn.draw(4, 1024, seeded())
 
 
 def test_the_generator_decides_all(tmp_path: Path) -> None:
-    drawn = gather([store(tmp_path / "s", [ramp(900), ramp(700)])], temperature=0.4)
+    drawn = build_pool([store(tmp_path / "s", [ramp(900), ramp(700)])], temperature=0.4)
     one, two, other = (drawn.draw(50, 64, seeded(seed), resample=0.5) for seed in (0, 0, 1))
     torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
 def test_ends_are_the_last_steps_with_what_is_held_out(tmp_path: Path) -> None:
-    drawn = gather([store(tmp_path / "s", [ramp(900), ramp(40, number=1)])], temperature=0.4)
-    found = drawn.ends(torch.tensor([0, 1]), steps=64).numpy()
+    drawn = build_pool([store(tmp_path / "s", [ramp(900), ramp(40, number=1)])], temperature=0.4)
+    found = drawn.last_windows(torch.tensor([0, 1]), steps=64).numpy()
     np.testing.assert_array_equal(found[0], ramp(900)[-64:])
     np.testing.assert_array_equal(found[1], np.concatenate([np.full(24, np.nan), ramp(40, number=1)]))
 
 
 def test_channels_are_series_of_their_own(tmp_path: Path) -> None:
     both = store(tmp_path / "both", [np.stack([ramp(300), ramp(300, number=1)]), np.stack([ramp(200), ramp(200)])])
-    drawn: Pool = gather([both], temperature=0.4)
+    drawn: SeriesPool = build_pool([both], temperature=0.4)
     assert len(drawn) == 4
     assert drawn.total.tolist() == [300, 300, 200, 200]
     assert drawn.values[drawn.first].tolist() == [0, 100_000, 0, 0]
@@ -176,5 +176,5 @@ def test_channels_are_series_of_their_own(tmp_path: Path) -> None:
 
 def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
     for stores in ([], [store(tmp_path / "s", [ramp(20), ramp(8)])]):
-        with pytest.raises(ValueError, match=rf"the {len(stores)} sets have no series of {LEAST} steps"):
-            gather(stores, temperature=0.4)
+        with pytest.raises(ValueError, match=rf"the {len(stores)} data sets have no series of {MIN_STEPS} steps"):
+            build_pool(stores, temperature=0.4)

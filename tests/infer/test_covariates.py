@@ -161,7 +161,7 @@ def test_a_model_of_a_fixed_number_of_channels_takes_those_of_its_training() -> 
 
 
 def test_time_marks_are_made_from_the_stamps() -> None:
-    model = mixing(calendar=["hour", "day_of_week"])
+    model = mixing(time_features=["hour", "day_of_week"])
     df = frame()[["item_id", "timestamp", "target"]]
     said = model.predict_df(df, HORIZON + 4)
     assert said.attrs["announcements"][0].startswith("steps beyond the trained horizon")
@@ -191,12 +191,12 @@ def test_time_marks_are_made_from_the_stamps() -> None:
 )
 def test_arrays_must_tell_their_stamps(options: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        mixing(calendar=["hour"]).predict([np.arange(9.0), np.arange(8.0)], prediction_length=2, **options)
+        mixing(time_features=["hour"]).predict([np.arange(9.0), np.arange(8.0)], prediction_length=2, **options)
 
 
 def test_a_batch_without_its_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the time features hour as the last rows of known"):
-        mixing(calendar=["hour"]).forecast(np.zeros((1, 1, 9), np.float32), horizon=2, quantile_levels=(0.5,))
+        mixing(time_features=["hour"]).forecast(np.zeros((1, 1, 9), np.float32), horizon=2, quantile_levels=(0.5,))
 
 
 def test_covariates_of_a_model_without_window_scaling_are_brought_to_its_units() -> None:

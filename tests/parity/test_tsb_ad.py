@@ -108,7 +108,7 @@ def test_volumes_of_real_series() -> None:
     compared = 0
     for series in read_anomalies("tsb_ad_u"):
         window = find_length_rank(series.values[0])
-        if series.steps * window > 200_000:
+        if series.num_steps * window > 200_000:
             continue
         scores = np.abs(series.values[0] - np.median(series.values[0]))
         expected = their_volumes(series.labels, scores, window)

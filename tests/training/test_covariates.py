@@ -166,7 +166,7 @@ def rescored(result: dict[str, Any], kind: str, root: Path, *more: str) -> dict[
 
 
 def test_time_features_show_a_season_longer_than_the_context(root: Path) -> None:
-    result = trained(root, "weekly", "patch_transformer", "data.calendar=[hour,day_of_week]")
+    result = trained(root, "weekly", "patch_transformer", "data.time_features=[hour,day_of_week]")
     without = trained(root, "weekly", "patch_transformer", "")
     assert 3 * result["mse"] < without["mse"]
     assert result["covariates"] == ["calendar_hour", "calendar_day_of_week"]
@@ -185,14 +185,14 @@ def test_time_features_show_a_season_longer_than_the_context(root: Path) -> None
         model.predict(series, prediction_length=5)
     assert rescored(result, "weekly", root)["mse"] == pytest.approx(result["mse"], rel=1e-6)
     with pytest.raises(ValueError, match="trained with the time features hour, day_of_week; the windows have minute"):
-        rescored(result, "weekly", root, "data.calendar=[minute]")
+        rescored(result, "weekly", root, "data.time_features=[minute]")
 
 
 def test_a_backbone_that_does_not_mix_channels_drops_covariates_with_a_warning(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     results = []
-    for number, extra in enumerate(["data.known=[x]", "data.calendar=true", None]):
+    for number, extra in enumerate(["data.known=[x]", "data.time_features=true", None]):
         settings = [
             *COMMON,
             *BACKBONE_SETTINGS["patch_transformer"],

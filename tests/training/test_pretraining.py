@@ -25,8 +25,9 @@ SETTINGS = [
     "experiment=pretrain/nano", "model.context=96", "model.horizon=64", "model.patch=16", "model.stride=16",
     "model.width=32", "backbone.depth=2", "backbone.hidden=48", "head.hidden=32",
     "task.patch=16", "task.max_tail_patches=4",
-    "data.lengths=[64,128]", "data.shares=[0.5,0.5]", "data.points=1024", f"data.batches_per_epoch={EPOCH}",
-    "data.val_windows=8", f"trainer.max_steps={STEPS}", "trainer.checkpoint_every=9", "trainer.progress=false",
+    "data.lengths=[64,128]", "data.length_weights=[0.5,0.5]", "data.batch_values=1024",
+    f"data.batches_per_epoch={EPOCH}", "data.val_windows=8", f"trainer.max_steps={STEPS}",
+    "trainer.checkpoint_every=9", "trainer.progress=false",
     "trainer.accelerator=cpu", "trainer.ema=0.9",
 ]  # fmt: skip
 
@@ -131,7 +132,7 @@ def test_the_saved_model_forecasts_any_horizon(path: Path, tmp_path: Path) -> No
 
 
 def test_the_loss_falls(path: Path, tmp_path: Path) -> None:
-    run(path, tmp_path / "r", "trainer.max_steps=81", "trainer.ema=null", "data.real=1.0", "optim.lr=5e-3")
+    run(path, tmp_path / "r", "trainer.max_steps=81", "trainer.ema=null", "data.real_rate=1.0", "optim.lr=5e-3")
     losses = [float(loss) for _, loss in curve(tmp_path / "r", "train/loss")]
     assert sum(losses[-2:]) < 0.95 * sum(losses[:2])
 
@@ -149,7 +150,10 @@ def test_validation_on_the_held_out_ends_chooses_the_weights(path: Path, tmp_pat
         (["data=etth1"], "task=pretrain learns from a corpus"),
         (["model.channels=3"], "model.channels is 3"),
         (["backbone.positions=learned"], "reads windows of exactly 160 steps"),
-        (["data.real=0", "trainer.keep=best", "trainer.val_every=null"], "no validation part; set trainer.keep=last"),
+        (
+            ["data.real_rate=0", "trainer.keep=best", "trainer.val_every=null"],
+            "no validation part; set trainer.keep=last",
+        ),
         (["model.embed=linear"], "needs model.embed=residual and model.fill=linear"),
     ],
 )

@@ -146,7 +146,7 @@ def with_trained_columns(config: DataConfig, predictor: Predictor, *, stored: Se
         If the data set lacks a covariate of the training.
     """
     trained = predictor.trained_data
-    if not trained.get("calendar") and trained.get("past") is None and trained.get("known") is None:
+    if not trained.get("time_features") and trained.get("past") is None and trained.get("known") is None:
         return config  # it was not trained with covariates
     changes: dict[str, list[str]] = {}
     named = {name for key in ("channels", "past", "known") for name in getattr(config, key) or ()}
@@ -162,8 +162,8 @@ def with_trained_columns(config: DataConfig, predictor: Predictor, *, stored: Se
     targets = [name for name in trained.get("channels") or () if name not in covariates]
     if config.channels is None and targets and set(targets) <= set(stored):
         changes["channels"] = targets
-    if predictor.time_features and not config.calendar:
-        changes["calendar"] = list(predictor.time_features)
+    if predictor.time_features and not config.time_features:
+        changes["time_features"] = list(predictor.time_features)
     if changes:
         settings = ", ".join(f"data.{key}=[{','.join(names)}]" for key, names in changes.items())
         log.info("as in training: %s", settings)

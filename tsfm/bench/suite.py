@@ -2,8 +2,8 @@
 
 It measures breadth: on how many kinds of series is a model better than the simplest seasonal forecast? Sets of role
 `benchmark` are scored on their last windows, by the rule of GIFT-Eval (arXiv:2410.10393) or over the horizon of their
-official test part. Sets of role `corpus` are scored on steps that `tsfm.data.holdout.held_out` excludes from training:
-a validation suite, by which recipes are chosen. Variates count as series. Of a
+official test part. Sets of role `corpus` are scored on steps that `holdout_length` excludes from
+training: a validation suite, by which recipes are chosen. Variates count as series. Of a
 large set a sample is scored.
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsfm.bench.gift_configs import num_windows
-from tsfm.data.holdout import held_out, usual_horizon
+from tsfm.data.splits import holdout_length, typical_horizon
 from tsfm.messages import did_you_mean
 from tsfm.metrics.forecast import seasonal_error
 from tsfm.store.catalog import RAW_FOLDER, data_roots
@@ -142,7 +142,7 @@ def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) ->
         by_freq.setdefault(base_freq(store.freqs[variate // channels]), []).append(variate)
     windows_per_series = max(1, limits.windows // len(drawn))
     for freq, variates in sorted(by_freq.items()):
-        task = ForecastTask(entry.horizon or usual_horizon(freq), season_length(freq))
+        task = ForecastTask(entry.horizon or typical_horizon(freq), season_length(freq))
         lengths = {variate: int(store.lengths[variate // channels]) for variate in variates}
         long_enough = [variate for variate in variates if _fits(lengths[variate], task.horizon, entry.role)]
         windows.too_short += len(variates) - len(long_enough)
@@ -150,7 +150,7 @@ def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) ->
             continue
         shortest = min(lengths[variate] for variate in long_enough)
         count = num_windows(shortest, horizon=task.horizon, m4=entry.once)
-        max_steps = held_out(shortest, task.horizon) if entry.role == "corpus" else shortest - 2
+        max_steps = holdout_length(shortest, task.horizon) if entry.role == "corpus" else shortest - 2
         count = min(count, limits.each, windows_per_series, max_steps // task.horizon)
         for values in _read_variates(store, long_enough):
             windows.series += _add_windows(task, values, count, windows)
@@ -162,7 +162,7 @@ def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) ->
 
 def _fits(length: int, horizon: int, role: str) -> bool:
     """Whether a horizon fits and two steps before it; in a corpus series, into the part excluded from training."""
-    return held_out(length, horizon) >= horizon if role == "corpus" else length >= horizon + 2
+    return holdout_length(length, horizon) >= horizon if role == "corpus" else length >= horizon + 2
 
 
 def _read_variates(store: SeriesStore, variates: Sequence[int]) -> Iterator[Float[np.ndarray, "1 L"]]:

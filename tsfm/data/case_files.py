@@ -1,4 +1,4 @@
-"""Labelled cases as files hold them: a Parquet file of an archive, or a store made of .ts files. C channels, L steps.
+"""Read labelled cases: a Parquet file of an archive, or a store made of .ts files. C channels, L steps.
 
 Parquet: a row is a case, with the columns `split` (train or test), `series` (channels x steps, NaN where missing) and
 either `label` (a class, any type, read as text) or `y` (a number). A store keeps `label` and `split` as static labels.
@@ -28,7 +28,7 @@ OFFICIAL = ("train", "test")
 
 @dataclass(frozen=True)
 class Cases:
-    """Some cases of one kind: [C, L] arrays of any lengths, and the label of each (text) or its number (float64)."""
+    """Cases: `[C, L]` float32 arrays of any lengths, with a class (text) or a number (float64) each."""
 
     series: list[np.ndarray] = field(default_factory=list)
     labels: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
@@ -38,25 +38,34 @@ class Cases:
 
     @property
     def regresses(self) -> bool:
+        """Whether the labels are numbers."""
         return self.labels.dtype.kind == "f"
 
     def fingerprint(self) -> str:
-        """Of the values in order."""
+        """Return the fingerprint of the values in order."""
         return joint_fingerprint([fingerprint(case) for case in self.series])
 
 
 def available_cases() -> dict[str, Path]:
-    """Lower-case name -> file of every root; the first root and classification win."""
-    found: dict[str, Path] = {}
+    """Return lower-case name -> file of every data root; the first root and classification have precedence."""
+    files: dict[str, Path] = {}
     for root in data_roots():
         for folder in FOLDERS:
             for path in sorted((root / folder).glob("*.parquet")):
-                found.setdefault(path.stem.lower(), path)
-    return found
+                files.setdefault(path.stem.lower(), path)
+    return files
 
 
 def find_cases(name_or_path: str | Path) -> Path:
-    """The Parquet file or the store of that name or path."""
+    """Return the Parquet file or the store of a name or path.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing at a path.
+    ValueError
+        When a name is not known; the message lists similar ones.
+    """
     name, path = str(name_or_path), Path(name_or_path)
     if path.is_file():
         if path.suffix.lower() == ".ts":
@@ -71,30 +80,38 @@ def find_cases(name_or_path: str | Path) -> Path:
         raise FileNotFoundError(
             f"{path} {found}; give a Parquet file of cases, or a store that `tsfm ingest` made of .ts files"
         )
-    known = available_cases()
-    if name.lower() in known:
-        return known[name.lower()]
+    available = available_cases()
+    if name.lower() in available:
+        return available[name.lower()]
     for folder in (Path("data") / name, Path("data") / name.lower()):
         if (folder / MANIFEST).is_file():
             return folder
-    if not known:
+    if not available:
         raise ValueError(
             f"no labelled cases {name!r}: no data root holds classification/*.parquet or regression/*.parquet; set "
             "TSFM_DATA to one that does, or give the path of a file"
         )
-    near = difflib.get_close_matches(name.lower(), known, n=8, cutoff=0.4) or list(known)[:10]
-    raise ValueError(f"no labelled cases {name!r}; {did_you_mean(name, [known[key].stem for key in near])}")
+    near = difflib.get_close_matches(name.lower(), available, n=8, cutoff=0.4) or list(available)[:10]
+    raise ValueError(f"no labelled cases {name!r}; {did_you_mean(name, [available[key].stem for key in near])}")
 
 
 def read_cases(name_or_path: str | Path) -> dict[str, Cases]:
-    """The cases of train and of test, as the archive splits them."""
+    """Return the cases of train and of test, in the official split of their archive.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When a column is missing or holds something else than expected.
+    """
     path = find_cases(name_or_path)
     series, labels, splits = _from_store(path) if path.is_dir() else _from_parquet(path)
-    strange = sorted({str(split) for split in splits} - set(OFFICIAL))
-    if strange:
-        raise ValueError(f"{path.name}: split holds {', '.join(map(repr, strange[:5]))}; expected train or test")
-    picked = {split: np.flatnonzero(np.asarray(splits, dtype=object) == split) for split in OFFICIAL}
-    return {split: Cases([series[i] for i in rows], labels[rows]) for split, rows in picked.items()}
+    unknown = sorted({str(split) for split in splits} - set(OFFICIAL))
+    if unknown:
+        raise ValueError(f"{path.name}: split holds {', '.join(map(repr, unknown[:5]))}; expected train or test")
+    selected = {split: np.flatnonzero(np.asarray(splits, dtype=object) == split) for split in OFFICIAL}
+    return {split: Cases([series[i] for i in rows], labels[rows]) for split, rows in selected.items()}
 
 
 def _from_parquet(path: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
@@ -112,19 +129,21 @@ def _from_parquet(path: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
         found = "both a label and a y column" if "y" in names else f"no label column, only {names}"
         raise ValueError(f"{path.name} has {found}; give `label` for classes, or `y` for numbers")
     column = table.column("y" if "y" in names else "label")
-    labels = clean_labels(column.to_pylist(), regress="y" in names, place=path.name)
+    labels = clean_labels(column.to_pylist(), regress="y" in names, location=path.name)
     return _arrays(table.column("series"), path.name), labels, table.column("split").to_pylist()
 
 
-def _arrays(column: pa.ChunkedArray, place: str) -> list[np.ndarray]:
+def _arrays(column: pa.ChunkedArray, location: str) -> list[np.ndarray]:
     """One [C, L] float32 array per row of lists of lists of numbers; lists of numbers are one channel."""
     rows = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
     if not pa.types.is_list(rows.type) or rows.null_count:
-        raise ValueError(f"{place}: series has the type {rows.type}; expected channels x steps of numbers in every row")
+        raise ValueError(
+            f"{location}: series has the type {rows.type}; expected channels x steps of numbers in every row"
+        )
     nested = pa.types.is_list(rows.type.value_type)
     steps = rows.values if nested else rows
     if not (pa.types.is_floating(steps.type.value_type) or pa.types.is_integer(steps.type.value_type)):
-        raise ValueError(f"{place}: series has the type {rows.type}; expected channels x steps of numbers")
+        raise ValueError(f"{location}: series has the type {rows.type}; expected channels x steps of numbers")
     values, bounds = steps.values.to_numpy(zero_copy_only=False), steps.offsets.to_numpy()
     firsts = rows.offsets.to_numpy() if nested else np.arange(len(rows) + 1)
     arrays = []
@@ -132,10 +151,10 @@ def _arrays(column: pa.ChunkedArray, place: str) -> list[np.ndarray]:
         lengths = np.diff(bounds[first : stop + 1])
         if not len(lengths) or len(set(lengths.tolist())) > 1:
             raise ValueError(
-                f"{place}, row {number}: the channels have {lengths.tolist()} steps; all channels of a case need the "
-                "same number, NaN where missing"
+                f"{location}, row {number}: the channels have {lengths.tolist()} steps; all channels of a case need "
+                "the same number, NaN where missing"
             )
-        arrays.append(_single(values[bounds[first] : bounds[stop]].reshape(len(lengths), -1)))
+        arrays.append(_float32(values[bounds[first] : bounds[stop]].reshape(len(lengths), -1)))
     return arrays
 
 
@@ -148,46 +167,60 @@ def _from_store(path: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
                 "and are called <name>_TRAIN.ts and <name>_TEST.ts"
             )
     labels = clean_labels(
-        store.static["label"].tolist(), regress=store.static["label"].dtype.kind == "f", place=path.name
+        store.static["label"].tolist(), regress=store.static["label"].dtype.kind == "f", location=path.name
     )
     return [store.read(i) for i in range(len(store))], labels, store.static["split"].tolist()
 
 
-def _single(values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # too large a number becomes infinite, and is refused as that
+def _float32(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which `check_cases` refuses
         return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def clean_labels(labels: object, *, regress: bool, place: str) -> np.ndarray:
-    """Labels as text, or finite numbers in float64; a case without one is an error."""
-    found = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)  # type: ignore[call-overload]
-    missing = [i for i, label in enumerate(found) if label is None or (isinstance(label, float) and np.isnan(label))]
+def clean_labels(labels: object, *, regress: bool, location: str) -> np.ndarray:
+    """Return labels as text, or as finite numbers in float64.
+
+    Raises
+    ------
+    ValueError
+        When a case has no label, or a number is expected and not found.
+    """
+    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)  # type: ignore[call-overload]
+    missing = [i for i, label in enumerate(values) if label is None or (isinstance(label, float) and np.isnan(label))]
     if missing:
         raise ValueError(
-            f"{place}: {len(missing)} of {len(found)} cases have no label, the first is case {missing[0]}; leave them "
-            "out"
+            f"{location}: {len(missing)} of {len(values)} cases have no label, the first is case {missing[0]}; leave "
+            "them out"
         )
     if not regress:
-        return np.array([str(label) for label in found], dtype=object)
+        return np.array([str(label) for label in values], dtype=object)
     try:
-        numbers = np.array([float(label) for label in found], dtype=np.float64)
+        numbers = np.array([float(label) for label in values], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{place}: {error}; the targets of a regression are numbers") from None
+        raise ValueError(f"{location}: {error}; the targets of a regression are numbers") from None
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{place}: the target of case {int(np.argmin(np.isfinite(numbers)))} is infinite; correct it")
+        raise ValueError(
+            f"{location}: the target of case {int(np.argmin(np.isfinite(numbers)))} is infinite; correct it"
+        )
     return numbers
 
 
 def cases_from_arrays(series: object, labels: object, *, regress: bool, location: str = "the cases given") -> Cases:
-    """Cases from memory: a list of [C, L] or [L] arrays, or an array [N, C, L] or [N, L] (one channel)."""
+    """Return cases in memory: a list of `[C, L]` or `[L]` arrays, or an array `[N, C, L]` or `[N, L]` (one channel).
+
+    Raises
+    ------
+    ValueError
+        When a case has another shape, or the number of labels is not that of cases.
+    """
     rows = list(series)  # type: ignore[call-overload]
-    arrays = [_single(np.asarray(row)[None] if np.ndim(row) == 1 else np.asarray(row)) for row in rows]
+    arrays = [_float32(np.asarray(row)[None] if np.ndim(row) == 1 else np.asarray(row)) for row in rows]
     wrong = next((i for i, array in enumerate(arrays) if array.ndim != 2), None)
     if wrong is not None:
         raise ValueError(
             f"{location}: case {wrong} has shape {np.shape(rows[wrong])}; expected [channels, steps] or [steps]"
         )
-    cleaned = clean_labels(labels, regress=regress, place=location)
+    cleaned = clean_labels(labels, regress=regress, location=location)
     if len(cleaned) != len(arrays):
         raise ValueError(f"{location}: {len(arrays)} cases and {len(cleaned)} labels; give one label for each case")
     return Cases(arrays, cleaned)

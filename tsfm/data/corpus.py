@@ -19,10 +19,9 @@ from torch import Tensor
 
 from tsfm.contamination.sketch import Sketch
 from tsfm.data.base import DataModule, SourceSeries
-from tsfm.data.collate import as_batch
-from tsfm.data.loader import WindowLoader
-from tsfm.data.mixture import CorpusConfig, Drawn, Words
-from tsfm.data.pool import Pool, gather
+from tsfm.data.loader import WindowLoader, as_batch
+from tsfm.data.mixture import CorpusBatches, CorpusConfig, CorpusPlan
+from tsfm.data.pool import SeriesPool, build_pool
 from tsfm.fingerprint import joint_fingerprint
 from tsfm.messages import did_you_mean
 from tsfm.registry import DATA_MODULES
@@ -47,7 +46,7 @@ class CorpusData(DataModule):
 
     Config = CorpusConfig
     pretraining = True
-    memory_setting = "points"
+    memory_setting = "batch_values"
 
     def __init__(self, config: CorpusConfig, *, seed: int = 0):
         super().__init__()
@@ -72,21 +71,21 @@ class CorpusData(DataModule):
         if model.fixed_length and list(own.lengths) != [window]:
             raise ValueError(
                 f"backbone {config.backbone.name} reads windows of exactly {window} steps (context + horizon); set "
-                f"data.lengths=[{window}] data.shares=[1.0], found {list(own.lengths)}"
+                f"data.lengths=[{window}] data.length_weights=[1.0], found {list(own.lengths)}"
             )
-        if config.trainer.keep == "best" and not own.real:
+        if config.trainer.keep == "best" and not own.real_rate:
             raise ValueError("synthetic series alone have no validation part; set trainer.keep=last")
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
         """Read the sets; a second call does nothing."""
-        if self.config.real:
-            self.pool.check(max(self.config.lengths))
+        if self.config.real_rate:
+            self.pool.check_length(max(self.config.lengths))
 
     @cached_property
     def stores(self) -> list[SeriesStore]:
         """The stores of the real data sets."""
-        return [resolve(name) for name in self.names] if self.config.real else []
+        return [resolve(name) for name in self.names] if self.config.real_rate else []
 
     @cached_property
     def names(self) -> list[str]:
@@ -97,47 +96,47 @@ class CorpusData(DataModule):
         ValueError
             When the config names none and the data roots list none.
         """
-        if not self.config.real:
+        if not self.config.real_rate:
             return []
         names = corpus_names() if self.config.sets is None else list(self.config.sets)
         if not names:
             raise ValueError(
                 "no data set of the role `corpus` was found; set TSFM_DATA to a data root with "
                 "forecasting/manifest.json, name sets by data.sets=[...], or train on synthetic series alone by "
-                "data.real=0"
+                "data.real_rate=0"
             )
         return names
 
     @cached_property
-    def pool(self) -> Pool:
+    def pool(self) -> SeriesPool:
         """The trainable parts of all real series."""
-        pool = gather(self.stores, temperature=self.config.temperature)
+        pool = build_pool(self.stores, temperature=self.config.temperature)
         log.info(
             "corpus: %d series of %d sets, %.1f million values", len(pool), len(self.names), len(pool.values) / 1e6
         )
         return pool
 
-    def windows(self, split: str, *, stride: int | None = None) -> Drawn | InMemoryWindows:
+    def windows(self, split: str, *, stride: int | None = None) -> CorpusBatches | InMemoryWindows:
         """Return what training batches are drawn from; for val and test the held-out ends of real series."""
         if split == "train":
-            return Drawn(self.config, self.pool if self.config.real else None)
+            return CorpusBatches(self.config, self.pool if self.config.real_rate else None)
         if split not in ("val", "test"):
             raise ValueError(f"unknown split {split!r}; {did_you_mean(split, ['train', 'val', 'test'])}")
         return self._ends
 
     @cached_property
     def _ends(self) -> InMemoryWindows:
-        if not self.config.real:
+        if not self.config.real_rate:
             return InMemoryWindows(torch.zeros(0, 1, max(self.config.lengths)))
         steps = sorted(self.config.lengths)[len(self.config.lengths) // 2]
         generator = torch.Generator().manual_seed(self.seed)
         picked = torch.multinomial(self.pool.weight, self.config.val_windows, replacement=True, generator=generator)
-        return InMemoryWindows(self.pool.ends(picked.unique(), steps=steps)[:, None])
+        return InMemoryWindows(self.pool.last_windows(picked.unique(), steps=steps)[:, None])
 
     def train_dataloader(self) -> WindowLoader:
         """Return the training batches of this process."""
         rank, _ = self.process()
-        return WindowLoader(self.windows("train"), Words(self.config.batches_per_epoch, seed=self.seed, rank=rank))
+        return WindowLoader(self.windows("train"), CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank))
 
     def first_batch(self) -> Batch:
         """Return the first training batch."""
@@ -146,11 +145,13 @@ class CorpusData(DataModule):
     def describe(self) -> list[str]:
         """Return the number of real series, the lengths of windows and the number of validation windows."""
         config = self.config
-        sets = f"{len(self.fingerprints):,} series of {len(self.names)} sets" if config.real else "no real series"
-        lengths = ", ".join(f"{share:.0%} of {n} steps" for n, share in zip(config.lengths, config.shares, strict=True))
+        sets = f"{len(self.fingerprints):,} series of {len(self.names)} sets" if config.real_rate else "no real series"
+        shares = zip(config.lengths, config.length_weights, strict=True)
+        lengths = ", ".join(f"{share:.0%} of {steps} steps" for steps, share in shares)
         return [
-            f"corpus      {sets}; {config.real:.0%} of the windows are real, the others synthetic",
-            f"windows     {lengths}; {config.points:,} values a batch, {config.batches_per_epoch:,} batches an epoch",
+            f"corpus      {sets}; {config.real_rate:.0%} of the windows are real, the others synthetic",
+            f"windows     {lengths}; {config.batch_values:,} values a batch, {config.batches_per_epoch:,} batches an "
+            "epoch",
             f"held out    {len(self.windows('val')):,} ends of real series",
         ]
 
@@ -235,9 +236,9 @@ class InMemoryWindows:
         """Return the indices as they are."""
         return indices
 
-    def cut(self, located: np.ndarray, first: int, stop: int) -> Batch:
+    def cut(self, prepared: np.ndarray, first: int, stop: int) -> Batch:
         """Return one batch of prepared windows."""
-        return self.gather(located[first:stop])
+        return self.gather(prepared[first:stop])
 
     def gather(self, indices: np.ndarray) -> Batch:
         """Return the windows of these indices, in this order."""

@@ -1,33 +1,37 @@
-"""What each channel of a window is for: targets, then past-only covariates, then known ones, then time marks.
+"""The role of each channel of a window: targets, past covariates, known covariates, time features. C channels.
 
-A covariate is a channel, and its role decides what is visible of it: see `Batch.role`. C channels.
+A covariate is a channel, and its role decides which of its steps are visible: see `Batch.role`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from tsfm.data.settings import DataConfig
-from tsfm.data.windows import pick
+from tsfm.data.windows import select_channels
 from tsfm.messages import did_you_mean
 from tsfm.timestamps.time_features import PREFIX
 from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE
 
-ROLE_NAMES = {TARGET: "target", PAST: "past-only", KNOWN: "known ahead", TIME_FEATURE: "time mark"}
+if TYPE_CHECKING:
+    from jaxtyping import Int8
+
+ROLE_NAMES = {TARGET: "target", PAST: "past covariate", KNOWN: "known covariate", TIME_FEATURE: "time feature"}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The channels of a window, in this order. `calendar` holds fields, the others names of the store."""
+class ChannelLayout:
+    """The channels of a window, in the order of the fields."""
 
     targets: tuple[str, ...]
     past: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
-    calendar: tuple[str, ...] = ()
+    time_features: tuple[str, ...] = ()  # fields such as "hour"; the others are channels of the store
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -35,41 +39,47 @@ class Layout:
         return self.targets + self.past + self.known
 
     @property
-    def marks(self) -> tuple[str, ...]:
-        """Names of the calendar's channels."""
-        return tuple(PREFIX + field for field in self.calendar)
-
-    @property
     def covariates(self) -> tuple[str, ...]:
-        return self.past + self.known + self.marks
+        """Names of all channels that are not targets."""
+        return self.past + self.known + tuple(PREFIX + field for field in self.time_features)
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of all channels."""
         return self.targets + self.covariates
 
     @property
     def roles(self) -> tuple[int, ...]:
-        parts = ((TARGET, self.targets), (PAST, self.past), (KNOWN, self.known), (TIME_FEATURE, self.calendar))
-        return tuple(role for role, names in parts for _ in names)
+        """The role of each channel."""
+        groups = (
+            (TARGET, self.targets), (PAST, self.past), (KNOWN, self.known), (TIME_FEATURE, self.time_features)
+        )  # fmt: skip
+        return tuple(role for role, names in groups for _ in names)
 
-    def role(self) -> Tensor | None:
-        """Batch.role of one window, [1, C]; None where all are targets."""
+    def role_tensor(self) -> Int8[Tensor, "1 C"] | None:
+        """Return `Batch.role` of one window; None where all channels are targets."""
         return torch.tensor([self.roles], dtype=torch.int8) if self.covariates else None
 
 
-def lay_out(stored: Sequence[str], config: DataConfig, *, calendar: tuple[str, ...] = ()) -> Layout:
-    """The layout that the config asks of a store with these channels."""
+def make_layout(stored: Sequence[str], config: DataConfig, *, time_features: tuple[str, ...] = ()) -> ChannelLayout:
+    """Return the layout that the config describes for a store with these channels.
+
+    Raises
+    ------
+    ValueError
+        When the config names a channel that is not there, or leaves no target.
+    """
     for key in ("known", "past"):
         for name in getattr(config, key) or ():
             if name not in stored:
                 raise ValueError(f"data.{key}: no channel {name!r}; {did_you_mean(name, list(stored))}")
     past, known = tuple(config.past or ()), tuple(config.known or ())
-    targets = pick(stored, config.channels)
+    targets = select_channels(stored, config.channels)
     if config.channels is None:
         targets = tuple(name for name in targets if name not in past + known)
     if not targets:
         raise ValueError(
-            f"data.known and data.past name all channels ({', '.join(stored)}), so nothing is left to forecast; "
-            "leave a target out of them"
+            f"data.known and data.past name all channels ({', '.join(stored)}), so no target is left; remove one "
+            "channel from them"
         )
-    return Layout(targets, past, known, calendar)
+    return ChannelLayout(targets, past, known, time_features)

@@ -1,7 +1,7 @@
 """All values of a store as one flat float32 array, in memory or memory-mapped: what windows are cut from.
 
-N series, C channels, L steps of a series, V values in all.
-Series i lies channel-major at values[offsets[i] : offsets[i] + C * L_i].
+N series, C channels, L steps of a series, V values in all. Series i is values[offsets[i] : offsets[i] + C * L_i], one
+channel after another.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from tsfm.store.series_store import SeriesStore
 
 LIMIT_BYTES = 256 * 2**20  # a store up to this size is held in memory
-PIECE_VALUES = 2**20  # values read and written at once
-FILE = "values.f32"  # little-endian float32, nothing else: its size tells whether it is whole
-DAY = 24 * 3600.0
+BLOCK_VALUES = 2**20  # values read and written at once
+FILE = "values.f32"  # little-endian float32, nothing else: a file of another size is damaged
+DAY = 24 * 3600.0  # seconds
 
 
 @dataclass(frozen=True)
 class FlatSeries:
-    """N series of the same C channels. NaN is a step nobody observed; no value is infinite."""
+    """N series of the same C channels. NaN is a missing step; no value is infinite."""
 
     values: Float[np.ndarray, " V"]
     offsets: Int[np.ndarray, " N"]
@@ -50,17 +50,18 @@ class FlatSeries:
 
     @property
     def num_channels(self) -> int:
+        """Channels of every series."""
         return len(self.channels)
 
     def series(self, i: int) -> Float[np.ndarray, "C L"]:
-        """One series, a view."""
+        """Return series i, a view of the values."""
         first, size = int(self.offsets[i]), self.num_channels * int(self.lengths[i])
         return self.values[first : first + size].reshape(self.num_channels, -1)
 
     def tensor(self) -> torch.Tensor:
-        """The values as a tensor that shares their memory; it is only ever read."""
+        """Return the values as a tensor that shares their memory, and must not be written to."""
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*not writable.*")  # a read-only map, as intended
+            warnings.filterwarnings("ignore", ".*not writable.*")  # of a memory-mapped file, as intended
             return torch.from_numpy(self.values)
 
     @classmethod
@@ -71,26 +72,45 @@ class FlatSeries:
         channels: Sequence[str] | None = None,
         ids: Sequence[str] | None = None,
     ) -> FlatSeries:
-        """From arrays in memory, [C, L] or [L]."""
-        rows = [np.atleast_2d(np.asarray(array, dtype=np.float32)) for array in arrays]
-        if not rows or len({len(row) for row in rows}) > 1:
-            raise ValueError(f"{len(rows)} series with {sorted({len(r) for r in rows})} channels; give some, all alike")
-        names = tuple(channels) if channels is not None else tuple(f"c{c}" for c in range(len(rows[0])))
-        items = list(ids) if ids is not None else [str(i) for i in range(len(rows))]
-        lengths = np.array([row.shape[1] for row in rows], dtype=np.int64)
-        if len(names) != len(rows[0]) or len(items) != len(rows):
+        """Return series in memory, each `[C, L]` or `[L]`.
+
+        Raises
+        ------
+        ValueError
+            When the series differ in their number of channels, names do not fit, or a value is infinite.
+        """
+        series = [np.atleast_2d(np.asarray(array, dtype=np.float32)) for array in arrays]
+        if not series or len({len(values) for values in series}) > 1:
+            found = sorted({len(values) for values in series})
             raise ValueError(
-                f"{len(names)} channel names and {len(items)} ids for {len(rows)} of {len(rows[0])} channels"
+                f"{len(series)} series with {found} channels; give at least one series, all with the same channels"
             )
-        for row, item in zip(rows, items, strict=True):
-            _check_finite(row, item=item, first=0, channels=names)
-        missing = np.array([bool(np.isnan(row).any()) for row in rows])
-        values = np.concatenate([row.ravel() for row in rows])
-        return cls(values, _offsets(lengths, len(names)), lengths, names, missing, items)
+        names = tuple(channels) if channels is not None else tuple(f"c{c}" for c in range(len(series[0])))
+        items = list(ids) if ids is not None else [str(i) for i in range(len(series))]
+        lengths = np.array([values.shape[1] for values in series], dtype=np.int64)
+        if len(names) != len(series[0]) or len(items) != len(series):
+            raise ValueError(
+                f"{len(names)} channel names and {len(items)} ids for {len(series)} series of {len(series[0])} "
+                "channels; give one name per channel and one id per series"
+            )
+        for values, item in zip(series, items, strict=True):
+            _check_finite(values, item=item, first=0, channels=names)
+        missing = np.array([bool(np.isnan(values).any()) for values in series])
+        flat = np.concatenate([values.ravel() for values in series])
+        return cls(flat, _offsets(lengths, len(names)), lengths, names, missing, items)
 
 
 def flatten(store: SeriesStore, cache_dir: str | Path | None = None, limit_bytes: int = LIMIT_BYTES) -> FlatSeries:
-    """A store in memory if it is at most `limit_bytes`, else memory-mapped from a flat file that is written once."""
+    """Return all values of a store, memory-mapped from a flat file where they take more than `limit_bytes`.
+
+    The flat file is written once, in `cache_dir` (default: the folder of TSFM_CACHE), named by the fingerprint of the
+    store. Several processes may do this at the same time.
+
+    Raises
+    ------
+    OSError
+        When the flat file cannot be written.
+    """
     lengths = np.asarray(store.lengths, dtype=np.int64)
     channels = tuple(store.channels)
     size = 4 * len(channels) * int(lengths.sum())
@@ -99,12 +119,9 @@ def flatten(store: SeriesStore, cache_dir: str | Path | None = None, limit_bytes
         for first, row in _rows(store):
             values[first : first + row.size] = row
     else:
-        values = _mapped(_flat_file(store, _root(cache_dir), size), size)
+        root = (Path(cache_dir) if cache_dir is not None else cache_folder()) / "flat"
+        values = _mapped(_flat_file(store, root, size), size)
     return FlatSeries(values, _offsets(lengths, len(channels)), lengths, channels, store.has_missing, store.ids)
-
-
-def _root(given: str | Path | None) -> Path:
-    return (Path(given) if given is not None else cache_folder()) / "flat"
 
 
 def _offsets(lengths: Int[np.ndarray, " N"], num_channels: int) -> Int[np.ndarray, " N"]:
@@ -112,25 +129,25 @@ def _offsets(lengths: Int[np.ndarray, " N"], num_channels: int) -> Int[np.ndarra
 
 
 def _rows(store: SeriesStore) -> Iterator[tuple[int, Float[np.ndarray, " L"]]]:
-    """(place in the flat array, values) of every channel of every series, long series in pieces."""
+    """(position in the flat array, values) of every channel of every series, long series in blocks."""
     num_channels = len(store.channels)
-    step = max(1, PIECE_VALUES // num_channels)
+    step = max(1, BLOCK_VALUES // num_channels)
     offset = 0
     for i, length in enumerate(np.asarray(store.lengths).tolist()):
         for first in range(0, length, step):
-            piece = store.read(i, first, min(first + step, length))
-            _check_finite(piece, item=store.ids[i], first=first, channels=store.channels)
-            for channel, row in enumerate(piece):
+            block = store.read(i, first, min(first + step, length))
+            _check_finite(block, item=store.ids[i], first=first, channels=store.channels)
+            for channel, row in enumerate(block):
                 yield offset + channel * length + first, row
         offset += num_channels * length
 
 
-def _check_finite(piece: Float[np.ndarray, "C L"], *, item: str, first: int, channels: Sequence[str]) -> None:
-    if np.isinf(piece).any():
-        channel, step = np.argwhere(np.isinf(piece))[0]
+def _check_finite(block: Float[np.ndarray, "C L"], *, item: str, first: int, channels: Sequence[str]) -> None:
+    if np.isinf(block).any():
+        channel, step = np.argwhere(np.isinf(block))[0]
         raise ValueError(
             f"item {item!r}, channel {channels[channel]!r}, step {first + step} is infinite; ingest the data again "
-            "with a number there, or NaN for a value nobody observed"
+            "with a number there, or NaN for a missing value"
         )
 
 

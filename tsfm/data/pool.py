@@ -1,11 +1,10 @@
-"""Real series of many sets in one flat array, and windows drawn from them at many resolutions.
+"""Real series of many data sets in one flat array, and windows drawn from them at many resolutions.
 
 N series (one channel each), V values in all, B rows of a batch, T steps of a window.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,110 +14,136 @@ import torch
 from torch import Tensor
 
 from tsfm.data.flat import flatten
-from tsfm.data.holdout import held_out, usual_horizon
+from tsfm.data.splits import holdout_length, typical_horizon
 from tsfm.store.series_store import SeriesStore
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-log = logging.getLogger("tsfm")
-
-MOST = 3_000_000  # values beyond which a set weighs no more
-LEAST = 16  # steps that a series must have, at the resolution it is read at
+MAX_VALUES = 3_000_000  # values beyond which the weight of a data set does not grow
+MIN_STEPS = 16  # that a series must have, at the resolution it is read at
 FACTORS = (2, 3, 4, 6, 7, 8, 12, 24, 48)  # steps that are averaged into one
 
 
-def fills(steps: int) -> int:
-    """Trained steps of a series from which windows of `steps` steps are drawn: a third of them, at most 512."""
+def min_length(steps: int) -> int:
+    """Return the trained steps that a series must have for windows of `steps` steps: a third of them, at most 512."""
     return min(steps // 3, 512)
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The trainable part of each channel of each series lies at values[first : first + length]; `weight` is the
-    chance of a series to be drawn."""
+class SeriesPool:
+    """The trainable part of each channel of each series is values[first : first + length]."""
 
     values: Float[Tensor, " V"]
     first: Int[Tensor, " N"]
     length: Int[Tensor, " N"]
-    weight: Float[Tensor, " N"]
-    total: Int[Tensor, " N"]  # with the part that is held out
+    weight: Float[Tensor, " N"]  # probability of a series to be drawn
+    total: Int[Tensor, " N"]  # length with the part that is held out
 
     def __len__(self) -> int:
         return len(self.length)
 
     def draw(self, num: int, steps: int, generator: torch.Generator, *, resample: float = 0.0) -> Float[Tensor, "B T"]:
-        """Windows of `steps` steps, NaN before the first step of a series and where nobody observed. A share `resample`
-        of them averages several steps into one. Long windows are drawn from series that fill a third of them."""
-        self.check(steps)
-        weight = torch.where(self.length >= fills(steps), self.weight, 0.0)
-        series = torch.multinomial(weight, num, replacement=True, generator=generator)
-        fits = self.length[series] // max(LEAST, steps // 4)
-        kinds = torch.tensor((1, *FACTORS))
-        pick = torch.randint(len(FACTORS), (num,), generator=generator) + 1
-        chosen = torch.rand(num, generator=generator) < resample
-        factor = torch.where(chosen & (kinds[pick] <= fits), kinds[pick], 1)
-        span = steps * factor
-        # a window ends anywhere after enough has been seen of a series
-        room = (self.length[series] - torch.minimum(span, self.length[series])).double()
-        end = self.length[series] - (torch.rand(num, generator=generator, dtype=torch.double) * (room + 1)).long()
-        out = torch.empty(num, steps)
-        for one in factor.unique().tolist():
-            rows = (factor == one).nonzero()[:, 0]
-            out[rows] = self._read(series[rows], end[rows], steps=steps, factor=one)
-        return out
+        """Return windows drawn at random, NaN before the first step of a series and where values are missing.
 
-    def check(self, steps: int) -> None:
-        """Refuse windows that no series fills."""
+        Parameters
+        ----------
+        num, steps
+            Number of windows, and steps of each. They are drawn from series of at least `min_length(steps)` steps.
+        generator
+            The source of all randomness.
+        resample
+            Share of windows whose steps are means of several steps of the series.
+
+        Raises
+        ------
+        ValueError
+            When no series is long enough.
+        """
+        self.check_length(steps)
+        weight = torch.where(self.length >= min_length(steps), self.weight, 0.0)
+        series = torch.multinomial(weight, num, replacement=True, generator=generator)
+        max_factor = self.length[series] // max(MIN_STEPS, steps // 4)
+        factors = torch.tensor((1, *FACTORS))
+        picked = torch.randint(len(FACTORS), (num,), generator=generator) + 1
+        resampled = torch.rand(num, generator=generator) < resample
+        factor = torch.where(resampled & (factors[picked] <= max_factor), factors[picked], 1)
+        span = steps * factor
+        # a window ends at any step after the first `span` steps of its series
+        num_ends = (self.length[series] - torch.minimum(span, self.length[series])).double()
+        end = self.length[series] - (torch.rand(num, generator=generator, dtype=torch.double) * (num_ends + 1)).long()
+        windows = torch.empty(num, steps)
+        for value in factor.unique().tolist():
+            rows = (factor == value).nonzero()[:, 0]
+            windows[rows] = self._read(series[rows], end[rows], steps=steps, factor=value)
+        return windows
+
+    def check_length(self, steps: int) -> None:
+        """Raise a ValueError if no series is long enough for windows of `steps` steps."""
         longest = int(torch.where(self.weight > 0, self.length, 0).max())
-        if longest < (need := fills(steps)):
+        if longest < (needed := min_length(steps)):
             raise ValueError(
-                f"windows of {steps} steps need a series of at least {need} trained steps; the longest has {longest}: "
-                "lower data.lengths, or name longer sets"
+                f"windows of {steps} steps need a series of at least {needed} trained steps; the longest has "
+                f"{longest}: lower data.lengths, or name data sets with longer series"
             )
 
     def _read(self, series: Tensor, end: Tensor, *, steps: int, factor: int) -> Float[Tensor, "B T"]:
-        offset = torch.arange(-steps * factor, 0)
-        place = end[:, None] + offset
-        inside = place >= 0
-        found = self.values[(self.first[series][:, None] + place.clamp_min(0))]
-        found = torch.where(inside, found, torch.nan)
-        return found if factor == 1 else found.unflatten(-1, (steps, factor)).nanmean(dim=-1)
+        index = end[:, None] + torch.arange(-steps * factor, 0)
+        values = self.values[(self.first[series][:, None] + index.clamp_min(0))]
+        values = torch.where(index >= 0, values, torch.nan)
+        return values if factor == 1 else values.unflatten(-1, (steps, factor)).nanmean(dim=-1)
 
-    def ends(self, series: Int[Tensor, " B"], *, steps: int) -> Float[Tensor, "B T"]:
-        """The last `steps` steps of these series with the part that is held out, NaN before the first step."""
-        place = self.total[series][:, None] + torch.arange(-steps, 0)
-        found = self.values[self.first[series][:, None] + place.clamp_min(0)]
-        return torch.where(place >= 0, found, torch.nan)
+    def last_windows(self, series: Int[Tensor, " B"], *, steps: int) -> Float[Tensor, "B T"]:
+        """Return the last `steps` steps of series, with the part that is held out; NaN before the first step."""
+        index = self.total[series][:, None] + torch.arange(-steps, 0)
+        values = self.values[self.first[series][:, None] + index.clamp_min(0)]
+        return torch.where(index >= 0, values, torch.nan)
 
 
-def gather(stores: Sequence[SeriesStore], *, temperature: float, hold_out: bool = True) -> Pool:
-    """The series of many sets. A set has the weight (its number of values, at most `MOST`) ** temperature, divided over
-    its series by the square root of their lengths; the end of every series is held out from training."""
-    parts: list[np.ndarray] = []
-    length: list[np.ndarray] = []
-    total: list[np.ndarray] = []
-    weight: list[np.ndarray] = []
+def build_pool(stores: Sequence[SeriesStore], *, temperature: float, hold_out: bool = True) -> SeriesPool:
+    """Return the series of many data sets, each channel as a series of its own.
+
+    Parameters
+    ----------
+    stores
+        The data sets.
+    temperature
+        A data set has the weight (its number of values, at most `MAX_VALUES`) ** temperature, divided among its series
+        in proportion to the square root of their lengths.
+    hold_out
+        Whether the end of every series is kept out of training.
+
+    Raises
+    ------
+    ValueError
+        When no series has `MIN_STEPS` steps to train on.
+    """
+    values: list[np.ndarray] = []
+    lengths: list[np.ndarray] = []
+    totals: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
     for store in stores:
         flat = flatten(store)
-        kept = np.repeat(np.asarray(flat.lengths), flat.num_channels)
+        total = np.repeat(np.asarray(flat.lengths), flat.num_channels)
         freqs = np.repeat(np.asarray(store.freqs, dtype=object), flat.num_channels)
-        cut = [held_out(int(n), usual_horizon(str(freq))) for n, freq in zip(kept, freqs, strict=True)]
-        trained = kept - np.asarray(cut) if hold_out else kept
-        share = np.sqrt(np.where(trained >= LEAST, trained, 0).astype(np.float64))
-        size = min(float(trained.sum()), MOST) ** temperature
-        parts.append(np.asarray(flat.values))
-        length.append(trained)
-        total.append(kept)
-        weight.append(share / share.sum() * size if share.sum() else share)
-    if not parts or not (joined := np.concatenate(weight)).sum():
-        raise ValueError(f"the {len(stores)} sets have no series of {LEAST} steps to learn from; name others")
-    lengths = np.concatenate(total)
-    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    return Pool(
-        torch.from_numpy(np.concatenate(parts)),
+        held_out = [holdout_length(int(n), typical_horizon(str(freq))) for n, freq in zip(total, freqs, strict=True)]
+        trained = total - np.asarray(held_out) if hold_out else total
+        share = np.sqrt(np.where(trained >= MIN_STEPS, trained, 0).astype(np.float64))
+        store_weight = min(float(trained.sum()), MAX_VALUES) ** temperature
+        values.append(np.asarray(flat.values))
+        lengths.append(trained)
+        totals.append(total)
+        weights.append(share / share.sum() * store_weight if share.sum() else share)
+    if not values or not (weight := np.concatenate(weights)).sum():
+        raise ValueError(
+            f"the {len(stores)} data sets have no series of {MIN_STEPS} steps to learn from; name others in data.sets"
+        )
+    total = np.concatenate(totals)
+    first = np.concatenate([[0], np.cumsum(total)[:-1]])
+    return SeriesPool(
+        torch.from_numpy(np.concatenate(values)),
         torch.from_numpy(first),
-        torch.from_numpy(np.concatenate(length)),
-        torch.from_numpy(joined / joined.sum()),
-        torch.from_numpy(lengths),
+        torch.from_numpy(np.concatenate(lengths)),
+        torch.from_numpy(weight / weight.sum()),
+        torch.from_numpy(total),
     )

@@ -1,4 +1,4 @@
-"""Which windows make a batch: pure functions of (seed, epoch, position, rank). n windows, B windows in a batch.
+"""The windows of each batch: pure functions of (seed, epoch, position, rank). n windows, b batches.
 
 Nothing is stored per window: the order of an epoch is a keyed permutation computed where it is needed, so an index of
 10^9 windows costs no memory and a run resumes at any batch at once.
@@ -20,32 +20,46 @@ SMALL = 2**12  # sizes up to this are permuted by sorting
 WORD = 2**64
 
 
-def mix(words: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
-    """A well mixed 64-bit word for each word: SplitMix64's output function (Steele, Lea & Flood 2014, fig. 16)."""
+def mix_bits(words: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """Return a well mixed 64-bit word for each word: the output function of SplitMix64.
+
+    G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, fig. 16.
+    """
     z = words + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-def keys(*parts: int, num: int) -> UInt64[np.ndarray, " num"]:
-    """`num` words that follow from whole numbers such as seed and epoch."""
+def random_words(*numbers: int, num: int) -> UInt64[np.ndarray, " num"]:
+    """Return `num` random 64-bit words, which follow from whole numbers such as seed and epoch."""
     state = np.zeros(1, dtype=np.uint64)
-    for part in parts:
-        state = mix(state ^ np.uint64(part % WORD))
-    return mix(state + np.arange(num, dtype=np.uint64))
+    for number in numbers:
+        state = mix_bits(state ^ np.uint64(number % WORD))
+    return mix_bits(state + np.arange(num, dtype=np.uint64))
 
 
 def permute(positions: Int[np.ndarray, " n"], size: int, *, key: UInt64[np.ndarray, " K"]) -> Int[np.ndarray, " n"]:
-    """Places of `positions` in a pseudo-random order of range(size), which `key` (2 * ROUNDS words) decides.
+    """Return the elements at `positions` of a pseudo-random order of range(size), which `key` decides.
 
+    Parameters
+    ----------
+    positions
+        Positions in the order, from 0 to size - 1.
+    size
+        Number of elements.
+    key
+        2 * `ROUNDS` random words.
+
+    Notes
+    -----
     A Feistel network over pairs (high, low) with size <= highs * 2^bits, low mixed by xor, high by addition modulo
-    `highs` (Black & Rogaway 2002, "Ciphers with arbitrary finite domains"); the few results that fall outside are
-    sent through again, which keeps it a permutation. Small ranges are sorted by random words instead: a network over
-    a handful of values is a few per cent off uniform.
+    `highs` (Black & Rogaway 2002, "Ciphers with arbitrary finite domains"); the few results that are outside are
+    transformed again, which keeps it a permutation. Small ranges are sorted by random words instead: a network over
+    a few values deviates from uniform by a few per cent.
     """
     if size <= SMALL:
-        return np.argsort(mix(np.arange(size, dtype=np.uint64) + key[0]), kind="stable")[positions]
+        return np.argsort(mix_bits(np.arange(size, dtype=np.uint64) + key[0]), kind="stable")[positions]
     x = np.asarray(positions, dtype=np.int64).astype(np.uint64)
     bits = ((size - 1).bit_length() + 1) // 2
     highs = -(-size // 2**bits)
@@ -87,23 +101,32 @@ def _feistel(
     return np.bitwise_or(high, low, out=high)
 
 
-class Plan(Protocol):
-    """The batches of an epoch, for one rank."""
+class BatchPlan(Protocol):
+    """The batches of an epoch, for one process."""
 
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """The largest number of windows in a batch."""
+        ...
+
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """The seed that decides the order, where it is random."""
+        ...
+
     def __len__(self) -> int: ...
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " b"]]:
-        """The windows of batches first..stop-1, one after another, and the bounds of each batch among them."""
+        """Return the windows of batches first..stop-1, one after another, and the bounds of each batch among them."""
         ...
 
 
 @dataclass(frozen=True)
 class InOrder:
-    """Every window once, in order: for evaluation. Each rank gets a contiguous part, parts differ by one at most."""
+    """Every window once, in order: for evaluation.
+
+    Each process gets a contiguous part; the sizes of the parts differ by one at most.
+    """
 
     num_windows: int
     batch_size: int
@@ -113,6 +136,7 @@ class InOrder:
 
     @property
     def part(self) -> tuple[int, int]:
+        """First and stop of the windows of this process."""
         return self.num_windows * self.rank // self.world_size, self.num_windows * (self.rank + 1) // self.world_size
 
     def __len__(self) -> int:
@@ -120,6 +144,7 @@ class InOrder:
         return -(-(stop - first) // self.batch_size)
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return windows and bounds of batches first..stop-1; they are the same in every epoch."""
         low, high = self.part
         bounds = np.minimum(low + np.arange(first, stop + 1) * self.batch_size, high)
         return np.arange(bounds[0], bounds[-1]), bounds - bounds[0]
@@ -127,10 +152,10 @@ class InOrder:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Every window once an epoch, in an order of its own each epoch. Ranks get disjoint, equally many batches.
+    """Every window once per epoch, in an order of its own each epoch.
 
-    The last, smaller batch is kept unless `drop_last`; with several ranks its windows are shared out, and it is left
-    out where there are fewer of them than ranks.
+    Processes get disjoint batches, all of them equally many. The last batch of an epoch may be smaller: its windows
+    are divided among the processes. It is left out with `drop_last`, and where some process would get no window.
     """
 
     num_windows: int
@@ -141,34 +166,39 @@ class Shuffled:
     drop_last: bool = False
 
     @property
-    def full(self) -> int:
+    def num_full(self) -> int:
+        """Full batches of each process."""
         return self.num_windows // (self.batch_size * self.world_size)
 
     @property
-    def rest(self) -> int:
-        return self.num_windows - self.full * self.batch_size * self.world_size
+    def remainder(self) -> int:
+        """Windows of all processes together that fill no batch."""
+        return self.num_windows - self.num_full * self.batch_size * self.world_size
 
     def __len__(self) -> int:
-        return self.full + (not self.drop_last and self.rest >= self.world_size)
+        return self.num_full + (not self.drop_last and self.remainder >= self.world_size)
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        whole = np.arange(first, min(stop, self.full))
-        places = ((whole * self.world_size + self.rank)[:, None] * self.batch_size + np.arange(self.batch_size)).ravel()
-        bounds = np.arange(len(whole) + 1) * self.batch_size
-        if stop > self.full:
-            base = self.full * self.batch_size * self.world_size
-            tail = np.arange(
-                base + self.rest * self.rank // self.world_size, base + self.rest * (self.rank + 1) // self.world_size
+        """Return windows and bounds of batches first..stop-1 of an epoch."""
+        batches = np.arange(first, min(stop, self.num_full))
+        starts = (batches * self.world_size + self.rank)[:, None] * self.batch_size
+        positions = (starts + np.arange(self.batch_size)).ravel()
+        bounds = np.arange(len(batches) + 1) * self.batch_size
+        if stop > self.num_full:
+            base, rest = self.num_full * self.batch_size * self.world_size, self.remainder
+            last = np.arange(
+                base + rest * self.rank // self.world_size, base + rest * (self.rank + 1) // self.world_size
             )
-            places, bounds = np.concatenate([places, tail]), np.append(bounds, len(places) + len(tail))
-        return permute(places, self.num_windows, key=keys(self.seed, epoch, num=2 * ROUNDS)), bounds
+            positions, bounds = np.concatenate([positions, last]), np.append(bounds, len(positions) + len(last))
+        key = random_words(self.seed, epoch, num=2 * ROUNDS)
+        return permute(positions, self.num_windows, key=key), bounds
 
 
 @dataclass(frozen=True)
 class WithReplacement:
-    """Windows drawn at random: a series with the weight (its number of windows) ** temperature, then any window of it.
+    """Windows drawn at random: first a series, with the weight (its number of windows) ** temperature.
 
-    Temperature 1 draws every window alike, 0 every series alike.
+    Temperature 1 draws every window with the same probability, 0 every series.
     """
 
     counts: Sequence[int] | np.ndarray  # windows of each series
@@ -178,7 +208,7 @@ class WithReplacement:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
-    _ends: np.ndarray = field(init=False, repr=False, compare=False)  # of each series' share of [0, 1)
+    _ends: np.ndarray = field(init=False, repr=False, compare=False)  # of the share of each series in [0, 1)
     _firsts: np.ndarray = field(init=False, repr=False, compare=False)  # first window of each series
 
     def __post_init__(self) -> None:
@@ -192,16 +222,17 @@ class WithReplacement:
         return self.batches_per_epoch
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        batches = (np.arange(first, stop) * self.world_size + self.rank)[:, None] * self.batch_size
-        draws = (batches + np.arange(self.batch_size)).ravel().astype(np.uint64)
-        one, two = keys(self.seed, epoch, num=2)
+        """Return windows and bounds of batches first..stop-1 of an epoch; each process draws its own."""
+        starts = (np.arange(first, stop) * self.world_size + self.rank)[:, None] * self.batch_size
+        numbers = (starts + np.arange(self.batch_size)).ravel().astype(np.uint64)
+        series_key, window_key = random_words(self.seed, epoch, num=2)
         counts = np.asarray(self.counts)
-        share = _unit(draws + one)
+        share = _uniform(numbers + series_key)
         series = np.minimum(np.searchsorted(self._ends, share, side="right"), np.flatnonzero(counts)[-1])
-        within = (_unit(draws + two) * counts[series]).astype(np.int64)
+        within = (_uniform(numbers + window_key) * counts[series]).astype(np.int64)
         return self._firsts[series] + within, np.arange(stop - first + 1) * self.batch_size
 
 
-def _unit(words: UInt64[np.ndarray, " n"]) -> np.ndarray:
+def _uniform(words: UInt64[np.ndarray, " n"]) -> np.ndarray:
     """Uniform in [0, 1), 53 bits."""
-    return (mix(words) >> np.uint64(11)) * 2.0**-53
+    return (mix_bits(words) >> np.uint64(11)) * 2.0**-53

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from tsfm.data.splits import FIELD, check_rule
+from tsfm.data.splits import DEFAULT_RATIOS, check_split_rule
 from tsfm.messages import did_you_mean
 from tsfm.timestamps.time_features import check_fields
 
@@ -15,29 +15,29 @@ SAMPLINGS = ("epoch", "random")
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
 @dataclass
 class DataConfig:
-    """`dataset` is a name of the catalog or the path of a store."""
+    """Windows of one store; `dataset` is a name of the catalog or the path of the store."""
 
     dataset: str
     split: str = "ratio"  # ett_hour | ett_minute | ratio | last_horizon | all
-    ratios: list[float] = field(default_factory=lambda: list(FIELD))  # of train, val, test, for ratio
+    ratios: list[float] = field(default_factory=lambda: list(DEFAULT_RATIOS))  # shares of train, val, test, for ratio
     windows: int = 1  # horizons in the test part, for last_horizon
-    channels: Optional[list[str]] = None  # noqa: UP045  the targets; null: all that are no covariates
-    past: Optional[list[str]] = None  # noqa: UP045  channels that are covariates known only so far
-    known: Optional[list[str]] = None  # noqa: UP045  channels that are covariates known through the horizon
-    calendar: Any = False  # time marks as known covariates: true, or a list such as [hour, day_of_week]
-    standardize: bool = True  # per channel, fitted on the train rows; the protocol of the long-horizon field
+    channels: Optional[list[str]] = None  # noqa: UP045  the targets; null: all channels that are not covariates
+    past: Optional[list[str]] = None  # noqa: UP045  covariates known up to the forecast origin
+    known: Optional[list[str]] = None  # noqa: UP045  covariates known through the horizon
+    time_features: Any = False  # as known covariates: true, or a list such as [hour, day_of_week]
+    standardize: bool = True  # per channel, fitted on the train rows, as long-horizon benchmarks do
     sampling: str = "epoch"  # epoch: each window once; random: with replacement, batches_per_epoch times
     temperature: float = 0.5  # random: a series has the weight (its number of windows) ** temperature
-    batches_per_epoch: Optional[int] = None  # noqa: UP045  random; null: as many as hold all windows
+    batches_per_epoch: Optional[int] = None  # noqa: UP045  random; null: as many as all windows fill
     batch_size: int = 128
     eval_batch_size: int = 512
     stride: int = 1  # steps from one training window to the next; evaluation has every window
-    min_context: Optional[int] = None  # noqa: UP045  least observed steps of context; null: the whole context
+    min_context: Optional[int] = None  # noqa: UP045  context steps that must be in the series; null: all
     fraction: float = 1.0  # of the train windows, the most recent of each series: few-shot training
     season: Optional[int] = None  # noqa: UP045  steps; null: from the frequency
 
     def __post_init__(self):
-        check_rule(self.split, self.ratios, horizon=1, windows=self.windows)
+        check_split_rule(self.split, self.ratios, horizon=1, windows=self.windows)
         if self.sampling not in SAMPLINGS:
             raise ValueError(f"data.sampling is {self.sampling!r}; {did_you_mean(self.sampling, list(SAMPLINGS))}")
         if self.sampling == "epoch" and self.batches_per_epoch is not None:
@@ -56,26 +56,27 @@ class DataConfig:
             )
         if not 0 <= self.temperature <= 1:
             raise ValueError(
-                f"data.temperature is {self.temperature}; 0 draws every series alike, 1 every window alike"
+                f"data.temperature is {self.temperature}; expected 0 (each series is drawn equally often) to 1 (each "
+                "window is)"
             )
 
     def _check_covariates(self) -> None:
-        check_fields(self.calendar)
+        check_fields(self.time_features)
         named: dict[str, str] = {}
         for key in ("channels", "past", "known"):
             for name in getattr(self, key) or ():
                 if name in named:
-                    again = "twice in" if named[name] == key else f"in data.{named[name]} and"
+                    where = "twice in" if named[name] == key else f"in data.{named[name]} and in"
                     raise ValueError(
-                        f"channel {name!r} stands {again} data.{key}; a channel is a target, a past-only or a known "
-                        "covariate: name it once"
+                        f"channel {name!r} is named {where} data.{key}; a channel is a target, a past covariate or a "
+                        "known covariate: name it once"
                     )
                 named[name] = key
 
 
 @dataclass
 class CasesConfig:
-    """`dataset` is a name such as GunPoint, the path of a Parquet file, or that of a store made of .ts files."""
+    """Labelled cases; `dataset` is a name such as GunPoint, the path of a Parquet file, or of a store."""
 
     dataset: str
     standardize: bool = False  # per channel, fitted on the training cases

@@ -1,6 +1,6 @@
-"""One location and scale per channel, fitted on train rows: the units in which the long-horizon field scores.
+"""One location and scale per channel, fitted on train rows: the units of the scores of long-horizon benchmarks.
 
-C channels, n rows. Not a scaler of the model: a scaler looks at one window, this at the whole train part.
+C channels. Unlike a scaler of the model, which sees one window, this sees the whole train part.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tsfm.data.splits import Spans
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-PIECE = 2**22  # rows turned into float64 at once
+BLOCK_ROWS = 2**22  # rows turned into float64 at once
 
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Standardised = (value - loc) / scale, channel by channel."""
+    """Standardized = (value - loc) / scale, channel by channel."""
 
     channels: tuple[str, ...]
     loc: Float[np.ndarray, " C"]
@@ -29,28 +29,33 @@ class Standardizer:
     constant: tuple[str, ...] = ()  # channels that do not vary in the train rows: their scale is 1
 
     def as_dict(self) -> dict[str, tuple[float, float]]:
-        """channel -> (loc, scale), as a checkpoint keeps them."""
+        """Return channel -> (loc, scale), as a checkpoint stores them."""
         pairs = zip(self.loc.tolist(), self.scale.tolist(), strict=True)
         return dict(zip(self.channels, pairs, strict=True))
 
 
-def fit(flat: FlatSeries, spans: Spans, channels: tuple[str, ...]) -> Standardizer:
-    """Mean and biased standard deviation (as sklearn's StandardScaler) in float64 over the observed rows of `spans`.
+def fit_standardizer(flat: FlatSeries, spans: Spans, channels: tuple[str, ...]) -> Standardizer:
+    """Return mean and biased standard deviation of each channel over the observed rows of `spans`, in float64.
 
-    A channel that does not vary has scale 1; one with nothing observed is an error.
+    As scikit-learn's StandardScaler; a channel that does not vary has scale 1.
+
+    Raises
+    ------
+    ValueError
+        When a channel has no observed value in these rows.
     """
-    picked = [flat.channels.index(channel) for channel in channels]
-    moments = [_Moments() for _ in picked]
+    selected = [flat.channels.index(channel) for channel in channels]
+    moments = [_Moments() for _ in selected]
     for i, span in enumerate(spans):
         rows = flat.series(i)[:, span.first : span.stop]
-        for moment, channel in zip(moments, picked, strict=True):
-            for first in range(0, rows.shape[1], PIECE):
-                moment.update(rows[channel, first : first + PIECE])
+        for moment, channel in zip(moments, selected, strict=True):
+            for first in range(0, rows.shape[1], BLOCK_ROWS):
+                moment.update(rows[channel, first : first + BLOCK_ROWS])
     empty = [channel for channel, moment in zip(channels, moments, strict=True) if not moment.count]
     if empty:
         raise ValueError(
             f"channel {', '.join(map(repr, empty))} has no observed value in the train rows, so it cannot be "
-            "standardised; leave it out with channels=[...], or set standardize=false"
+            "standardized; leave it out with channels=[...], or set standardize=false"
         )
     constant = tuple(channel for channel, moment in zip(channels, moments, strict=True) if moment.low == moment.high)
     loc = np.array([moment.low if moment.low == moment.high else moment.mean for moment in moments])
@@ -60,7 +65,7 @@ def fit(flat: FlatSeries, spans: Spans, channels: tuple[str, ...]) -> Standardiz
 
 @dataclass
 class _Moments:
-    """Count, mean and sum of squared deviations, joined piece by piece (Chan, Golub & LeVeque 1983, eq. 2.1)."""
+    """Count, mean and sum of squared deviations, updated block by block (Chan, Golub & LeVeque 1983, eq. 2.1)."""
 
     count: int = 0
     mean: float = 0.0
@@ -68,13 +73,13 @@ class _Moments:
     low: float = np.inf
     high: float = -np.inf
 
-    def update(self, piece: np.ndarray) -> None:
-        values = piece[~np.isnan(piece)].astype(np.float64)
+    def update(self, block: np.ndarray) -> None:
+        values = block[~np.isnan(block)].astype(np.float64)
         if not len(values):
             return
         mean = float(values.mean())
-        total, apart = self.count + len(values), mean - self.mean
-        self.squares += float(np.square(values - mean).sum()) + apart**2 * self.count * len(values) / total
-        self.mean += apart * len(values) / total
+        total, difference = self.count + len(values), mean - self.mean
+        self.squares += float(np.square(values - mean).sum()) + difference**2 * self.count * len(values) / total
+        self.mean += difference * len(values) / total
         self.count = total
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))

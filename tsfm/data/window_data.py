@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.data.covariates import ROLE_NAMES, Layout, lay_out
+from tsfm.data.covariates import ROLE_NAMES, ChannelLayout, make_layout
 from tsfm.data.flat import FlatSeries, flatten
 from tsfm.data.loader import WindowLoader
-from tsfm.data.sampling import Plan, Shuffled, WithReplacement
+from tsfm.data.sampling import BatchPlan, Shuffled, WithReplacement
 from tsfm.data.settings import DataConfig
-from tsfm.data.splits import EMPTY, SPLITS, Spans, table
-from tsfm.data.standardize import fit
+from tsfm.data.splits import EMPTY_SPAN, SPLITS, Spans, split_all
+from tsfm.data.standardize import fit_standardizer
 from tsfm.data.store_data import StoreData
 from tsfm.data.windows import WindowIndex
 from tsfm.messages import did_you_mean
@@ -72,13 +72,13 @@ class WindowData(StoreData):
             return
         config, store = self.config, self.store
         try:
-            time_features = choose_fields(config.calendar, store.freqs)
-            layout = lay_out(store.channels, config, calendar=time_features)
+            time_features = choose_fields(config.time_features, store.freqs)
+            layout = make_layout(store.channels, config, time_features=time_features)
         except ValueError as error:
             raise ValueError(f"data set {config.dataset!r}: {error}") from None
-        self.layout = layout if self.covariates else Layout(layout.targets)
+        self.layout = layout if self.covariates else ChannelLayout(layout.targets)
         self.dropped_covariates = () if self.covariates else layout.covariates
-        self._spans = table(
+        self._spans = split_all(
             store.lengths,
             config.split,
             lookback=self.context,
@@ -91,16 +91,16 @@ class WindowData(StoreData):
         flat = flatten(store)
         if config.standardize:
             self._fit_standardizer(flat)
-        if self.layout.calendar:
+        if self.layout.time_features:
             self._time_features = TimeFeatures(
-                self.layout.calendar, starts=store.starts, freqs=store.freqs, lengths=store.lengths
+                self.layout.time_features, starts=store.starts, freqs=store.freqs, lengths=store.lengths
             )
         self._flat = flat
 
     def _fit_standardizer(self, flat: FlatSeries) -> None:
         name = self.config.dataset
         try:
-            self.standardizer = fit(flat, self._spans["train"], self.layout.stored)
+            self.standardizer = fit_standardizer(flat, self._spans["train"], self.layout.stored)
         except ValueError as error:
             raise ValueError(f"data set {name!r}: {error}") from None
         if constant := self.standardizer.constant:
@@ -180,7 +180,7 @@ class WindowData(StoreData):
 
     def _index(self, split: str, stride: int, flat: FlatSeries) -> WindowIndex:
         config = self.config
-        spans = self._spans.get(split) or Spans.of([EMPTY] * len(flat))
+        spans = self._spans.get(split) or Spans.from_spans([EMPTY_SPAN] * len(flat))
         index = WindowIndex(
             flat,
             spans,
@@ -191,17 +191,17 @@ class WindowData(StoreData):
             fraction=config.fraction if split == "train" else 1.0,
             channels=self.layout.stored,
             standardizer=self.standardizer,
-            role=self.layout.role(),
-            calendar=self._time_features,
+            role=self.layout.role_tensor(),
+            time_features=self._time_features,
         )
         if not len(index) and (spans.stop > spans.target).any():
             lengths = spans.stop - spans.first
             longest = int(np.argmax(lengths))
             reason = dict(index.skipped)[flat.ids[longest]]
             raise ValueError(
-                f"data set {config.dataset!r}, split {split!r}: no window of context {index.least} and horizon "
-                f"{self.horizon} fits; {index.least + self.horizon} rows needed, at most {lengths[longest]} found "
-                f"(item {flat.ids[longest]!r}: {reason}); use a shorter horizon or context, or another data.split"
+                f"data set {config.dataset!r}, split {split!r}: no window of context {index.min_context} and horizon "
+                f"{self.horizon} fits; {index.min_context + self.horizon} rows needed, at most {lengths[longest]} "
+                f"found (item {flat.ids[longest]!r}: {reason}); use a shorter horizon or context, or another data.split"
             )
         return index
 
@@ -210,7 +210,7 @@ class WindowData(StoreData):
         config, windows, (rank, world_size) = self.config, self.windows("train"), self.process()
         common: dict[str, Any] = {"batch_size": config.batch_size, "seed": self.seed}
         common |= {"rank": rank, "world_size": world_size}
-        plan: Plan
+        plan: BatchPlan
         if config.sampling == "random":
             num_batches = config.batches_per_epoch or -(-len(windows) // (config.batch_size * world_size))
             counts = windows.count_by_series
@@ -267,7 +267,7 @@ class WindowData(StoreData):
     def resolved_config(self) -> DataConfig:
         """The config with the names of the channels that were found, where it asks for covariates."""
         self.setup()
-        if not (self.config.known or self.config.past or self.config.calendar):
+        if not (self.config.known or self.config.past or self.config.time_features):
             return self.config
-        names = {key: list(getattr(self.layout, key)) for key in ("past", "known", "calendar")}
+        names = {key: list(getattr(self.layout, key)) for key in ("past", "known", "time_features")}
         return replace(self.config, channels=list(self.layout.targets), **names)

@@ -111,7 +111,7 @@ def column_overrides(
     standardize = not predictor.model.scaler.equivariant and bool(predictor.about.standardize)
     roles = {"channels": targets, "past": past, "known": known}
     settings = [f"data.{key}=[{','.join(map(quote, names))}]" for key, names in roles.items() if names]
-    settings += [f"data.calendar=[{','.join(predictor.time_features)}]"] if predictor.time_features else []
+    settings += [f"data.time_features=[{','.join(predictor.time_features)}]"] if predictor.time_features else []
     return [f"data.standardize={standardize}", *settings]
 
 

@@ -37,6 +37,17 @@ _TASK_KEYS = {
         "compress": "arcsinh",
     },
 }
+# settings of the training data, of stores and of a corpus
+_DATA_KEYS = {
+    "calendar": "time_features",
+    "real": "real_rate",
+    "resample": "resample_rate",
+    "mix": "mix_rate",
+    "shares": "length_weights",
+    "points": "batch_values",
+    "couple": "coupling_rate",
+    "universe": "generators",
+}
 
 
 def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +80,9 @@ def _from_1(config: dict[str, Any]) -> dict[str, Any]:
     about = dict(config.get("about", {}))
     if isinstance(task := about.get("task"), Mapping):
         about["task"] = _renamed(task, _TASK_KEYS.get(task.get("name", ""), {}))
+    trained_on = about.get("trained_on")
+    if isinstance(trained_on, Mapping) and isinstance(data := trained_on.get("data"), Mapping):
+        about["trained_on"] = dict(trained_on) | {"data": _renamed(data, _DATA_KEYS)}
     return config | {"format": 2, "model": model, "about": about}
 
 

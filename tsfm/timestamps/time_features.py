@@ -40,7 +40,7 @@ def varying_fields(freq: str) -> tuple[str, ...]:
 
 
 def choose_fields(requested: Any, freqs: Sequence[str]) -> tuple[str, ...]:
-    """Return the fields of the setting data.calendar.
+    """Return the fields of the setting data.time_features.
 
     True selects those that vary at one of the frequencies, a list those that it names, None or False none.
     """
@@ -51,24 +51,24 @@ def choose_fields(requested: Any, freqs: Sequence[str]) -> tuple[str, ...]:
     varying = {field for freq in kinds for field in varying_fields(freq)}
     if not varying:
         raise ValueError(
-            f"data.calendar is true, but no time feature varies in steps of {', '.join(kinds)}; leave it out"
+            f"data.time_features is true, but no time feature varies in steps of {', '.join(kinds)}; leave it out"
         )
     return tuple(field for field in FIELDS if field in varying)
 
 
 def check_fields(requested: Any) -> None:
-    """Raise a ValueError unless the setting data.calendar is true, false or a list of fields."""
+    """Raise a ValueError unless the setting data.time_features is true, false or a list of fields."""
     if requested is None or isinstance(requested, bool):
         return
     if isinstance(requested, str) or not isinstance(requested, Sequence):
         raise ValueError(
-            f"data.calendar is {requested!r}; expected true, false or a list of fields: {', '.join(FIELDS)}"
+            f"data.time_features is {requested!r}; expected true, false or a list of fields: {', '.join(FIELDS)}"
         )
     for field in requested:
         if field not in FIELDS:
-            raise ValueError(f"data.calendar has {field!r}; {did_you_mean(str(field), list(FIELDS))}")
+            raise ValueError(f"data.time_features has {field!r}; {did_you_mean(str(field), list(FIELDS))}")
     if len(set(requested)) < len(requested):
-        raise ValueError(f"data.calendar is {list(requested)}; name each field once")
+        raise ValueError(f"data.time_features is {list(requested)}; name each field once")
 
 
 class TimeFeatures:

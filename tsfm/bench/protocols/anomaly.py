@@ -125,7 +125,7 @@ def select_series(config: Any) -> list[AnomalySeries]:
 
 def reason_to_skip(series: AnomalySeries) -> str | None:
     """Return why a series cannot be scored; None if it can."""
-    return {0: "no step is anomalous", series.steps: "every step is anomalous"}.get(int(series.labels.sum()))
+    return {0: "no step is anomalous", series.num_steps: "every step is anomalous"}.get(int(series.labels.sum()))
 
 
 def learns(detector: SeriesDetector) -> bool:
@@ -141,22 +141,27 @@ def score_series(detector: SeriesDetector, series: AnomalySeries, *, every: bool
     window = find_length_rank(series.values[0])
     start = time.perf_counter()
     if learns(detector):
-        if not series.train:
+        if not series.train_length:
             raise ValueError(
                 f"{series.item_id} has no training part for {detector.name}; score it by a detector that does not learn"
             )
-        detector.fit(series.values[:, : series.train])
+        detector.fit(series.values[:, : series.train_length])
     scores = np.asarray(detector.score(series.values))
     seconds = time.perf_counter() - start
     try:
         row = _metrics(series.labels, scores, window=window, every=every)
         if (threshold := getattr(detector, "threshold", None)) is not None:
-            unseen = (series.labels == 0) & (np.arange(series.steps) >= series.train)
+            unseen = (series.labels == 0) & (np.arange(series.num_steps) >= series.train_length)
             row["f1_at_own"] = f1_at(series.labels, scores, float(threshold))
             row["false_alarms"] = float(np.mean(scores[unseen] > threshold)) if unseen.any() else float("nan")
     except ValueError as error:
         raise ValueError(f"{detector.name} on {series.item_id}: {error}") from None
-    properties = {"steps": series.steps, "anomalous": int(series.labels.sum()), "train": series.train, "window": window}
+    properties = {
+        "steps": series.num_steps,
+        "anomalous": int(series.labels.sum()),
+        "train": series.train_length,
+        "window": window,
+    }
     return {"item_id": series.item_id, **properties, **row, "seconds": round(seconds, 3)}
 
 

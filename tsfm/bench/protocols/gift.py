@@ -143,7 +143,7 @@ def check_predictor(predictor: Predictor) -> None:
     if predictor.time_features:
         raise ValueError(
             f"{predictor.name} needs the time features {', '.join(predictor.time_features)}, which zero-shot "
-            "series do not have here; score a model that was trained without data.calendar"
+            "series do not have here; score a model that was trained without data.time_features"
         )
     predictor.channel_units(["of an unknown series"])
 

@@ -178,11 +178,11 @@ def insample_scale(windows: WindowIndex, season_length: int) -> np.ndarray:
 
 def check_time_features(predictor: Predictor, windows: WindowIndex) -> None:
     """Raise a ValueError unless a predictor that uses covariates gets the time features of its training."""
-    fields = tuple(windows.calendar.fields) if windows.calendar is not None else ()
+    fields = tuple(windows.time_features.fields) if windows.time_features is not None else ()
     if predictor.uses_covariates and fields != predictor.time_features:
         raise ValueError(
             f"{predictor.name} was trained with the time features {', '.join(predictor.time_features) or 'none'}; the "
-            f"windows have {', '.join(fields) or 'none'}: leave data.calendar out, or set it as in training"
+            f"windows have {', '.join(fields) or 'none'}: leave data.time_features out, or set it as in training"
         )
 
 
