@@ -69,7 +69,7 @@ class LoadedModel:
         self.trained_data, self.trained_context_length = data, model.config.context
         self.past_covariates: list[str] = data.get("past") or []
         self.known_covariates: list[str] = data.get("known") or []
-        self.time_features = tuple(data.get("calendar") or ()) if model.mixes_channels else ()
+        self.time_features = tuple(data.get("time_features") or ()) if model.mixes_channels else ()
 
     def __repr__(self) -> str:
         config = self.model.config
