@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 from tsfm.version import __version__
 
 if TYPE_CHECKING:
+    from tsfm.commands.evaluate import evaluate as evaluate
+    from tsfm.commands.train import train as train
     from tsfm.estimators.classifier import Classifier as Classifier
     from tsfm.estimators.classifier import Regressor as Regressor
     from tsfm.estimators.detector import Detector as Detector
     from tsfm.estimators.forecaster import Forecaster as Forecaster
     from tsfm.estimators.pretrained import load as load
+    from tsfm.infer.inference_config import InferenceConfig as InferenceConfig
     from tsfm.store.ingest import ingest as ingest
     from tsfm.threads import set_threads as set_threads
+    from tsfm.training.lightning import LightningDataModule as LightningDataModule
+    from tsfm.training.lightning import LightningModule as LightningModule
     from tsfm.types import Batch as Batch
 
 # Each public name and the module that defines it, which is imported at the first use: torch takes a second to import.
@@ -20,12 +25,32 @@ _MODULES = {
     "Classifier": "tsfm.estimators.classifier",
     "Detector": "tsfm.estimators.detector",
     "Forecaster": "tsfm.estimators.forecaster",
+    "InferenceConfig": "tsfm.infer.inference_config",
+    "LightningDataModule": "tsfm.training.lightning",
+    "LightningModule": "tsfm.training.lightning",
     "Regressor": "tsfm.estimators.classifier",
+    "evaluate": "tsfm.commands.evaluate",
     "ingest": "tsfm.store.ingest",
     "load": "tsfm.estimators.pretrained",
     "set_threads": "tsfm.threads",
+    "train": "tsfm.commands.train",
 }
-__all__ = ["Batch", "Classifier", "Detector", "Forecaster", "Regressor", "__version__", "ingest", "load", "set_threads"]
+__all__ = [
+    "Batch",
+    "Classifier",
+    "Detector",
+    "Forecaster",
+    "InferenceConfig",
+    "LightningDataModule",
+    "LightningModule",
+    "Regressor",
+    "__version__",
+    "evaluate",
+    "ingest",
+    "load",
+    "set_threads",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from typing import Any
 from tsfm.bench.zero_shot import check_zero_shot
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
-from tsfm.config import EvalConfig, compose
+from tsfm.config import EvalConfig, combine_overrides, compose, typed
 from tsfm.files import check_folder, write_text
 from tsfm.registry import PROTOCOLS
+from tsfm.training.process_state import restored_random_state
 from tsfm.training.run_directory import RESULT, environment
 
 log = logging.getLogger("tsfm")
@@ -26,6 +29,52 @@ def run(args: argparse.Namespace) -> int:
     return run_configured(args, "eval", partial(compose, "eval"), evaluate_config)
 
 
+def evaluate(
+    predictor: str,
+    *,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    config_dir: str | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Score a trained model or a baseline, as the command `tsfm eval` does.
+
+    Parameters
+    ----------
+    predictor
+        A model or run directory, the name of a bundled model, or a baseline.
+    data
+        Name of a data config such as `etth1`, or else of a data set (a store, or its folder).
+    overrides
+        Settings as on the command line, such as `["bench.split=val"]`; they come last.
+    config_dir
+        A folder of further configs.
+    **settings
+        Settings by name, such as `context=336`, `horizon=96`, `bench="gift"`, `zero_shot=True`. A dict stands for the
+        settings of a group: `bench={"stride": 8}`.
+
+    Returns
+    -------
+    dict
+        Metrics and what decides them: numbers of windows and values, lengths, fingerprint of the data.
+
+    Raises
+    ------
+    ValueError
+        If a setting is wrong, or the predictor cannot be scored by the protocol.
+
+    Examples
+    --------
+    >>> import tsfm
+    >>> tsfm.evaluate("seasonal_naive", data="etth1", context=336, horizon=96)["mse"]  # doctest: +SKIP
+    0.5121
+    """
+    texts = combine_overrides({"predictor": str(predictor), **settings}, data=data, overrides=overrides)
+    config = typed(compose("eval", texts, config_dir=config_dir))
+    return evaluate_config(config, command=f"tsfm eval {shlex.join(texts)}")
+
+
+@restored_random_state()
 def evaluate_config(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     """Score a trained model or a baseline by the protocol `config.bench`.
 

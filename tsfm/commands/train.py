@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,12 @@ from tsfm.bench.predictors import pick_device
 from tsfm.bench.run_scores import check_run_protocol
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
-from tsfm.config import RunConfig, plain
+from tsfm.config import RunConfig, combine_overrides, plain, typed
+from tsfm.estimators.pretrained import Pretrained, load
 from tsfm.files import write_text
 from tsfm.registry import PROTOCOLS
 from tsfm.training.init_config import compose_with_checkpoint
+from tsfm.training.process_state import restored_random_state
 from tsfm.training.run_directory import CONFIG, CUT_SHORT, RESULT, check_same_config, is_finished
 from tsfm.training.training_run import train_config
 
@@ -29,6 +34,78 @@ def run(args: argparse.Namespace) -> int:
     return run_configured(args, "train", compose_with_checkpoint, train_and_score)
 
 
+@dataclass(frozen=True)
+class TrainingResult:
+    """The result of `tsfm.train`.
+
+    Attributes
+    ----------
+    metrics
+        The content of result.json: scores on the test split, what decides them, seed, number of parameters, seconds.
+    run_dir
+        The directory of the run.
+    model_dir
+        The directory of the model, for `tsfm.load`.
+    """
+
+    metrics: dict[str, Any]
+    run_dir: Path
+    model_dir: Path
+
+    def load(self, **options: Any) -> Pretrained:
+        """Return the trained model; `options` are those of `tsfm.load`."""
+        return load(self.model_dir, **options)
+
+
+def train(
+    *,
+    experiment: str | None = None,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    config_dir: str | None = None,
+    **settings: Any,
+) -> TrainingResult:
+    """Train a model and score it on the test split, as the command `tsfm train` does.
+
+    Parameters
+    ----------
+    experiment
+        Name of an experiment, such as `demo`; `tsfm show --groups` lists them.
+    data
+        Name of a data config such as `etth1`, or else of a data set (a store, or its folder), which replaces that of
+        the experiment.
+    overrides
+        Settings as on the command line, such as `["optim.lr=1e-3"]`; they come last.
+    config_dir
+        A folder of further configs.
+    **settings
+        Settings by name. A dict stands for the settings of a group: `model={"context": 96}`.
+
+    Returns
+    -------
+    TrainingResult
+        Scores and directories; `load()` gives the model.
+
+    Raises
+    ------
+    ValueError
+        If a setting is wrong or the parts of the run do not fit together; nothing is written then.
+
+    Examples
+    --------
+    >>> import tsfm
+    >>> result = tsfm.train(experiment="demo", data="sales", seed=1, trainer={"max_epochs": 5})  # doctest: +SKIP
+    >>> result.metrics["mase"]  # doctest: +SKIP
+    0.91
+    >>> forecast = result.load().predict_df(df, 24)  # doctest: +SKIP
+    """
+    texts = combine_overrides(settings, experiment=experiment, data=data, overrides=overrides)
+    config = typed(compose_with_checkpoint(texts, config_dir=config_dir))
+    metrics = train_and_score(config, command=f"tsfm train {shlex.join(texts)}")
+    return TrainingResult(metrics, Path(metrics["run_dir"]), Path(metrics["model"]))
+
+
+@restored_random_state()
 def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     """Train as configured, score the model on the test split and write result.json.
 

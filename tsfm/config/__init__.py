@@ -3,7 +3,7 @@
 from tsfm.config.composition import compose, job_overrides, plain, sweep, typed
 from tsfm.config.errors import ConfigError, explain
 from tsfm.config.folder import conf_dir, options
-from tsfm.config.overrides import as_overrides, quote
+from tsfm.config.overrides import as_overrides, combine_overrides, quote
 from tsfm.config.schemas import EvalConfig, Expect, RunConfig, default_init
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Expect",
     "RunConfig",
     "as_overrides",
+    "combine_overrides",
     "compose",
     "conf_dir",
     "default_init",

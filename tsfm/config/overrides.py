@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tsfm.config.errors import ConfigError
+from tsfm.config.folder import options
 
 
 def as_overrides(settings: Mapping[str, Any]) -> list[str]:
@@ -31,17 +32,45 @@ def as_overrides(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}={_text(key, value)}" for key, value in _leaves(settings)]
 
 
-def check_overrides(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides as a list.
+def combine_overrides(
+    settings: Mapping[str, Any],
+    *,
+    experiment: str | None = None,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+) -> list[str]:
+    """Return the arguments of a Python function as overrides, `overrides` last.
+
+    Parameters
+    ----------
+    settings
+        As in `as_overrides`.
+    experiment
+        Name of an experiment.
+    data
+        Name of a config of the group `data`. Another name is that of a data set (a store, or its folder): it replaces
+        the data set of the experiment, or is read as `data=store` without an experiment.
+    overrides
+        Settings `key=value`.
 
     Raises
     ------
     ConfigError
-        If they are not a list of text, for instance one string.
+        If `overrides` is not a list of text, or a setting has a value of an unsupported type.
+
+    Examples
+    --------
+    >>> combine_overrides({"seed": 1}, data="sales", overrides=["optim.lr=0.01"])
+    ['data=store', "data.dataset='sales'", 'seed=1', 'optim.lr=0.01']
     """
     if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
         raise ConfigError(f"overrides are {overrides!r}; expected a list of settings such as ['optim.lr=1e-3']")
-    return list(overrides)
+    chosen = [] if experiment is None else [f"experiment={experiment}"]
+    if data in options("data"):
+        chosen += [f"data={data}"]
+    elif data is not None:
+        chosen += ([] if experiment else ["data=store"]) + [f"data.dataset={quote(data)}"]
+    return [*chosen, *as_overrides(settings), *overrides]
 
 
 def quote(text: object) -> str:

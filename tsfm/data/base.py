@@ -131,6 +131,10 @@ class DataModule(pl.LightningDataModule, ABC):
         """Return the batches of the test windows of this process, in order."""
         return self._in_order("test")
 
+    def predict_dataloader(self) -> WindowLoader | list:
+        """Return the batches of the test windows of this process, in order."""
+        return self.test_dataloader()
+
     def _in_order(self, split: str) -> WindowLoader | list:
         windows, (rank, world_size) = self.windows(split), self.process()
         if not len(windows):

@@ -70,6 +70,7 @@ class Learner(pl.LightningModule):
         self.metrics: dict[str, Ratio] = {}
         self.num_windows = 0  # used for training so far, in this process
         self.validated_at = -1  # step of the last validation
+        self.validation: dict[str, Tensor] = {}  # metrics of the last validation
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch.
@@ -129,7 +130,7 @@ class Learner(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of all processes as `val/NAME`."""
         self.validated_at = self.global_step
-        self._log_metrics("val")
+        self.validation = self._log_metrics("val")
 
     def on_test_epoch_start(self) -> None:
         """Start the metrics again."""
@@ -143,13 +144,15 @@ class Learner(pl.LightningModule):
         """Log the metrics of all processes as `test/NAME`."""
         self._log_metrics("test")
 
-    def _log_metrics(self, stage: str) -> None:
+    def _log_metrics(self, stage: str) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
         for name, ratio in self.metrics.items():
             total, count = (self.trainer.strategy.reduce(value, reduce_op="sum") for value in ratio)
             if not count:  # for instance windows without a scale
                 log.warning("%s data has no values for %s, so it counts as 0", stage, name)
-            value = (total / torch.where(count == 0, 1, count)).float()
-            self.log(f"{stage}/{name}", value, prog_bar=name == self.task.monitor, rank_zero_only=True)
+            values[name] = (total / torch.where(count == 0, 1, count)).float()
+            self.log(f"{stage}/{name}", values[name], prog_bar=name == self.task.monitor, rank_zero_only=True)
+        return values
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return the predictions for the problems of a batch, in the units of the batch.
