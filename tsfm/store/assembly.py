@@ -1,4 +1,7 @@
-"""Rows to items to a store: gather an item's rows, find its frequency, lay it on the grid. C channels, T steps."""
+"""From rows to a store: collect the rows of each item, infer its frequency, put it on a regular grid.
+
+C channels, T steps.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.store.columns import Options
-from tsfm.store.readers import Block, Table
-from tsfm.store.regroup import Rows, static_of
-from tsfm.store.ts_files import Item, anchored
+from tsfm.store.columns import ColumnOptions
+from tsfm.store.readers import RowBlock, Table
+from tsfm.store.regroup import ItemRows, static_of
+from tsfm.store.ts_files import FileSeries, add_anchor
 from tsfm.store.writer import StoreWriter
 from tsfm.timestamps.frequency import base_freq, check_order, infer_freq, item_location, parse_freq, regular_grid
 from tsfm.timestamps.offsets import default_start
@@ -22,7 +25,7 @@ MAX_WAITING = 100  # items held in memory because no item has told its frequency
 
 @dataclass
 class IngestReport:
-    """What became of the files."""
+    """What `ingest` wrote, and what it found in the files; `str` of it is a summary."""
 
     path: Path
     series: int = 0
@@ -47,21 +50,23 @@ class IngestReport:
         return "\n".join(lines)
 
 
-class Scattered(Exception):
-    """An item's rows come back after another item began."""
+class ScatteredRows(Exception):
+    """The rows of an item are not together."""
 
 
-class Assembly:
-    """Rows to items to the writer."""
+class SeriesAssembly:
+    """Collects the rows of each item and passes complete series to a `StoreWriter`."""
 
-    def __init__(self, out: Path, *, options: Options, grid: str, labels: dict[str, Any], overwrite: bool, mixed: bool):
+    def __init__(
+        self, out: Path, *, options: ColumnOptions, grid: str, labels: dict[str, Any], overwrite: bool, mixed: bool
+    ):
         self.out, self.options, self.grid, self.mixed = out, options, grid, mixed
         self.labels, self.overwrite = labels, overwrite
         self.writer: StoreWriter | None = None
         self.report = IngestReport(out)
         self.freq, self.freq_item = options.freq, ""  # of the first item, which the others must share
-        self._waiting: list[Rows] = []  # items that do not tell their frequency, until another item tells it
-        self._pieces: list[Rows] = []  # of the item being read
+        self._waiting: list[ItemRows] = []  # items that do not tell their frequency, until another item tells it
+        self._pieces: list[ItemRows] = []  # of the item being read
         self._item: str | None = None
         self._seen: set[str] = set()
         self._failure: ValueError | None = None  # the first; raised at close unless rows are scattered
@@ -86,15 +91,15 @@ class Assembly:
             )
         return self.writer
 
-    def take(self, block: Block) -> None:
-        """Rows in file order, item after item."""
+    def take(self, block: RowBlock) -> None:
+        """Add rows in file order, item after item."""
         cuts = np.flatnonzero(np.diff(block.code)) + 1
         for low, high in zip([0, *cuts], [*cuts, len(block.code)], strict=True):
             item = block.items[block.code[low]]
             if item != self._item:
                 self.finish_item()
                 if item in self._seen:
-                    raise Scattered
+                    raise ScatteredRows
                 self._seen.add(item)
                 self._item = item
             if self._failure is not None:
@@ -105,7 +110,7 @@ class Assembly:
                 static = static_of(block, part, item, self._pieces[0].static if self._pieces else None)
             times = None if block.times is None else block.times[part]
             values = block.values[part]
-            self._pieces.append(Rows(item, block.file, block.rows[part], times, values, static))
+            self._pieces.append(ItemRows(item, block.file, block.rows[part], times, values, static))
 
     def finish_item(self) -> None:
         """Hand on the item whose rows have all been read; if it is wrong, read on, for more rows of it may follow."""
@@ -117,12 +122,12 @@ class Assembly:
                 self._failure = error
 
     @staticmethod
-    def _joined(pieces: list[Rows]) -> Rows:
+    def _joined(pieces: list[ItemRows]) -> ItemRows:
         whole = pieces[0]
         if len(pieces) > 1:
             files = list(dict.fromkeys(piece.file for piece in pieces))
             labels = [piece.rows if len(files) == 1 else _labels(piece) for piece in pieces]
-            whole = Rows(
+            whole = ItemRows(
                 whole.item_id,
                 files[0] if len(files) == 1 else f"{len(files)} files",
                 np.concatenate(labels),
@@ -132,13 +137,13 @@ class Assembly:
             )
         return whole
 
-    def item(self, rows: Rows) -> None:
+    def item(self, rows: ItemRows) -> None:
         """One item with all its rows; until a frequency is known, items that do not tell theirs wait."""
         if rows.times is None:
             assert self.options.freq is not None
             self._write(rows, default_start(self.options.freq), self.options.freq)
         elif self.options.freq is not None:
-            self._write(rows, rows.times[0], anchored(self.options.freq, rows.times[0]))
+            self._write(rows, rows.times[0], add_anchor(self.options.freq, rows.times[0]))
         elif (freq := self._own_freq(rows)) is not None:
             self._agree(freq, rows.item_id, rows.file)
             waiting, self._waiting = self._waiting, []
@@ -147,20 +152,20 @@ class Assembly:
             self._write(rows, rows.times[0], freq)
         elif self.freq is not None:
             freq = base_freq(self.freq) if parse_freq(self.freq).micros else self.freq
-            self._write(rows, rows.times[0], anchored(freq, rows.times[0]))
+            self._write(rows, rows.times[0], add_anchor(freq, rows.times[0]))
         else:
             self._waiting.append(rows)
             if len(self._waiting) > MAX_WAITING:
                 self._give_up()
 
-    def _own_freq(self, rows: Rows) -> str | None:
+    def _own_freq(self, rows: ItemRows) -> str | None:
         """The frequency that the item's stamps tell; None if they are too few or too irregular to tell one."""
         if (
             self.freq
             and (micros := parse_freq(self.freq).micros)
             and (np.diff(rows.times.astype(np.int64)) == micros).all()
         ):
-            return anchored(base_freq(self.freq), rows.times[0]) if len(rows.times) > 1 else None
+            return add_anchor(base_freq(self.freq), rows.times[0]) if len(rows.times) > 1 else None
         try:
             return infer_freq(rows.times, item=rows.item_id, file=rows.file)
         except ValueError:
@@ -181,7 +186,7 @@ class Assembly:
                 "allow_mixed_freq=True to keep both in one store, or freq to lay all on one grid"
             )
 
-    def _write(self, rows: Rows, start: np.datetime64, freq: str) -> None:
+    def _write(self, rows: ItemRows, start: np.datetime64, freq: str) -> None:
         inserted, values = 0, rows.values.T
         if rows.times is not None and self.grid == "fill":
             start, values, inserted = regular_grid(
@@ -192,7 +197,7 @@ class Assembly:
         self._agree(freq, rows.item_id, rows.file)
         self._add(rows.item_id, values, start, freq, rows.static, rows.file, inserted)
 
-    def add_item(self, item: Item, table: Table) -> None:
+    def add_item(self, item: FileSeries, table: Table) -> None:
         """A series that its file held as a whole."""
         self.open(item.channels, table, whole=False)
         self._agree(item.freq, item.item_id, item.file)
@@ -233,5 +238,5 @@ class Assembly:
         return self.report
 
 
-def _labels(rows: Rows) -> np.ndarray:
+def _labels(rows: ItemRows) -> np.ndarray:
     return np.array([f"{row} of {rows.file}" for row in rows.rows], dtype=object)

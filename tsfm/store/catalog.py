@@ -32,7 +32,7 @@ TIMEOUT = 30  # seconds without an answer
 
 
 @dataclass(frozen=True)
-class Known:
+class CatalogEntry:
     """A data set with a name, and how its file is to be read."""
 
     name: str
@@ -51,14 +51,14 @@ class Known:
         return self.file or self.name
 
 
-ETT = Known(
+ETT = CatalogEntry(
     "", grid="keep", role="benchmark", domain="energy", licence="CC BY-ND 4.0 (as stated by zhouhaoyi/ETDataset)"
 )
 ETT_URL = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small"
-LTSF = Known("", grid="keep", role="benchmark")  # rows as they are: the field counts them, gap or not
+LTSF = CatalogEntry("", grid="keep", role="benchmark")  # rows as they are: the field counts them, gap or not
 
 
-def _ett(stem: str, fingerprint: str) -> Known:
+def _ett(stem: str, fingerprint: str) -> CatalogEntry:
     return replace(ETT, name=stem.lower(), file=stem, url=f"{ETT_URL}/{stem}.csv", fingerprint=fingerprint)
 
 
@@ -70,12 +70,12 @@ KNOWN = (
     replace(LTSF, name="exchange", file="exchange_rate", domain="finance"),
     replace(LTSF, name="weather", domain="nature"),
     replace(LTSF, name="ili", file="national_illness", domain="health"),
-    *(Known(f"m4_{kind}", role="benchmark") for kind in ("hourly", "weekly", "yearly")),
-    Known("birmingham_parking", grid="keep", freq="30min"),  # about every half hour, by day only
-    Known("ili_us_states_weekly", grid="keep"),  # the weekday of the stamps shifts with the year
-    Known("restaurant_visitors_daily", freq="D"),  # some restaurants open on Saturdays only
-    Known("classics_monthly_quarterly", mixed=True),
-    Known("tsdl_mixed", mixed=True),
+    *(CatalogEntry(f"m4_{kind}", role="benchmark") for kind in ("hourly", "weekly", "yearly")),
+    CatalogEntry("birmingham_parking", grid="keep", freq="30min"),  # about every half hour, by day only
+    CatalogEntry("ili_us_states_weekly", grid="keep"),  # the weekday of the stamps shifts with the year
+    CatalogEntry("restaurant_visitors_daily", freq="D"),  # some restaurants open on Saturdays only
+    CatalogEntry("classics_monthly_quarterly", mixed=True),
+    CatalogEntry("tsdl_mixed", mixed=True),
 )
 
 
@@ -114,7 +114,7 @@ def resolve(name_or_path: str | Path, *, download: bool = True) -> SeriesStore:
         if (store / MANIFEST).is_file():
             return SeriesStore.open(store)
     raw = _raw_files()
-    known = next((known for known in KNOWN if name in (known.name, known.stem.lower())), Known(name))
+    known = next((known for known in KNOWN if name in (known.name, known.stem.lower())), CatalogEntry(name))
     if known.stem.lower() in raw:
         return _from_raw(known, raw[known.stem.lower()])
     if known not in KNOWN:
@@ -123,7 +123,7 @@ def resolve(name_or_path: str | Path, *, download: bool = True) -> SeriesStore:
     return _downloaded(known, allowed=download)
 
 
-def _from_raw(known: Known, path: Path) -> SeriesStore:
+def _from_raw(known: CatalogEntry, path: Path) -> SeriesStore:
     """The store of a raw file, from the cache if the file has not changed since."""
     stat = path.stat()
     source = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, known.grid, known.freq, known.mixed, SCHEMA_VERSION)
@@ -135,7 +135,7 @@ def _from_raw(known: Known, path: Path) -> SeriesStore:
     return SeriesStore.open(target)
 
 
-def _labels(known: Known, path: Path) -> dict[str, Any]:
+def _labels(known: CatalogEntry, path: Path) -> dict[str, Any]:
     """What the manifest.json beside a raw file says of it, else what the catalog knows."""
     labels = {"role": known.role, "domain": known.domain, "licence": known.licence, "source_note": path.name}
     manifest = path.parent / MANIFEST
@@ -155,7 +155,7 @@ def _labels(known: Known, path: Path) -> dict[str, Any]:
     return labels
 
 
-def _ingest(known: Known, path: Path, target: Path, labels: dict[str, Any]) -> None:
+def _ingest(known: CatalogEntry, path: Path, target: Path, labels: dict[str, Any]) -> None:
     """Ingest as the catalog says; another process that was faster is welcome."""
     rules = {"grid": known.grid, "freq": known.freq, "allow_mixed_freq": known.mixed}
     try:
@@ -165,7 +165,7 @@ def _ingest(known: Known, path: Path, target: Path, labels: dict[str, Any]) -> N
             raise
 
 
-def _downloaded(known: Known, *, allowed: bool) -> SeriesStore:
+def _downloaded(known: CatalogEntry, *, allowed: bool) -> SeriesStore:
     """The store of the public original, downloaded once and compared with the known fingerprint."""
     target = cache_folder() / "stores" / f"{known.name}-download-{known.fingerprint}"
     if (target / MANIFEST).is_file():

@@ -13,7 +13,7 @@ NOT_CHANNELS = ("split",)  # official train/test marks beside the values of know
 
 
 @dataclass(frozen=True)
-class Options:
+class ColumnOptions:
     """How the columns of a table are to be taken; None means: find out."""
 
     layout: str = "auto"
@@ -26,7 +26,7 @@ class Options:
 
 
 @dataclass
-class Plan:
+class ColumnPlan:
     """The columns of one table."""
 
     item: str | None  # None: the whole table is one item
@@ -41,7 +41,7 @@ class Plan:
         return [name for name in (self.item, self.time, *self.static) if name is not None]
 
 
-def plan_columns(columns: Sequence[str], options: Options, *, file: str) -> Plan:
+def plan_columns(columns: Sequence[str], options: ColumnOptions, *, file: str) -> ColumnPlan:
     """The plan for a table with these columns; a column that should be there and is not is an error that lists them."""
     columns = [str(column) for column in columns]
     listed = ", ".join(columns[:30]) + (f", ... ({len(columns)} in all)" if len(columns) > 30 else "")
@@ -64,10 +64,10 @@ def plan_columns(columns: Sequence[str], options: Options, *, file: str) -> Plan
         raise ValueError(f"{file}: column {clash[0]!r} is asked for as target and as item, time or static; choose one")
     if not target:
         raise ValueError(f"{file} has no column of values beside item and time; found: {listed}")
-    return Plan(item, time, target, list(options.static), notes)
+    return ColumnPlan(item, time, target, list(options.static), notes)
 
 
-def _item(columns: list[str], options: Options, listed: str, *, file: str, notes: list[str]) -> str | None:
+def _item(columns: list[str], options: ColumnOptions, listed: str, *, file: str, notes: list[str]) -> str | None:
     if options.layout == "wide":
         return None
     if options.id_column in columns:
@@ -83,7 +83,7 @@ def _item(columns: list[str], options: Options, listed: str, *, file: str, notes
     return None
 
 
-def _time(columns: list[str], options: Options, listed: str, *, file: str, notes: list[str]) -> str | None:
+def _time(columns: list[str], options: ColumnOptions, listed: str, *, file: str, notes: list[str]) -> str | None:
     if options.timestamp_column in columns:
         return options.timestamp_column
     if options.timestamp_column == TIME:

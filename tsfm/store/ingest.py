@@ -16,12 +16,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tsfm.store.assembly import Assembly, IngestReport, Scattered
-from tsfm.store.columns import ITEM, TIME, Options
+from tsfm.store.assembly import IngestReport, ScatteredRows, SeriesAssembly
+from tsfm.store.columns import ITEM, TIME, ColumnOptions
 from tsfm.store.readers import Table, blocks, tables, total_rows
 from tsfm.store.regroup import Regroup
 from tsfm.store.ts_files import read_items
-from tsfm.store.value_parsing import Clock
+from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import check_target, writing_store
 from tsfm.timestamps.offsets import parse_freq
 
@@ -63,7 +63,7 @@ def ingest(
         if value not in known:
             raise ValueError(f"{word} is {value!r}; it is one of {', '.join(known)}")
     freq = str(parse_freq(freq)) if freq is not None else None
-    options = Options(
+    options = ColumnOptions(
         layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
     )
     found = tables(source)
@@ -72,10 +72,12 @@ def ingest(
     files = ", ".join(table.file for table in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
     labels = {"name": name, "domain": domain, "licence": licence, "role": role, "source": source_note or files}
     for regroup in (False, True):
-        work = Assembly(out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq)
+        work = SeriesAssembly(
+            out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq
+        )
         try:
             report = _run(found, work, regroup=regroup, progress=progress)
-        except Scattered:
+        except ScatteredRows:
             continue
         finally:
             if work.writer is not None:
@@ -85,9 +87,9 @@ def ingest(
     raise AssertionError("regrouped rows cannot be scattered")
 
 
-def _run(found: list[Table], work: Assembly, *, regroup: bool, progress: bool) -> IngestReport:
+def _run(found: list[Table], work: SeriesAssembly, *, regroup: bool, progress: bool) -> IngestReport:
     """One pass over the tables."""
-    clock, notes, options = Clock(), [], work.options
+    timestamp_parser, notes, options = TimestampParser(), [], work.options
     spill: Regroup | None = None
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=total_rows(found), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:
@@ -97,7 +99,7 @@ def _run(found: list[Table], work: Assembly, *, regroup: bool, progress: bool) -
                     work.add_item(item, table)
                     bar.update(item.values.shape[1])
                 continue
-            for plan, block in blocks(table, options, clock, notes):
+            for plan, block in blocks(table, options, timestamp_parser, notes):
                 writer = work.open(plan.target, table, whole=plan.item is None)
                 if regroup:
                     with writing_store(work.out):
@@ -115,7 +117,7 @@ def _run(found: list[Table], work: Assembly, *, regroup: bool, progress: bool) -
         notes.append(f"values equal to {', '.join(f'{x:g}' for x in options.sentinel)} were taken as missing")
     if work.grid == "keep":
         notes.append("rows were taken as equally spaced (grid='keep'), whatever their stamps say")
-    return work.close([*clock.notes, *notes], ", ".join(table.file for table in found[:3]))
+    return work.close([*timestamp_parser.notes, *notes], ", ".join(table.file for table in found[:3]))
 
 
 def _as_tuple(value: Any) -> tuple:

@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsfm.store.columns import TIME, Options, Plan, plan_columns
-from tsfm.store.value_parsing import MISSING, Clock, numbers
+from tsfm.store.columns import TIME, ColumnOptions, ColumnPlan, plan_columns
+from tsfm.store.value_parsing import MISSING, TimestampParser, parse_numbers
 from tsfm.timestamps.frequency import item_location
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ UNREADABLE = (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeError, pd
 
 
 @dataclass
-class Block:
+class RowBlock:
     """Some rows of one table, in file order."""
 
     file: str
@@ -98,9 +98,11 @@ def kind_of(path: Path) -> str:
     raise ValueError(f"{path} has an ending tsfm does not read; known: {', '.join((*CSV, *PARQUET, *SERIES_FILES))}")
 
 
-def blocks(table: Table, options: Options, clock: Clock, notes: list[str]) -> Iterator[tuple[Plan, Block]]:
+def blocks(
+    table: Table, options: ColumnOptions, timestamp_parser: TimestampParser, notes: list[str]
+) -> Iterator[tuple[ColumnPlan, RowBlock]]:
     """The table's rows in order, a bounded number at a time; what was guessed is added to `notes`."""
-    clock.new_file()
+    timestamp_parser.new_file()
     with _readable(table):
         columns = {"csv": _csv_columns, "parquet": _parquet_columns, "frame": _memory_columns}[table.kind](table.data)
     plan = plan_columns(columns, options, file=table.file)
@@ -111,10 +113,17 @@ def blocks(table: Table, options: Options, clock: Clock, notes: list[str]) -> It
         if blank.any():
             frame, rows = frame[~blank], rows[~blank]
         if len(frame):
-            yield plan, _block(frame, rows, table, plan, options, clock)
+            yield plan, _block(frame, rows, table, plan, options, timestamp_parser)
 
 
-def _block(frame: Any, rows: np.ndarray, table: Table, plan: Plan, options: Options, clock: Clock) -> Block:
+def _block(
+    frame: Any,
+    rows: np.ndarray,
+    table: Table,
+    plan: ColumnPlan,
+    options: ColumnOptions,
+    timestamp_parser: TimestampParser,
+) -> RowBlock:
     code, items = np.zeros(len(frame), dtype=np.int64), [table.item]
     if plan.item is not None:
         code, names = pd.factorize(frame[plan.item])
@@ -126,13 +135,13 @@ def _block(frame: Any, rows: np.ndarray, table: Table, plan: Plan, options: Opti
     def place(at: int) -> str:
         return item_location(items[code[at]], file=table.file, row=rows[at])
 
-    times = None if plan.time is None else clock.stamps(frame[plan.time], place)
-    values = numbers(frame, plan.target, place, options.sentinel)
+    times = None if plan.time is None else timestamp_parser.stamps(frame[plan.time], place)
+    values = parse_numbers(frame, plan.target, place, options.sentinel)
     static = {name: frame[name].to_numpy(object) for name in plan.static}
-    return Block(table.file, items, code, rows, times, values, static)
+    return RowBlock(table.file, items, code, rows, times, values, static)
 
 
-def _frames(table: Table, plan: Plan) -> Iterator[tuple[Any, int]]:
+def _frames(table: Table, plan: ColumnPlan) -> Iterator[tuple[Any, int]]:
     """DataFrames of the planned columns, each with the number of its first row."""
     frames = {"csv": _csv, "parquet": _parquet, "frame": _memory}[table.kind](table.data, plan)
     empty = True
@@ -172,7 +181,7 @@ def _csv_columns(path: Path) -> list[str]:
     return list(pd.read_csv(path, sep=_separator(path), nrows=0, encoding="utf-8-sig").columns)
 
 
-def _csv(path: Path, plan: Plan) -> Iterator[tuple[Any, int]]:
+def _csv(path: Path, plan: ColumnPlan) -> Iterator[tuple[Any, int]]:
     every = _csv_columns(path)
     chunks = pd.read_csv(  # all columns, for with usecols pandas passes over rows that are too long
         path,
@@ -198,7 +207,7 @@ def _parquet_columns(path: Path) -> list[str]:
     return [name for name in pq.read_schema(path).names if not name.startswith("__index_level_")]
 
 
-def _parquet(path: Path, plan: Plan) -> Iterator[tuple[Any, int]]:
+def _parquet(path: Path, plan: ColumnPlan) -> Iterator[tuple[Any, int]]:
     columns = [*plan.text, *plan.target]
     row = 1
     with pq.ParquetFile(path) as file:
@@ -222,7 +231,7 @@ def _memory_columns(frame: pd.DataFrame) -> list[str]:
     return list(_with_index(frame.iloc[:0]).columns)
 
 
-def _memory(frame: pd.DataFrame, plan: Plan) -> Iterator[tuple[Any, int]]:
+def _memory(frame: pd.DataFrame, plan: ColumnPlan) -> Iterator[tuple[Any, int]]:
     columns = [*plan.text, *plan.target]
     size = max(MIN_ROWS, BLOCK_CELLS // len(columns))
     for first in range(0, len(frame), size):

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.store.readers import Block
+from tsfm.store.readers import RowBlock
 from tsfm.timestamps.frequency import item_location
 
 ITEMS_PER_FILE = 256
 
 
 @dataclass
-class Rows:
+class ItemRows:
     """All rows of one item, in file order."""
 
     item_id: str
@@ -31,7 +31,7 @@ class Rows:
     static: dict[str, Any]
 
 
-def static_of(block: Block, part: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
+def static_of(block: RowBlock, part: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
     """The static values of rows of one item; a value that changes within the item is an error."""
     found = {}
     for name, column in block.static.items():
@@ -60,7 +60,7 @@ class Regroup:
         self._dtype = np.dtype([])
         folder.mkdir()
 
-    def add(self, block: Block) -> None:
+    def add(self, block: RowBlock) -> None:
         file = self._files.setdefault(block.file, len(self._files))
         self._timed = block.times is not None
         channels = block.values.shape[1]
@@ -83,7 +83,7 @@ class Regroup:
             with open(self.folder / f"{part}.rows", "ab") as out:
                 out.write(record[low:high].tobytes())
 
-    def _check_static(self, block: Block) -> None:
+    def _check_static(self, block: RowBlock) -> None:
         for at, code in enumerate(block.code):
             number = self._items[block.items[code]]
             known = self._static[number] if number < len(self._static) else None
@@ -91,7 +91,7 @@ class Regroup:
             if known is None:
                 self._static.append(found)
 
-    def items(self) -> Iterator[Rows]:
+    def items(self) -> Iterator[ItemRows]:
         """Every item with all its rows, in the order of first appearance."""
         names, files = list(self._items), list(self._files)
         for part in range(-(-len(names) // ITEMS_PER_FILE)):
@@ -108,7 +108,7 @@ class Regroup:
                         [f"{row} of {files[file]}" for row, file in zip(labels, rows["file"], strict=True)],
                         dtype=object,
                     )
-                yield Rows(
+                yield ItemRows(
                     names[number],
                     files[used[0]] if len(used) == 1 else f"{len(used)} files",
                     labels,

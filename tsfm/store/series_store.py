@@ -1,7 +1,7 @@
 """Read a store: a folder of Parquet shards with a manifest. C channels, L steps.
 
     store = SeriesStore.open("data/etth1")
-    store.read(0, 100, 200)    # [C, 100] float32, NaN where nobody observed
+    store.read(0, 100, 200)    # [C, 100] float32, NaN where missing
 
 Opening reads the manifest and one line per series; `read` decodes only the row groups that hold the steps asked for.
 """
@@ -102,7 +102,7 @@ class SeriesStore:
             raise ValueError(f"store {self.path} has no item {item_id!r}; its first are {self.ids[:5]}") from None
 
     def read(self, i: int, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "C L"]:
-        """Steps start..stop of series i, float32, NaN where nobody observed; a copy of its own."""
+        """Steps start..stop of series i, float32, NaN where missing; a copy of its own."""
         if not 0 <= i < len(self.ids):
             raise ValueError(f"store {self.path} has series 0 to {len(self) - 1}; series {i} was asked for")
         length, size = int(self.lengths[i]), self.manifest.chunk_steps

@@ -1,7 +1,7 @@
 """Rows to row groups to Parquet shards of bounded size. C channels, L steps of a chunk.
 
 The columns of a shard: item_id, offset (first step of the chunk in its series), start (its stamp), freq,
-values (channels x steps, NaN = nobody observed), then static_<name>.
+values (channels x steps, NaN where missing), then static_<name>.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Row(NamedTuple):
+class ChunkRow(NamedTuple):
+    """One chunk of a series: a row of a shard."""
+
     item_id: str
     offset: int
     start: np.datetime64
@@ -38,12 +40,12 @@ class ShardWriter:
         self.shards: list[Shard] = []
         self.num_rows = 0
         self.kinds: dict[str, pa.DataType] = {}  # of the static columns
-        self._rows: list[Row] = []  # the row group in the making
+        self._rows: list[ChunkRow] = []  # the row group in the making
         self._held = 0  # values in it
         self._filled = 0  # values in the open shard
         self._parquet: pq.ParquetWriter | None = None
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ChunkRow) -> None:
         if self._rows and self._held + row.values.size > self.group_values:
             self.flush()
         self._rows.append(row)

@@ -25,7 +25,7 @@ UNTIMED = "s"  # the step of .ts cases, which have no stamps
 
 
 @dataclass
-class Item:
+class FileSeries:
     """One whole series of a file."""
 
     item_id: str
@@ -38,7 +38,7 @@ class Item:
     row: int  # line in the file
 
 
-def anchored(freq: str, start: np.datetime64) -> str:
+def add_anchor(freq: str, start: np.datetime64) -> str:
     """The alias with the anchor that the start stamp gives it: W from a Sunday is W-SUN, QS from January is QS-OCT."""
     step = parse_freq(freq)
     if step.anchor or step.unit not in ("W", "Q", "Y"):
@@ -51,7 +51,7 @@ def anchored(freq: str, start: np.datetime64) -> str:
     return str(step) if (month, step.edge) in ((0, "S"), (11, "E")) else f"{step}-{MONTH_NAMES[month]}"
 
 
-def read_items(path: Path, *, freq: str | None, notes: list[str]) -> Iterator[Item]:
+def read_items(path: Path, *, freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     """The series of a .ts or .tsf file, one at a time; `freq` overrides the file's own."""
     reader = _tsf if path.name.lower().endswith(".tsf") else _ts
     count = 0
@@ -102,7 +102,7 @@ def _data(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[Item]:
+def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     header, above = _header(path, lines)
     attributes = [
         (words[1], words[2].lower()) for words in header if words[0].lower() == "attribute" and len(words) > 2
@@ -128,7 +128,7 @@ def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -
         start = default_start(step) if stamp is None else _tsf_stamp(stamp, place)
         static = {key: _number(text, place) if kinds[key] == "numeric" else text for key, text in known.items()}
         values = _values(parts[-1], place)[None]
-        yield Item(item, values, ["target"], start, anchored(step, start), static, path.name, number)
+        yield FileSeries(item, values, ["target"], start, add_anchor(step, start), static, path.name, number)
 
 
 def _tsf_freq(name: str) -> str | None:
@@ -141,9 +141,9 @@ def _tsf_freq(name: str) -> str | None:
 
 
 def _tsf_stamp(text: str, place: str) -> np.datetime64:
-    day, _, clock = text.strip().partition(" ")
+    day, _, time_of_day = text.strip().partition(" ")
     try:
-        return np.datetime64(f"{day}T{clock.replace('-', ':') or '00:00:00'}", "us")
+        return np.datetime64(f"{day}T{time_of_day.replace('-', ':') or '00:00:00'}", "us")
     except ValueError:
         raise ValueError(f"{place}: start_timestamp {text!r} cannot be read; expected 2020-01-31 00-00-00") from None
 
@@ -155,7 +155,7 @@ def _number(text: str, place: str) -> float:
         raise ValueError(f"{place}: {text!r} is not a number, as the header promises") from None
 
 
-def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[Item]:
+def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     header, above = _header(path, lines)
     flags = {words[0].lower(): words[1].lower() if len(words) > 1 else "true" for words in header}
     if flags.get("timestamps", "false") == "true":
@@ -190,4 +190,4 @@ def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) ->
         static: dict[str, Any] = {} if label is None else {"label": _number(label, place) if target else label}
         static |= {"split": split} if split else {}
         channels = [f"dim_{d}" for d in range(dimensions)]
-        yield Item(item, np.stack(series), channels, start, anchored(step, start), static, path.name, number)
+        yield FileSeries(item, np.stack(series), channels, start, add_anchor(step, start), static, path.name, number)

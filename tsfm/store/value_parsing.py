@@ -22,7 +22,7 @@ YEAR_FIRST = re.compile(r"\d{4}\D")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "None", "?"]
 
 
-def numbers(
+def parse_numbers(
     frame: Any, columns: Sequence[str], place: Place, sentinel: Sequence[float] = ()
 ) -> Float[np.ndarray, "L C"]:
     """The columns as float32, NaN where missing (or equal to a sentinel); text and infinities are errors."""
@@ -59,7 +59,7 @@ def _numeric(column: Any, name: str, place: Place) -> np.ndarray:
 
 
 @dataclass
-class Clock:
+class TimestampParser:
     """Reads stamps; remembers the zone and the date format of what it has read, so that all of them agree."""
 
     zone: str | None = None  # "naive", an offset or a zone name

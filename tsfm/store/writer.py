@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from tsfm.files import draft_path, explain_write_errors, move_folder
 from tsfm.fingerprint import Fingerprint, joint_fingerprint
 from tsfm.store.manifest import MANIFEST, SERIES, Manifest
-from tsfm.store.shards import Row, ShardWriter, plain
+from tsfm.store.shards import ChunkRow, ShardWriter, plain
 from tsfm.timestamps.offsets import base_freq, parse_freq, timestamp_at
 from tsfm.version import __version__
 
@@ -90,7 +90,7 @@ class StoreWriter:
         freq: str,
         static: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin a series whose first step is at `start`; NaN is a step nobody observed. `append` continues it."""
+        """Begin a series whose first step is at `start`; NaN is a missing step. `append` continues it."""
         self._finish_series()
         item_id, first = str(item_id), np.datetime64(start).astype("datetime64[us]")
         static = {str(key): plain(value) for key, value in (static or {}).items()}
@@ -124,7 +124,7 @@ class StoreWriter:
             channel, step = np.argwhere(np.isinf(values))[0]
             raise ValueError(
                 f"item {series.item_id!r}, channel {self.channels[channel]!r}, step {series.length + step} is infinite "
-                "(or too large for float32); replace it, or use NaN for a value nobody observed"
+                "(or too large for float32); replace it, or use NaN for a missing value"
             )
         series.mark.update(values)
         series.missing = series.missing or bool(np.isnan(values).any())
@@ -143,7 +143,7 @@ class StoreWriter:
                 timestamp_at(series.start, series.freq, np.int64(series.written)) if series.written else series.start
             )
             with writing_store(self.path):
-                self._shards.add(Row(series.item_id, series.written, start, series.freq, chunk, series.static))
+                self._shards.add(ChunkRow(series.item_id, series.written, start, series.freq, chunk, series.static))
             first += chunk.shape[1]
             series.written += chunk.shape[1]
         series.pieces = [values[:, first:]] if values.shape[1] > first else []
