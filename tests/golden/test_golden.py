@@ -1,4 +1,4 @@
-"""Checkpoints written once and read for ever: a later version must load them and say the same."""
+"""Checkpoints that every later version must load, with the same forecasts."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def forecasts(predictor: Predictor) -> list:
     time = np.arange(60)
     wave = np.sin(time / 5) + 0.01 * time
     gap = np.where((time > 20) & (time < 27), np.nan, 100 * wave + 500)
-    said = predictor.predict([wave[-30:], gap], prediction_length=20, quantile_levels=predictor.quantile_levels)
-    return np.round(said.quantiles.astype(float), 5).tolist()
+    forecast = predictor.predict([wave[-30:], gap], prediction_length=20, quantile_levels=predictor.quantile_levels)
+    return np.round(forecast.quantiles.astype(float), 5).tolist()
 
 
 @pytest.mark.parametrize("name", CASES)

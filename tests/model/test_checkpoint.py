@@ -1,4 +1,4 @@
-"""Laws of the checkpoint directory: what was saved is loaded, bit by bit; what is broken says so."""
+"""Laws of checkpoints: a saved model is loaded bit by bit; a broken directory is explained."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def rewrite(folder: Path, **changes: Any) -> None:
     (folder / CONFIG).write_text(json.dumps(config))
 
 
-def spec(folder: Path, part: str | None = None, **changes: Any) -> None:
-    """Change settings of the model, or of one of its parts, in config.json."""
+def spec(folder: Path, component: str | None = None, **changes: Any) -> None:
+    """Change settings of the model, or of one of its components, in config.json."""
     model = json.loads((folder / CONFIG).read_text())["model"]
-    (model if part is None else model[part]).update(changes)
+    (model if component is None else model[component]).update(changes)
     rewrite(folder, model=model)
 
 
 @pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: value)
 def test_a_round_trip_changes_no_bit(name: str, kind: str, tmp_path: Path) -> None:
     model = tiny(name, kind).train()
-    model(forecast_problem(waves()))  # batch norm has seen something
+    model(forecast_problem(waves()))  # batch norm has statistics
     again, about = load(save(model, tmp_path / "deep" / "model", about=ABOUT))
     assert again.spec() == model.spec()
     assert not again.training
@@ -62,7 +62,7 @@ def test_a_round_trip_changes_no_bit(name: str, kind: str, tmp_path: Path) -> No
     assert json.dumps(vars(about)) == json.dumps(vars(ABOUT))
 
 
-def test_a_save_changes_neither_the_model_nor_its_device_nor_leaves_drafts(tmp_path: Path) -> None:
+def test_a_save_does_not_change_the_model_and_leaves_no_drafts(tmp_path: Path) -> None:
     model = tiny("patch_transformer").train()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     for _ in range(2):  # the second replaces the first
@@ -74,7 +74,7 @@ def test_a_save_changes_neither_the_model_nor_its_device_nor_leaves_drafts(tmp_p
     assert (tmp_path / "model").stat().st_mode & 0o055 == 0o055  # others may read it
 
 
-def failing(*args: Any, **kwargs: Any) -> None:
+def fail(*args: Any, **kwargs: Any) -> None:
     raise OSError(28, "No space left on device")
 
 
@@ -93,8 +93,8 @@ def cut_off(*, at: int) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("module", "name", "stand_in"),
     [
-        (checkpoint, "save_file", failing),
-        (checkpoint, "model_card", failing),
+        (checkpoint, "save_file", fail),
+        (checkpoint, "model_card", fail),
         (os, "rename", cut_off(at=1)),
         (os, "rename", cut_off(at=2)),
     ],
@@ -113,8 +113,8 @@ def test_an_interrupted_save_leaves_the_old_one(
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
 
 
-def test_a_save_without_room_says_so_in_an_oserror(saved: Path) -> None:
-    """safetensors has an error of its own for a full disk; users get the one they know."""
+def test_a_full_disk_is_an_oserror(saved: Path) -> None:
+    """safetensors has an error of its own for it; users get the usual one."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -188,14 +188,14 @@ BROKEN: dict[str, tuple[Any, type[Exception], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_checkpoint_says_what_is_wrong(case: str, saved: Path) -> None:
-    breaks, error, words = BROKEN[case]
+def test_a_broken_checkpoint_is_explained(case: str, saved: Path) -> None:
+    breaks, error, fragments = BROKEN[case]
     breaks(saved)
     with pytest.raises(error) as caught:
         load(saved)
     message = str(caught.value)
     assert str(saved) in message
-    assert [word for word in words if word not in message] == []
+    assert [fragment for fragment in fragments if fragment not in message] == []
     assert type(caught.value) is error
     assert "\n" not in message
 
@@ -209,30 +209,30 @@ def test_no_folder_and_a_file_instead_of_a_folder(tmp_path: Path) -> None:
             load(tmp_path / name)
 
 
-def test_loading_runs_no_foreign_code(saved: Path) -> None:
-    """Names are looked up in the registry: a dotted path is an unknown name, not an import."""
+def test_loading_imports_nothing_by_name(saved: Path) -> None:
+    """Names are looked up in the registry: a dotted path is an unknown name."""
     spec(saved, "backbone", name="os.system")
     with pytest.raises(ValueError, match=r"unknown backbone 'os\.system'"):
         load(saved)
 
 
-def test_an_addition_to_about_by_a_later_version_is_no_obstacle(saved: Path) -> None:
+def test_unknown_entries_of_about_are_ignored(saved: Path) -> None:
     about = json.loads((saved / CONFIG).read_text())["about"]
     rewrite(saved, about=about | {"later": 1})
     assert load(saved)[1].command == ABOUT.command
 
 
 def test_the_card_follows_from_what_was_saved(saved: Path) -> None:
-    """Nothing stands in the card that the directory does not hold: made anew from there, it is the same."""
+    """The card contains nothing that is not in the directory: written again from there, it is the same."""
     model, about = load(saved)
     assert model_card(model, about) == (saved / CARD).read_text()
     config = json.dumps(json.loads((saved / CONFIG).read_text()))
-    told = re.sub(r"```.*?```", "", (saved / CARD).read_text(), flags=re.DOTALL)
-    numbers = set(re.findall(r"\d+(?:\.\d+)?", told.replace(",", ""))) - {str(model.num_parameters())}
+    card = re.sub(r"```.*?```", "", (saved / CARD).read_text(), flags=re.DOTALL)
+    numbers = set(re.findall(r"\d+(?:\.\d+)?", card.replace(",", ""))) - {str(model.num_parameters())}
     assert {number for number in numbers if number not in config} == set()
     for fact in ("patch_transformer", "patch_quantiles", "standard", "context 48", "0.4321", "etth1", ABOUT.command):
-        assert fact in told
-    assert "12ab" not in told  # fingerprints are for the leak check, not for readers
+        assert fact in card
+    assert "12ab" not in card  # fingerprints are not listed
 
 
 def test_from_spec_is_the_inverse_of_spec() -> None:

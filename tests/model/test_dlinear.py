@@ -1,4 +1,4 @@
-"""DLinear and NLinear with a flattened head are the linear maps of their paper (arXiv:2205.13504, section 4)."""
+"""DLinear and NLinear with a flatten head are the linear maps of their paper (arXiv:2205.13504, section 4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def linear_model(backbone: str, *, scaler: str, embed: str, context: int = CONTE
 
 
 def problem(values: np.ndarray, observed: np.ndarray | None = None) -> Problem:
-    """A forecasting problem from contexts [B, C, L]; the answer is unknown."""
+    """A forecasting problem from contexts [B, C, L]; the true horizon is unknown."""
     observed = np.ones_like(values, dtype=bool) if observed is None else observed
     tail = ((0, 0), (0, 0), (0, HORIZON))
     visible = torch.from_numpy(np.pad(observed, tail))
@@ -48,7 +48,7 @@ def moving_average(x: np.ndarray, kernel: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kernel", [1, KERNEL, 25, 2 * CONTEXT + 1])
 def test_dlinear_is_the_two_linear_maps_of_the_paper(kernel: int) -> None:
-    """The head's matrix holds W_seasonal and W_trend side by side; its bias is the sum of both."""
+    """The matrix of the head contains W_seasonal and W_trend; its bias is the sum of both."""
     rng = np.random.default_rng(0)
     model = linear_model("dlinear", scaler="none", embed="values_visible", kernel=kernel)
     seasonal, trend = rng.normal(size=(2, HORIZON, CONTEXT))
@@ -61,13 +61,13 @@ def test_dlinear_is_the_two_linear_maps_of_the_paper(kernel: int) -> None:
     for b, c in np.ndindex(4, CHANNELS):
         smooth = moving_average(x[b, c], kernel)
         expected[b, c] = seasonal @ (x[b, c] - smooth) + bias_seasonal + trend @ smooth + bias_trend
-    # the head's answer before `.float()`, which the model gives in float32 for the sake of bf16
-    tokens, seen = model.patching(torch.from_numpy(x), torch.ones(x.shape, dtype=torch.bool))
+    # the output of the head before the model converts it to float32
+    tokens, valid = model.patching(torch.from_numpy(x), torch.ones(x.shape, dtype=torch.bool))
     np.testing.assert_allclose(
-        model.head(model.backbone(tokens, seen), seen)[..., 0].detach(), expected, rtol=1e-10, atol=1e-10
+        model.head(model.backbone(tokens, valid), valid)[..., 0].detach(), expected, rtol=1e-10, atol=1e-10
     )
-    read = model(problem(x)).prediction[..., -HORIZON:, 0].detach()
-    np.testing.assert_allclose(read, expected, rtol=1e-5, atol=1e-4)
+    forecast = model(problem(x)).prediction[..., -HORIZON:, 0].detach()
+    np.testing.assert_allclose(forecast, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_nlinear_subtracts_the_last_value_maps_and_adds_it_back() -> None:
@@ -76,11 +76,11 @@ def test_nlinear_subtracts_the_last_value_maps_and_adds_it_back() -> None:
     weight, bias = (p.detach().numpy() for p in model.head.linear.parameters())
     x = rng.normal(size=(4, CHANNELS, CONTEXT)).cumsum(-1)
     last = x[..., -1:]
-    read = model(problem(x)).prediction[..., -HORIZON:, 0].detach()
-    np.testing.assert_allclose(read, (x - last) @ weight.T + bias + last, rtol=1e-5, atol=1e-5)
+    forecast = model(problem(x)).prediction[..., -HORIZON:, 0].detach()
+    np.testing.assert_allclose(forecast, (x - last) @ weight.T + bias + last, rtol=1e-5, atol=1e-5)
 
 
-def test_nlinear_with_hidden_newest_steps_goes_from_the_last_visible_one() -> None:
+def test_nlinear_with_hidden_last_steps_subtracts_the_last_visible_one() -> None:
     rng = np.random.default_rng(2)
     model = linear_model("nlinear", scaler="last", embed="values")
     weight, bias = (p.detach().numpy() for p in model.head.linear.parameters())
@@ -88,8 +88,8 @@ def test_nlinear_with_hidden_newest_steps_goes_from_the_last_visible_one() -> No
     observed = np.ones_like(x, dtype=bool)
     observed[..., -5:] = observed[..., 3] = False
     last = x[..., -6:-5]
-    read = model(problem(x, observed)).prediction[..., -HORIZON:, 0].detach()
-    np.testing.assert_allclose(read, np.where(observed, x - last, 0) @ weight.T + bias + last, rtol=1e-5, atol=1e-5)
+    forecast = model(problem(x, observed)).prediction[..., -HORIZON:, 0].detach()
+    np.testing.assert_allclose(forecast, np.where(observed, x - last, 0) @ weight.T + bias + last, rtol=1e-5, atol=1e-5)
 
 
 def decompose(x: np.ndarray, visible: np.ndarray, kernel: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,19 +102,21 @@ def decompose(x: np.ndarray, visible: np.ndarray, kernel: int) -> tuple[np.ndarr
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), rate=st.sampled_from([0.1, 0.5, 0.9]), half=st.integers(0, 12))
-def test_the_trend_of_a_gappy_series_is_the_mean_of_its_visible_neighbours(seed: int, rate: float, half: int) -> None:
+def test_the_trend_of_a_series_with_gaps_is_the_mean_of_its_visible_neighbours(
+    seed: int, rate: float, half: int
+) -> None:
     rng = np.random.default_rng(seed)
     x, visible = rng.normal(size=30) + 5, rng.random(30) < rate
     remainder, trend = decompose(x, visible, 2 * half + 1)
-    at = np.clip(np.arange(-half, 30 + half), 0, 29)
+    steps = np.clip(np.arange(-half, 30 + half), 0, 29)
     for i in range(30):
-        near = at[i : i + 2 * half + 1]
-        near = near[visible[near]]
-        assert trend[i] == pytest.approx(x[near].mean() if len(near) else 0.0)
+        neighbours = steps[i : i + 2 * half + 1]
+        neighbours = neighbours[visible[neighbours]]
+        assert trend[i] == pytest.approx(x[neighbours].mean() if len(neighbours) else 0.0)
     np.testing.assert_allclose(remainder, np.where(visible, x - trend, 0.0), atol=1e-12)
 
 
-def test_a_gappy_constant_has_that_trend_and_no_remainder() -> None:
+def test_a_constant_with_gaps_has_that_trend_and_no_remainder() -> None:
     visible = np.random.default_rng(0).random(60) < 0.5
     remainder, trend = decompose(np.full(60, 7.0), visible, 25)
     np.testing.assert_allclose(trend, 7.0)
@@ -128,7 +130,7 @@ def test_the_published_parameter_counts() -> None:
     assert linear_model("nlinear", scaler="last", embed="values").num_parameters() == published["nlinear"]
 
 
-def test_dlinear_says_what_it_needs() -> None:
+def test_wrong_settings_of_dlinear_are_errors() -> None:
     with pytest.raises(ValueError, match=r"model\.embed=values_visible"):
         linear_model("dlinear", scaler="none", embed="values")
     for kernel in (0, 4, -3):

@@ -1,4 +1,4 @@
-"""What the contract does not ask of every backbone: streaming for long, padding on either side, what it tells."""
+"""Laws of Mamba beyond the contract of backbones: long streams, padding on both sides, notes."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def tokens(patches: int, *, channels: int = 3) -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize("settings", [{}, {"conv": 0}, {"groups": 2}, {"mix_every": 1, "mix_heads": 2}, {"hidden": 8}])
 @torch.no_grad()
 def test_a_long_stream_is_the_full_pass_and_its_state_does_not_grow(settings: dict) -> None:
-    backbone, (x, seen) = mamba(**settings), tokens(200)
-    state, found, sizes = backbone.start(batch=2, channels=3), [], set()
+    backbone, (x, valid) = mamba(**settings), tokens(200)
+    state, outputs, sizes = backbone.start(batch=2, channels=3), [], set()
     for token in x.unbind(2):
         y, state = backbone.step(token, state)
-        found.append(y)
-        sizes.add(sum(part.numel() for block in state for part in block))
-    torch.testing.assert_close(torch.stack(found, dim=2), backbone(x, seen), rtol=1e-4, atol=1e-5)
+        outputs.append(y)
+        sizes.add(sum(tensor.numel() for block in state for tensor in block))
+    torch.testing.assert_close(torch.stack(outputs, dim=2), backbone(x, valid), rtol=1e-4, atol=1e-5)
     assert len(sizes) == 1
 
 
 @torch.no_grad()
-def test_a_step_changes_nothing_that_it_was_given() -> None:
+def test_a_step_does_not_change_its_inputs() -> None:
     backbone, (x, _) = mamba(), tokens(2)
     state = backbone.start(batch=2, channels=3)
-    before = [part.clone() for block in state for part in block]
+    before = [tensor.clone() for block in state for tensor in block]
     first, _ = backbone.step(x[:, :, 0], state)
     again, _ = backbone.step(x[:, :, 0], state)
     assert torch.equal(first, again)
@@ -53,32 +53,32 @@ def test_a_step_changes_nothing_that_it_was_given() -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @torch.no_grad()
-def test_what_is_not_seen_leaves_no_trace_on_either_side(bidirectional: bool) -> None:
-    backbone, (x, seen) = mamba(bidirectional=bidirectional), tokens(20)
-    seen[..., :6] = seen[..., 17:] = False
-    noisy = torch.where(seen[..., None], x, 1e3 * torch.randn_like(x))
-    torch.testing.assert_close(backbone(x, seen)[:, :, 6:17], backbone(noisy, seen)[:, :, 6:17])
-    alone = backbone(x[:, :, 6:17], seen[:, :, 6:17])
-    torch.testing.assert_close(backbone(x, seen)[:, :, 6:17], alone, rtol=1e-4, atol=1e-5)
+def test_padding_on_either_side_has_no_effect(bidirectional: bool) -> None:
+    backbone, (x, valid) = mamba(bidirectional=bidirectional), tokens(20)
+    valid[..., :6] = valid[..., 17:] = False
+    noisy = torch.where(valid[..., None], x, 1e3 * torch.randn_like(x))
+    torch.testing.assert_close(backbone(x, valid)[:, :, 6:17], backbone(noisy, valid)[:, :, 6:17])
+    alone = backbone(x[:, :, 6:17], valid[:, :, 6:17])
+    torch.testing.assert_close(backbone(x, valid)[:, :, 6:17], alone, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def test_the_chunk_changes_the_speed_alone() -> None:
-    x, seen = tokens(50)
-    torch.testing.assert_close(mamba(chunk=4)(x, seen), mamba(chunk=64)(x, seen), rtol=1e-4, atol=1e-5)
+def test_the_chunk_changes_only_the_speed() -> None:
+    x, valid = tokens(50)
+    torch.testing.assert_close(mamba(chunk=4)(x, valid), mamba(chunk=64)(x, valid), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def test_over_variates_the_patches_stay_apart_and_every_channel_hears_every_other() -> None:
-    backbone, (x, seen) = mamba(over="variates", expand=1), tokens(3, channels=5)
+def test_over_variates_patches_are_independent_and_every_channel_depends_on_every_other() -> None:
+    backbone, (x, valid) = mamba(over="variates", expand=1), tokens(3, channels=5)
     moved = x.clone()
     moved[:, 2, 1] += 1.0
-    change = (backbone(moved, seen) - backbone(x, seen)).abs().amax(dim=(0, 3))
+    change = (backbone(moved, valid) - backbone(x, valid)).abs().amax(dim=(0, 3))
     assert (change[:, 1] > 0).all()
     assert (change[:, [0, 2]] == 0).all()
 
 
-def test_which_path_runs_is_said_once_and_shown(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_code_path_is_logged_once_and_in_the_notes(caplog: pytest.LogCaptureFixture) -> None:
     line = mamba().notes()
     assert line.startswith("scan: ")
     assert line == scans.find_kernel()[1]
@@ -90,7 +90,7 @@ def test_which_path_runs_is_said_once_and_shown(caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"head": 5}, "multiple of the head width 5"),
         ({"groups": 3}, "cannot be divided into 3 groups"),
@@ -101,6 +101,6 @@ def test_which_path_runs_is_said_once_and_shown(caplog: pytest.LogCaptureFixture
         ({"conv": -1}, "backbone.conv is -1"),
     ],
 )
-def test_settings_that_make_no_mamba_are_refused(settings: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         mamba(**settings)

@@ -33,11 +33,11 @@ def numbered(steps: int) -> torch.Tensor:
 def test_every_step_is_in_a_patch_and_the_newest_ends_the_last(cut: tuple[int, int, int], pad_end: bool) -> None:
     steps, patch, stride = cut
     x = numbered(steps)
-    tokens, seen = raw(patch, stride, pad_end=pad_end)(x, torch.ones_like(x, dtype=torch.bool))
+    tokens, valid = raw(patch, stride, pad_end=pad_end)(x, torch.ones_like(x, dtype=torch.bool))
     count = num_patches(steps, patch=patch, stride=stride, pad_end=pad_end)
     assert tokens.shape == (2, 3, count, patch)
-    assert seen.shape == (2, 3, count)
-    assert seen.all()
+    assert valid.shape == (2, 3, count)
+    assert valid.all()
     assert set(tokens[0, 0].unique().tolist()) - {0.0} == set(range(1, steps + 1))
     assert tokens[0, 0, -1, -1] == steps
     assert tokens[0, 0, count - 1 - pad_end, -1] == steps
@@ -54,7 +54,7 @@ def test_patches_are_a_stride_apart_and_only_the_first_is_padded(cut: tuple[int,
     inner = tokens[0, 0, 1:]
     assert (inner.diff(dim=-1) == 1).all()
     padded = int((tokens[0, 0, 0] == 0).sum())
-    assert padded < max(stride, patch - steps + 1)  # no more than is needed
+    assert padded < max(stride, patch - steps + 1)  # not more than needed
     assert (tokens[0, 0, 0, :padded] == 0).all()
 
 
@@ -76,29 +76,29 @@ def test_from_first_is_true_from_the_first_visible_step_on(cut: tuple[int, int, 
     steps, patch, stride = cut
     x = numbered(steps)
     visible = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < rate
-    tokens, seen = raw(patch, stride)(x, visible)
+    tokens, valid = raw(patch, stride)(x, visible)
     for b in range(2):
         for c in range(3):
-            shown = [bool((tokens[b, c, p] != 0).any()) for p in range(tokens.shape[2])]
-            expected = [any(shown[: p + 1]) for p in range(len(shown))]
-            assert seen[b, c].tolist() == expected
+            has_visible = [bool((tokens[b, c, p] != 0).any()) for p in range(tokens.shape[2])]
+            expected = [any(has_visible[: p + 1]) for p in range(len(has_visible))]
+            assert valid[b, c].tolist() == expected
 
 
 def test_from_first_of_hidden_tails_and_empty_channels() -> None:
-    known = torch.tensor([[False, True, False, True, False], [False] * 5])
-    assert from_first(known).tolist() == [[False, True, True, True, True], [False] * 5]
+    mask = torch.tensor([[False, True, False, True, False], [False] * 5])
+    assert from_first(mask).tolist() == [[False, True, True, True, True], [False] * 5]
 
 
 @pytest.mark.parametrize("embed", EMBEDS)
 @pytest.mark.parametrize("poison", [float("nan"), 1e9])
-def test_no_embedding_lets_a_hidden_value_through(embed: str, poison: float) -> None:
+def test_hidden_values_have_no_effect_on_tokens(embed: str, poison: float) -> None:
     torch.manual_seed(0)
     patching = raw(8, 8, embed=embed)
     x, visible = torch.randn(2, 3, 30), torch.rand(2, 3, 30) < 0.6
     assert torch.equal(patching(x, visible)[0], patching(torch.where(visible, x, poison), visible)[0])
 
 
-def test_residual_and_values_visible_tell_a_hidden_step_from_a_zero() -> None:
+def test_residual_and_values_visible_distinguish_a_hidden_step_from_a_zero() -> None:
     x, visible = torch.zeros(1, 1, 16), torch.ones(1, 1, 16, dtype=torch.bool)
     hidden = visible.clone()
     hidden[..., 3] = False
@@ -111,13 +111,15 @@ def test_residual_and_values_visible_tell_a_hidden_step_from_a_zero() -> None:
 
 @fast
 @given(patch=st.integers(1, 12), count=st.integers(1, 6), prefix=st.integers(0, 3))
-def test_whole_unobserved_patches_before_a_series_only_add_unseen_tokens(patch: int, count: int, prefix: int) -> None:
+def test_unobserved_patches_before_a_series_only_add_tokens_that_are_not_valid(
+    patch: int, count: int, prefix: int
+) -> None:
     patching = raw(patch, patch, embed="values_visible")
     x = torch.randn(2, 3, patch * count)
     visible = torch.ones_like(x, dtype=torch.bool)
     short, _ = patching(x, visible)
-    long, seen = patching(F.pad(x, (prefix * patch, 0), value=7.0), F.pad(visible, (prefix * patch, 0)))
+    long, valid = patching(F.pad(x, (prefix * patch, 0), value=7.0), F.pad(visible, (prefix * patch, 0)))
     assert torch.equal(long[:, :, prefix:], short)
     assert (long[:, :, :prefix] == 0).all()
-    assert not seen[:, :, :prefix].any()
-    assert seen[:, :, prefix:].all()
+    assert not valid[:, :, :prefix].any()
+    assert valid[:, :, prefix:].all()

@@ -1,4 +1,4 @@
-"""Laws of the head that answers for a window: padding and silent channels have no part in what it pools."""
+"""Laws of the head of whole windows: padding and empty channels are not pooled."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ def tokens(batch: int = 3) -> torch.Tensor:
     return torch.randn(batch, CHANNELS, 5, 6, generator=torch.Generator().manual_seed(1))
 
 
-def seen_from(first: int) -> torch.Tensor:
+def valid_from(first: int) -> torch.Tensor:
     return (torch.arange(5) >= first).expand(3, CHANNELS, 5)
 
 
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("channels", ["mean", "concat"])
-def test_what_is_not_seen_does_not_count(pool: str, channels: str) -> None:
-    built, x, seen = head(pool=pool, channel_pool=channels), tokens(), seen_from(2)
-    poked = torch.where(seen[..., None], x, 1e4)
-    assert torch.equal(built(x, seen), built(poked, seen))
-    assert built(x, seen).shape == (3, 4)
+def test_tokens_that_are_not_valid_have_no_effect(pool: str, channels: str) -> None:
+    built, x, valid = head(pool=pool, channel_pool=channels), tokens(), valid_from(2)
+    poked = torch.where(valid[..., None], x, 1e4)
+    assert torch.equal(built(x, valid), built(poked, valid))
+    assert built(x, valid).shape == (3, 4)
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_channel_that_shows_nothing_is_as_if_it_were_not_there(pool: str) -> None:
+def test_a_channel_without_valid_tokens_has_no_effect(pool: str) -> None:
     built, x = head(pool=pool), tokens()
-    seen = seen_from(0).clone()
-    seen[:, 2] = False
-    torch.testing.assert_close(built(x, seen), built(x[:, :2], seen[:, :2]))
+    valid = valid_from(0).clone()
+    valid[:, 2] = False
+    torch.testing.assert_close(built(x, valid), built(x[:, :2], valid[:, :2]))
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_case_that_shows_nothing_gets_a_finite_answer(pool: str) -> None:
+def test_a_case_without_valid_tokens_gets_finite_outputs(pool: str) -> None:
     assert torch.isfinite(head(pool=pool)(tokens(), torch.zeros(3, CHANNELS, 5, dtype=torch.bool))).all()
 
 
-def test_pools_are_what_they_are_called() -> None:
-    x, seen = tokens(), seen_from(3)
-    torch.testing.assert_close(pool_tokens(x, seen, pool="mean"), x[:, :, 3:].mean(2))
-    torch.testing.assert_close(pool_tokens(x, seen, pool="max"), x[:, :, 3:].amax(2))
-    torch.testing.assert_close(pool_tokens(x, seen, pool="last"), x[:, :, -1])
-    even = pool_tokens(x, seen, pool="attention", scores=torch.zeros(3, CHANNELS, 5))
+def test_each_pool_is_its_formula() -> None:
+    x, valid = tokens(), valid_from(3)
+    torch.testing.assert_close(pool_tokens(x, valid, pool="mean"), x[:, :, 3:].mean(2))
+    torch.testing.assert_close(pool_tokens(x, valid, pool="max"), x[:, :, 3:].amax(2))
+    torch.testing.assert_close(pool_tokens(x, valid, pool="last"), x[:, :, -1])
+    even = pool_tokens(x, valid, pool="attention", scores=torch.zeros(3, CHANNELS, 5))
     torch.testing.assert_close(even, x[:, :, 3:].mean(2))
 
 
@@ -68,10 +68,10 @@ def test_concat_needs_to_know_the_channels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [({"pool": "men"}, "did you mean 'mean'"), ({"outputs": 0}, "number of classes")]
+    ("settings", "message"), [({"pool": "men"}, "did you mean 'mean'"), ({"outputs": 0}, "number of classes")]
 )
-def test_wrong_settings_are_named(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         head(**settings)
 
 
@@ -82,8 +82,8 @@ def test_one_case_can_train_through_the_norm() -> None:
 
 
 @pytest.mark.parametrize("embed", ["residual", "conv"])
-def test_a_shorter_case_gets_the_same_answer_padded(embed: str) -> None:
-    """The label of a case does not depend on how long the longest of its batch is."""
+def test_padding_does_not_change_the_output_of_a_shorter_case(embed: str) -> None:
+    """The output for a case does not depend on the length of the longest case of its batch."""
     torch.manual_seed(3)
     model = Model(
         ModelConfig(context=64, horizon=0, width=16, patch=8, stride=8, embed=embed),

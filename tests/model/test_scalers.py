@@ -1,4 +1,4 @@
-"""Laws of every registered scaler: undo is the inverse of apply, and only visible steps count. B, C, T as ever."""
+"""Laws of every registered scaler: undo is the inverse of apply, and only visible steps count."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(name: str, *, channels: int | None = CHANNELS, **config: Any) -> Scale
 
 @st.composite
 def windows(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
-    """Noise of any level and scale that float32 can hold apart, with any part of it visible."""
+    """Noise of any level and scale that float32 can represent, with random steps visible."""
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32 - 1)))
     size = 10.0 ** draw(st.integers(-3, 3))
     level = size * draw(st.floats(-50, 50))
@@ -55,12 +55,12 @@ def test_undo_is_the_inverse_of_apply(config: dict[str, Any], window: tuple[Tens
     state = scaler.fit(values, visible)
     scaled = scaler.apply(values, state)
     again = scaler.undo(scaled[..., None], state)[..., 0]
-    told_apart = values.abs().amax(dim=-1, keepdim=True) + state.scale
-    if config["arcsinh"]:  # what lies beyond the limit comes back as the limit
+    magnitude = values.abs().amax(dim=-1, keepdim=True) + state.scale
+    if config["arcsinh"]:  # values beyond the limit come back as the limit
         far = ((values - state.loc) / state.scale).asinh().abs()
         assert torch.isfinite(again).all()
         again = torch.where(far < MAX_ARCSINH, again, values)
-    assert ((again - values).abs() <= 2e-5 * told_apart).all()
+    assert ((again - values).abs() <= 2e-5 * magnitude).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +92,7 @@ def test_hidden_steps_around_a_series_do_not_matter(
 @pytest.mark.parametrize("arcsinh", [False, True])
 @fast
 @given(window=windows(), stretch=st.floats(0.01, 100), shift=st.floats(-100, 100))
-def test_equivariant_scalers_show_the_same_shifted_and_stretched(
+def test_equivariant_scalers_give_the_same_for_shifted_and_multiplied_windows(
     name: str, arcsinh: bool, window: tuple[Tensor, Tensor], stretch: float, shift: float
 ) -> None:
     values, visible = window
@@ -102,12 +102,12 @@ def test_equivariant_scalers_show_the_same_shifted_and_stretched(
     count = visible.sum(dim=-1, keepdim=True)
     plain = scaler.apply(values, scaler.fit(values, visible))
     other = scaler.apply(moved, scaler.fit(moved, visible))
-    enough = (count > 2).expand_as(visible)  # of one visible step no scale is known
+    enough = (count > 2).expand_as(visible)  # one visible step has no scale
     torch.testing.assert_close(other[enough], plain[enough], rtol=1e-6, atol=1e-6)
 
 
 def test_the_declared_equivariance_is_not_claimed_by_others() -> None:
-    """A scaler that is not named equivariant indeed is not: the flag is no mere habit."""
+    """A scaler that is not declared equivariant is not equivariant."""
     values = torch.randn(2, CHANNELS, STEPS, dtype=torch.float64)
     visible = torch.ones_like(values, dtype=torch.bool)
     for name in set(NAMES) - set(EQUIVARIANT):
@@ -131,7 +131,7 @@ def test_a_constant_series_is_finite_and_comes_back(name: str, level: float) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_where_nothing_is_visible_the_scale_is_1(name: str) -> None:
+def test_without_visible_steps_the_scale_is_1(name: str) -> None:
     values = torch.full((2, CHANNELS, STEPS), float("nan"))
     state = build(name).fit(values, torch.zeros_like(values, dtype=torch.bool))
     assert torch.equal(state.loc, torch.zeros(2, CHANNELS, 1))
@@ -139,7 +139,7 @@ def test_where_nothing_is_visible_the_scale_is_1(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EQUIVARIANT)
-def test_a_huge_offset_in_float32_stays_within_what_float32_holds(name: str) -> None:
+def test_a_huge_offset_stays_within_the_precision_of_float32(name: str) -> None:
     """1e7 + noise of 1: float32 steps there are 1 wide. Scaled values stay small and come back to a few steps."""
     noise = torch.randn(4, CHANNELS, 512, generator=torch.Generator().manual_seed(0))
     values = 1e7 + noise
@@ -154,8 +154,8 @@ def test_a_huge_offset_in_float32_stays_within_what_float32_holds(name: str) -> 
 
 @pytest.mark.parametrize("name", [*EQUIVARIANT, "mean"])
 @pytest.mark.parametrize("size", [1e-25, 1e-12, 1e12, 1e19, 1e30])
-def test_any_size_that_float32_holds_can_be_scaled(name: str, size: float) -> None:
-    """The squares of such values leave float32; the scale does not."""
+def test_values_of_any_size_in_float32_can_be_scaled(name: str, size: float) -> None:
+    """The squares of such values overflow or underflow in float32; the scale does not."""
     values = torch.randn(2, CHANNELS, 64, generator=torch.Generator().manual_seed(0))
     visible = torch.ones_like(values, dtype=torch.bool)
     scaler = build(name)
@@ -178,18 +178,18 @@ def test_half_precision_is_measured_in_float32(dtype: torch.dtype) -> None:
 def test_standard_and_robust_and_mean_are_those_of_numpy(window: tuple[Tensor, Tensor]) -> None:
     values, visible = (x.numpy() for x in window)
     for b, c in np.ndindex(*values.shape[:2]):
-        seen = values[b, c][visible[b, c]].astype(np.float64)
-        if len(seen) < 3:
+        values_seen = values[b, c][visible[b, c]].astype(np.float64)
+        if len(values_seen) < 3:
             continue
-        low, middle, high = np.quantile(seen, [0.25, 0.5, 0.75])
+        low, middle, high = np.quantile(values_seen, [0.25, 0.5, 0.75])
         expected = {
-            "standard": (seen.mean(), seen.std()),
-            "mean": (0.0, np.abs(seen).mean()),
+            "standard": (values_seen.mean(), values_seen.std()),
+            "mean": (0.0, np.abs(values_seen).mean()),
             "robust": (middle, high - low),
-            "last": (seen[-1], 1.0),
+            "last": (values_seen[-1], 1.0),
             "none": (0.0, 1.0),
         }
-        size = np.abs(seen).max()
+        size = np.abs(values_seen).max()
         for name, (loc, scale) in expected.items():
             state = build(name).fit(*window)
             assert state.loc[b, c].item() == pytest.approx(loc, rel=1e-5, abs=1e-5 * size)
@@ -214,7 +214,7 @@ def test_robust_is_not_moved_by_an_outlier_and_standard_is() -> None:
     assert standard.fit(hit, visible).scale > 100 * standard.fit(values, visible).scale
 
 
-def test_arcsinh_bounds_what_an_answer_can_be() -> None:
+def test_arcsinh_bounds_predictions() -> None:
     scaler = build("standard", arcsinh=True)
     values = torch.randn(1, CHANNELS, STEPS)
     state = scaler.fit(values, torch.ones_like(values, dtype=torch.bool))
@@ -233,7 +233,7 @@ def test_affine_needs_the_number_of_channels() -> None:
         build("standard", channels=None, affine=True)
 
 
-def test_affine_begins_as_the_identity_and_learns_one_gain_per_channel() -> None:
+def test_affine_is_the_identity_initially_and_learns_one_gain_per_channel() -> None:
     plain, affine = build("standard"), build("standard", affine=True)
     values = torch.randn(3, CHANNELS, STEPS)
     visible = torch.ones_like(values, dtype=torch.bool)
@@ -251,8 +251,8 @@ def test_undo_serves_every_quantile_level() -> None:
     scaler = build("standard", arcsinh=True)
     values = torch.randn(3, CHANNELS, STEPS) * 5 + 20
     state = scaler.fit(values, torch.ones_like(values, dtype=torch.bool))
-    reads = torch.randn(3, CHANNELS, STEPS, 9).sort(dim=-1).values
-    undone = scaler.undo(reads, state)
-    for level in range(9):
-        torch.testing.assert_close(undone[..., level : level + 1], scaler.undo(reads[..., level : level + 1], state))
+    quantiles = torch.randn(3, CHANNELS, STEPS, 9).sort(dim=-1).values
+    undone = scaler.undo(quantiles, state)
+    for q in range(9):
+        torch.testing.assert_close(undone[..., q : q + 1], scaler.undo(quantiles[..., q : q + 1], state))
     assert (undone.diff(dim=-1) >= 0).all()  # order of quantiles is kept

@@ -47,9 +47,9 @@ def test_format_1_is_saved_as_the_current_format_and_predicts_the_same_bits(fold
     assert (again.spec(), about_again.task, about_again.trained_on) == (model.spec(), about.task, about.trained_on)
     problem = model.example(batch=2)
     with torch.no_grad():
-        expected, found = model(problem), again(problem)
-    assert torch.equal(expected.prediction.nan_to_num(7.0), found.prediction.nan_to_num(7.0))
-    assert torch.equal(expected.hidden, found.hidden)
+        expected, prediction = model(problem), again(problem)
+    assert torch.equal(expected.prediction.nan_to_num(7.0), prediction.prediction.nan_to_num(7.0))
+    assert torch.equal(expected.hidden, prediction.hidden)
 
 
 @pytest.mark.parametrize("folder", OF_FORMAT[1], ids=lambda folder: folder.name)

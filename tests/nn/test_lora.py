@@ -1,4 +1,4 @@
-"""Laws of the low-rank adapters: they begin as nothing, train alone, and merge into what they adapt."""
+"""Laws of the low-rank adapters: no effect initially, trained alone, and merged into the weights they adapt."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tsfm.nn.lora import LowRank, add_lora, merge_lora
 CASES = pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: value)
 
 
-def read(model: nn.Module) -> torch.Tensor:
+def predict(model: nn.Module) -> torch.Tensor:
     with torch.no_grad():
         return model.eval()(forecast_problem(waves())).prediction.nan_to_num()
 
 
-def stirred(model: nn.Module) -> nn.Module:
-    """The model with adapters that say something."""
+def perturbed(model: nn.Module) -> nn.Module:
+    """Return the model with adapters that have an effect."""
     generator = torch.Generator().manual_seed(1)
     for module in model.modules():
         if isinstance(module, LowRank):
@@ -30,13 +30,13 @@ def stirred(model: nn.Module) -> nn.Module:
 @CASES
 def test_merged_equals_unmerged_on_every_backbone(name: str, kind: str) -> None:
     model = tiny(name, kind)
-    names, spec, first = list(model.state_dict()), model.spec(), read(model)
+    names, spec, first = list(model.state_dict()), model.spec(), predict(model)
     add_lora(model, rank=2, alpha=4)
-    assert torch.equal(read(model), first)  # B is zero
-    unmerged = read(stirred(model))
+    assert torch.equal(predict(model), first)  # B is zero
+    unmerged = predict(perturbed(model))
     assert not torch.allclose(unmerged, first, rtol=1e-3, atol=1e-3)
     merged = merge_lora(model)
-    torch.testing.assert_close(read(merged), unmerged, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(predict(merged), unmerged, rtol=1e-5, atol=1e-5)
     assert list(merged.state_dict()) == names
     assert merged.spec() == spec  # type: ignore[operator]
     assert not any(parametrize.is_parametrized(module) for module in merged.modules())
@@ -70,7 +70,7 @@ def test_the_merged_weight_is_that_of_the_paper() -> None:
     weight = linear.weight.detach().clone()
     model = nn.Sequential(linear)
     add_lora(model, rank=3, alpha=6, generator=torch.Generator().manual_seed(0))
-    adapter = stirred(model)[0].parametrizations["weight"][0]  # type: ignore[index]
+    adapter = perturbed(model)[0].parametrizations["weight"][0]  # type: ignore[index]
     assert adapter.a.shape == (3, 7)
     assert adapter.b.shape == (5, 3)
     assert adapter.a.abs().max() <= 7**-0.5  # Kaiming-uniform with a = sqrt(5)
@@ -81,46 +81,46 @@ def test_the_merged_weight_is_that_of_the_paper() -> None:
 
 
 def test_targets_are_dotted_parts_of_names() -> None:
-    def chosen(*targets: str) -> list[str]:
+    def adapted(*targets: str) -> list[str]:
         return add_lora(tiny("patch_transformer"), rank=1, targets=targets)
 
-    assert chosen("qkv") == [f"backbone.blocks.{i}.attention.qkv" for i in (0, 1)]
-    assert chosen("blocks.0") == [name for name in chosen("backbone") if ".blocks.0." in name]
-    assert chosen("blocks.*.out", "head.linear") == [
+    assert adapted("qkv") == [f"backbone.blocks.{i}.attention.qkv" for i in (0, 1)]
+    assert adapted("blocks.0") == [name for name in adapted("backbone") if ".blocks.0." in name]
+    assert adapted("blocks.*.out", "head.linear") == [
         "backbone.blocks.0.attention.out",
         "backbone.blocks.1.attention.out",
         "head.linear",
     ]
-    assert len(chosen("backbone")) == 8
-    assert set(chosen("*")) - set(chosen("backbone")) == {"patching.project", "head.linear"}
+    assert len(adapted("backbone")) == 8
+    assert set(adapted("*")) - set(adapted("backbone")) == {"patching.project", "head.linear"}
 
 
-def test_dropout_takes_inputs_of_the_adapter_away_in_training_alone() -> None:
+def test_dropout_removes_inputs_of_the_adapter_in_training_only() -> None:
     linear = nn.Linear(400, 3, bias=False)
     model = nn.Sequential(linear)
     base = linear.weight.detach().clone()
     add_lora(model, rank=2, dropout=0.25)
-    stirred(model).eval()
+    perturbed(model).eval()
     whole = linear.weight.detach() - base
     torch.manual_seed(0)
     model.train()
     drawn = linear.weight.detach() - base
-    gone = drawn.abs().sum(0) < 1e-6
-    assert 60 < int(gone.sum()) < 140
-    torch.testing.assert_close(drawn[:, ~gone], whole[:, ~gone] / 0.75, rtol=1e-4, atol=1e-5)
+    dropped = drawn.abs().sum(0) < 1e-6
+    assert 60 < int(dropped.sum()) < 140
+    torch.testing.assert_close(drawn[:, ~dropped], whole[:, ~dropped] / 0.75, rtol=1e-4, atol=1e-5)
     merge_lora(model)
     assert linear.training
     torch.testing.assert_close(linear.weight.detach() - base, whole)
 
 
-def test_a_rank_beyond_the_layer_is_cut_to_it() -> None:
+def test_a_rank_above_that_of_the_layer_is_reduced() -> None:
     model = nn.Sequential(nn.Linear(3, 8))
     add_lora(model, rank=100)
     assert model[0].parametrizations["weight"][0].a.shape == (3, 3)  # type: ignore[index, union-attr]
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"rank": 0}, r"the rank of LoRA is 0; expected at least 1"),
         ({"rank": 2, "alpha": 0.0}, r"alpha of LoRA is 0\.0; expected a number above 0"),
@@ -130,12 +130,12 @@ def test_a_rank_beyond_the_layer_is_cut_to_it() -> None:
         ({"rank": 2, "targets": []}, r"targets of LoRA is empty"),
     ],
 )
-def test_bad_settings_are_refused(settings: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_bad_settings_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         add_lora(tiny("patch_transformer"), **settings)
 
 
-def test_adapters_are_not_put_on_adapters() -> None:
+def test_adapters_are_not_added_to_adapters() -> None:
     model = tiny("patch_transformer")
     add_lora(model, rank=1, targets=["head"])
     with pytest.raises(ValueError, match=r"head\.linear has an adapter already; call merge_lora first"):

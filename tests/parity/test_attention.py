@@ -1,6 +1,6 @@
-"""Attention in float64 beside the formulas of its papers, forward and backward.
+"""Attention in float64 agrees with the formulas of its papers, forward and backward.
 
-N rows, P tokens, D width, h heads, K head width. The references know no mask, no fused product and no view: they are
+N rows, P tokens, D width, h heads, K head width. The references use no mask, no fused product and no view; they are
 written from arXiv:1706.03762, eq. 1 and section 3.2.2, and arXiv:2104.09864, section 3.2.
 """
 
@@ -25,9 +25,9 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def spiral(x: Tensor) -> Tensor:
-    """Token m as complex numbers, pair i turned by m theta_i with theta_i = 10000^(-2i/K) (eq. 34; the pair is
-    (x[i], x[i + K/2]), a permutation of the paper's neighbours that scores do not see)."""
+def rotated_pairs(x: Tensor) -> Tensor:
+    """Token m as complex numbers, pair i rotated by m theta_i with theta_i = 10000^(-2i/K) (eq. 34; the pair is
+    (x[i], x[i + K/2]), a permutation of the paper's neighbours, which does not change scores)."""
     half = x.shape[-1] // 2
     theta = 10_000.0 ** (-2.0 * torch.arange(half, dtype=torch.float64) / x.shape[-1])
     turn = torch.exp(1j * torch.arange(x.shape[-2], dtype=torch.float64)[:, None] * theta)
@@ -40,7 +40,7 @@ def unit(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def reference(layer: Attention, x: Tensor, allowed: Tensor) -> Tensor:
-    """Concat(head_1 .. head_h) W_O with head_i = softmax(Q K' / sqrt(K)) V, over the tokens a query may look at."""
+    """Concat(head_1 .. head_h) W_O with head_i = softmax(Q K' / sqrt(K)) V, over the tokens that a query may see."""
     size = x.shape[-1] // layer.heads
     maps, shifts = layer.qkv.weight.chunk(3), layer.qkv.bias.chunk(3)
     heads = []
@@ -50,7 +50,7 @@ def reference(layer: Attention, x: Tensor, allowed: Tensor) -> Tensor:
         if isinstance(layer.norm_q, nn.RMSNorm):
             q, k = unit(q, layer.norm_q.weight), unit(k, layer.norm_k.weight)
         if layer.rotary:
-            q, k = spiral(q), spiral(k)
+            q, k = rotated_pairs(q), rotated_pairs(k)
         score = torch.exp(q @ k.transpose(-1, -2) / math.sqrt(size)) * allowed
         heads.append(score / score.sum(dim=-1, keepdim=True) @ v)
     return torch.cat(heads, dim=-1) @ layer.out.weight.T + layer.out.bias
@@ -63,7 +63,7 @@ def gradients(y: Tensor, layer: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 def varied(layer: nn.Module) -> nn.Module:
-    """Weights of norms away from their start at one."""
+    """Return the layer with weights of norms that are not one."""
     with torch.no_grad():
         for key, tensor in layer.named_parameters():
             if "norm" in key:
@@ -78,54 +78,54 @@ def test_attention_and_its_gradients_are_those_of_the_formula(
     torch.manual_seed(0)
     layer = varied(Attention(WIDTH, heads=HEADS, rotary=rotary, qk_norm=qk_norm, causal=causal, dropout=0.0))
     assert isinstance(layer, Attention)
-    seen = torch.ones(ROWS, TOKENS, dtype=torch.bool)
+    valid = torch.ones(ROWS, TOKENS, dtype=torch.bool)
     if padded:
-        seen[0, :4] = False
-        seen[1] = False  # each token looks at itself alone
-    allowed = seen[:, None, :] | torch.eye(TOKENS, dtype=torch.bool)
+        valid[0, :4] = False
+        valid[1] = False  # each token attends to itself only
+    allowed = valid[:, None, :] | torch.eye(TOKENS, dtype=torch.bool)
     allowed = allowed.tril() if causal else allowed
     x = draw(ROWS, TOKENS, WIDTH).requires_grad_()
-    found, expected = layer(x, key_mask(seen, causal=causal)), reference(layer, x, allowed)
-    near = ANGLES if rotary else EXACT
-    torch.testing.assert_close(found, expected, rtol=near, atol=near)
-    for mine, theirs in zip(gradients(found, layer, x), gradients(expected, layer, x), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=near, atol=near)
+    output, expected = layer(x, key_mask(valid, causal=causal)), reference(layer, x, allowed)
+    tolerance = ANGLES if rotary else EXACT
+    torch.testing.assert_close(output, expected, rtol=tolerance, atol=tolerance)
+    for gradient, expected_gradient in zip(gradients(output, layer, x), gradients(expected, layer, x), strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_group_attention_is_attention_over_the_channels_of_one_item_and_patch(padded: bool) -> None:
-    """Item by item and patch by patch, with the tokens of nobody else at hand."""
+    """Item by item and patch by patch, computed from the tokens of that item and patch alone."""
     batch, channels, patches = 2, 5, 3
     torch.manual_seed(0)
     group = GroupAttention(WIDTH, heads=HEADS).double()
-    seen = torch.ones(batch, channels, patches, dtype=torch.bool)
+    valid = torch.ones(batch, channels, patches, dtype=torch.bool)
     if padded:
-        seen[0, 1, :2] = False
-        seen[1, 3:, 0] = False
+        valid[0, 1, :2] = False
+        valid[1, 3:, 0] = False
     x = draw(batch, channels, patches, WIDTH).requires_grad_()
-    found = group(x, seen)
+    output = group(x, valid)
     rows = []
     for item in range(batch):
         allowed = [
-            seen[item, :, p].expand(channels, -1) | torch.eye(channels, dtype=torch.bool) for p in range(patches)
+            valid[item, :, p].expand(channels, -1) | torch.eye(channels, dtype=torch.bool) for p in range(patches)
         ]
         tokens = [reference(group.attention, x[item, :, p], allowed[p]) for p in range(patches)]
         rows.append(torch.stack(tokens, dim=1))
     expected = torch.stack(rows)
-    torch.testing.assert_close(found, expected, rtol=EXACT, atol=EXACT)
-    for mine, theirs in zip(gradients(found, group, x), gradients(expected, group, x), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=EXACT, atol=EXACT)
+    torch.testing.assert_close(output, expected, rtol=EXACT, atol=EXACT)
+    for gradient, expected_gradient in zip(gradients(output, group, x), gradients(expected, group, x), strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=EXACT, atol=EXACT)
 
 
 def test_the_rotary_code_of_the_reference_is_the_matrix_of_the_paper() -> None:
-    """Eq. 15 as blocks of cos and sin over neighbours, permuted: so the complex form above is no copy of ours."""
+    """Eq. 15 as blocks of cos and sin over neighbours, permuted, which agrees with the complex form above."""
     x, size = draw(TOKENS, 8), 8
     order = torch.arange(size).view(2, size // 2).T.flatten()  # halves to neighbours
-    for place in range(TOKENS):
+    for position in range(TOKENS):
         blocks = []
         for pair in range(size // 2):
-            angle = place * 10_000.0 ** (-2 * pair / size)
+            angle = position * 10_000.0 ** (-2 * pair / size)
             cos, sin = math.cos(angle), math.sin(angle)
             blocks.append(torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64))
-        turned = torch.block_diag(*blocks) @ x[place, order]
-        torch.testing.assert_close(spiral(x)[place, order], turned, rtol=EXACT, atol=EXACT)
+        rotated = torch.block_diag(*blocks) @ x[position, order]
+        torch.testing.assert_close(rotated_pairs(x)[position, order], rotated, rtol=EXACT, atol=EXACT)

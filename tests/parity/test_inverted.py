@@ -1,9 +1,9 @@
-"""The inverted transformer beside a float64 transcription of its paper (arXiv:2310.06625).
+"""The inverted transformer agrees with a float64 transcription of its paper (arXiv:2310.06625).
 
-B batch, C variates, T lookback, H horizon, D width, h heads. The transcription takes our weights by name and knows
-neither our layers nor a library's: sums, products and exponentials alone. Two things stand outside the paper's
-equations and are as in its code: the standard deviation is biased, and the activation is the exact GELU. The code adds
-1e-5 to the variance where ours has a floor for the scale that no series here touches.
+B batch, C variates, T lookback, H horizon, D width, h heads. The transcription uses the weights by name, and
+only sums, products and exponentials. Two details are not in the paper's equations and are as in its code: the standard
+deviation is biased, and the activation is the exact GELU. The code adds 1e-5 to the variance where tsfm has a smallest
+scale, which no series here reaches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH, CONTEXT, HORIZON, WIDTH, NUM_HEADS, DEPTH = 3, 24, 10, 16, 4, 2
 Weights = dict[str, Tensor]
 
 
-def ours(*, channels: int | None = None, seed: int = 7) -> Model:
+def inverted_model(*, channels: int | None = None, seed: int = 7) -> Model:
     torch.manual_seed(seed)
     settings = {
         "name": "inverted",
@@ -47,7 +47,7 @@ def ours(*, channels: int | None = None, seed: int = 7) -> Model:
         backbone=BACKBONES.config(settings),
         head=HEADS.config({"name": "flatten"}),
     )
-    with torch.no_grad():  # norms away from their start at ones and zeros
+    with torch.no_grad():  # weights of norms that are not 0 and 1
         for key, tensor in model.named_parameters():
             if "norm" in key:
                 tensor.uniform_(0.5, 1.5)
@@ -68,12 +68,12 @@ def layer_norm(weights: Weights, name: str, x: Tensor) -> Tensor:
 def attend(weights: Weights, name: str, tokens: Tensor) -> Tensor:
     """Self-attention with variates as tokens: A_ij of q_i' k_j / sqrt(d_k), then the weighted sum of values."""
     q, k, v = affine(weights, f"{name}.qkv", tokens).chunk(3, dim=-1)
-    size, said = WIDTH // NUM_HEADS, []
+    size, outputs = WIDTH // NUM_HEADS, []
     for head in range(NUM_HEADS):
         own = slice(head * size, (head + 1) * size)
         score = torch.exp(torch.einsum("bid,bjd->bij", q[..., own], k[..., own]) / math.sqrt(size))
-        said.append(torch.einsum("bij,bjd->bid", score / score.sum(dim=-1, keepdim=True), v[..., own]))
-    return affine(weights, f"{name}.out", torch.cat(said, dim=-1))
+        outputs.append(torch.einsum("bij,bjd->bid", score / score.sum(dim=-1, keepdim=True), v[..., own]))
+    return affine(weights, f"{name}.out", torch.cat(outputs, dim=-1))
 
 
 def paper(weights: Weights, lookback: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,51 +109,51 @@ def exact(model: Model) -> Weights:
 
 @pytest.mark.parametrize("channels", [1, 4, 13])
 def test_the_model_is_the_paper_in_float32(channels: int) -> None:
-    """Whatever the number of variates: the same weights serve all."""
-    model = ours().eval()
+    """The same weights work for any number of variates."""
+    model = inverted_model().eval()
     context = windows(channels)
     answer = model(posed(context.float()))
     tokens, forecast = paper(exact(model), context)
     assert forecast.std() > 0.5
     scale = context.std(dim=-1, keepdim=True)  # the tolerance is in units of each series' own scale
     torch.testing.assert_close(answer.hidden[:, :, 0].double(), tokens, rtol=0, atol=1e-5)
-    found = answer.prediction[..., -HORIZON:, 0].double()
-    torch.testing.assert_close(found / scale, forecast / scale, rtol=0, atol=1e-5)
+    output = answer.prediction[..., -HORIZON:, 0].double()
+    torch.testing.assert_close(output / scale, forecast / scale, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 4, 13])
 def test_tokens_are_the_paper_in_float64(channels: int) -> None:
-    model = ours().double().eval()
+    model = inverted_model().double().eval()
     answer = model(posed(windows(channels)))
     tokens, forecast = paper(exact(model), windows(channels))
     torch.testing.assert_close(answer.hidden[:, :, 0], tokens, rtol=0, atol=1e-10)
-    seen = torch.ones(answer.hidden.shape[:3], dtype=torch.bool)
-    read = (
-        model.head(answer.hidden, seen)[..., 0] * answer.scale + answer.loc
-    )  # Model rounds what the head reads to float32
-    torch.testing.assert_close(read, forecast, rtol=0, atol=1e-10)
+    valid = torch.ones(answer.hidden.shape[:3], dtype=torch.bool)
+    forecast_in_float64 = (
+        model.head(answer.hidden, valid)[..., 0] * answer.scale + answer.loc
+    )  # Model converts predictions to float32
+    torch.testing.assert_close(forecast_in_float64, forecast, rtol=0, atol=1e-10)
 
 
 def test_gradients_are_those_of_the_paper() -> None:
     """Of a loss by the window and by every weight; the statistics of the window are part of the graph in both."""
-    model = ours().double().train()
-    here, there = windows(4).requires_grad_(), windows(4).requires_grad_()
+    model = inverted_model().double().train()
+    x, reference_x = windows(4).requires_grad_(), windows(4).requires_grad_()
     weights = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.state_dict().items()}
     target = torch.randn(BATCH, 4, HORIZON, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    answer = model(posed(here))
-    seen = torch.ones(answer.hidden.shape[:3], dtype=torch.bool)
-    (model.head(answer.hidden, seen)[..., 0] * answer.scale + answer.loc - target).square().mean().backward()
-    (paper(weights, there)[1] - target).square().mean().backward()
-    assert here.grad is not None
-    assert there.grad is not None
-    torch.testing.assert_close(here.grad, there.grad, rtol=0, atol=1e-10)
+    answer = model(posed(x))
+    valid = torch.ones(answer.hidden.shape[:3], dtype=torch.bool)
+    (model.head(answer.hidden, valid)[..., 0] * answer.scale + answer.loc - target).square().mean().backward()
+    (paper(weights, reference_x)[1] - target).square().mean().backward()
+    assert x.grad is not None
+    assert reference_x.grad is not None
+    torch.testing.assert_close(x.grad, reference_x.grad, rtol=0, atol=1e-10)
     for key, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, weights[key].grad, rtol=0, atol=1e-10)
 
 
-def test_a_model_trained_on_some_variates_serves_others() -> None:
-    """One optimiser step on 4 variates, then 2 and 9: the model still is the paper with its new weights."""
-    model = ours().train()
+def test_a_model_trained_on_some_variates_works_for_other_numbers_of_them() -> None:
+    """One optimiser step on 4 variates, then 2 and 9: the model agrees with the paper with its new weights."""
+    model = inverted_model().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     before = exact(model)
     model(posed(windows(4).float())).prediction[..., -HORIZON:, :].square().mean().backward()
@@ -161,5 +161,5 @@ def test_a_model_trained_on_some_variates_serves_others() -> None:
     after = exact(model)
     assert any(not torch.equal(before[key], after[key]) for key in before)
     for channels in (2, 9):
-        found = model.eval()(posed(windows(channels).float())).hidden[:, :, 0].double()
-        torch.testing.assert_close(found, paper(after, windows(channels))[0], rtol=0, atol=1e-5)
+        output = model.eval()(posed(windows(channels).float())).hidden[:, :, 0].double()
+        torch.testing.assert_close(output, paper(after, windows(channels))[0], rtol=0, atol=1e-5)

@@ -1,8 +1,9 @@
-"""Our mixer beside transformers' PatchTSMixer, our random weights mapped onto theirs one for one.
+"""The mixer agrees with PatchTSMixer of transformers, with the same random weights.
 
-What differs and how it is met: their scaler adds 1e-5 to the variance where ours has a floor for the scale, so it is
-set to 0; of a context that the stride does not fill they drop the oldest steps where we pad them with hidden ones, so
-the contexts compared are filled; they drop values before the flattened forecast head unless told otherwise, as we do.
+Differences, and how the comparison handles them: the reference adds 1e-5 to the variance where tsfm has a smallest
+scale, so that is set to 0; of a context that is not a multiple of the stride the reference drops the oldest steps where
+tsfm pads with hidden ones, so the contexts are multiples; the reference applies dropout before the flatten head unless
+configured otherwise, as tsfm does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SETTINGS = pytest.mark.parametrize(
 )
 
 
-def ours(*, mode: str, norm: str, gated: bool, max_patches: int = 0, scaler: str = "standard") -> Model:
+def tsfm_model(*, mode: str, norm: str, gated: bool, max_patches: int = 0, scaler: str = "standard") -> Model:
     torch.manual_seed(7)
     settings = {"depth": DEPTH, "norm": norm, "gated": gated, "dropout": 0.0, "max_patches": max_patches}
     model = Model(
@@ -39,15 +40,15 @@ def ours(*, mode: str, norm: str, gated: bool, max_patches: int = 0, scaler: str
         backbone=BACKBONES.config({"name": "mixer", "channel_mlp": mode == "mix_channel"} | settings),
         head=HEADS.config({"name": "flatten"}),
     )
-    with torch.no_grad():  # norms away from their start at ones and zeros, so that a swapped pair would show
+    with torch.no_grad():  # weights of norms that are not 0 and 1, so that a wrong mapping would fail
         for key, tensor in model.backbone.state_dict().items():
             if "norm" in key and tensor.is_floating_point():
                 tensor.uniform_(0.5, 1.5)
     return model
 
 
-def theirs(model: Model, *, mode: str, norm: str, gated: bool, **changes: Any) -> Any:
-    """transformers' PatchTSMixerForPrediction of the same shape, with our weights."""
+def reference_model(model: Model, *, mode: str, norm: str, gated: bool, **changes: Any) -> Any:
+    """transformers' PatchTSMixerForPrediction of the same shape, with the same weights."""
     settings: dict[str, Any] = {
         "context_length": CONTEXT,
         "prediction_length": HORIZON,
@@ -73,22 +74,22 @@ def theirs(model: Model, *, mode: str, norm: str, gated: bool, **changes: Any) -
 
 
 def mapped(model: Model, *, norm: str) -> dict[str, Tensor]:
-    """Our state under their names. Strict loading shows that nothing is left over on either side."""
-    parts = {"channels": "channel_feature_mixer", "patches": "patch_mixer", "features": "feature_mixer"}
+    """Return the weights under the names of the reference; strict loading shows that none is left over."""
+    mixers = {"channels": "channel_feature_mixer", "patches": "patch_mixer", "features": "feature_mixer"}
     layers = {"up": "mlp.fc1", "down": "mlp.fc2", "gate": "gating_block.attn_layer"}
     named = {}
     for key, tensor in model.state_dict().items():
-        room, _, rest = key.partition(".")
-        if room == "patching":
+        module, _, rest = key.partition(".")
+        if module == "patching":
             named[f"model.encoder.patcher.{rest.removeprefix('project.')}"] = tensor
-        elif room == "head":
+        elif module == "head":
             named[f"head.base_forecast_block.{rest.removeprefix('linear.')}"] = tensor
         else:
-            _, block, part, *tail = rest.split(".")
-            kind, _, axis = part.partition("_")
+            _, block, layer, *tail = rest.split(".")
+            kind, _, axis = layer.partition("_")
             inner = ["norm.norm", *(["batchnorm"] if norm == "batch" else [])]
             inner = inner if kind == "norm" else [layers[tail.pop(0)]]
-            named[".".join(["model.encoder.mlp_mixer_encoder.mixers", block, parts[axis], *inner, *tail])] = tensor
+            named[".".join(["model.encoder.mlp_mixer_encoder.mixers", block, mixers[axis], *inner, *tail])] = tensor
     return named
 
 
@@ -104,17 +105,17 @@ def posed(context: Tensor) -> Problem:
 
 
 def both(model: Model, reference: nn.Module, context: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """(hidden, forecast) of ours and theirs, the forecast as [batch, channels, horizon]."""
-    answer, said = model(posed(context)), reference(past_values=context.transpose(1, 2))
-    mine = (answer.hidden, answer.prediction[..., -HORIZON:, 0])
-    return mine, (said.last_hidden_state, said.prediction_outputs.transpose(1, 2))
+    """(hidden, forecast) of the model and of the reference, the forecast as [batch, channels, horizon]."""
+    answer, output = model(posed(context)), reference(past_values=context.transpose(1, 2))
+    x = (answer.hidden, answer.prediction[..., -HORIZON:, 0])
+    return x, (output.last_hidden_state, output.prediction_outputs.transpose(1, 2))
 
 
 @SETTINGS
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_hidden_states_and_forecasts_agree(mode: str, norm: str, gated: bool, training: bool) -> None:
-    model = ours(mode=mode, norm=norm, gated=gated)
-    reference = theirs(model, mode=mode, norm=norm, gated=gated)
+    model = tsfm_model(mode=mode, norm=norm, gated=gated)
+    reference = reference_model(model, mode=mode, norm=norm, gated=gated)
     model.train(training)
     reference.train(training)
     (hidden, forecast), (their_hidden, their_forecast) = both(model, reference, windows())
@@ -128,41 +129,41 @@ def test_hidden_states_and_forecasts_agree(mode: str, norm: str, gated: bool, tr
 @SETTINGS
 def test_gradients_agree(mode: str, norm: str, gated: bool) -> None:
     """Of a loss by the window, and by every weight."""
-    model = ours(mode=mode, norm=norm, gated=gated).train()
-    reference = theirs(model, mode=mode, norm=norm, gated=gated).train()
-    mine, other = windows().requires_grad_(), windows().requires_grad_()
-    (_, forecast), _ = both(model, reference, mine)
+    model = tsfm_model(mode=mode, norm=norm, gated=gated).train()
+    reference = reference_model(model, mode=mode, norm=norm, gated=gated).train()
+    x, other = windows().requires_grad_(), windows().requires_grad_()
+    (_, forecast), _ = both(model, reference, x)
     _, (_, their_forecast) = both(model, reference, other)
     target = torch.randn(forecast.shape, generator=torch.Generator().manual_seed(2))
     (forecast - target).square().mean().backward()
     (their_forecast - target).square().mean().backward()
-    assert mine.grad is not None
+    assert x.grad is not None
     assert other.grad is not None
-    assert mine.grad.abs().max() > 1e-3
-    torch.testing.assert_close(mine.grad, other.grad, rtol=0, atol=1e-4)
+    assert x.grad.abs().max() > 1e-3
+    torch.testing.assert_close(x.grad, other.grad, rtol=0, atol=1e-4)
     for key, parameter in model.named_parameters():
-        parameter.data = parameter.grad  # read the gradients under their names by the same map as the weights
+        parameter.data = parameter.grad  # the gradients get the names of the reference by the same mapping
         assert parameter.data is not None, key
-    found = mapped(model, norm=norm)
+    gradients = mapped(model, norm=norm)
     for key, parameter in reference.named_parameters():
-        torch.testing.assert_close(found[key], parameter.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(gradients[key], parameter.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_the_free_length_arrangement_of_a_full_window_is_the_fixed_one() -> None:
-    """So parity holds for it as well, where the window has as many patches as it may have at most."""
+    """So parity holds for it too, if the window has the largest number of patches."""
     settings = {"mode": "mix_channel", "norm": "layer", "gated": True}
-    fixed = ours(**settings).eval()
-    free = ours(**settings, max_patches=fixed.backbone.max_patches).eval()
+    fixed = tsfm_model(**settings).eval()
+    free = tsfm_model(**settings, max_patches=fixed.backbone.max_patches).eval()
     assert not free.backbone.fixed_length
     assert torch.equal(fixed(posed(windows())).hidden, free(posed(windows())).hidden)
 
 
-def test_of_a_context_that_the_stride_does_not_fill_they_drop_the_oldest_steps() -> None:
-    """So given a context without them, ours says the same; unscaled, as their scaler still counts those steps."""
+def test_the_reference_drops_the_oldest_steps_of_a_context_that_is_not_a_multiple_of_the_stride() -> None:
+    """Given a context without them, tsfm agrees; without scaling, since the reference scales by those steps too."""
     settings = {"mode": "common_channel", "norm": "layer", "gated": True}
-    model = ours(**settings, scaler="none").eval()
-    reference = theirs(model, **settings, scaling=None, context_length=CONTEXT + 2).eval()
+    model = tsfm_model(**settings, scaler="none").eval()
+    reference = reference_model(model, **settings, scaling=None, context_length=CONTEXT + 2).eval()
     oldest = torch.randn(BATCH, CHANNELS, 2)
-    mine, _ = both(model, theirs(model, **settings), windows())
-    said = reference(past_values=torch.cat([oldest, windows()], dim=-1).transpose(1, 2))
-    torch.testing.assert_close(mine[1], said.prediction_outputs.transpose(1, 2), rtol=0, atol=1e-5)
+    x, _ = both(model, reference_model(model, **settings), windows())
+    output = reference(past_values=torch.cat([oldest, windows()], dim=-1).transpose(1, 2))
+    torch.testing.assert_close(x[1], output.prediction_outputs.transpose(1, 2), rtol=0, atol=1e-5)

@@ -1,11 +1,12 @@
-"""Our patch transformer beside transformers' PatchTST, our random weights mapped onto theirs one for one.
+"""The patch transformer agrees with PatchTST of transformers, with the same random weights.
 
-What differs and how it is met: their scaler adds 1e-5 to the variance where ours has a floor for the scale, so it is
-set to 0; of a context that the stride does not fill they drop the oldest steps where we pad them with hidden ones, so
-the contexts compared are filled; they never pad the end, so theirs is given the repeated step as context; a stack with
-norms before its sub-layers ends in theirs without a norm, so ours is set before their head; their head pools unless
-told otherwise; a step nobody observed reaches their network as 0 scaled, ours as 0, so theirs is given the mean there.
-Neither has the residual attention scores of the paper's code. Both use the exact GELU and biases throughout.
+Differences, and how the comparison handles them: the reference adds 1e-5 to the variance where tsfm has a smallest
+scale, so that is set to 0; of a context that is not a multiple of the stride the reference drops the oldest steps where
+tsfm pads with hidden ones, so the contexts are multiples; the reference never pads the end, so the repeated step is
+part of its context; a pre-norm stack of the reference has no norm at the end, so that of tsfm is put before its head;
+its head pools by default; a missing step is 0 before scaling in the reference and 0 after scaling in tsfm, so the
+reference gets the mean there. Neither has the residual attention scores of the paper's code. Both use the exact GELU,
+and biases in all layers.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ NAMES = {
 SETTINGS = pytest.mark.parametrize(("norm", "pre_norm"), list(product(("batch", "layer"), (False, True))))
 
 
-def ours(*, norm: str = "batch", pre_norm: bool = False, pad_end: bool = False, scaler: str = "standard") -> Model:
+def tsfm_model(
+    *, norm: str = "batch", pre_norm: bool = False, pad_end: bool = False, scaler: str = "standard"
+) -> Model:
     torch.manual_seed(7)
     settings = {"depth": DEPTH, "heads": 4, "hidden": 24, "dropout": 0.0, "norm": norm, "pre_norm": pre_norm}
     model = Model(
@@ -46,7 +49,7 @@ def ours(*, norm: str = "batch", pre_norm: bool = False, pad_end: bool = False, 
         backbone=BACKBONES.config({"name": "patch_transformer"} | settings),
         head=HEADS.config({"name": "flatten"}),
     )
-    with torch.no_grad():  # away from where they start, so that a swapped pair would show
+    with torch.no_grad():  # not the initial values, so that a wrong mapping would fail
         for key, tensor in model.backbone.state_dict().items():
             if "norm" in key and tensor.is_floating_point():
                 tensor.uniform_(0.5, 1.5)
@@ -55,9 +58,9 @@ def ours(*, norm: str = "batch", pre_norm: bool = False, pad_end: bool = False, 
     return model
 
 
-def theirs(model: Model, **changes: Any) -> Any:
-    """transformers' PatchTSTForPrediction of the same shape, with our weights."""
-    plan = model.parts["backbone"]
+def reference_model(model: Model, **changes: Any) -> Any:
+    """transformers' PatchTSTForPrediction of the same shape, with the same weights."""
+    config = model.parts["backbone"]
     settings: dict[str, Any] = {
         "num_input_channels": CHANNELS,
         "context_length": CONTEXT,
@@ -66,26 +69,26 @@ def theirs(model: Model, **changes: Any) -> Any:
         "patch_stride": STRIDE,
         "d_model": WIDTH,
         "num_hidden_layers": DEPTH,
-        "num_attention_heads": plan.heads,
-        "ffn_dim": plan.hidden,
-        "norm_type": {"batch": "batchnorm", "layer": "layernorm"}[plan.norm],
-        "pre_norm": plan.pre_norm,
+        "num_attention_heads": config.heads,
+        "ffn_dim": config.hidden,
+        "norm_type": {"batch": "batchnorm", "layer": "layernorm"}[config.norm],
+        "pre_norm": config.pre_norm,
         "positional_encoding_type": "random",
         "pooling_type": None,
         "scaling": "std",
         "minimum_scale": 0.0,
     }
     reference = transformers.PatchTSTForPrediction(transformers.PatchTSTConfig(**(settings | changes)))
-    if plan.pre_norm:
+    if config.pre_norm:
         reference.head = nn.Sequential(copy.deepcopy(model.backbone.norm), reference.head)
     reference.load_state_dict(mapped(model), strict=True)
     return reference
 
 
 def mapped(model: Model) -> dict[str, Tensor]:
-    """Our state under their names. Strict loading shows that nothing is left over on either side."""
-    plan = model.parts["backbone"]
-    inside = ".batchnorm" if plan.norm == "batch" else ""
+    """Return the weights under the names of the reference; strict loading shows that none is left over."""
+    config = model.parts["backbone"]
+    inside = ".batchnorm" if config.norm == "batch" else ""
     named = {}
     for key, tensor in model.state_dict().items():
         path, _, leaf = key.rpartition(".")
@@ -94,14 +97,14 @@ def mapped(model: Model) -> dict[str, Tensor]:
         elif path == "backbone.norm":
             named[f"head.0.{leaf}"] = tensor
         elif path == "head.linear":
-            named[f"head.{'1.' if plan.pre_norm else ''}projection.{leaf}"] = tensor
+            named[f"head.{'1.' if config.pre_norm else ''}projection.{leaf}"] = tensor
         elif path == "patching.project":
             named[f"model.encoder.embedder.input_embedding.{leaf}"] = tensor
         else:
-            block, part = path.removeprefix("backbone.blocks.").split(".", 1)
-            pieces = tensor.chunk(len(NAMES[part])) if tensor.ndim else (tensor,)
-            for name, piece in zip(NAMES[part], pieces, strict=True):
-                named[f"model.encoder.layers.{block}.{name}{inside * ('norm' in name)}.{leaf}"] = piece
+            block, layer = path.removeprefix("backbone.blocks.").split(".", 1)
+            chunks = tensor.chunk(len(NAMES[layer])) if tensor.ndim else (tensor,)
+            for name, chunk in zip(NAMES[layer], chunks, strict=True):
+                named[f"model.encoder.layers.{block}.{name}{inside * ('norm' in name)}.{leaf}"] = chunk
     return named
 
 
@@ -116,31 +119,31 @@ def posed(context: Tensor, observed: Tensor | None = None) -> Problem:
     return Problem(values=values, visible=visible, wanted=~visible)
 
 
-def mine(model: Model, problem: Problem) -> tuple[Tensor, Tensor]:
+def tsfm_outputs(model: Model, problem: Problem) -> tuple[Tensor, Tensor]:
     answer = model(problem)
     return answer.hidden, answer.prediction[..., -HORIZON:, 0]
 
 
-def their(reference: Any, context: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """What reaches their head, and the forecast as [batch, channels, horizon]."""
-    heard: list[Tensor] = []
+def reference_outputs(reference: Any, context: Tensor, observed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the input of the reference's head, and its forecast as [batch, channels, horizon]."""
+    head_inputs: list[Tensor] = []
     head = reference.head[1] if isinstance(reference.head, nn.Sequential) else reference.head
-    hook = head.register_forward_pre_hook(lambda module, inputs: heard.append(inputs[0]))
+    hook = head.register_forward_pre_hook(lambda module, inputs: head_inputs.append(inputs[0]))
     mask = None if observed is None else observed.transpose(1, 2)
-    said = reference(past_values=context.transpose(1, 2), past_observed_mask=mask)
+    output = reference(past_values=context.transpose(1, 2), past_observed_mask=mask)
     hook.remove()
-    return heard[0], said.prediction_outputs.transpose(1, 2)
+    return head_inputs[0], output.prediction_outputs.transpose(1, 2)
 
 
 @SETTINGS
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_hidden_states_and_forecasts_agree(norm: str, pre_norm: bool, training: bool, attention: str) -> None:
-    model = ours(norm=norm, pre_norm=pre_norm)
-    reference = theirs(model, attn_implementation=attention).train(training)
+    model = tsfm_model(norm=norm, pre_norm=pre_norm)
+    reference = reference_model(model, attn_implementation=attention).train(training)
     model.train(training)
-    hidden, forecast = mine(model, posed(windows()))
-    their_hidden, their_forecast = their(reference, windows())
+    hidden, forecast = tsfm_outputs(model, posed(windows()))
+    their_hidden, their_forecast = reference_outputs(reference, windows())
     assert hidden.std() > 0.1
     torch.testing.assert_close(hidden, their_hidden, rtol=0, atol=1e-5)
     torch.testing.assert_close(forecast, their_forecast, rtol=0, atol=1e-5)
@@ -150,59 +153,63 @@ def test_hidden_states_and_forecasts_agree(norm: str, pre_norm: bool, training: 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_hidden_states_agree_with_the_model_without_a_head(norm: str) -> None:
-    model = ours(norm=norm).eval()
-    whole = theirs(model)
+    model = tsfm_model(norm=norm).eval()
+    whole = reference_model(model)
     bare = transformers.PatchTSTModel(whole.config).eval()
     bare.load_state_dict(whole.model.state_dict())
-    found = bare(past_values=windows().transpose(1, 2)).last_hidden_state
-    torch.testing.assert_close(mine(model, posed(windows()))[0], found, rtol=0, atol=1e-5)
+    result = bare(past_values=windows().transpose(1, 2)).last_hidden_state
+    torch.testing.assert_close(tsfm_outputs(model, posed(windows()))[0], result, rtol=0, atol=1e-5)
 
 
 @SETTINGS
 def test_gradients_agree(norm: str, pre_norm: bool) -> None:
     """Of a loss by the window, and by every weight."""
-    model = ours(norm=norm, pre_norm=pre_norm).train()
-    reference = theirs(model).train()
-    here, there = windows().requires_grad_(), windows().requires_grad_()
-    _, forecast = mine(model, posed(here))
-    _, their_forecast = their(reference, there)
+    model = tsfm_model(norm=norm, pre_norm=pre_norm).train()
+    reference = reference_model(model).train()
+    x, reference_x = windows().requires_grad_(), windows().requires_grad_()
+    _, forecast = tsfm_outputs(model, posed(x))
+    _, their_forecast = reference_outputs(reference, reference_x)
     target = torch.randn(forecast.shape, generator=torch.Generator().manual_seed(2))
     (forecast - target).square().mean().backward()
     (their_forecast - target).square().mean().backward()
-    assert here.grad is not None
-    assert there.grad is not None
-    assert here.grad.abs().max() > 1e-3
-    torch.testing.assert_close(here.grad, there.grad, rtol=0, atol=1e-4)
+    assert x.grad is not None
+    assert reference_x.grad is not None
+    assert x.grad.abs().max() > 1e-3
+    torch.testing.assert_close(x.grad, reference_x.grad, rtol=0, atol=1e-4)
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
-        parameter.data = parameter.grad  # read the gradients under their names by the same map as the weights
-    found = mapped(model)
+        parameter.data = parameter.grad  # the gradients get the names of the reference by the same mapping
+    result = mapped(model)
     for key, parameter in reference.named_parameters():
-        torch.testing.assert_close(found[key], parameter.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(result[key], parameter.grad, rtol=1e-4, atol=1e-4)
 
 
-def test_the_end_that_ours_repeats_is_a_longer_context_of_theirs() -> None:
-    """Unscaled: their scaler would count the repeated steps."""
-    model = ours(pad_end=True, scaler="none").eval()
-    reference = theirs(model, scaling=None, context_length=CONTEXT + STRIDE).eval()
+def test_the_repeated_last_step_is_a_longer_context_of_the_reference() -> None:
+    """Without scaling: the reference would scale by the repeated steps too."""
+    model = tsfm_model(pad_end=True, scaler="none").eval()
+    reference = reference_model(model, scaling=None, context_length=CONTEXT + STRIDE).eval()
     longer = torch.cat([windows(), windows()[..., -1:].expand(-1, -1, STRIDE)], dim=-1)
-    torch.testing.assert_close(mine(model, posed(windows())), their(reference, longer), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        tsfm_outputs(model, posed(windows())), reference_outputs(reference, longer), rtol=0, atol=1e-5
+    )
 
 
-def test_of_a_context_that_the_stride_does_not_fill_they_drop_the_oldest_steps() -> None:
-    """So given a context without them, ours says the same; unscaled, as their scaler still counts those steps."""
-    model = ours(scaler="none").eval()
-    reference = theirs(model, scaling=None, context_length=CONTEXT + 2).eval()
+def test_the_reference_drops_the_oldest_steps_of_a_context_that_is_not_a_multiple_of_the_stride() -> None:
+    """Given a context without them, tsfm agrees; without scaling, since the reference scales by those steps too."""
+    model = tsfm_model(scaler="none").eval()
+    reference = reference_model(model, scaling=None, context_length=CONTEXT + 2).eval()
     longer = torch.cat([torch.randn(BATCH, CHANNELS, 2), windows()], dim=-1)
-    torch.testing.assert_close(mine(model, posed(windows())), their(reference, longer), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        tsfm_outputs(model, posed(windows())), reference_outputs(reference, longer), rtol=0, atol=1e-5
+    )
 
 
-def test_missing_steps_agree_where_theirs_are_filled_with_the_mean() -> None:
-    model = ours().eval()
+def test_missing_steps_agree_if_the_reference_gets_the_mean_there() -> None:
+    model = tsfm_model().eval()
     observed = torch.rand(BATCH, CHANNELS, CONTEXT, generator=torch.Generator().manual_seed(3)) < 0.8
-    observed[..., 0] = True  # a patch nobody observed before the first would be padding to ours
+    observed[..., 0] = True  # a first patch without observed steps would be padding
     context = torch.where(observed, windows(), 0.0)
     mean = context.sum(dim=-1, keepdim=True) / observed.sum(dim=-1, keepdim=True)
-    found = mine(model, posed(context, observed))
-    expected = their(theirs(model).eval(), torch.where(observed, context, mean), observed)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    result = tsfm_outputs(model, posed(context, observed))
+    expected = reference_outputs(reference_model(model).eval(), torch.where(observed, context, mean), observed)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)

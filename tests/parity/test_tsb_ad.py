@@ -1,15 +1,15 @@
-"""Our detection metrics beside TSB-AD's own package (TSB-AD 1.5), on random and on real series, to 1e-6.
+"""The detection metrics agree with the package TSB-AD 1.5, on random and on real series, to 1e-6.
 
-It asks for numpy < 2, so it cannot be installed beside us; its metric modules run without its dependencies:
+It needs numpy < 2, so it cannot be installed in the same environment; its metric modules run without dependencies:
 
     pip install --no-deps --target DIR TSB-AD==1.5
     PYTHONPATH=DIR pytest tests/parity/test_tsb_ad.py
 
-What differs and how it is met: its Standard-F1 adds 1e-5 to a denominator (our `epsilon`); its point adjustment never
-fills step 0 of a series, so none of these begins with an anomaly; its event F1 leaves the last step out of an anomaly
-that lasts to the end, so none does where that is compared; its range and affiliation metrics take minutes on series of
-thousands of steps, so they are compared on short ones. Labels and flags reach it as integers: between booleans a
-difference has no sign.
+Differences, and how the comparison handles them: its Standard-F1 adds 1e-5 to a denominator (our `epsilon`); its point
+adjustment never fills step 0 of a series, so none of these starts with an anomaly; its event F1 omits the last step
+of an anomaly that lasts to the end, so none does where that is compared; its range and affiliation metrics take minutes
+on series of thousands of steps, so they are compared on short ones. Labels and flags are given as integers, since a
+difference of booleans has no sign.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from tsfm.metrics.detection import (
     vus,
 )
 
-WHY = "parity needs TSB-AD's package: see the head of this file"
-theirs = pytest.importorskip("TSB_AD.evaluation.basic_metrics", reason=WHY)
-windows = pytest.importorskip("TSB_AD.utils.slidingWindows", reason=WHY)
-OF_FLAGS = {
+REASON = "parity needs TSB-AD's package: see the head of this file"
+reference = pytest.importorskip("TSB_AD.evaluation.basic_metrics", reason=REASON)
+windows = pytest.importorskip("TSB_AD.utils.slidingWindows", reason=REASON)
+METRICS_OF_FLAGS = {
     "metric_RF1": f1_range,
     "metric_EventF1PA": f1_event,
     "metric_Affiliation": f1_affiliation,
@@ -59,15 +59,15 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
     return labels, np.round(scores, 1 if seed % 3 == 0 else 9), int(rng.integers(0, 60))
 
 
-def their_volumes(labels: np.ndarray, scores: np.ndarray, window: int) -> tuple[float, float]:
-    return theirs.generate_curve(labels.astype(int), scores, window, "opt", 250)[-2:]
+def reference_volumes(labels: np.ndarray, scores: np.ndarray, window: int) -> tuple[float, float]:
+    return reference.generate_curve(labels.astype(int), scores, window, "opt", 250)[-2:]
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_random_series(seed: int) -> None:
     labels, scores, window = drawn(seed)
-    grader = theirs.basic_metricor()
-    assert vus(labels, scores, window) == pytest.approx(their_volumes(labels, scores, window), rel=0, abs=1e-6)
+    grader = reference.basic_metricor()
+    assert vus(labels, scores, window) == pytest.approx(reference_volumes(labels, scores, window), rel=0, abs=1e-6)
     assert auc_roc(labels, scores) == pytest.approx(grader.metric_ROC(labels, scores), abs=1e-12)
     assert auc_pr(labels, scores) == pytest.approx(grader.metric_PR(labels, scores), abs=1e-12)
     best = grader.metric_PointF1(labels, scores)
@@ -76,21 +76,21 @@ def test_random_series(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("name", OF_FLAGS)
+@pytest.mark.parametrize("name", METRICS_OF_FLAGS)
 def test_flags_and_their_best_threshold(name: str, seed: int) -> None:
     labels, scores, _ = drawn(seed)
     if name == "metric_EventF1PA":
         labels[-1] = 0
-    grade = getattr(theirs.basic_metricor(), name)
+    grade = getattr(reference.basic_metricor(), name)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # their precision without an alarm
+        warnings.simplefilter("ignore")  # of the reference's precision without a flag
         for cut in np.quantile(scores, [0.5, 0.8, 0.95]):
             flags = (scores > cut).astype(int)
             if flags.any():
-                found = OF_FLAGS[name](labels, flags)
-                assert found == pytest.approx(grade(labels, scores, preds=flags), abs=1e-6)
-        if name != "metric_PointF1":  # that one runs over all thresholds, see above
-            assert best_over(OF_FLAGS[name], labels, scores) == pytest.approx(grade(labels, scores), abs=1e-6)
+                result = METRICS_OF_FLAGS[name](labels, flags)
+                assert result == pytest.approx(grade(labels, scores, preds=flags), abs=1e-6)
+        if name != "metric_PointF1":  # the reference takes all thresholds there, see above
+            assert best_over(METRICS_OF_FLAGS[name], labels, scores) == pytest.approx(grade(labels, scores), abs=1e-6)
 
 
 @pytest.mark.realdata
@@ -98,8 +98,8 @@ def test_flags_and_their_best_threshold(name: str, seed: int) -> None:
 def test_windows_of_real_series(data: str) -> None:
     for series in read_anomalies(data):
         for rank in (1, 2, 3):
-            found = find_length_rank(series.values[0], rank)
-            assert found == windows.find_length_rank(series.values[0][:, None], rank=rank), (series.item_id, rank)
+            result = find_length_rank(series.values[0], rank)
+            assert result == windows.find_length_rank(series.values[0][:, None], rank=rank), (series.item_id, rank)
 
 
 @pytest.mark.realdata
@@ -111,7 +111,7 @@ def test_volumes_of_real_series() -> None:
         if series.num_steps * window > 200_000:
             continue
         scores = np.abs(series.values[0] - np.median(series.values[0]))
-        expected = their_volumes(series.labels, scores, window)
+        expected = reference_volumes(series.labels, scores, window)
         assert vus(series.labels, scores, window) == pytest.approx(expected, rel=0, abs=1e-6), series.item_id
         compared += 1
     assert compared >= 6

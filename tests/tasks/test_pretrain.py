@@ -1,4 +1,4 @@
-"""Laws of pre-training's problems: what is hidden, what is asked for, and what each step counts."""
+"""Laws of pre-training: which steps are hidden and wanted, and the weight of each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tsfm.types import MIN_SCALE, Answer, Batch, Problem
 
 NUM, SIZE, PATCH = 200, 512, 32
 PLAIN = {"block_rate": 0.0, "point_rate": 0.0, "short_context_rate": 0.0}
-LEVELS = (0.1, 0.5, 0.9)
+QUANTILE_LEVELS = (0.1, 0.5, 0.9)
 
 
 def task(**settings: Any) -> Pretrain:
@@ -38,11 +38,15 @@ def tails(problem: Problem) -> torch.Tensor:
 
 
 def answer(problem: Problem, *, seed: int = 0, scale: float = 1.0, loc: float = 0.0) -> Answer:
-    read = torch.randn(*problem.values.shape, len(LEVELS), generator=seeded(seed)) * scale + loc
+    scaled = torch.randn(*problem.values.shape, len(QUANTILE_LEVELS), generator=seeded(seed)) * scale + loc
     ones = torch.ones(*problem.values.shape[:2], 1)
     hidden = torch.zeros(*problem.values.shape[:2], 1, 1)
     return Answer(
-        hidden=hidden, prediction=read.requires_grad_(), loc=loc * ones, scale=scale * ones, quantile_levels=LEVELS
+        hidden=hidden,
+        prediction=scaled.requires_grad_(),
+        loc=loc * ones,
+        scale=scale * ones,
+        quantile_levels=QUANTILE_LEVELS,
     )
 
 
@@ -50,7 +54,7 @@ def answer(problem: Problem, *, seed: int = 0, scale: float = 1.0, loc: float = 
     "settings", [{}, {"impute_rate": 1.0}, {"impute_rate": 0.0, "short_context_rate": 1.0}], ids=str
 )
 @pytest.mark.parametrize("missing", [0.0, 0.3, 0.97, 1.0])
-def test_what_is_wanted_was_observed_is_hidden_and_has_something_beside_it(
+def test_wanted_steps_were_observed_are_hidden_and_have_visible_steps_next_to_them(
     settings: dict[str, float], missing: float
 ) -> None:
     batch = series(missing=missing)
@@ -59,12 +63,12 @@ def test_what_is_wanted_was_observed_is_hidden_and_has_something_beside_it(
     assert not (problem.wanted & problem.visible).any()
     assert not (problem.visible & ~batch.observed).any()
     assert torch.equal(problem.values, batch.values)
-    asked = problem.wanted.any(-1)
-    assert (problem.visible.sum(-1)[asked] >= 4).all()
-    assert asked.any() == (missing < 1)
+    is_wanted = problem.wanted.any(-1)
+    assert (problem.visible.sum(-1)[is_wanted] >= 4).all()
+    assert is_wanted.any() == (missing < 1)
 
 
-def test_tails_are_whole_patches_at_the_end_and_all_of_them_is_asked_for() -> None:
+def test_tails_are_whole_patches_at_the_end_and_all_of_their_steps_are_wanted() -> None:
     batch = series()
     problem = task(impute_rate=0.0, **PLAIN).pose(batch, seeded())
     length = tails(problem)
@@ -100,15 +104,15 @@ def test_imputation_has_no_tail_and_hides_early_and_late_steps_alike() -> None:
     assert hidden.any(-1).float().mean() > 0.98
 
 
-def test_the_share_of_imputation_is_as_asked() -> None:
-    """Where nothing but tails and imputation hides, a window whose newest patch is seen imputes."""
+def test_the_share_of_imputation_is_the_setting() -> None:
+    """With tails and imputation only, the newest patch is visible in windows of imputation."""
     problem = task(impute_rate=0.5, **PLAIN).pose(series(4000), seeded())
     late = (~problem.visible)[:, 0, -PATCH:].all(-1).float().mean()
     assert 0.47 < late < 0.58  # a hidden block may cover the newest patch too
 
 
 @pytest.mark.parametrize("kind", ["block_rate", "point_rate"])
-def test_blocks_and_points_come_before_the_tail_as_often_as_asked(kind: str) -> None:
+def test_blocks_and_points_before_the_tail_have_the_rate_of_the_setting(kind: str) -> None:
     none = task(impute_rate=0.0, **PLAIN).pose(series(2000), seeded())
     some = task(impute_rate=0.0, **PLAIN | {kind: 0.4}).pose(series(2000), seeded())
     before = (~some.visible & none.visible).any(-1)[:, 0]
@@ -117,21 +121,23 @@ def test_blocks_and_points_come_before_the_tail_as_often_as_asked(kind: str) -> 
     assert torch.equal(some.wanted, ~some.visible & enough)
 
 
-@pytest.mark.parametrize("least", [1, 16, 64])
-def test_short_contexts_show_the_steps_before_the_tail_alone_and_never_ask_for_the_others(least: int) -> None:
-    problem = task(impute_rate=0.0, **PLAIN | {"short_context_rate": 1.0}, min_context_length=least).pose(
+@pytest.mark.parametrize("minimum", [1, 16, 64])
+def test_in_short_contexts_only_steps_right_before_the_tail_are_visible_and_earlier_ones_are_not_wanted(
+    minimum: int,
+) -> None:
+    problem = task(impute_rate=0.0, **PLAIN | {"short_context_rate": 1.0}, min_context_length=minimum).pose(
         series(1000), seeded()
     )
     length = tails(problem)
-    shown = problem.visible.sum(-1)[:, 0]
-    assert (shown >= torch.minimum(SIZE - length, torch.tensor(least))).all()
-    assert (shown < SIZE - length).float().mean() > 0.5
+    num_visible = problem.visible.sum(-1)[:, 0]
+    assert (num_visible >= torch.minimum(SIZE - length, torch.tensor(minimum))).all()
+    assert (num_visible < SIZE - length).float().mean() > 0.5
     steps = torch.arange(SIZE)
-    begins = SIZE - length - shown
+    begins = SIZE - length - num_visible
     expected = (steps >= begins[:, None, None]) & (steps < (SIZE - length)[:, None, None])
-    assert torch.equal(problem.visible, expected), "the shown steps are not one run that ends at the tail"
-    asked = problem.wanted.any(-1)[:, 0]
-    assert torch.equal(asked, shown >= min(least, 4))
+    assert torch.equal(problem.visible, expected), "the visible steps are not contiguous up to the tail"
+    is_wanted = problem.wanted.any(-1)[:, 0]
+    assert torch.equal(is_wanted, num_visible >= min(minimum, 4))
     assert not problem.wanted[..., 0].any()
 
 
@@ -143,28 +149,28 @@ def test_short_windows_are_posed(size: int) -> None:
     assert (problem.visible.sum(-1)[problem.wanted.any(-1)] >= 4).all()
 
 
-def test_nothing_but_the_generator_decides() -> None:
+def test_only_the_generator_decides() -> None:
     batch = series(missing=0.1)
     torch.manual_seed(0)
-    one = task().pose(batch, seeded())
+    first = task().pose(batch, seeded())
     torch.manual_seed(1)
-    two, other = task().pose(batch, seeded()), task().pose(batch, seeded(1))
-    assert torch.equal(one.visible, two.visible)
-    assert torch.equal(one.wanted, two.wanted)
-    assert not torch.equal(one.visible, other.visible)
+    again, other = task().pose(batch, seeded()), task().pose(batch, seeded(1))
+    assert torch.equal(first.visible, again.visible)
+    assert torch.equal(first.wanted, again.wanted)
+    assert not torch.equal(first.visible, other.visible)
 
 
-def test_values_decide_nothing_of_what_is_hidden() -> None:
+def test_values_do_not_decide_which_steps_are_hidden() -> None:
     batch = series(missing=0.1)
-    one, two = (task().pose(one, seeded()) for one in (batch, replace(batch, values=1000 - 7 * batch.values)))
-    assert torch.equal(one.visible, two.visible)
-    assert torch.equal(one.wanted, two.wanted)
+    plain, moved = (task().pose(b, seeded()) for b in (batch, replace(batch, values=1000 - 7 * batch.values)))
+    assert torch.equal(plain.visible, moved.visible)
+    assert torch.equal(plain.wanted, moved.wanted)
 
 
 def test_the_loss_is_the_weighted_mean_of_pinballs_in_arcsinh_of_scaled_units() -> None:
-    judge = task(smoothness_exponent=0.0, decay_steps=24.0)
-    problem = judge.pose(series(3, 96), seeded(3))
-    said = answer(problem, scale=2.0, loc=5.0)
+    pretrain = task(smoothness_exponent=0.0, decay_steps=24.0)
+    problem = pretrain.pose(series(3, 96), seeded(3))
+    output = answer(problem, scale=2.0, loc=5.0)
     total, weights = 0.0, 0.0
     for window in range(3):
         newest = -1
@@ -172,32 +178,35 @@ def test_the_loss_is_the_weighted_mean_of_pinballs_in_arcsinh_of_scaled_units() 
             newest = step if problem.visible[window, 0, step] else newest
             if problem.wanted[window, 0, step]:
                 weight = (1 + (step - newest - 1) / 24.0) ** -0.5
-                read = ((said.prediction[window, 0, step] - 5) / 2).asinh()
+                scaled = ((output.prediction[window, 0, step] - 5) / 2).asinh()
                 target = ((problem.values[window, 0, step] - 5) / 2).asinh()
-                total += weight * pinball(read, target, LEVELS).item()
+                total += weight * pinball(scaled, target, QUANTILE_LEVELS).item()
                 weights += weight
-    assert judge.loss(said, problem).item() == pytest.approx(total / weights, rel=1e-5)
-    ratio = judge.report(said, problem)["loss"]
+    assert pretrain.loss(output, problem).item() == pytest.approx(total / weights, rel=1e-5)
+    ratio = pretrain.report(output, problem)["loss"]
     assert (ratio.total / ratio.count).item() == pytest.approx(total / weights, rel=1e-5)
 
 
-@pytest.mark.parametrize("sharp", [0.0, 0.5])
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
 @pytest.mark.parametrize(("factor", "shift"), [(10.0, 0.0), (0.1, 5.0), (1e4, -3e4)])
-def test_units_do_not_matter(sharp: float, factor: float, shift: float) -> None:
-    judge = task(smoothness_exponent=sharp)
-    problem = judge.pose(series(20), seeded())
-    said = answer(problem)
+def test_units_do_not_matter(exponent: float, factor: float, shift: float) -> None:
+    pretrain = task(smoothness_exponent=exponent)
+    problem = pretrain.pose(series(20), seeded())
+    output = answer(problem)
     moved = replace(problem, values=factor * problem.values + shift)
     other = replace(
-        said, prediction=factor * said.prediction + shift, loc=factor * said.loc + shift, scale=factor * said.scale
+        output,
+        prediction=factor * output.prediction + shift,
+        loc=factor * output.loc + shift,
+        scale=factor * output.scale,
     )
-    torch.testing.assert_close(judge.loss(other, moved), judge.loss(said, problem), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(pretrain.loss(other, moved), pretrain.loss(output, problem), rtol=1e-3, atol=1e-4)
 
 
-def test_a_step_counts_less_the_farther_it_lies_behind_what_is_seen() -> None:
-    judge = task(smoothness_exponent=0.0, decay_steps=24.0, impute_rate=0.0, **PLAIN)
-    problem = judge.pose(series(20), seeded())
-    weight = judge.step_weights(answer(problem), problem)
+def test_the_weight_decreases_with_the_distance_from_the_last_visible_step() -> None:
+    pretrain = task(smoothness_exponent=0.0, decay_steps=24.0, impute_rate=0.0, **PLAIN)
+    problem = pretrain.pose(series(20), seeded())
+    weight = pretrain.step_weights(answer(problem), problem)
     for window, length in enumerate(tails(problem).tolist()):
         tail = weight[window, 0, -length:]
         assert tail[0] == 1
@@ -205,67 +214,67 @@ def test_a_step_counts_less_the_farther_it_lies_behind_what_is_seen() -> None:
         assert tail[24] == pytest.approx(0.5**0.5)
 
 
-def test_smooth_series_count_more_up_to_a_limit() -> None:
-    judge = task(smoothness_exponent=0.5)
+def test_smooth_series_have_more_weight_up_to_a_limit() -> None:
+    pretrain = task(smoothness_exponent=0.5)
     rough, smooth, flat = (torch.linspace(0, size, 64).sin() for size in (60.0, 6.0, 1e-9))
     values = torch.stack([rough, smooth, flat])[:, None]
     visible = (torch.arange(64) < 32).expand(3, 1, 64)
     problem = Problem(values, visible, ~visible)
-    weight = judge.step_weights(answer(problem), problem)[:, 0, 32]
+    weight = pretrain.step_weights(answer(problem), problem)[:, 0, 32]
     assert weight[0] < weight[1] < weight[2] == 8
     assert task(smoothness_exponent=0.0).step_weights(answer(problem), problem)[:, 0, 32].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("huge", [1e6, 1e18, 1e30, 3e38])
-@pytest.mark.parametrize("sharp", [0.0, 0.5])
-def test_the_gradient_is_finite_whatever_the_values(sharp: float, huge: float) -> None:
-    judge = task(smoothness_exponent=sharp)
-    problem = judge.pose(series(20), seeded())
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+def test_the_gradient_is_finite_whatever_the_values(exponent: float, huge: float) -> None:
+    pretrain = task(smoothness_exponent=exponent)
+    problem = pretrain.pose(series(20), seeded())
     for values in (problem.values.clone(), problem.values.clone()):
         values[::2, :, 100:130] = huge
         values[1::2, :, -20:] = -huge
         wild = replace(problem, values=values)
-        said = answer(wild, scale=huge if values is problem.values else 1.0)
-        loss = judge.loss(said, wild)
+        output = answer(wild, scale=huge if values is problem.values else 1.0)
+        loss = pretrain.loss(output, wild)
         loss.backward()
         assert torch.isfinite(loss)
-        assert torch.isfinite(said.prediction.grad).all()
-        assert said.prediction.grad.abs().max() > 0
+        assert torch.isfinite(output.prediction.grad).all()
+        assert output.prediction.grad.abs().max() > 0
 
 
-def test_one_wild_target_costs_at_most_the_limit() -> None:
-    judge = task(smoothness_exponent=0.0)
-    problem = judge.pose(series(20), seeded())
+def test_the_loss_of_an_extreme_target_is_bounded() -> None:
+    pretrain = task(smoothness_exponent=0.0)
+    problem = pretrain.pose(series(20), seeded())
     values = torch.where(problem.wanted, 1e30, problem.values)
-    assert judge.loss(answer(problem), replace(problem, values=values)) < MAX_ARCSINH + 5
+    assert pretrain.loss(answer(problem), replace(problem, values=values)) < MAX_ARCSINH + 5
 
 
-def test_windows_without_a_scale_or_without_anything_wanted_count_nothing() -> None:
-    judge = task()
-    problem = judge.pose(series(20), seeded())
-    said = answer(problem)
-    flat = replace(said, scale=torch.full_like(said.scale, MIN_SCALE))
+def test_windows_without_a_scale_or_without_wanted_steps_have_no_loss() -> None:
+    pretrain = task()
+    problem = pretrain.pose(series(20), seeded())
+    output = answer(problem)
+    flat = replace(output, scale=torch.full_like(output.scale, MIN_SCALE))
     nothing = replace(problem, wanted=torch.zeros_like(problem.wanted))
-    for one, other in ((flat, problem), (said, nothing)):
-        loss = judge.loss(one, other)
+    for either_answer, either_problem in ((flat, problem), (output, nothing)):
+        loss = pretrain.loss(either_answer, either_problem)
         loss.backward()
         assert loss == 0
-        assert (said.prediction.grad == 0).all()
-    ratio = judge.report(said, nothing)["loss"]
+        assert (output.prediction.grad == 0).all()
+    ratio = pretrain.report(output, nothing)["loss"]
     assert ratio.total == ratio.count == 0
 
 
-def test_what_is_not_wanted_has_no_gradient() -> None:
-    judge = task()
-    problem = judge.pose(series(20), seeded())
-    said = answer(problem)
-    judge.loss(said, problem).backward()
-    assert (said.prediction.grad[~problem.wanted] == 0).all()
-    assert (said.prediction.grad[problem.wanted] != 0).any()
+def test_steps_that_are_not_wanted_have_no_gradient() -> None:
+    pretrain = task()
+    problem = pretrain.pose(series(20), seeded())
+    output = answer(problem)
+    pretrain.loss(output, problem).backward()
+    assert (output.prediction.grad[~problem.wanted] == 0).all()
+    assert (output.prediction.grad[problem.wanted] != 0).any()
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"impute_rate": -0.1}, r"task\.impute_rate is -0\.1; expected a share"),
         ({"short_context_rate": 1.5}, r"task\.short_context_rate is 1\.5"),
@@ -281,6 +290,6 @@ def test_what_is_not_wanted_has_no_gradient() -> None:
         ({"smoothness_exponent": float("nan")}, r"task\.smoothness_exponent is nan"),
     ],
 )
-def test_a_wrong_setting_says_so(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_wrong_settings_are_errors(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         task(**settings)

@@ -228,7 +228,7 @@ def test_adapters_are_merged_into_an_ordinary_model(store: Path, parent: Path, t
     assert (origin["from"], origin["method"]) == (str(parent), "lora rank 2")
     assert origin["fingerprints"] == load(parent).about.trained_on["fingerprints"]
     card = (tmp_path / "r" / "model" / "README.md").read_text()
-    assert f"| begun from | {parent}: lora rank 2 |" in card
+    assert f"| initial weights | {parent}: lora rank 2 |" in card
     assert "fingerprints" not in show.describe_model(str(tmp_path / "r"))
     best = torch.load(tmp_path / "r" / "checkpoints" / "best.ckpt", weights_only=False)["state_dict"]
     assert any("parametrizations" in name for name in best)

@@ -1,4 +1,4 @@
-"""Asking for the newest steps alone gives the same numbers as asking for all of them."""
+"""Predicting the last steps only gives the same numbers as predicting all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CASES = pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: val
 
 
 def gappy(problem: Problem) -> Problem:
-    """One row that begins late and one with gaps."""
+    """One row that starts late and one with gaps."""
     visible = problem.visible.clone()
     visible[0, 0, :19] = False
     visible[1, :, 7:30:3] = False
@@ -24,40 +24,40 @@ def gappy(problem: Problem) -> Problem:
 
 @CASES
 @torch.no_grad()
-def test_the_tail_is_that_of_the_whole(name: str, kind: str) -> None:
+def test_the_last_steps_are_those_of_the_whole_prediction(name: str, kind: str) -> None:
     model, problem = tiny(name, kind).eval(), gappy(forecast_problem(waves()))
     whole = model(problem).prediction
     for steps in (1, 5, 8, HORIZON, CONTEXT + HORIZON):
-        found = model(problem, last=steps).prediction
-        assert found.shape == (*whole.shape[:2], steps, whole.shape[-1])
-        torch.testing.assert_close(found, whole[..., -steps:, :], rtol=1e-5, atol=1e-5, equal_nan=True)
+        prediction = model(problem, last=steps).prediction
+        assert prediction.shape == (*whole.shape[:2], steps, whole.shape[-1])
+        torch.testing.assert_close(prediction, whole[..., -steps:, :], rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
-def test_only_the_tail_is_read() -> None:
+def test_only_the_last_tokens_are_computed() -> None:
     model, problem = tiny("patch_transformer", "lags").eval(), forecast_problem(waves())
     shapes = []
-    model.head.register_forward_hook(lambda _, given, __: shapes.append(given[0].shape[-2]))
-    model.backbone.blocks[-1].feed.register_forward_hook(lambda _, given, __: shapes.append(given[0].shape[-2]))
+    model.head.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[-2]))
+    model.backbone.blocks[-1].feed.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[-2]))
     model(problem, last=HORIZON)
     assert shapes == [HORIZON // 8] * 2
 
 
-@pytest.mark.parametrize("cells", [1, 3 * (CONTEXT + HORIZON), 10**9])
+@pytest.mark.parametrize("chunk_values", [1, 3 * (CONTEXT + HORIZON), 10**9])
 @torch.no_grad()
-def test_a_pass_in_parts_is_the_pass(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_in_batches_is_the_whole_pass(chunk_values: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = tiny("patch_transformer", "lags").eval(), waves(5)
     past = batch.values[..., :CONTEXT], batch.observed[..., :CONTEXT]
     whole = rollout.rollout(model, *past, horizon=HORIZON)
-    asked: list[int] = []
-    monkeypatch.setattr(rollout, "CHUNK_VALUES", cells)
-    model.register_forward_pre_hook(lambda _, given: asked.append(len(given[0].values)))
-    found = rollout.rollout(model, *past, horizon=HORIZON)
-    torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-6)
-    assert sum(asked) == 5
-    assert len(asked) == (1 if cells == 10**9 else 5)
+    batch_sizes: list[int] = []
+    monkeypatch.setattr(rollout, "CHUNK_VALUES", chunk_values)
+    model.register_forward_pre_hook(lambda _, inputs: batch_sizes.append(len(inputs[0].values)))
+    forecast = rollout.rollout(model, *past, horizon=HORIZON)
+    torch.testing.assert_close(forecast, whole, rtol=1e-5, atol=1e-6)
+    assert sum(batch_sizes) == 5
+    assert len(batch_sizes) == (1 if chunk_values == 10**9 else 5)
 
 
-def test_what_is_asked_for_must_be_there() -> None:
+def test_the_number_of_steps_must_fit_the_window() -> None:
     model, problem = tiny("patch_transformer", "lags"), forecast_problem(waves())
     for steps in (0, CONTEXT + HORIZON + 1):
         with pytest.raises(ValueError, match=rf"last is {steps}; expected 1 to {CONTEXT + HORIZON} steps"):
