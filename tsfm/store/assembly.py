@@ -20,7 +20,7 @@ from tsfm.store.writer import StoreWriter
 from tsfm.timestamps.frequency import base_freq, check_order, infer_freq, item_location, parse_freq, regular_grid
 from tsfm.timestamps.offsets import default_start
 
-MAX_WAITING = 100  # items held in memory because no item has told its frequency yet
+MAX_WAITING = 100  # items held in memory because no item has shown its frequency yet
 
 
 @dataclass
@@ -65,7 +65,7 @@ class SeriesAssembly:
         self.writer: StoreWriter | None = None
         self.report = IngestReport(out)
         self.freq, self.freq_item = options.freq, ""  # of the first item, which the others must share
-        self._waiting: list[ItemRows] = []  # items that do not tell their frequency, until another item tells it
+        self._waiting: list[ItemRows] = []  # items of unknown frequency, until another item has one
         self._pieces: list[ItemRows] = []  # of the item being read
         self._item: str | None = None
         self._seen: set[str] = set()
@@ -104,13 +104,13 @@ class SeriesAssembly:
                 self._item = item
             if self._failure is not None:
                 continue
-            part = slice(low, high)
+            chunk = slice(low, high)
             static = {}
             if block.static:
-                static = static_of(block, part, item, self._pieces[0].static if self._pieces else None)
-            times = None if block.times is None else block.times[part]
-            values = block.values[part]
-            self._pieces.append(ItemRows(item, block.file, block.rows[part], times, values, static))
+                static = static_of(block, chunk, item, self._pieces[0].static if self._pieces else None)
+            times = None if block.times is None else block.times[chunk]
+            values = block.values[chunk]
+            self._pieces.append(ItemRows(item, block.file, block.rows[chunk], times, values, static))
 
     def finish_item(self) -> None:
         """Hand on the item whose rows have all been read; if it is wrong, read on, for more rows of it may follow."""
@@ -172,7 +172,7 @@ class SeriesAssembly:
             return None
 
     def _give_up(self) -> None:
-        """No item has told a frequency: say what is wrong with the first."""
+        """No item has a frequency: explain what is wrong with the first."""
         infer_freq(self._waiting[0].times, item=self._waiting[0].item_id, file=self._waiting[0].file)
 
     def _agree(self, freq: str, item: str, file: str) -> None:

@@ -48,6 +48,7 @@ class CatalogEntry:
 
     @property
     def stem(self) -> str:
+        """Stem of the raw file."""
         return self.file or self.name
 
 
@@ -87,11 +88,11 @@ def data_roots() -> list[Path]:
 
 def _raw_files() -> dict[str, Path]:
     """Lower-case stem -> file, of every root; the first root wins."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for root in data_roots():
         for path in sorted((root / RAW_FOLDER).glob("*.parquet")):
-            found.setdefault(path.stem.lower(), path)
-    return found
+            files.setdefault(path.stem.lower(), path)
+    return files
 
 
 def names() -> list[str]:
@@ -175,8 +176,8 @@ def _downloaded(known: CatalogEntry, *, allowed: bool) -> SeriesStore:
         f"`tsfm ingest <file> --out data/{known.name} --grid {known.grid}`"
     )
     if not known.url or not allowed:
-        why = "downloads are off" if known.url else "tsfm knows no public file of it"
-        raise FileNotFoundError(f"data set {known.name!r} is not on this machine, and {why}; {advice}")
+        reason = "downloads are off" if known.url else "tsfm knows no public file of it"
+        raise FileNotFoundError(f"data set {known.name!r} is not on this machine, and {reason}; {advice}")
     with _usable_cache():
         target.parent.mkdir(parents=True, exist_ok=True)
         temp = draft_path(target)
@@ -186,10 +187,10 @@ def _downloaded(known: CatalogEntry, *, allowed: bool) -> SeriesStore:
             _fetch(known.url, raw, advice=advice, name=known.name)
             labels = {**_labels(known, raw), "source_note": known.url}
             _ingest(known, raw, temp / "store", labels)
-            found = SeriesStore.open(temp / "store").fingerprint
-            if known.fingerprint and found != known.fingerprint:
+            fingerprint = SeriesStore.open(temp / "store").fingerprint
+            if known.fingerprint and fingerprint != known.fingerprint:
                 raise ValueError(
-                    f"the download of {known.name!r} has other values than expected: fingerprint {found}, not "
+                    f"the download of {known.name!r} has other values than expected: fingerprint {fingerprint}, not "
                     f"{known.fingerprint}; {known.url} may have changed or was cut short: nothing was kept; {advice}"
                 )
             try:

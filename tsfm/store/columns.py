@@ -48,9 +48,9 @@ def plan_columns(columns: Sequence[str], options: ColumnOptions, *, file: str) -
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
         raise ValueError(f"{file}: column {twice!r} occurs twice; rename one (found: {listed})")
-    for asked in (*(options.target or ()), *options.static):
-        if asked not in columns:
-            raise ValueError(f"{file} has no column {asked!r}; {did_you_mean(asked, columns)}")
+    for requested in (*(options.target or ()), *options.static):
+        if requested not in columns:
+            raise ValueError(f"{file} has no column {requested!r}; {did_you_mean(requested, columns)}")
     notes: list[str] = []
     item = _item(columns, options, listed, file=file, notes=notes)
     time = _time(columns, options, listed, file=file, notes=notes)
@@ -59,7 +59,7 @@ def plan_columns(columns: Sequence[str], options: ColumnOptions, *, file: str) -
     if options.target is None:
         ignored = [c for c in target if c in NOT_CHANNELS or c.startswith("Unnamed:") or not c.strip()]
         target = [column for column in target if column not in ignored]
-        notes += [f"column {column!r} was ignored: it is no channel" for column in ignored]
+        notes += [f"column {column!r} was ignored: it is not a channel" for column in ignored]
     if clash := [column for column in target if column in taken]:
         raise ValueError(f"{file}: column {clash[0]!r} is asked for as target and as item, time or static; choose one")
     if not target:
@@ -87,15 +87,15 @@ def _time(columns: list[str], options: ColumnOptions, listed: str, *, file: str,
     if options.timestamp_column in columns:
         return options.timestamp_column
     if options.timestamp_column == TIME:
-        found = [name for name in ("ds", *TIME_NAMES) if name in columns and name not in (options.target or ())]
-        if len(found) == 1:
-            notes.append(f"column {found[0]!r} was taken as timestamp")
-            return found[0]
-        if options.freq is not None and not found:
+        candidates = [name for name in ("ds", *TIME_NAMES) if name in columns and name not in (options.target or ())]
+        if len(candidates) == 1:
+            notes.append(f"column {candidates[0]!r} was taken as timestamp")
+            return candidates[0]
+        if options.freq is not None and not candidates:
             notes.append(f"there is no timestamp column: rows were numbered from 1970 on, one every {options.freq}")
             return None
-        if found:
-            raise ValueError(f"{file}: {found} could each be the time; say which with timestamp_column=...")
+        if candidates:
+            raise ValueError(f"{file}: {candidates} could each be the time; say which with timestamp_column=...")
     raise ValueError(
         f"{file} has no column {options.timestamp_column!r}; found: {listed}; give timestamp_column=..., or "
         "freq=... to number the rows of a table without stamps"

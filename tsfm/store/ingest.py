@@ -66,34 +66,36 @@ def ingest(
     options = ColumnOptions(
         layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
     )
-    found = tables(source)
+    sources = tables(source)
     with writing_store(out):
         check_target(out, overwrite=overwrite)
-    files = ", ".join(table.file for table in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    files = ", ".join(table.file for table in sources[:3]) + (
+        f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+    )
     labels = {"name": name, "domain": domain, "licence": licence, "role": role, "source": source_note or files}
     for regroup in (False, True):
         work = SeriesAssembly(
             out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq
         )
         try:
-            report = _run(found, work, regroup=regroup, progress=progress)
+            report = _run(sources, work, regroup=regroup, progress=progress)
         except ScatteredRows:
             continue
         finally:
             if work.writer is not None:
                 work.writer.abort()  # after a close nothing is left to abort
-        report.files, report.seconds = len(found), time.perf_counter() - began
+        report.files, report.seconds = len(sources), time.perf_counter() - began
         return report
     raise AssertionError("regrouped rows cannot be scattered")
 
 
-def _run(found: list[Table], work: SeriesAssembly, *, regroup: bool, progress: bool) -> IngestReport:
+def _run(sources: list[Table], work: SeriesAssembly, *, regroup: bool, progress: bool) -> IngestReport:
     """One pass over the tables."""
     timestamp_parser, notes, options = TimestampParser(), [], work.options
     spill: Regroup | None = None
     hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(total=total_rows(found), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:
-        for table in found:
+    with tqdm(total=total_rows(sources), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:
+        for table in sources:
             if table.kind in ("ts", "tsf"):
                 for item in read_items(Path(table.data), freq=options.freq, notes=notes):
                     work.add_item(item, table)
@@ -117,7 +119,7 @@ def _run(found: list[Table], work: SeriesAssembly, *, regroup: bool, progress: b
         notes.append(f"values equal to {', '.join(f'{x:g}' for x in options.sentinel)} were taken as missing")
     if work.grid == "keep":
         notes.append("rows were taken as equally spaced (grid='keep'), whatever their stamps say")
-    return work.close([*timestamp_parser.notes, *notes], ", ".join(table.file for table in found[:3]))
+    return work.close([*timestamp_parser.notes, *notes], ", ".join(table.file for table in sources[:3]))
 
 
 def _as_tuple(value: Any) -> tuple:

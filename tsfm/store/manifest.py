@@ -1,4 +1,4 @@
-"""What a store says of itself.
+"""The manifest of a store: names, channels, fingerprints, shards.
 
 A store is a folder: manifest.json (this), part-00000.parquet ... (the values), _series.parquet (a line per series).
 """
@@ -16,12 +16,16 @@ SERIES = "_series.parquet"  # the underscore keeps dataset readers (pandas, Spar
 
 @dataclass
 class Shard:
+    """A Parquet file of a store."""
+
     file: str
     rows: list[int]  # rows of each row group
 
 
 @dataclass
 class Manifest:
+    """The description of a store, in manifest.json."""
+
     name: str
     frequency: str  # of all series; without anchor ("W") where anchors differ, "mixed" where steps differ
     channels: list[str]
@@ -41,17 +45,19 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def save(self, folder: Path) -> None:
+        """Write manifest.json into the folder of a store."""
         (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
+        """Return the manifest of a store; a ValueError says what is wrong with the file."""
         path = folder / MANIFEST
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            version = int(dict(found)["schema_version"])
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version = int(dict(content)["schema_version"])
         except (ValueError, KeyError, TypeError) as error:
-            why = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"{path} is not a store's manifest ({why}); ingest the data again") from None
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} is not a store's manifest ({reason}); ingest the data again") from None
         if version > SCHEMA_VERSION:
             raise ValueError(
                 f"{path} has schema version {version}, and this tsfm reads up to {SCHEMA_VERSION}; upgrade tsfm, or "
@@ -59,7 +65,7 @@ class Manifest:
             )
         known = {entry.name for entry in fields(cls)}
         try:
-            shards = [Shard(**shard) for shard in found.pop("shards")]
-            return cls(shards=shards, **{key: value for key, value in found.items() if key in known})
+            shards = [Shard(**shard) for shard in content.pop("shards")]
+            return cls(shards=shards, **{key: value for key, value in content.items() if key in known})
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a complete manifest ({error}); ingest the data again") from None

@@ -57,15 +57,17 @@ class Table:
 
 def tables(source: Any) -> list[Table]:
     """The tables behind a path, a glob, a DataFrame or a list of these, files in the order of their names."""
-    found: list[Table] = []
+    sources: list[Table] = []
     for entry in source if isinstance(source, (list, tuple)) else [source]:
         if isinstance(entry, pd.DataFrame):
-            found.append(Table("DataFrame", "series" if len(found) == 0 else f"series{len(found)}", "frame", entry))
+            sources.append(
+                Table("DataFrame", "series" if len(sources) == 0 else f"series{len(sources)}", "frame", entry)
+            )
             continue
-        found += [Table(path.name, _stem(path), kind_of(path), path) for path in _paths(str(entry))]
-    if not found:
+        sources += [Table(path.name, _stem(path), kind_of(path), path) for path in _paths(str(entry))]
+    if not sources:
         raise ValueError("the list of sources is empty; give at least one file, glob or DataFrame")
-    return found
+    return sources
 
 
 def _paths(entry: str) -> list[Path]:
@@ -132,11 +134,11 @@ def _block(
             raise ValueError(f"{table.file}, row {row}: column {plan.item!r} is empty; every row needs its item")
         items = [str(name) for name in names]
 
-    def place(at: int) -> str:
+    def location(at: int) -> str:
         return item_location(items[code[at]], file=table.file, row=rows[at])
 
-    times = None if plan.time is None else timestamp_parser.stamps(frame[plan.time], place)
-    values = parse_numbers(frame, plan.target, place, options.sentinel)
+    times = None if plan.time is None else timestamp_parser.stamps(frame[plan.time], location)
+    values = parse_numbers(frame, plan.target, location, options.sentinel)
     static = {name: frame[name].to_numpy(object) for name in plan.static}
     return RowBlock(table.file, items, code, rows, times, values, static)
 
@@ -238,10 +240,10 @@ def _memory(frame: pd.DataFrame, plan: ColumnPlan) -> Iterator[tuple[Any, int]]:
         yield _with_index(frame.iloc[first : first + size])[columns], first + 1
 
 
-def total_rows(found: Sequence[Table]) -> int | None:
+def total_rows(sources: Sequence[Table]) -> int | None:
     """Rows of all tables if that is known without reading them, for the progress bar."""
     total = 0
-    for table in found:
+    for table in sources:
         if table.kind == "parquet":
             try:
                 total += pq.read_metadata(table.data).num_rows

@@ -31,21 +31,21 @@ class ItemRows:
     static: dict[str, Any]
 
 
-def static_of(block: RowBlock, part: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
+def static_of(block: RowBlock, chunk: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
     """The static values of rows of one item; a value that changes within the item is an error."""
-    found = {}
+    static = {}
     for name, column in block.static.items():
-        cells = column[part]
+        cells = column[chunk]
         first = known[name] if known is not None else cells[0]
         for at, cell in enumerate(cells):
             if cell != first and not (cell != cell and first != first):
-                place = item_location(item, file=block.file, row=block.rows[part][at])
+                location = item_location(item, file=block.file, row=block.rows[chunk][at])
                 raise ValueError(
-                    f"{place}: static column {name!r} changes from {first!r} to {cell!r}; it has to be constant within "
-                    "an item"
+                    f"{location}: static column {name!r} changes from {first!r} to {cell!r}; it has to be constant "
+                    "within an item"
                 )
-        found[name] = first
-    return found
+        static[name] = first
+    return static
 
 
 class Regroup:
@@ -61,6 +61,7 @@ class Regroup:
         folder.mkdir()
 
     def add(self, block: RowBlock) -> None:
+        """Append the rows of a block to the temporary files."""
         file = self._files.setdefault(block.file, len(self._files))
         self._timed = block.times is not None
         channels = block.values.shape[1]
@@ -78,24 +79,24 @@ class Regroup:
         order = np.argsort(record["item"], kind="stable")
         record = record[order]
         parts = record["item"] // ITEMS_PER_FILE
-        for part in np.unique(parts):
-            low, high = np.searchsorted(parts, [part, part + 1])
-            with open(self.folder / f"{part}.rows", "ab") as out:
+        for chunk in np.unique(parts):
+            low, high = np.searchsorted(parts, [chunk, chunk + 1])
+            with open(self.folder / f"{chunk}.rows", "ab") as out:
                 out.write(record[low:high].tobytes())
 
     def _check_static(self, block: RowBlock) -> None:
         for at, code in enumerate(block.code):
             number = self._items[block.items[code]]
             known = self._static[number] if number < len(self._static) else None
-            found = static_of(block, slice(at, at + 1), block.items[code], known)
+            static = static_of(block, slice(at, at + 1), block.items[code], known)
             if known is None:
-                self._static.append(found)
+                self._static.append(static)
 
     def items(self) -> Iterator[ItemRows]:
         """Every item with all its rows, in the order of first appearance."""
         names, files = list(self._items), list(self._files)
-        for part in range(-(-len(names) // ITEMS_PER_FILE)):
-            path = self.folder / f"{part}.rows"
+        for chunk in range(-(-len(names) // ITEMS_PER_FILE)):
+            path = self.folder / f"{chunk}.rows"
             record = np.fromfile(path, dtype=self._dtype)
             path.unlink()
             record = record[np.argsort(record["item"], kind="stable")]

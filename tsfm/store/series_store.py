@@ -62,8 +62,8 @@ class SeriesStore:
         """The store in folder `path`; a missing or foreign part is named."""
         path = Path(path)
         if not (path / MANIFEST).is_file():
-            found = "does not exist" if not path.exists() else f"is not a store: it has no {MANIFEST}"
-            raise FileNotFoundError(f"{path} {found}; make a store with `tsfm ingest <files> --out <folder>`")
+            problem = "does not exist" if not path.exists() else f"is not a store: it has no {MANIFEST}"
+            raise FileNotFoundError(f"{path} {problem}; make a store with `tsfm ingest <files> --out <folder>`")
         manifest = Manifest.load(path)
         for file in (SERIES, *(shard.file for shard in manifest.shards)):
             if not (path / file).is_file():
@@ -81,6 +81,7 @@ class SeriesStore:
 
     @property
     def channels(self) -> list[str]:
+        """Channels of every series."""
         return self.manifest.channels
 
     @property
@@ -141,11 +142,11 @@ class SeriesStore:
         rows = table.column("values").combine_chunks()
         rows = rows.chunk(0) if isinstance(rows, pa.ChunkedArray) else rows
         steps = rows.values
-        found = np.unique(np.diff(rows.offsets.to_numpy()))
-        if found.tolist() != [len(self.channels)]:
+        widths = np.unique(np.diff(rows.offsets.to_numpy()))
+        if widths.tolist() != [len(self.channels)]:
             raise ValueError(
-                f"{self.path / file} has rows of {found.tolist()} channels, its {MANIFEST} names {len(self.channels)}; "
-                "copy the whole folder, or ingest the data again"
+                f"{self.path / file} has rows of {widths.tolist()} channels, its {MANIFEST} names "
+                f"{len(self.channels)}; copy the whole folder, or ingest the data again"
             )
         bounds = steps.offsets.to_numpy()[rows.offsets.to_numpy()]
         return _Group(steps.values.to_numpy(zero_copy_only=False), bounds)

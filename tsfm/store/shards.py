@@ -46,6 +46,7 @@ class ShardWriter:
         self._parquet: pq.ParquetWriter | None = None
 
     def add(self, row: ChunkRow) -> None:
+        """Add a row; a full row group is written."""
         if self._rows and self._held + row.values.size > self.group_values:
             self.flush()
         self._rows.append(row)
@@ -105,6 +106,7 @@ class ShardWriter:
         return columns
 
     def close(self) -> None:
+        """Finish the open shard."""
         if self._parquet is not None:
             parquet, self._parquet = self._parquet, None
             parquet.close()

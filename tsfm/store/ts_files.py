@@ -66,32 +66,32 @@ def read_items(path: Path, *, freq: str | None, notes: list[str]) -> Iterator[Fi
         raise ValueError(f"{path.name} has no series after @data; is it cut short?")
 
 
-def _values(text: str, place: str, sign: str = ",") -> np.ndarray:
+def _values(text: str, location: str, sign: str = ",") -> np.ndarray:
     """Comma-separated numbers, ? or NaN where missing."""
     cells = text.split(sign)
     try:
         values = np.array([np.nan if cell.strip() in ("?", "") else float(cell) for cell in cells])
     except ValueError as error:
-        raise ValueError(f"{place}: {error}; values are numbers, or ? where missing") from None
+        raise ValueError(f"{location}: {error}; values are numbers, or ? where missing") from None
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     if np.isinf(single).any():
-        raise ValueError(f"{place}: value {int(np.isinf(single).argmax()) + 1} is infinite; use ? where missing")
+        raise ValueError(f"{location}: value {int(np.isinf(single).argmax()) + 1} is infinite; use ? where missing")
     return single
 
 
 def _header(path: Path, lines: Iterator[str]) -> tuple[list[list[str]], int]:
     """The words of every @ line up to @data, and that line's number."""
-    words = []
+    tokens = []
     for number, line in enumerate(lines, start=1):
         line = line.strip().lstrip("\ufeff")
         if not line or line.startswith("#"):
             continue
         if not line.startswith("@"):
             raise ValueError(f"{path.name}, row {number}: expected an @ line before @data, found {line[:40]!r}")
-        words.append(line[1:].split())
-        if words[-1] and words[-1][0].lower() == "data":
-            return words, number
+        tokens.append(line[1:].split())
+        if tokens[-1] and tokens[-1][0].lower() == "data":
+            return tokens, number
     raise ValueError(f"{path.name} has no @data line; it is not a complete {path.suffix} file")
 
 
@@ -105,9 +105,9 @@ def _data(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
 def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     header, above = _header(path, lines)
     attributes = [
-        (words[1], words[2].lower()) for words in header if words[0].lower() == "attribute" and len(words) > 2
+        (tokens[1], tokens[2].lower()) for tokens in header if tokens[0].lower() == "attribute" and len(tokens) > 2
     ]
-    named = next((words[1].lower() for words in header if words[0].lower() == "frequency" and len(words) > 1), None)
+    named = next((tokens[1].lower() for tokens in header if tokens[0].lower() == "frequency" and len(tokens) > 1), None)
     step = freq or (_tsf_freq(named) if named else None)
     if step is None:
         raise ValueError(f"{path.name} has no @frequency tsfm knows (found {named}); give freq, for example freq='D'")
@@ -121,13 +121,13 @@ def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -
         known = dict(zip([name for name, _ in attributes], parts, strict=False))
         kinds = dict(attributes)
         item = known.pop("series_name", f"T{number}")
-        place = item_location(item, file=path.name, row=number)
+        location = item_location(item, file=path.name, row=number)
         stamp = known.pop("start_timestamp", None)
         if stamp is None and "series without a start stamp begin in 1970" not in notes:
             notes.append("series without a start stamp begin in 1970")
-        start = default_start(step) if stamp is None else _tsf_stamp(stamp, place)
-        static = {key: _number(text, place) if kinds[key] == "numeric" else text for key, text in known.items()}
-        values = _values(parts[-1], place)[None]
+        start = default_start(step) if stamp is None else _tsf_stamp(stamp, location)
+        static = {key: _number(text, location) if kinds[key] == "numeric" else text for key, text in known.items()}
+        values = _values(parts[-1], location)[None]
         yield FileSeries(item, values, ["target"], start, add_anchor(step, start), static, path.name, number)
 
 
@@ -140,24 +140,24 @@ def _tsf_freq(name: str) -> str | None:
     return f"{int(count)}{units[unit]}" if count.isdigit() and unit in units else None
 
 
-def _tsf_stamp(text: str, place: str) -> np.datetime64:
+def _tsf_stamp(text: str, location: str) -> np.datetime64:
     day, _, time_of_day = text.strip().partition(" ")
     try:
         return np.datetime64(f"{day}T{time_of_day.replace('-', ':') or '00:00:00'}", "us")
     except ValueError:
-        raise ValueError(f"{place}: start_timestamp {text!r} cannot be read; expected 2020-01-31 00-00-00") from None
+        raise ValueError(f"{location}: start_timestamp {text!r} cannot be read; expected 2020-01-31 00-00-00") from None
 
 
-def _number(text: str, place: str) -> float:
+def _number(text: str, location: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{place}: {text!r} is not a number, as the header promises") from None
+        raise ValueError(f"{location}: {text!r} is not a number, as the header promises") from None
 
 
 def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     header, above = _header(path, lines)
-    flags = {words[0].lower(): words[1].lower() if len(words) > 1 else "true" for words in header}
+    flags = {tokens[0].lower(): tokens[1].lower() if len(tokens) > 1 else "true" for tokens in header}
     if flags.get("timestamps", "false") == "true":
         raise ValueError(
             f"{path.name} has @timestamps true; only files without stamps can be read: export it as long CSV"
@@ -173,21 +173,21 @@ def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) ->
     dimensions = None
     for count, (number, line) in enumerate(_data(lines, above)):
         item = f"{stem}/{count}"
-        place = item_location(item, file=path.name, row=number)
+        location = item_location(item, file=path.name, row=number)
         parts = line.split(":")
         label = parts.pop().strip() if labelled or target else None
-        series = [_values(part, place) for part in parts]
+        series = [_values(text, location) for text in parts]
         if not series or len({len(values) for values in series}) > 1:
             raise ValueError(
-                f"{place}: dimensions have {[len(values) for values in series]} steps; all dimensions of a case need "
-                "the same number, ? where missing"
+                f"{location}: dimensions have {[len(values) for values in series]} steps; all dimensions of a case "
+                "need the same number, ? where missing"
             )
         dimensions = dimensions or len(series)
         if len(series) != dimensions:
             raise ValueError(
-                f"{place} has {len(series)} dimension(s), the cases before {dimensions}; is the label there?"
+                f"{location} has {len(series)} dimension(s), the cases before {dimensions}; is the label there?"
             )
-        static: dict[str, Any] = {} if label is None else {"label": _number(label, place) if target else label}
+        static: dict[str, Any] = {} if label is None else {"label": _number(label, location) if target else label}
         static |= {"split": split} if split else {}
         channels = [f"dim_{d}" for d in range(dimensions)]
         yield FileSeries(item, np.stack(series), channels, start, add_anchor(step, start), static, path.name, number)

@@ -16,46 +16,50 @@ from pandas.tseries.api import guess_datetime_format
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Place = Callable[[int], str]  # position in the block -> "file, item, row"
+Location = Callable[[int], str]  # position in the block -> "file, item, row"
 ZONE = re.compile(r"\d\d:\d\d.*?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
 YEAR_FIRST = re.compile(r"\d{4}\D")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "None", "?"]
 
 
 def parse_numbers(
-    frame: Any, columns: Sequence[str], place: Place, sentinel: Sequence[float] = ()
+    frame: Any, columns: Sequence[str], location: Location, sentinel: Sequence[float] = ()
 ) -> Float[np.ndarray, "L C"]:
     """The columns as float32, NaN where missing (or equal to a sentinel); text and infinities are errors."""
     values = np.empty((len(frame), len(columns)), dtype=np.float64)
     for c, name in enumerate(columns):
-        values[:, c] = _numeric(frame[name], name, place)
+        values[:, c] = _numeric(frame[name], name, location)
     if len(sentinel):
         values[np.isin(values, np.asarray(sentinel, dtype=np.float64))] = np.nan
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     if np.isinf(single).any():
         row, c = np.argwhere(np.isinf(single))[0]
-        what = "infinite" if np.isinf(values[row, c]) else f"{values[row, c]:g}, too large for float32"
-        raise ValueError(f"{place(int(row))}: column {columns[c]!r} is {what}; correct the cell, or leave it empty")
+        problem = "infinite" if np.isinf(values[row, c]) else f"{values[row, c]:g}, too large for float32"
+        raise ValueError(
+            f"{location(int(row))}: column {columns[c]!r} is {problem}; correct the cell, or leave it empty"
+        )
     return single
 
 
-def _numeric(column: Any, name: str, place: Place) -> np.ndarray:
+def _numeric(column: Any, name: str, location: Location) -> np.ndarray:
     if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
-        raise ValueError(f"{place(0)}: column {name!r} holds dates, not numbers; choose the columns with target=[...]")
+        raise ValueError(
+            f"{location(0)}: column {name!r} holds dates, not numbers; choose the columns with target=[...]"
+        )
     if pd.api.types.is_numeric_dtype(column.dtype):  # bool counts as a number, 0 or 1
         return column.to_numpy(np.float64, na_value=np.nan)
     column = column.astype(object)
     parsed: Any = pd.to_numeric(column, errors="coerce")
-    found = parsed.to_numpy(np.float64, na_value=np.nan)
-    strange = np.isnan(found) & column.notna().to_numpy()
-    for row in np.flatnonzero(strange):
+    parsed_values = parsed.to_numpy(np.float64, na_value=np.nan)
+    unparsed = np.isnan(parsed_values) & column.notna().to_numpy()
+    for row in np.flatnonzero(unparsed):
         if str(column.iloc[row]).strip() not in MISSING:
             raise ValueError(
-                f"{place(int(row))}: column {name!r} holds {str(column.iloc[row])[:40]!r}, which is not a number; "
+                f"{location(int(row))}: column {name!r} holds {str(column.iloc[row])[:40]!r}, which is not a number; "
                 "correct it, choose the columns with target=[...], or name it in static=[...] if it labels the series"
             )
-    return found
+    return parsed_values
 
 
 @dataclass
@@ -70,22 +74,22 @@ class TimestampParser:
         """Files may write dates differently, but not in different zones."""
         self.dayfirst = None
 
-    def stamps(self, column: Any, place: Place) -> np.ndarray:
+    def stamps(self, column: Any, location: Location) -> np.ndarray:
         """[L] datetime64[us], in UTC if the stamps have a zone."""
         missing = column.isna().to_numpy()
         if missing.any():
-            raise ValueError(f"{place(int(missing.argmax()))}: the timestamp is missing; every row needs one")
+            raise ValueError(f"{location(int(missing.argmax()))}: the timestamp is missing; every row needs one")
         dtype = column.dtype
         if isinstance(dtype, pd.DatetimeTZDtype):
-            self._agree(str(dtype.tz), place(0))
+            self._agree(str(dtype.tz), location(0))
             return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
         if pd.api.types.is_datetime64_dtype(dtype):
-            self._agree("naive", place(0))
+            self._agree("naive", location(0))
             return column.to_numpy("datetime64[us]")
         if pd.api.types.is_numeric_dtype(dtype):
             whole = column.to_numpy(np.float64)
             column = pd.Series([str(int(x)) if x == np.floor(x) else str(x) for x in whole])
-        return self._text(np.array([str(cell).strip() for cell in column.to_numpy(object)], dtype=object), place)
+        return self._text(np.array([str(cell).strip() for cell in column.to_numpy(object)], dtype=object), location)
 
     def _agree(self, zone: str, at: str) -> None:
         if self.zone is None and zone != "naive":
@@ -95,29 +99,29 @@ class TimestampParser:
             names = ["has no time zone" if z == "naive" else f"is in zone {z}" for z in (zone, self.zone)]
             raise ValueError(f"{at}: the timestamp {names[0]}, and before it one {names[1]}; convert all to UTC")
 
-    def _text(self, cells: np.ndarray, place: Place) -> np.ndarray:
+    def _text(self, cells: np.ndarray, location: Location) -> np.ndarray:
         try:
             times = pa.array(cells, pa.string()).cast(pa.timestamp("us"))  # ISO 8601 without zone: the common case
         except pa.ArrowInvalid:
-            return self._other(cells, place)
-        self._agree("naive", place(0))
+            return self._other(cells, location)
+        self._agree("naive", location(0))
         return times.to_numpy()
 
-    def _other(self, cells: np.ndarray, place: Place) -> np.ndarray:
+    def _other(self, cells: np.ndarray, location: Location) -> np.ndarray:
         """Stamps with offsets, whole numbers, and dates that are not ISO 8601."""
         zones = [match[1] if (match := ZONE.search(cell)) else "naive" for cell in cells]
         zones = ["+00:00" if zone in ("Z", "UTC", "GMT", "+0000", "+00") else zone for zone in zones]
         for row, zone in enumerate(zones):
             if zone != zones[0] or row == 0:
-                self._agree(zone, place(row))
+                self._agree(zone, location(row))
         if all(cell.isdigit() for cell in cells):
-            return self._digits(cells, place)
+            return self._digits(cells, location)
         if zones[0] != "naive":
             times = pd.to_datetime(pd.Series(cells), utc=True, errors="coerce", format="ISO8601")
-            return self._checked(times.dt.tz_localize(None), cells, place)
+            return self._checked(times.dt.tz_localize(None), cells, location)
         if self.dayfirst is None:
             self.dayfirst = not YEAR_FIRST.match(cells[0]) and self._is_dayfirst(cells)
-        return self._checked(_dates(cells, dayfirst=self.dayfirst), cells, place)
+        return self._checked(_dates(cells, dayfirst=self.dayfirst), cells, location)
 
     def _is_dayfirst(self, cells: np.ndarray) -> bool:
         """Whether 01/02/2020 is 1 February: decided by the first block of a file, said if it could be either."""
@@ -128,12 +132,12 @@ class TimestampParser:
             return False
         return bool(american.isna().sum() > european.isna().sum())
 
-    def _digits(self, cells: np.ndarray, place: Place) -> np.ndarray:
+    def _digits(self, cells: np.ndarray, location: Location) -> np.ndarray:
         """Whole numbers: 2020 is a year, 20200131 a day; anything else would be a guess."""
         for row, cell in enumerate(cells):
             if len(cell) not in (4, 8) or not "1000" <= cell[:4] <= "2999":
                 raise ValueError(
-                    f"{place(row)}: timestamp {cell} is a plain number; only a year (2020) or a day (20200131) "
+                    f"{location(row)}: timestamp {cell} is a plain number; only a year (2020) or a day (20200131) "
                     "can be read: convert it to a date, or leave the column out and give freq to number the rows"
                 )
         iso = [cell if len(cell) == 4 else f"{cell[:4]}-{cell[4:6]}-{cell[6:]}" for cell in cells]
@@ -141,14 +145,14 @@ class TimestampParser:
             return np.array(iso, dtype="datetime64[us]")
         except ValueError:
             row = next(i for i, cell in enumerate(iso) if not _is_date(cell))
-            raise ValueError(f"{place(row)}: timestamp {cells[row]} is not a date") from None
+            raise ValueError(f"{location(row)}: timestamp {cells[row]} is not a date") from None
 
-    def _checked(self, times: pd.Series, cells: np.ndarray, place: Place) -> np.ndarray:
+    def _checked(self, times: pd.Series, cells: np.ndarray, location: Location) -> np.ndarray:
         bad = times.isna().to_numpy()
         if bad.any():
             row = int(bad.argmax())
             raise ValueError(
-                f"{place(row)}: timestamp {cells[row]!r} cannot be read; write dates as 2020-01-31 14:30:00, all alike"
+                f"{location(row)}: timestamp {cells[row]!r} cannot be read; write all dates as 2020-01-31 14:30:00"
             )
         return times.to_numpy("datetime64[us]")
 

@@ -256,5 +256,5 @@ def common_frequency(freqs: set[str]) -> str:
     """One word for the frequencies of a store: without anchor where only anchors differ, else "mixed"."""
     if len(freqs) == 1:
         return next(iter(freqs))
-    bases = {base_freq(freq) for freq in freqs}
-    return bases.pop() if len(bases) == 1 else "mixed"
+    base_freqs = {base_freq(freq) for freq in freqs}
+    return base_freqs.pop() if len(base_freqs) == 1 else "mixed"
