@@ -65,7 +65,7 @@ def write_store(path: Path, *, num_series: int, steps: int) -> None:
             writer.add(f"s{i}", rng.standard_normal((1, steps), dtype=np.float32), np.datetime64("2000-01-01"), "h")
 
 
-def make_store(path: Path, args: argparse.Namespace, *, num_series: int, steps: int) -> None:
+def make_store(path: Path, *, num_series: int, steps: int) -> None:
     """In a process of its own: what writing leaves in memory is not part of what is measured."""
     begun = time.perf_counter()
     shape = ["--write", str(path), "--series", str(num_series), "--steps", str(steps)]
@@ -103,7 +103,7 @@ def rate(batches: Iterator[Any], *, seconds: float, batch: int) -> float:
 
 
 def bench_speed(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    make_store(folder / "store", args, num_series=args.series, steps=args.steps)
+    make_store(folder / "store", num_series=args.series, steps=args.steps)
     store = SeriesStore.open(folder / "store")
     flat = flatten(store, folder / "cache", limit_bytes=2**40)
     ours = endless(make_loader(flat, args))
@@ -151,7 +151,7 @@ def anonymous() -> float:
 
 def bench_memory(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     steps = 2**20
-    make_store(folder / "store", args, num_series=round(args.gib * 2**30 / 4 / steps), steps=steps)
+    make_store(folder / "store", num_series=round(args.gib * 2**30 / 4 / steps), steps=steps)
     before = anonymous()
     begun = time.perf_counter()
     store = SeriesStore.open(folder / "store")

@@ -200,7 +200,7 @@ def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, words: 
             "head.quantile_levels=[0.1,0.9]",
             r"head\.quantile_levels is \[0\.1, 0\.9\]; expected the median 0\.5 in the middle",
         ),
-        ("trainer.loggers=[csv,wandb]", r"trainer\.loggers has 'wandb'; known: csv, tensorboard"),
+        ("trainer.loggers=[csv,wandb]", r"an item of trainer\.loggers is 'wandb'; known: csv, tensorboard"),
         ("resume=sometimes", r"resume is 'sometimes'; known: auto, never"),
         ("model.patch=0", r"model\.patch is 0; it must be at least 1"),
         ("model.stride=32 model.patch=16", r"model\.stride 32 skips steps between patches of 16"),

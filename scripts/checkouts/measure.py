@@ -141,7 +141,7 @@ def golden(checkout: Path) -> Iterator[Check]:
         yield file.parent.name, lambda folder=file.parent: compute(folder)
 
 
-def bundled(checkout: Path) -> Iterator[Check]:
+def bundled(_checkout: Path) -> Iterator[Check]:
     """Forecast with each bundled model; one of them also with each option of inference, which must have an effect."""
     series = synthetic_series()
 
@@ -167,7 +167,7 @@ def bundled(checkout: Path) -> Iterator[Check]:
     yield "context_lengths", lambda: option(context_lengths=(256, 1056))
 
 
-def verbs(checkout: Path) -> Iterator[Check]:
+def verbs(_checkout: Path) -> Iterator[Check]:
     """Run the methods that take frames, one command that writes a file, and the estimators."""
     frame, model = synthetic_frame(), tsfm.load("tsfm-mini")
     target = ["target", "load"]
@@ -199,7 +199,7 @@ def verbs(checkout: Path) -> Iterator[Check]:
     yield "Detector", detector
 
 
-def training(checkout: Path) -> Iterator[Check]:
+def training(_checkout: Path) -> Iterator[Check]:
     """Ingest a CSV file and train on its store; the weights and the metrics are kept."""
 
     def ingest() -> dict[str, Any]:
@@ -217,7 +217,7 @@ def training(checkout: Path) -> Iterator[Check]:
         yield name, lambda name=name: train(name)
 
 
-def scores(checkout: Path) -> Iterator[Check]:
+def scores(_checkout: Path) -> Iterator[Check]:
     """Score a baseline and a bundled model by each protocol."""
 
     def evaluate(name: str) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def main(checkout: Path, sections: list[str], folder: Path) -> None:
             check, started = f"{section}/{name}", time.perf_counter()
             try:
                 arrays |= {f"{check}: {key}": np.asarray(value) for key, value in compute().items()}
-            except Exception:
+            except Exception:  # noqa: BLE001  a check that fails is reported, and the others go on
                 failures[check] = traceback.format_exc().strip()
                 print(failures[check], flush=True)
             print(f"  {check}: {time.perf_counter() - started:.1f} s", flush=True)

@@ -64,5 +64,5 @@ def _serve(pipe: Connection, make: Make, given: tuple[Any, ...], threads: int, c
             pipe.send((True, clock(step)))
     except EOFError:
         return
-    except Exception:
+    except Exception:  # noqa: BLE001  whatever fails is reported to the other process
         pipe.send((False, traceback.format_exc()))

@@ -123,7 +123,7 @@ def act(case: Case) -> Outcome:
             failed, message = True, str(error)
         except SystemExit as error:  # argparse
             failed, message = error.code == 2, err.getvalue().rpartition("error: ")[2]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  an error of any kind is the outcome
             strange = error
     return Outcome(message.strip(), err.getvalue(), failed, strange)
 

@@ -43,6 +43,7 @@ class CaseLearner(ABC):
 
     def predict_proba(self, cases: Sequence[np.ndarray]) -> Float[np.ndarray, "N M"] | None:
         """Probabilities of the sorted classes, where the method has any."""
+        del cases
         return None
 
 
@@ -53,6 +54,7 @@ class SeriesDetector(ABC):
 
     def fit(self, train: Float[np.ndarray, "C L"]) -> SeriesDetector:
         """Learn from a stretch taken to be normal; methods that need none do nothing. Returns itself."""
+        del train
         return self
 
     @abstractmethod

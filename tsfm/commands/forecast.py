@@ -50,7 +50,7 @@ def read_table(path: Path, *, id_column: str = "item_id") -> pd.DataFrame:
         # pandas passes over names the file has not; round_trip: what is written again is what was read
         exact: dict[str, Any] = {"float_precision": "round_trip"}
         return pd.read_csv(path, dtype=dict.fromkeys(names, str), **exact)
-    except Exception as error:  # pandas and pyarrow raise many kinds
+    except Exception as error:  # noqa: BLE001  pandas and pyarrow raise many kinds
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{path} can't be read as {path.suffix[1:]} ({why}); is it damaged or cut short?") from None
 

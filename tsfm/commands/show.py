@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_models(args: argparse.Namespace) -> int:
+def run_models(_args: argparse.Namespace) -> int:
     """Print the models on this machine."""
     print(list_models())
     return 0

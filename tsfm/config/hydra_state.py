@@ -17,7 +17,12 @@ from hydra.version import VersionBase
 @contextmanager
 def own_hydra() -> Iterator[None]:
     """Let Hydra be initialized inside, also within a `hydra.main` app, and restore its state afterwards."""
-    app, job, runtime, version = (cls.instance() for cls in (GlobalHydra, HydraConfig, JobRuntime, VersionBase))
+    app, job, runtime, version = (
+        GlobalHydra.instance(),
+        HydraConfig.instance(),
+        JobRuntime.instance(),
+        VersionBase.instance(),
+    )
     saved = [(holder, dict(vars(holder))) for holder in (app, job, runtime, version)]
     runtime.conf = copy.deepcopy(runtime.conf)
     app.clear()

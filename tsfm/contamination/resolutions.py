@@ -108,7 +108,7 @@ def select_windows(
         ]
         selected = few if resolution == PAIRS else np.array(fitting, np.int64)
         if len(selected):
-            subset = [channels[index] for index in selected]
+            subset = [channels[int(index)] for index in selected]
             hashes, owners = (
                 _distinctive_pairs(subset, spacing)
                 if resolution == PAIRS

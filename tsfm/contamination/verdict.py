@@ -142,21 +142,9 @@ def check_contamination(
         f"{record.path} has no {SKETCH_FILE}, which is needed to recognise copies",
     )
     if record.sketch is not None:
-        owners, months = [], set()
-
-        def iterate() -> Iterator[np.ndarray]:
-            for index, array in enumerate(arrays):
-                owners.append(index)
-                yield array
-                if (
-                    timestamps is not None
-                    and (monthly := monthly_series(np.atleast_2d(array), timestamps(index))) is not None
-                ):
-                    months.add(len(owners))
-                    owners.append(index)
-                    yield monthly
-
-        matches, _, unknown = record.sketch.search(iterate())
+        owners: list[int] = []
+        months: set[int] = set()
+        matches, _, unknown = record.sketch.search(_with_months(arrays, timestamps, owners=owners, months=months))
         for match in matches:
             index = owners[match.series]
             detail = " by months" if match.series in months else f", channel {match.channel}" if match.channel else ""
@@ -169,6 +157,20 @@ def check_contamination(
     if seen:
         return Verdict(False, "", tuple(seen[index] for index in sorted(seen)), count, num_indistinct)
     return Verdict(None if reason else True, reason, (), count, num_indistinct)
+
+
+def _with_months(
+    arrays: Iterable[np.ndarray], timestamps: Callable[[int], np.ndarray] | None, *, owners: list[int], months: set[int]
+) -> Iterator[np.ndarray]:
+    """Each array and, with timestamps, its calendar months; `owners` and `months` take the index of its array and the
+    positions of months."""
+    for index, array in enumerate(arrays):
+        owners.append(index)
+        yield array
+        if timestamps is not None and (monthly := monthly_series(np.atleast_2d(array), timestamps(index))) is not None:
+            months.add(len(owners))
+            owners.append(index)
+            yield monthly
 
 
 def find_sketch(path: Path, trained_on: dict[str, Any]) -> Sketch | None:
@@ -194,5 +196,5 @@ def find_sketch(path: Path, trained_on: dict[str, Any]) -> Sketch | None:
 
 
 @lru_cache(maxsize=2)
-def _read(file: Path, changed: int) -> Sketch:
+def _read(file: Path, _mtime_ns: int) -> Sketch:
     return Sketch.load(file)

@@ -67,6 +67,7 @@ class DataModule(pl.LightningDataModule, ABC):
     @classmethod
     def from_config(cls, config: Any, *, context: int = 0, horizon: int = 1, seed: int = 0) -> Self:
         """Return the data of a config; window lengths are used where the config does not decide them."""
+        del context, horizon
         return cls(config, seed=seed)
 
     @classmethod

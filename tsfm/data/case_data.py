@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from tsfm.data.base import DataModule, SourceSeries
 from tsfm.data.case_files import OFFICIAL, Cases, cases_from_arrays, read_cases
@@ -114,10 +115,12 @@ class CaseData(DataModule):
             kind, use = ("numbers", "regress") if self.regresses else ("classes", "classify")
             raise ValueError(f"the labels of data set {name!r} are {kind}; use task={use}")
 
+    @override
     def setup_for(self, model: Model, config: RunConfig) -> None:
         """Read the cases; the model was made for them by `complete_config`."""
         self.setup()
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         """Read, check, split and pad; a second call does nothing."""
         if self._indices:
@@ -196,6 +199,7 @@ class CaseData(DataModule):
         label = torch.from_numpy(self._encoder.encode(cases.labels[selected]))
         return CaseIndex(torch.from_numpy(values.astype(np.float32)), label=label, key=key)
 
+    @override
     def windows(self, split: str, *, stride: int | None = None) -> CaseIndex:
         """Return the cases of train, val (none where data.val is 0) or test; a stride does not apply to them."""
         if split not in SPLITS:

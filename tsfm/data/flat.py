@@ -10,6 +10,7 @@ import errno
 import mmap
 import os
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -152,11 +153,12 @@ def _check_finite(block: Float[np.ndarray, "C L"], *, item: str, first: int, cha
 
 
 def _mapped(file: Path, size: int) -> np.ndarray:
-    values = np.memmap(file, dtype="<f4", mode="r")
-    if size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2:
+    with file.open("rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    if sys.platform != "win32" and size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2:
         # windows are drawn at random: reading ahead would push out what other windows need
-        values._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
-    return values.view(np.ndarray)
+        mapped.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(mapped, dtype="<f4")
 
 
 def _flat_file(store: SeriesStore, root: Path, size: int) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.data.covariates import ROLE_NAMES, ChannelLayout, make_layout
 from tsfm.data.flat import FlatSeries, flatten
@@ -66,6 +67,7 @@ class WindowData(StoreData):
         """Return the windows of a config."""
         return cls(config, context=context, horizon=horizon, seed=seed)
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         """Read the store, split it, fit the standardizer; a second call does nothing."""
         if self._flat is not None:

@@ -125,6 +125,7 @@ class Detector(DeviceEstimator):
 
     def fit(self, X: Any, y: None = None) -> Detector:
         """Fit the clean series `X`; `y` is ignored. Returns itself."""
+        del y
         for name in ("predictor_", "threshold_", "unit_", "n_channels_in_"):  # of an earlier fit
             vars(self).pop(name, None)
         start = self._start()
@@ -209,7 +210,7 @@ class Detector(DeviceEstimator):
         window = config.context + config.horizon
         if self.stride is not None and self.stride > window:
             raise ValueError(f"stride is {self.stride}, and the windows have {window} steps; it is at most as many")
-        observed = [last_share(~np.isnan(values).all(axis=0), held_out) for values in series]
+        observed = [last_share(np.asarray(~np.isnan(values).all(axis=0)), held_out) for values in series]
         self._check_calibration(sum(int(values.sum()) for values in observed), series)
 
     def _check_calibration(self, steps: int, series: list[np.ndarray]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from einops import rearrange
 from torch import Tensor, nn
+from typing_extensions import override
 
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import ResidualMLP
@@ -89,6 +90,7 @@ class FlattenHead(Head):
         self.dropout = Dropout(config.dropout)
         self.linear = nn.Linear(grid.patches * grid.width, horizon * len(self.quantile_levels))
 
+    @override
     def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C H Q"]:
         """Return quantiles of the horizon."""
         quantiles = self.linear(self.dropout(rearrange(hidden, "b c p d -> b c (p d)")))
@@ -113,12 +115,14 @@ class PatchQuantiles(Head):
     reads_window = True
 
     def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        del horizon  # all heads are built with one
         super().__init__()
         self.quantile_levels = tuple(config.quantile_levels)
         self.mlp = ResidualMLP(
             grid.width, hidden=config.hidden, outputs=grid.patch * len(self.quantile_levels), dropout=config.dropout
         )
 
+    @override
     def forward(self, hidden: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C T Q"]:
         """Return quantiles of all steps of the window."""
         return rearrange(self.mlp(hidden), "b c p (s q) -> b c (p s) q", q=len(self.quantile_levels))

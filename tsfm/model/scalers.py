@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from tsfm.registry import SCALERS
 from tsfm.types import MIN_RELATIVE_SCALE, MIN_SCALE, Grid
@@ -50,6 +51,7 @@ class Scaler(nn.Module):
     equivariant = True
 
     def __init__(self, config: ScalerConfig, *, grid: Grid):
+        del grid  # for scalers with parameters
         super().__init__()
         self.arcsinh = config.arcsinh
 
@@ -153,6 +155,7 @@ class MeanScaler(Scaler):
 
     equivariant = False  # under multiplication only
 
+    @override
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Return zero and the mean absolute value."""
         scale = values.abs().sum(dim=-1, keepdim=True) / count
@@ -178,6 +181,7 @@ class LastScaler(Scaler):
 
     equivariant = False
 
+    @override
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Return the last visible value and one."""
         steps = torch.arange(values.shape[-1], device=values.device)
@@ -197,6 +201,7 @@ class NoScaler(Scaler):
 
     equivariant = False
 
+    @override
     def measure(self, values: Tensor, visible: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Return zero and one."""
         zero = torch.zeros_like(values[..., :1])

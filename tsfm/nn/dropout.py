@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 BITS = 16  # of a random number for each element
 
@@ -40,6 +41,7 @@ class _Keep(torch.autograd.Function):
         return keep.to(input.dtype).mul_(scale).mul_(input)
 
     @staticmethod
+    @override
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
         ctx.save_for_backward(inputs[1])
         ctx.scale = inputs[2]

@@ -92,12 +92,12 @@ def warp(rng: Sampler, x: Float[Tensor, "N L"]) -> Float[Tensor, "N L"]:
     return torch.where(u < 1e-4, a, torch.where(u > 1 - 1e-4, b, a + u * (b - a)))
 
 
-def reverse(rng: Sampler, x: Tensor) -> Tensor:
+def reverse(_rng: Sampler, x: Tensor) -> Tensor:
     """Reverse time."""
     return x.flip(-1)
 
 
-def flip(rng: Sampler, x: Tensor) -> Tensor:
+def flip(_rng: Sampler, x: Tensor) -> Tensor:
     """Change the sign."""
     return -x
 

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 SOURCES = ((Seasonal, 0.35), (KernelGP, 0.25), (Arima, 0.2), (Coloured, 0.1), (Steps, 0.1))
 ACTIVATIONS = (
-    lambda x, c: x,
-    lambda x, c: F.relu(x),
-    lambda x, c: torch.sigmoid(2 * x),
-    lambda x, c: torch.sin(2 * x),
+    lambda x, _: x,
+    lambda x, _: F.relu(x),
+    lambda x, _: torch.sigmoid(2 * x),
+    lambda x, _: torch.sin(2 * x),
     lambda x, c: torch.remainder(2 * x, c),
-    lambda x, c: F.leaky_relu(x, 0.1),
-    lambda x, c: torch.tanh(x),
-    lambda x, c: F.softplus(2 * x),
-    lambda x, c: torch.exp(-0.5 * x * x),
+    lambda x, _: F.leaky_relu(x, 0.1),
+    lambda x, _: torch.tanh(x),
+    lambda x, _: F.softplus(2 * x),
+    lambda x, _: torch.exp(-0.5 * x * x),
 )
 
 

@@ -60,12 +60,10 @@ class GeneratorMixtureConfig:
         if not sum(self.weights.values()):
             raise ValueError("all weights are 0; give one generator a weight above 0")
         known = GENERATORS.names()
-        for name in self.weights:
-            if name not in known:
-                raise ValueError(f"weights names an unknown generator {name!r}; {did_you_mean(name, known)}")
+        for key, names in (("weights", self.weights), ("settings", self.settings)):
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(f"{key} names an unknown generator {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
         for name, settings in self.settings.items():
-            if name not in known:
-                raise ValueError(f"settings names an unknown generator {name!r}; {did_you_mean(name, known)}")
             if not isinstance(settings, Mapping):
                 raise ValueError(f"settings.{name} is {settings}; expected settings by name, such as noise: 0.1")
             try:

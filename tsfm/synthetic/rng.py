@@ -72,7 +72,7 @@ class Sampler:
 
     def gamma(self, shape_parameter: Tensor) -> Tensor:
         """Draw from the gamma distribution of scale 1."""
-        return torch._standard_gamma(shape_parameter, generator=self.generator)
+        return torch._standard_gamma(shape_parameter, generator=self.generator)  # noqa: SLF001  Gamma takes no generator
 
     def poisson(self, rate: Tensor) -> Tensor:
         """Draw from the Poisson distribution."""

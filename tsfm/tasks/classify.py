@@ -68,7 +68,8 @@ class Classify(LabelTask):
             return batch
         device, num = batch.values.device, len(batch.values)
         alpha = torch.full((num, 2), self.config.mixup, device=device)
-        drawn = torch._standard_gamma(alpha, generator=generator).clamp_min(1e-8)
+        gamma = torch._standard_gamma(alpha, generator=generator)  # noqa: SLF001  Gamma takes no generator
+        drawn = gamma.clamp_min(1e-8)
         share = drawn.max(dim=-1).values / drawn.sum(dim=-1)
         other = torch.randperm(num, generator=generator, device=device)
         label = F.one_hot(batch.label, len(self.counts)).float()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from typing_extensions import override
 
 from tsfm.registry import TASKS
 from tsfm.tasks.step_task import StepConfig, StepTask, hide_steps
@@ -35,6 +36,7 @@ class Forecast(StepTask):
             raise ValueError("task=forecast needs a horizon, and model.horizon is 0; set model.horizon")
         super().__init__(config, horizon=horizon, counts=counts)
 
+    @override
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
         """Return the problem; channels without any visible step are not wanted."""
         steps = torch.arange(batch.values.shape[-1], device=batch.values.device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from typing_extensions import override
 
 from tsfm.tasks import masks
 from tsfm.tasks.base import Task
@@ -52,6 +53,7 @@ class LabelTask(Task):
             values = torch.where(observed, values, 0.0)
         return replace(batch, values=values, observed=observed)
 
+    @override
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
         """Return the problem: everything observed is visible, and the label is to be predicted.
 

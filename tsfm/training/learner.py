@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tsfm.model.model import Model
 from tsfm.tasks.base import Ratio, Task
@@ -72,6 +73,7 @@ class Learner(pl.LightningModule):
         self.validated_at = -1  # step of the last validation
         self.validation: dict[str, Tensor] = {}  # metrics of the last validation
 
+    @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch.
 
@@ -100,6 +102,7 @@ class Learner(pl.LightningModule):
         """Put frozen parts into evaluation mode; not at the start of an epoch, which a resumed epoch does not have."""
         set_frozen_to_eval(self.model)
 
+    @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the global generator, which dropout uses."""
         torch.manual_seed(self._step_seed())
@@ -197,6 +200,7 @@ class Learner(pl.LightningModule):
             )
         return (min(known) if known else epoch_steps), epoch_steps
 
+    @override
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Copy a batch to the device."""
         return batch.to(device, non_blocking=True)

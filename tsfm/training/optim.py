@@ -10,7 +10,7 @@ from typing import Any, Optional
 import torch
 from torch import nn
 
-from tsfm.messages import did_you_mean
+from tsfm.messages import check_choice
 from tsfm.registry import schema
 from tsfm.training.joint_optimizer import JointOptimizer
 
@@ -41,10 +41,8 @@ class OptimConfig:
     iterations: int = 5  # muon: Newton-Schulz iterations, which make a step orthogonal
 
     def __post_init__(self):
-        if self.name not in OPTIMIZERS:
-            raise ValueError(f"optim.name is {self.name!r}; {did_you_mean(self.name, list(OPTIMIZERS))}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"optim.schedule is {self.schedule!r}; {did_you_mean(self.schedule, list(SCHEDULES))}")
+        check_choice("optim.name", self.name, OPTIMIZERS)
+        check_choice("optim.schedule", self.schedule, SCHEDULES)
         if not self.lr > 0:
             raise ValueError(f"optim.lr is {self.lr}; a learning rate is above 0")
         if not 0 <= self.warmup < 1 or not 0 <= self.decay <= 1 or not 0 <= self.floor <= 1:

@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from tsfm.messages import did_you_mean
+from tsfm.messages import check_choice
 from tsfm.registry import schema
 from tsfm.training.callbacks import EMA, ProgressBar, Throughput, TimeLimit
 from tsfm.training.sharding import fsdp_strategy
@@ -60,12 +60,8 @@ class TrainerConfig:
     progress: bool = True
 
     def __post_init__(self):
-        if self.keep not in KEEP:
-            raise ValueError(f"trainer.keep is {self.keep!r}; {did_you_mean(self.keep, list(KEEP))}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"trainer.precision is {self.precision!r}; {did_you_mean(self.precision, list(PRECISIONS))}"
-            )
+        check_choice("trainer.keep", self.keep, KEEP)
+        check_choice("trainer.precision", self.precision, PRECISIONS)
         if self.strategy == "fsdp" and (self.devices < 2 or self.ema is not None or self.compile):
             raise ValueError(
                 "trainer.strategy=fsdp shards weights over devices, so that no process can average or compile all of "
@@ -73,8 +69,7 @@ class TrainerConfig:
                 "ema=null and compile=false, or strategy=ddp"
             )
         for logger in self.loggers:
-            if logger not in LOGGERS:
-                raise ValueError(f"trainer.loggers has {logger!r}; {did_you_mean(logger, list(LOGGERS))}")
+            check_choice("an item of trainer.loggers", logger, LOGGERS)
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"trainer.ema is {self.ema}; a decay is between 0 and 1, for instance 0.999")
         for name, low in MINIMUM.items():
@@ -84,10 +79,7 @@ class TrainerConfig:
             raise ValueError(
                 "trainer.val_every is 0; it must be at least 1, or 0 together with trainer.keep=last, to never validate"
             )
-        if self.accelerator not in ACCELERATORS:
-            raise ValueError(
-                f"trainer.accelerator is {self.accelerator!r}; {did_you_mean(self.accelerator, list(ACCELERATORS))}"
-            )
+        check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
         if self.max_time is not None and not re.fullmatch(r"\d+(:\d\d){3}", self.max_time):
             raise ValueError(f"trainer.max_time is {self.max_time!r}; write dd:hh:mm:ss, as in 00:01:30:00")
         if self.max_epochs < 1 and self.max_epochs != -1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.bench.interfaces import Imputer
 from tsfm.registry import BASELINES
@@ -88,6 +89,7 @@ class LinearInterpolation(SimpleImputer):
     class Config:
         """No settings."""
 
+    @override
     def fill(self, values, observed, season):
         return between(values, observed)
 
@@ -102,6 +104,7 @@ class ForwardFill(SimpleImputer):
     class Config:
         """No settings."""
 
+    @override
     def fill(self, values, observed, season):
         before, after = last_seen(observed), next_seen(observed)
         filled = np.where(before >= 0, take(values, before), take(values, after))

@@ -13,6 +13,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.infer.predictor import Predictor
 from tsfm.metrics.forecast import seasonal_moments
@@ -100,6 +101,7 @@ class LastValue(Simple):
     class Config:
         """No settings."""
 
+    @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         observed_past(context, name=self.name)
         return seasonal_quantiles(context, horizon=horizon, levels=quantile_levels, season=1)
@@ -119,6 +121,7 @@ class SeasonalNaive(Simple):
             if self.season < 0:
                 raise ValueError(f"season is {self.season}; give steps, or 0 for the season of the data")
 
+    @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         observed_past(context, name=self.name)
         return seasonal_quantiles(
@@ -140,6 +143,7 @@ class Drift(Simple):
             if self.window < 0 or self.window == 1:
                 raise ValueError(f"window is {self.window}; a line needs 2 steps or more, 0 takes all")
 
+    @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         window = self.config.window
         whole = np.asarray(context, np.float64)
@@ -174,6 +178,7 @@ class Mean(Simple):
             if self.window < 0:
                 raise ValueError(f"window is {self.window}; give a number of values, or 0 for all")
 
+    @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         values = np.asarray(context, np.float64)
         counted = observed_past(values, name=self.name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.bench.baselines.simple import Simple, observed_past, seasonal_quantiles
 from tsfm.infer.column_values import FLOAT32_MAX
@@ -90,6 +91,7 @@ class Statistical(Simple):
             raise ValueError("the fit gave values that are not finite")
         return np.sort(reads, -1)
 
+    @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         models = library()
         context = np.asarray(context, np.float64)[..., -(self.max_context_length or 0) :]
@@ -104,7 +106,7 @@ class Statistical(Simple):
             try:
                 out[row] = self._fit(models, series, horizon=horizon, levels=quantile_levels, season=season_length)
                 self.fitted += 1
-            except Exception as error:  # the library raises many kinds; each is counted and told
+            except Exception as error:  # noqa: BLE001  the library raises many kinds; each is counted and reported
                 failed[str(error) or type(error).__name__] += 1
                 plain = seasonal_quantiles(
                     series[None, None], horizon=horizon, levels=quantile_levels, season=season_length

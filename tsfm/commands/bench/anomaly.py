@@ -141,7 +141,7 @@ def zero_shot_detector(model: str, *, overrides: Sequence[str] = ()) -> SeriesDe
     """Return a trained model as a detector; `overrides` are `score=...` and `combine=...`."""
     from tsfm.infer.load import load
 
-    settings: dict[str, Any] = dict(text.partition("=")[::2] for text in overrides)
+    settings: dict[str, Any] = {name: value for name, _, value in (text.partition("=") for text in overrides)}
     for name in settings:
         if name not in (known := ["score", "combine"]):
             raise ValueError(f"--set {name}=... is not a setting of {ZERO_SHOT}{model}; {did_you_mean(name, known)}")

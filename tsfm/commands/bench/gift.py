@@ -62,7 +62,9 @@ def read_published(folder: Path, *, compare: Sequence[str] = ()) -> pd.DataFrame
         if name not in known:
             raise ValueError(f"--compare: no published model {name!r}; {did_you_mean(name, known)}")
     file = folder / "gift_eval_models.csv"
-    sizes = pd.read_csv(file).drop_duplicates("model").set_index("model")["params_million"] if file.is_file() else {}
+    sizes: Any = (
+        pd.read_csv(file).drop_duplicates("model").set_index("model")["params_million"] if file.is_file() else {}
+    )
     return table.assign(parameters=pd.to_numeric(table["model"].map(sizes), errors="coerce"))
 
 
@@ -79,7 +81,8 @@ def means_table(
     ]
     if published is not None:
         configs = [row["config"] for row in next(iter(results.values()))["rows"]]
-        for model, table in published[published["config"].isin(configs)].groupby("model", sort=False):
+        comparable: Any = published[published["config"].isin(configs)]
+        for model, table in comparable.groupby("model", sort=False):
             if table["config"].nunique() == len(configs):
                 means = {title: geometric_mean(table[f"{title}_rel"].to_list()) for title in SCORES.values()}
                 rows.append({"model": model, "parameters, M": _size(table["parameters"].iloc[0]), **means})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from tsfm.model.backbone import Backbone
 from tsfm.registry import BACKBONES
@@ -50,6 +51,7 @@ class DLinear(Backbone):
             )
         self.kernel = config.kernel
 
+    @override
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         """Return remainder and trend of each patch, 0 for hidden remainders."""
         values, visible = x.chunk(2, dim=-1)

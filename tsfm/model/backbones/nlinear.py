@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor
+from typing_extensions import override
 
 from tsfm.model.backbone import Backbone
 from tsfm.registry import BACKBONES
@@ -29,7 +30,7 @@ class NLinear(Backbone):
     fixed_length = True
     whole_window = True
 
-    def __init__(self, config: Config, *, grid: Grid):
+    def __init__(self, _config: Config, *, grid: Grid):
         super().__init__()
         if grid.patches != 1 or grid.width != grid.patch:
             raise ValueError(
@@ -37,6 +38,7 @@ class NLinear(Backbone):
                 f"model.context and model.embed=values (found {grid.patches} patches)"
             )
 
+    @override
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         """Return the tokens unchanged."""
         return x
