@@ -13,14 +13,16 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from hydra.core.config_store import ConfigStore
+from typing_extensions import override
 
 from tsfm.messages import did_you_mean
 
 log = logging.getLogger("tsfm")
 Component = TypeVar("Component")
+ComponentClass = TypeVar("ComponentClass", bound=type)  # a decorated class keeps its type
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Registry(Generic[Component]):
         self.entry_points = entry_points or f"tsfm.{group}s"
         self._entries: dict[str, Entry[Component]] = {}
 
-    def __call__(self, name: str) -> Callable[[type[Component]], type[Component]]:
+    def __call__(self, name: str) -> Callable[[ComponentClass], ComponentClass]:
         """Return a class decorator that registers a class, as in `@BACKBONES("mixer")`.
 
         Raises
@@ -106,15 +108,15 @@ class Registry(Generic[Component]):
             If another class has the name.
         """
 
-        def register(component: type[Component]) -> type[Component]:
+        def register(component: ComponentClass) -> ComponentClass:
             config = getattr(component, "Config", None)
             if not (inspect.isclass(config) and is_dataclass(config)):
                 raise TypeError(f"{component.__name__} needs a nested dataclass Config to be registered as {name!r}")
             known = self._entries.get(name)
             if known is not None and _origin(known.component) != _origin(component):  # the same origin: a reload
                 raise ValueError(f"{self.group} {name!r} is taken by {known.component.__module__}; choose another name")
-            config = self._complete(config, name=name, component=component)
-            self._entries[name] = Entry(name, component, config)
+            config = self._complete(config, name=name, component=cast(type[Component], component))
+            self._entries[name] = Entry(name, cast(type[Component], component), config)
             schema(self.group, name)(config)
             if component.__module__.split(".")[0] != "tsfm":  # without a YAML file in `conf`, the schema is the choice
                 ConfigStore.instance().store(group=self.group, name=name, node=config, package=self.group)
@@ -142,7 +144,7 @@ class Registry(Generic[Component]):
         for point in entry_points(group=self.entry_points):
             try:
                 point.load()
-            except Exception as error:  # code of others; one broken package must not disable everything else
+            except Exception as error:  # noqa: BLE001  code of others; one broken package must not disable everything else
                 distribution = point.dist.name if point.dist else "an unnamed package"
                 message = "the %s %r of %s cannot be imported and is left out (%s)"
                 log.warning(message, self.group, point.name, distribution, error)
@@ -198,6 +200,7 @@ class Registry(Generic[Component]):
 class TypedRegistry(Registry[Component]):
     """Components whose configs have no setting `name`: the class of a config decides which one it configures."""
 
+    @override
     def _complete(self, config: type, *, name: str, component: type[Component]) -> type:
         return config
 

@@ -71,7 +71,7 @@ class Protocol(ABC):
 
     def write_tables(self, scores: dict[str, Any], folder: Path | None) -> None:
         """Log tables, and write them to `folder` if there is one; most protocols have none."""
-        return
+        del scores, folder
 
     def score_run(self, run: TrainedRun, *, name: str) -> dict[str, Any]:
         """Return the scores of a training run of one of `tasks`; `name` is that of the model in messages."""

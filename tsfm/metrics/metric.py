@@ -127,7 +127,7 @@ def discover_metrics() -> None:
     for point in entry_points(group="tsfm.metrics"):
         try:
             point.load()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  code of others; one broken package must not disable everything else
             log.warning("the metric %r cannot be imported and is left out (%s)", point.name, error)
 
 

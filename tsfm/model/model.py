@@ -174,12 +174,14 @@ class Model(nn.Module):
             state = state.without(problem.unscaled)
         scaled = self.scaler.apply(values, state)
         if self.config.fill != "linear":
-            return Embedded(*self.patching(scaled, visible), state, None, None)
+            tokens, valid = self.patching(scaled, visible)
+            return Embedded(tokens, valid, state, None, None)
         neighbours = find_neighbours(visible, dtype=scaled.dtype)
         filled = interpolate(scaled, visible, neighbours=neighbours)
         num_lags = self.config.seasonal_lags
         if not num_lags:
-            return Embedded(*self.patching(scaled, visible, filled=filled), state, filled, None)
+            tokens, valid = self.patching(scaled, visible, filled=filled)
+            return Embedded(tokens, valid, state, filled, None)
         features = compute_lag_features(scaled, visible, interpolated=filled, num_lags=num_lags, neighbours=neighbours)
         tokens, valid = self.patching(
             scaled,

@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tsfm.messages import did_you_mean
+from tsfm.messages import check_choice
 from tsfm.model.heads import Head
 from tsfm.nn.dropout import Dropout
 from tsfm.registry import HEADS
@@ -60,18 +60,15 @@ class PooledHead(Head):
         def __post_init__(self):
             if self.outputs < 1:
                 raise ValueError(f"head.outputs is {self.outputs}; expected the number of classes, or 1 for a number")
-            if self.pool not in POOLS:
-                raise ValueError(f"head.pool is {self.pool!r}; {did_you_mean(self.pool, list(POOLS))}")
-            if self.channel_pool not in ACROSS:
-                raise ValueError(
-                    f"head.channel_pool is {self.channel_pool!r}; {did_you_mean(self.channel_pool, list(ACROSS))}"
-                )
+            check_choice("head.pool", self.pool, POOLS)
+            check_choice("head.channel_pool", self.channel_pool, ACROSS)
 
     reads_window = True
     mixes_channels = True
     predicts = "window"
 
     def __init__(self, config: Config, *, grid: Grid, horizon: int):
+        del horizon  # all heads are built with one
         super().__init__()
         if config.channel_pool == "concat" and grid.channels is None:
             raise ValueError("head.channel_pool=concat needs a fixed number of channels; set model.channels")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -124,7 +124,9 @@ def merge_lora(model: nn.Module) -> nn.Module:
             module.eval()  # without the adapter's dropout
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
             module.train(training)
-            module._parameters["bias"] = module._parameters.pop("bias")  # after the weight, as before
+            bias: Any = module.bias
+            del module.bias
+            module.register_parameter("bias", bias)  # after the weight, as before
     return model
 
 

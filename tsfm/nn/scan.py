@@ -141,7 +141,7 @@ def find_kernel() -> tuple[Callable[..., Any] | None, str]:
     """Return mamba_ssm's SSD kernel or None, and a line that describes which path is used and the reason."""
     try:
         from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
-    except Exception as error:  # compiled code of others: it fails in more ways than ImportError
+    except Exception as error:  # noqa: BLE001  compiled code of others: it fails in more ways than ImportError
         return None, f"scan: chunked matmul in PyTorch (mamba_ssm does not import: {error})"
     elsewhere = "chunked matmul in PyTorch on a CPU, in float64 and under torch.compile"
     return mamba_chunk_scan_combined, f"scan: mamba_ssm's SSD kernel on CUDA; {elsewhere}"

@@ -75,6 +75,7 @@ class Task:
         ValueError
             If the head or the windows do not fit; the message says what to change.
         """
+        del quantile_levels, window  # for the checks of subclasses
         if predicts != self.predicts:
             outputs = {"steps": "every step", "window": "the window as a whole"}
             raise ValueError(
@@ -84,6 +85,7 @@ class Task:
 
     def augment(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Return a random variation of a training batch; not called in validation and evaluation."""
+        del generator
         return batch
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:

@@ -16,21 +16,21 @@ StepLoss = Callable[[Tensor, Tensor, tuple[float, ...]], Tensor]
 
 
 def mse(
-    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], _quantile_levels: tuple[float, ...]
 ) -> Float[Tensor, "*steps"]:
     """Return the squared error of the first quantile."""
     return (prediction[..., 0] - target).square()
 
 
 def mae(
-    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], _quantile_levels: tuple[float, ...]
 ) -> Float[Tensor, "*steps"]:
     """Return the absolute error of the first quantile."""
     return (prediction[..., 0] - target).abs()
 
 
 def huber(
-    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], quantile_levels: tuple[float, ...]
+    prediction: Float[Tensor, "*steps Q"], target: Float[Tensor, "*steps"], _quantile_levels: tuple[float, ...]
 ) -> Float[Tensor, "*steps"]:
     """Return an error of the first quantile that is quadratic up to 1 unit and linear beyond (Huber 1964)."""
     return F.huber_loss(prediction[..., 0], target, reduction="none")

@@ -55,7 +55,7 @@ class TrainedRun:
     model_dir: Path
     run_dir: Path
     task: Task
-    data: DataModule
+    data: Any  # a DataModule of the kind that the protocol needs
     seconds: float
     epochs: int
     validation: dict[str, float]

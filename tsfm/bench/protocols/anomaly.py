@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.bench.interfaces import SeriesDetector
 from tsfm.bench.predictors import find_baseline, find_model, is_baseline
@@ -72,6 +73,7 @@ class AnomalyProtocol(Protocol):
         predictor = find_model(config.predictor, kind=SeriesDetector, device=config.device)
         return ModelDetector(predictor, **options)
 
+    @override
     def load_data(self, config: EvalConfig, predictor: SeriesDetector) -> list[AnomalySeries]:
         """Return the selected series."""
         return select_series(self.config)
@@ -84,6 +86,7 @@ class AnomalyProtocol(Protocol):
         """See `score_anomaly`."""
         return score_anomaly(predictor, data, self.config)
 
+    @override
     def data_name(self, config: EvalConfig) -> str:
         """Return the name of the labelled set."""
         return self.config.data

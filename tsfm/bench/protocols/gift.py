@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
+from typing_extensions import override
 
 from tsfm.bench.gift_configs import TERMS, GiftConfig, chosen
 from tsfm.bench.predictors import prepare_predictor
@@ -87,6 +88,7 @@ class GiftProtocol(Protocol):
         """See `score_gift`."""
         return score_gift(predictor, self.config, data)
 
+    @override
     def data_name(self, config: EvalConfig) -> str:
         """Return "gift": the protocol has data of its own."""
         return "gift"

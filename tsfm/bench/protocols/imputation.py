@@ -12,6 +12,7 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tsfm.bench.interfaces import Imputer
 from tsfm.bench.predictors import find_baseline, find_model, is_baseline
@@ -113,7 +114,7 @@ class ImputationProtocol(Protocol):
         predictor = find_model(config.predictor, kind=Imputer, device=config.device)
         model = predictor.model
         return WindowImputer(
-            fill_by=lambda data: fill_with_model(model, cross_channel=self.config.cross_channel),
+            fill_by=lambda _: fill_with_model(model, cross_channel=self.config.cross_channel),
             predictor=predictor,
         )
 
@@ -138,6 +139,7 @@ class ImputationProtocol(Protocol):
         """See `score_imputation`."""
         return score_imputation(predictor.fill_by(data), data, self.config)
 
+    @override
     def score_run(self, run: TrainedRun, *, name: str) -> dict[str, Any]:
         """Score a run of task=impute on the windows of its data module."""
         fill = fill_with_model(run.model, cross_channel=self.config.cross_channel)

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from tsfm.messages import did_you_mean
+from tsfm.messages import check_choice
 from tsfm.model.backbone import Backbone
 from tsfm.model.mixing import ChannelMixing, MixingConfig
 from tsfm.nn.dropout import Dropout
@@ -66,10 +66,8 @@ class Mamba(Backbone):
             for name in ("conv", "hidden"):
                 if getattr(self, name) < 0:
                     raise ValueError(f"backbone.{name} is {getattr(self, name)}; expected at least 0, which is none")
-            if self.over not in OVER:
-                raise ValueError(f"backbone.over is {self.over!r}; {did_you_mean(self.over, list(OVER))}")
-            if self.norm not in NORMS:
-                raise ValueError(f"backbone.norm is {self.norm!r}; {did_you_mean(self.norm, list(NORMS))}")
+            check_choice("backbone.over", self.over, OVER)
+            check_choice("backbone.norm", self.norm, NORMS)
             if not 0 < self.dt_min <= self.dt_max:
                 raise ValueError(
                     f"backbone.dt_min is {self.dt_min}, dt_max {self.dt_max}; expected 0 < dt_min <= dt_max"
