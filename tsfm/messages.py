@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from typing import Any
 
 MAX_LISTED = 20  # names that a message lists
@@ -38,3 +39,9 @@ def format_id(item_id: Any) -> str:
     """
     to_python = getattr(item_id, "item", None)
     return repr(to_python() if callable(to_python) else item_id)
+
+
+def check_choice(setting: str, value: str, choices: Collection[str]) -> None:
+    """Raise a ValueError that names the setting and the nearest choice where `value` is not one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{setting} is {value!r}; {did_you_mean(value, list(choices))}")

@@ -11,11 +11,12 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tsfm.contamination.sketch import Sketch
 from tsfm.data.base import DataModule, SourceSeries
@@ -77,6 +78,7 @@ class CorpusData(DataModule):
             raise ValueError("synthetic series alone have no validation part; set trainer.keep=last")
         self.setup()
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         """Read the sets; a second call does nothing."""
         if self.config.real_rate:
@@ -116,6 +118,7 @@ class CorpusData(DataModule):
         )
         return pool
 
+    @override
     def windows(self, split: str, *, stride: int | None = None) -> CorpusBatches | InMemoryWindows:
         """Return what training batches are drawn from; for val and test the held-out ends of real series."""
         if split == "train":
@@ -136,7 +139,9 @@ class CorpusData(DataModule):
     def train_dataloader(self) -> WindowLoader:
         """Return the training batches of this process."""
         rank, _ = self.process()
-        return WindowLoader(self.windows("train"), CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank))
+        return WindowLoader(
+            cast(Any, self.windows("train")), CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank)
+        )
 
     def first_batch(self) -> Batch:
         """Return the first training batch."""

@@ -33,7 +33,7 @@ class WindowSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def prepare(self, indices: Any) -> Any:
+    def prepare(self, indices: Any, /) -> Any:
         """Return what `cut` needs of the windows of these indices, for the windows of one batch or of many."""
         ...
 
@@ -41,7 +41,7 @@ class WindowSource(Protocol):
         """Return prepared windows first..stop-1 as one batch."""
         ...
 
-    def gather(self, indices: Any) -> Batch:
+    def gather(self, indices: Any, /) -> Batch:
         """Return the windows of these indices, in this order, as one batch."""
         ...
 

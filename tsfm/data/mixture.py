@@ -120,7 +120,7 @@ class CorpusBatches:
         """Return the words as they are."""
         return words
 
-    def cut(self, words: np.ndarray, first: int, stop: int) -> Batch:
+    def cut(self, words: np.ndarray, first: int, _stop: int) -> Batch:
         """Return the batch of words[first]."""
         group_seed, index, seed = (int(word) for word in words[first])
         if self._group[0] != group_seed:

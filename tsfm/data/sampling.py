@@ -143,7 +143,7 @@ class InOrder:
         first, stop = self.part
         return -(-(stop - first) // self.batch_size)
 
-    def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, _epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return windows and bounds of batches first..stop-1; they are the same in every epoch."""
         low, high = self.part
         bounds = np.minimum(low + np.arange(first, stop + 1) * self.batch_size, high)

@@ -81,7 +81,7 @@ class AnomalyScoring(LoadedModel):
         windows = sliding_windows(lengths, window_length=self.window_length, stride=stride)
         for indices, values in window_batches(arrays, windows, model=self.model, batch_size=batch_size):
             batch = to_batch(values, device=self.device)
-            unit = np.stack([units[windows.series[index]] for index in indices])
+            unit = np.stack([units[int(windows.series[index])] for index in indices])
             unit = torch.as_tensor(unit, device=self.device)
             batch_scores, scored = torch.zeros_like(batch.values), torch.zeros_like(batch.observed)
             for problem in task.passes(batch):

@@ -86,6 +86,7 @@ class BatchPredictor(ABC):
 
     def to(self, device: Any) -> Self:
         """Move a trained model to a device, and return it; other predictors compute on the CPU."""
+        del device
         return self
 
     def num_parameters(self) -> int | None:
@@ -101,10 +102,12 @@ class BatchPredictor(ABC):
 
     def channel_units(self, names: Sequence[str], *, kind: str = "target") -> Float[np.ndarray, "2 C"] | None:
         """Return location and scale that convert columns to the units in which `predict` works; None: any units."""
+        del names, kind
         return None
 
     def usable_context_length(self, season_length: int) -> int | None:
         """Return the past steps that are used at this season length; None: all."""
+        del season_length
         return self.max_context_length
 
     def check_quantile_levels(self, quantile_levels: Sequence[float] | None) -> tuple[float, ...]:

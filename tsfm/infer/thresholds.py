@@ -69,17 +69,18 @@ def num_clean_steps(frame: Frame, calibration: Any) -> list[int]:
     ValueError
         When it is neither, or takes all steps of an item.
     """
+    number: Any = calibration
     is_number = isinstance(calibration, Real) and not isinstance(calibration, bool)
-    is_count = is_number and 1 <= calibration < math.inf and calibration == int(calibration)
-    if not is_count and not (is_number and 0 < calibration < 1):
+    is_count = is_number and 1 <= number < math.inf and number == int(number)
+    if not is_count and not (is_number and 0 < number < 1):
         raise ValueError(
             f"calibration is {calibration!r}; expected a table of clean rows, a share of each item such as "
             f"{CLEAN_SHARE} (below 1), or a whole number of first steps"
         )
     lengths = [item.values.shape[1] for item in frame]
     if not is_count:
-        return [int(calibration * length) for length in lengths]
-    stop, shortest = int(calibration), int(np.argmin(lengths))
+        return [int(number * length) for length in lengths]
+    stop, shortest = int(number), int(np.argmin(lengths))
     if stop >= lengths[shortest]:
         raise ValueError(
             f"{frame.item_names()[shortest]} has {lengths[shortest]} steps and calibration={stop} takes its first "

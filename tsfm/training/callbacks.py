@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Timer, TQDMProgressBar, WeightAveraging
 from torch import Tensor
+from typing_extensions import override
 
 from tsfm.training.learner import Learner
 
@@ -26,14 +27,17 @@ class Throughput(Callback):
         self.every_n_steps = every_n_steps
         self.start = (0.0, 0)  # time and windows at the last value
 
+    @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._restart(pl_module)
 
+    @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock again."""
         self._restart(pl_module)
 
+    @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -82,7 +86,7 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float):
-        def update(average: Tensor, current: Tensor, count: Tensor) -> Tensor:
+        def update(average: Tensor, current: Tensor, _count: Tensor) -> Tensor:
             if not current.is_floating_point():
                 return current
             return torch.where(average == current, current, decay * average + (1 - decay) * current)

@@ -157,6 +157,7 @@ class Learner(pl.LightningModule):
             self.log(f"{stage}/{name}", values[name], prog_bar=name == self.task.monitor, rank_zero_only=True)
         return values
 
+    @override
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return the predictions for the problems of a batch, in the units of the batch.
 
