@@ -152,7 +152,7 @@ class TimestampParser:
         if bad.any():
             row = int(bad.argmax())
             raise ValueError(
-                f"{location(row)}: timestamp {cells[row]!r} cannot be read; write all dates as 2020-01-31 14:30:00"
+                f"{location(row)}: timestamp {cells[row]!r} cannot be read; write dates as 2020-01-31 14:30:00"
             )
         return times.to_numpy("datetime64[us]")
 
