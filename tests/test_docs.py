@@ -21,14 +21,11 @@ from tsfm.config import RunConfig, compose, options, typed
 from tsfm.infer.load import bundled
 from tsfm.registry import BASELINES, DATA_MODULES, REGISTRIES, discover_all
 
-PENDING = pytest.mark.xfail(strict=False, reason="documented ahead of the public interface, which is being written")
-AHEAD = ("forecast.md", "ingest.md", "train.md", "lightning.md", "evaluate.md", "index.md")
-
 
 def pages_with(*, runs: bool = False) -> list[Any]:
     """The pages with Python blocks, or with blocks that run."""
     pages = [page for page in PAGES if any(block.runs or not runs for block in blocks(page, "python"))]
-    return [pytest.param(page, marks=[PENDING] if page.name in AHEAD else [], id=name_of(page)) for page in pages]
+    return [pytest.param(page, id=name_of(page)) for page in pages]
 
 
 COMMANDS = [
@@ -134,9 +131,7 @@ def check_extras(command: list[str]) -> None:
     assert [name for names in named for name in names.split(",") if name not in extras] == []
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=[PENDING] if page.name in AHEAD else [], id=name_of(page)) for page in PAGES]
-)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_inline_names_exist(page: Path) -> None:
     """Names, files, commands and experiments between backticks."""
     verbs = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
