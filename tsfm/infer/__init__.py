@@ -1,0 +1,1 @@
+"""Inference: predictors of arrays and DataFrames, and the verbs of trained models."""
