@@ -12,7 +12,7 @@ import pandas as pd
 from tests.bad_inputs.desk import Case, Spoil
 from tests.bad_inputs.in_files import silent
 from tests.bad_inputs.spoils import both, cell, forbidden, table, text
-from tests.infer.small import labeller, reader
+from tests.infer.small_models import label_model, step_model
 from tests.tiny import tiny
 from tsfm.model.checkpoint import About, save
 
@@ -21,7 +21,7 @@ def model(name: str, *, kind: str = "steps", **settings: Any) -> Spoil:
     """A model beside the run: of steps, of classes, or for three channels."""
 
     def spoil(desk: Path, patch: Any) -> None:
-        made = labeller() if kind == "classes" else reader(task={"name": "impute"})
+        made = label_model() if kind == "classes" else step_model(task={"name": "impute"})
         network = type(made.model).from_spec(made.model.spec() | settings)
         save(network, desk / name, about=made.about)
 

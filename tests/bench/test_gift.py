@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.infer.small import reader
+from tests.infer.small_models import step_model
 from tsfm.bench import gift_configs
 from tsfm.bench.baselines.simple import LastValue, SeasonalNaive
 from tsfm.bench.gift_configs import GIFT, GiftConfig, as_stored, chosen, num_windows, prediction_length
@@ -166,7 +166,7 @@ def test_the_scores_are_means_over_all_cells() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 4, 256])
 def test_batches_do_not_matter(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, series = reader(), walk(3, variates=1)
+    model, series = step_model(), walk(3, variates=1)
     whole = score_config(model, entry(), series)
     monkeypatch.setattr("tsfm.bench.protocols.gift.MAX_VALUES", 150)
     part = score_config(model, entry(), series, batch_size=batch_size)

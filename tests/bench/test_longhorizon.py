@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.infer.small import reader
+from tests.infer.small_models import step_model
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.longhorizon import dataset, score_long
 from tsfm.commands.bench import longhorizon
@@ -59,7 +59,7 @@ def test_a_row_is_what_the_eval_command_says(etth1: DataConfig, capsys: pytest.C
 
 
 def test_a_model_answers_beyond_its_own_horizon_and_context(etth1: DataConfig) -> None:
-    model = reader()
+    model = step_model()
     assert model.max_horizon is not None
     rows = score_long(model, etth1, horizons=[model.max_horizon, 2 * model.max_horizon], context=24, one_pass=True)
     assert [row["windows"] for row in rows] == [80 - 16 + 1, 80 - 32 + 1]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.infer.small import reader
+from tests.infer.small_models import step_model
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.bench.suite import score_set, score_windows_of_set, summarize
 from tsfm.bench.suite_windows import LIMITS, SuiteLimits, SuiteSet, collect_windows, find_suite_sets
@@ -162,7 +162,10 @@ def test_better_is_strictly_better_in_both(root: Path, share: float, better: boo
 
 def test_batches_do_not_matter_to_a_model(root: Path) -> None:
     windows = collected("months")
-    whole, single = score_windows_of_set(reader(), windows), score_windows_of_set(reader(), windows, batch_size=1)
+    whole, single = (
+        score_windows_of_set(step_model(), windows),
+        score_windows_of_set(step_model(), windows, batch_size=1),
+    )
     assert single["mase"] == pytest.approx(whole["mase"], rel=1e-5)
     assert single["wql"] == pytest.approx(whole["wql"], rel=1e-5)
 
@@ -203,7 +206,7 @@ def test_the_suite_is_written_as_tables(root: Path, tmp_path: Path, capsys: pyte
 def test_sets_with_series_that_a_model_has_seen_are_counted_separately(root: Path, tmp_path: Path) -> None:
     months = resolve("months")
     sketch = Sketch.build([np.asarray(months.read(0)[0])], ["corpus"])
-    model = save(reader().model, tmp_path / "knows", about=About(), files={SKETCH_FILE: sketch.to_bytes()})
+    model = save(step_model().model, tmp_path / "knows", about=About(), files={SKETCH_FILE: sketch.to_bytes()})
     out = tmp_path / "out"
     assert main(["bench", "suite", str(model), "seasonal_naive", "--out", str(out)]) == 0
     table = pd.read_csv(out / "suite.csv")

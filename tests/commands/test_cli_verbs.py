@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.infer.small import CLASSES, labeller, reader, sines
+from tests.infer.small_models import CLASSES, label_model, sines, step_model
 from tsfm.commands import cli
 from tsfm.model.checkpoint import About, save
 
@@ -29,9 +29,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     pd.concat(parts).to_csv("sales.csv", index=False)
     for name, model in (
-        ("steps", reader()),
-        ("classes", labeller()),
-        ("numbers", labeller(labels={"loc": 5.0, "scale": 2.0})),
+        ("steps", step_model()),
+        ("classes", label_model()),
+        ("numbers", label_model(labels={"loc": 5.0, "scale": 2.0})),
     ):
         save(model.model, tmp_path / name, about=model.about)
     return tmp_path
@@ -101,7 +101,7 @@ def test_other_names_of_columns(desk: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_names_of_files_are_checked_before_any_work(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(reader().model, desk / "broken", about=About())
+    save(step_model().model, desk / "broken", about=About())
     (desk / "broken" / "model.safetensors").unlink()
     for words, message in (
         ("embed sales.csv --model broken --out v.xlsx", "expected .csv or .parquet"),

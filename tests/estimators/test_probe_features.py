@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.infer.small import reader
+from tests.infer.small_models import step_model
 from tsfm.commands.bench.cases import ProbeLearner
 from tsfm.estimators.probe import Probe
 from tsfm.estimators.probe_features import VIEWS, channel_moments, pool_layer, probe_features, resample
@@ -52,7 +52,7 @@ def test_pools_are_what_they_say() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_features_know_neither_neighbours_nor_batches(channels: int) -> None:
-    model, (given, _) = reader(), cases(5, channels=channels)
+    model, (given, _) = step_model(), cases(5, channels=channels)
     whole = probe_features(model, given)
     layers = -(-model.model.num_layers // 2)
     pooled = 8 if channels <= 4 else 2
@@ -61,7 +61,7 @@ def test_features_know_neither_neighbours_nor_batches(channels: int) -> None:
 
 
 def test_a_probe_of_looks_tells_shapes_apart_and_has_no_probabilities() -> None:
-    model = reader()
+    model = step_model()
     before = [parameter.clone() for parameter in model.model.parameters()]
     probe = Probe(model, pool="views").fit(*cases(40))
     given, labels = cases(40, seed=1)
@@ -74,12 +74,12 @@ def test_a_probe_of_looks_tells_shapes_apart_and_has_no_probabilities() -> None:
 def test_numbers_are_told_from_looks_too() -> None:
     speed = np.random.default_rng(3).uniform(2, 9, 60)
     given = [np.sin(2 * np.pi * one * np.arange(80) / 80).astype(np.float32)[None] for one in speed]
-    probe = Probe(reader(), task="regress", pool="views").fit(given[:40], speed[:40])
+    probe = Probe(step_model(), task="regress", pool="views").fit(given[:40], speed[:40])
     assert np.corrcoef(probe.predict(given[40:]), speed[40:])[0, 1] > 0.9
 
 
 def test_a_frozen_network_learns_cases_behind_the_face_of_a_baseline(tmp_path: Path) -> None:
-    model = save(reader().model, tmp_path / "net", about=About())
+    model = save(step_model().model, tmp_path / "net", about=About())
     given, labels = cases(30)
     frozen = ProbeLearner(str(model)).fit(given[:20], labels[:20])
     assert frozen.name == f"probe:{model}"

@@ -1,4 +1,4 @@
-"""Detecting: every observed step is scored unseen; a threshold means a rate of false alarms."""
+"""Detection: every observed step is scored while it is hidden; a threshold is a rate of false alarms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.infer.small import WINDOW, labeller, reader, sines, trained
+from tests.infer.small_models import WINDOW, label_model, sines, step_model, trained_model
 from tests.tiny import tiny
 from tsfm.infer.anomaly_scoring import combine_channels, error_unit
 from tsfm.infer.model_predictor import ModelPredictor
@@ -31,65 +31,65 @@ def frame(length: int = 400, **items: np.ndarray) -> pd.DataFrame:
 @pytest.mark.parametrize("length", [20, WINDOW, 70, 300])
 def test_every_observed_step_has_a_score_and_no_other(length: int) -> None:
     series = sines(length, missing=0.1)
-    found = reader().detect(series)
-    assert found.shape == series.shape
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(series))
+    scores = step_model().detect(series)
+    assert scores.shape == series.shape
+    np.testing.assert_array_equal(np.isnan(scores), np.isnan(series))
 
 
 @pytest.mark.parametrize("score", ["pinball", "residual", "tail"])
-def test_one_window_is_what_the_task_says(score: str) -> None:
-    """Agreement with the task by hand: each step from the one turn that hides it."""
-    model, series = reader(), sines(WINDOW, channels=3).astype(np.float32)
+def test_one_window_agrees_with_the_task(score: str) -> None:
+    """The score of each step is that of the one pass that hides it."""
+    model, series = step_model(), sines(WINDOW, channels=3).astype(np.float32)
     task = TASKS.build(TASKS.config({"name": "detect", "block": 8, "score": score}), horizon=16)
     values = torch.from_numpy(series)[None]
     unit, sums = torch.from_numpy(error_unit(series))[None], torch.zeros_like(values)
     with torch.no_grad():
         for problem in task.passes(Batch(values, torch.ones_like(values, dtype=torch.bool))):
             sums += task.score(model.model(problem), problem, unit=unit).nan_to_num()
-    found = model.detect(series, score=score, combine="none")
-    np.testing.assert_allclose(found, sums[0].numpy(), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(model.detect(series, score=score), found.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(model.detect(series, score=score, combine="max"), found.max(0))
+    scores = model.detect(series, score=score, combine="none")
+    np.testing.assert_allclose(scores, sums[0].numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.detect(series, score=score), scores.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(model.detect(series, score=score, combine="max"), scores.max(0))
 
 
 def test_overlapping_windows_are_averaged() -> None:
-    model, series = reader(), sines(96)
+    model, series = step_model(), sines(96)
     units = sines(96).std()
-    first, last = (model.detect(part) * part.std() / units for part in (series[:64], series[32:]))
-    found = model.detect(series, stride=32)
-    np.testing.assert_allclose(found[:32], first[:32], rtol=1e-4)
-    np.testing.assert_allclose(found[32:64], (first[32:] + last[:32]) / 2, rtol=1e-4)
-    np.testing.assert_allclose(found[64:], last[32:], rtol=1e-4)
+    first, last = (model.detect(rows) * rows.std() / units for rows in (series[:64], series[32:]))
+    scores = model.detect(series, stride=32)
+    np.testing.assert_allclose(scores[:32], first[:32], rtol=1e-4)
+    np.testing.assert_allclose(scores[32:64], (first[32:] + last[:32]) / 2, rtol=1e-4)
+    np.testing.assert_allclose(scores[64:], last[32:], rtol=1e-4)
 
 
 def test_scores_move_neither_with_level_nor_with_size_nor_with_batches() -> None:
-    model, series = trained("detect"), sines(200, channels=2)
-    found = model.detect(series)
+    model, series = trained_model("detect"), sines(200, channels=2)
+    scores = model.detect(series)
     moved = model.detect(series * np.array([[1000], [0.01]]) + np.array([[3], [-5]]))
-    np.testing.assert_allclose(moved, found, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(moved, scores, rtol=1e-2, atol=1e-3)
     several = model.detect([series, series[:, :30], series], batch_size=2)
-    assert [one.shape for one in several] == [(200,), (30,), (200,)]
-    np.testing.assert_allclose(several[2], found, rtol=1e-4, atol=1e-5)
+    assert [item.shape for item in several] == [(200,), (30,), (200,)]
+    np.testing.assert_allclose(several[2], scores, rtol=1e-4, atol=1e-5)
     stacked = model.detect(np.stack([series, series]))
     assert stacked.shape == (2, 200)
-    np.testing.assert_allclose(stacked[0], found, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stacked[0], scores, rtol=1e-4, atol=1e-5)
 
 
-def test_a_trained_model_finds_what_was_planted() -> None:
-    model = trained("detect")
-    for place in (5, 77, 140, 295):
+def test_a_trained_model_finds_inserted_anomalies() -> None:
+    model = trained_model("detect")
+    for step in (5, 77, 140, 295):
         series = sines()
-        series[place] += 1.5 * series.std()
-        found = model.detect(series)
-        assert int(found.argmax()) == place
-        assert found[place] > 3 * np.quantile(found, 0.95)
+        series[step] += 1.5 * series.std()
+        scores = model.detect(series)
+        assert int(scores.argmax()) == step
+        assert scores[step] > 3 * np.quantile(scores, 0.95)
     flat = sines()
     flat[100:140] = flat[100]
     assert np.isfinite(model.detect(flat)).all()
-    assert model.detect(np.full(100, 7.0)).max() < 10  # nothing strange in a constant
+    assert model.detect(np.full(100, 7.0)).max() < 10  # nothing anomalous in a constant
 
 
-def test_channels_are_joined_by_those_that_speak() -> None:
+def test_channels_without_a_score_do_not_count() -> None:
     scores = np.array([[1.0, np.nan, np.nan], [3.0, 4.0, np.nan]])
     np.testing.assert_array_equal(combine_channels(scores, method="mean"), [2, 4, np.nan])
     np.testing.assert_array_equal(combine_channels(scores, method="max"), [3, 4, np.nan])
@@ -105,40 +105,40 @@ def test_the_task_of_the_training_is_kept() -> None:
         "loss": "pinball",
         "units": "scaled",
     }
-    own, other = reader(task=settings).detect(series), reader().detect(series)
+    own, other = step_model(task=settings).detect(series), step_model().detect(series)
     assert not np.allclose(own, other)
-    np.testing.assert_array_equal(own, reader(task=settings).detect(series, score="residual"))
-    rebuilt = reader(task=settings | {"mode": "reconstruct"}).detect(series)
+    np.testing.assert_array_equal(own, step_model(task=settings).detect(series, score="residual"))
+    rebuilt = step_model(task=settings | {"mode": "reconstruct"}).detect(series)
     assert np.isfinite(rebuilt).all()
 
 
-def test_a_model_from_which_nothing_is_hidden_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    words, model = "nothing is hidden", reader(task={"name": "detect", "mode": "reconstruct"})
+def test_scores_of_visible_steps_are_announced(caplog: pytest.LogCaptureFixture) -> None:
+    text, model = "nothing is hidden", step_model(task={"name": "detect", "mode": "reconstruct"})
     caplog.set_level(logging.INFO, logger="tsfm")
-    reader(task={"name": "detect"}).detect(sines(100))
-    assert words not in caplog.text
+    step_model(task={"name": "detect"}).detect(sines(100))
+    assert text not in caplog.text
     model.detect(sines(100))
-    assert words in caplog.text
-    said = model.detect_df(frame(), level=0.9).attrs["announcements"]
-    assert any(words in note for note in said)
-    said = reader(task={"name": "detect"}).detect_df(frame(), level=0.9).attrs["announcements"]
-    assert not any(words in note for note in said)
+    assert text in caplog.text
+    notes = model.detect_df(frame(), level=0.9).attrs["announcements"]
+    assert any(text in note for note in notes)
+    notes = step_model(task={"name": "detect"}).detect_df(frame(), level=0.9).attrs["announcements"]
+    assert not any(text in note for note in notes)
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(ValueError, match="so it cannot detect; use a model trained with task=detect"):
-        labeller().detect(sines())
+        label_model().detect(sines())
     flat = ModelPredictor(tiny("patch_transformer"), name="flat")
     with pytest.raises(ValueError, match=r"predicts its horizon only \(flatten\), so it cannot detect"):
         flat.detect(sines())
     with pytest.raises(ValueError, match="series 0 has 5 observed values, and none can be scored"):
-        reader().detect(sines(5))
+        step_model().detect(sines(5))
     with pytest.raises(ValueError, match="combine is 'avg'"):
-        reader().detect(sines(), combine="avg")
+        step_model().detect(sines(), combine="avg")
     with pytest.raises(ValueError, match=r"task.score is 'tails'; did you mean 'tail'\?"):
-        reader().detect(sines(), score="tails")
+        step_model().detect(sines(), score="tails")
     with pytest.raises(ValueError, match="stride is 65; expected 1 to 64 steps"):
-        reader().detect(sines(), stride=65)
+        step_model().detect(sines(), stride=65)
 
 
 @settings(max_examples=60, deadline=None)
@@ -159,7 +159,7 @@ def test_exchangeable_scores_are_flagged_at_the_nominal_rate() -> None:
     generator = np.random.default_rng(0)
     for number, level in ((99, 0.99), (200, 0.95), (30, 0.8)):
         scores = generator.gamma(1.0, size=(4000, number))
-        thresholds = np.array([conformal_threshold(one, level=level) for one in scores])
+        thresholds = np.array([conformal_threshold(row, level=level) for row in scores])
         nominal = 1 - math.ceil((number + 1) * level) / (number + 1)
         assert abs(np.exp(-thresholds).mean() - nominal) < 0.1 * nominal
 
@@ -169,19 +169,19 @@ def test_exchangeable_scores_are_flagged_at_the_nominal_rate() -> None:
 def test_clean_rows_are_flagged_at_the_nominal_rate(level: float, clean: str) -> None:
     values = sines(9000)
     df = frame(9000, a=values)
-    given = 0.4 if clean == "share" else frame(3000, a=sines(3000))  # of another draw of the noise
-    out = trained("detect").detect_df(df, level=level, calibration=given)
+    calibration = 0.4 if clean == "share" else frame(3000, a=sines(3000))  # with other noise
+    out = trained_model("detect").detect_df(df, level=level, calibration=calibration)
     rate = out["is_anomaly"][3600:].mean()
     assert (1 - level) / 1.5 < rate < (1 - level) * 1.5
 
 
-def test_rows_stay_and_are_judged_by_their_own_start() -> None:
+def test_rows_are_kept_and_thresholds_are_of_their_own_first_steps() -> None:
     df = frame()
     df.loc[[7, 650], "target"] = np.nan
     df.loc[300, "target"] += 30
     df = df.drop(index=[20, 21]).sample(frac=1, random_state=0)
     before = df.copy()
-    out = trained("detect").detect_df(df, level=0.95, calibration=150)
+    out = trained_model("detect").detect_df(df, level=0.95, calibration=150)
     pd.testing.assert_frame_equal(df, before)
     pd.testing.assert_frame_equal(out[df.columns], df)
     assert list(out.columns) == [*df.columns, "score", "threshold", "is_anomaly"]
@@ -190,26 +190,26 @@ def test_rows_stay_and_are_judged_by_their_own_start() -> None:
     assert out["is_anomaly"][300]
     assert out["is_anomaly"].dtype == bool
     np.testing.assert_array_equal(out["is_anomaly"], out["score"] > out["threshold"])
-    for item, part in out.sort_values("timestamp").groupby("item_id"):
-        steps = part[part["timestamp"] < pd.Timestamp("2024-01-01") + pd.Timedelta(hours=150)]
-        assert part["threshold"].iloc[0] == np.float32(conformal_threshold(steps["score"], level=0.95)), item
-        assert part["threshold"].nunique() == 1
-    share = trained("detect").detect_df(df, level=0.95, calibration=150 / 400)
+    for item, rows in out.sort_values("timestamp").groupby("item_id"):
+        steps = rows[rows["timestamp"] < pd.Timestamp("2024-01-01") + pd.Timedelta(hours=150)]
+        assert rows["threshold"].iloc[0] == np.float32(conformal_threshold(steps["score"], level=0.95)), item
+        assert rows["threshold"].nunique() == 1
+    share = trained_model("detect").detect_df(df, level=0.95, calibration=150 / 400)
     pd.testing.assert_frame_equal(share, out)
 
 
-def test_a_clean_frame_speaks_for_its_items_and_for_others() -> None:
-    model, df = trained("detect"), frame()
+def test_clean_rows_give_thresholds_for_their_items_and_for_others() -> None:
+    model, df = trained_model("detect"), frame()
     clean = frame(200, b=sines(200), c=sines(200, seed=2))
     out = model.detect_df(df, level=0.95, calibration=clean)
-    own = [model.detect(part["target"].to_numpy()) for _, part in clean.groupby("item_id")]
-    found = out.groupby("item_id")["threshold"].first()
-    assert found["b"] == np.float32(conformal_threshold(own[0], level=0.95))
-    assert found["a"] == np.float32(conformal_threshold(np.concatenate(own), level=0.95))
+    own = [model.detect(rows["target"].to_numpy()) for _, rows in clean.groupby("item_id")]
+    scores = out.groupby("item_id")["threshold"].first()
+    assert scores["b"] == np.float32(conformal_threshold(own[0], level=0.95))
+    assert scores["a"] == np.float32(conformal_threshold(np.concatenate(own), level=0.95))
 
 
 def test_bad_calibrations_are_named() -> None:
-    model, df = reader(), frame()
+    model, df = step_model(), frame()
     for level in (0, 1, 1.5, -0.1, "high", math.nan):
         with pytest.raises(ValueError, match=r"level is .*; expected a"):
             model.detect_df(df, level=level)

@@ -1,4 +1,4 @@
-"""Laws of reading and writing DataFrames: what comes in goes out, what is assumed is told, what is wrong is named."""
+"""Laws of reading and writing DataFrames: what comes in goes out, assumptions are announced, what is wrong is named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def panel(items=("b", "a"), *, steps: int = 20, freq: str = "h", start: str = "2
     return pd.concat(parts, ignore_index=True)
 
 
-def ahead(df: pd.DataFrame, *, steps: int = 3, freq: str = "h", **columns) -> pd.DataFrame:
+def future_rows(df: pd.DataFrame, *, steps: int = 3, freq: str = "h", **columns) -> pd.DataFrame:
     """The `steps` rows after the end of each item."""
     parts = []
     for item, rows in df.groupby("item_id", sort=False):
@@ -52,10 +52,10 @@ class TestRoundTrip:
 
     def test_values_are_kept(self):
         df = panel()
-        for one, (_, rows) in zip(read(df), df.groupby("item_id", sort=False), strict=True):
-            assert np.array_equal(one.values[0], rows["target"].to_numpy(np.float32))
-            assert one.start == rows["timestamp"].iloc[0].to_datetime64()
-            assert one.values.dtype == np.float32
+        for item, (_, rows) in zip(read(df), df.groupby("item_id", sort=False), strict=True):
+            assert np.array_equal(item.values[0], rows["target"].to_numpy(np.float32))
+            assert item.start == rows["timestamp"].iloc[0].to_datetime64()
+            assert item.values.dtype == np.float32
 
     @pytest.mark.parametrize(
         "ids", [np.array([7, 3]), np.array([7, 3], np.int8), ["x", "a"], pd.Categorical(["x", "a"]), [2.5, 1.5]]
@@ -78,8 +78,8 @@ class TestRoundTrip:
     def test_rows_of_items_may_be_mixed(self):
         df = panel()
         mixed = df.sort_values("timestamp", kind="stable")
-        for one, two in zip(read(mixed), read(df), strict=True):
-            assert np.array_equal(one.values, two.values)
+        for item, expected in zip(read(mixed), read(df), strict=True):
+            assert np.array_equal(item.values, expected.values)
         assert not read(mixed).announcements
 
     @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "+05:30"])
@@ -168,28 +168,28 @@ class TestAnnounced:
         df["timestamp"] = df["timestamp"].dt.to_period("M")
         assert self.announced(df, "are read as their first moment", caplog).series[0].freq == "MS"
 
-    def test_columns_that_are_no_numbers(self, caplog):
+    def test_columns_that_are_not_numeric(self, caplog):
         frame = self.announced(panel().assign(colour="red"), "not used, because not numeric: colour", caplog)
         assert (frame.targets, frame.past_names, frame.known_names) == (["target"], [], [])
 
     def test_a_short_item_takes_the_frequency_of_the_others(self, caplog):
         frame = self.announced(panel().drop(index=range(21, 40)), "1 items are too short to show a frequency", caplog)
-        assert [one.freq for one in frame] == ["h", "h"]
+        assert [item.freq for item in frame] == ["h", "h"]
 
 
 class TestCovariates:
     def test_known_and_past(self):
         df = panel().assign(price=np.arange(40.0), noise=1)
-        future = ahead(df, price=[100.0, 101, 102])
+        future = future_rows(df, price=[100.0, 101, 102])
         frame = read(df, future_df=future.iloc[::-1])
         assert (frame.past_names, frame.known_names) == (["noise"], ["price"])
         assert frame.series[1].known[0].tolist() == [*range(20, 40), 100, 101, 102]
         assert frame.series[1].past.shape == (1, 20)
         assert read(df).past_names == ["price", "noise"]
 
-    def test_more_than_asked_is_announced(self):
+    def test_unused_future_rows_and_columns_are_announced(self):
         df = panel().assign(price=1.0)
-        future = pd.concat([ahead(df, steps=5, price=2.0, colour="red"), ahead(panel(("z",)), price=3.0)])
+        future = pd.concat([future_rows(df, steps=5, price=2.0, colour="red"), future_rows(panel(("z",)), price=3.0)])
         frame = read(df, future_df=future)
         assert any("4 rows beyond the 3 requested steps" in note for note in frame.announcements)
         assert any("3 rows of items that are not in df" in note for note in frame.announcements)
@@ -199,7 +199,7 @@ class TestCovariates:
     def test_categorical_ids(self):
         df = panel().assign(price=1.0)
         df["item_id"] = pd.Categorical(df["item_id"])
-        assert read(df, future_df=ahead(panel(), price=2.0)).known_names == ["price"]
+        assert read(df, future_df=future_rows(panel(), price=2.0)).known_names == ["price"]
 
     @pytest.mark.parametrize(
         ("change", "text"),
@@ -224,7 +224,7 @@ class TestCovariates:
     def test_what_is_wrong_is_named(self, change, text):
         df = panel().assign(price=1.0)
         with pytest.raises(ValueError, match=re.escape(text)):
-            read(df, future_df=change(ahead(df, price=2.0)))
+            read(df, future_df=change(future_rows(df, price=2.0)))
 
 
 def _with(column, value, row=None):
@@ -238,7 +238,7 @@ def _with(column, value, row=None):
 
 
 BAD = {
-    "no timestamp": (lambda d: d.rename(columns={"timestamp": "timestmp"}), {}, "did you mean 'timestmp'?"),
+    "no timestamp column": (lambda d: d.rename(columns={"timestamp": "timestmp"}), {}, "did you mean 'timestmp'?"),
     "no target": (lambda d: d.rename(columns={"target": "value"}), {}, "df has no target column 'target'"),
     "no such target": (lambda d: d, {"target": ["targt"]}, "did you mean 'target'?"),
     "no such id": (lambda d: d, {"id_column": "item"}, "Name it with id_column="),
@@ -252,9 +252,13 @@ BAD = {
     "too large": (_with("target", 1e39, 2), {}, "beyond float32"),
     "all missing": (_with("target", np.nan, range(20, 40)), {}, "item 'a' has no observed value in 'target'"),
     "no id in a row": (_with("item_id", None, 7), {}, "the id column 'item_id' is missing in row 7"),
-    "no stamp in a row": (_with("timestamp", pd.NaT, 9), {}, "'timestamp' is missing in 1 rows, the first is row 9"),
-    "number stamps": (lambda d: d.assign(timestamp=range(40)), {}, "holds numbers (int64), not timestamps"),
-    "text that is no stamp": (_with("timestamp", "soon", 11), {}, "in row 11 is 'soon', not a timestamp"),
+    "no timestamp in a row": (
+        _with("timestamp", pd.NaT, 9),
+        {},
+        "'timestamp' is missing in 1 rows, the first is row 9",
+    ),
+    "number timestamps": (lambda d: d.assign(timestamp=range(40)), {}, "holds numbers (int64), not timestamps"),
+    "text that is not a timestamp": (_with("timestamp", "soon", 11), {}, "in row 11 is 'soon', not a timestamp"),
     "one point": (lambda d: d.iloc[[0]], {}, "its frequency cannot be inferred; pass freq="),
     "two points": (lambda d: d.iloc[[0, 1]], {}, "its frequency cannot be inferred; pass freq="),
     "unknown freq": (lambda d: d, {"freq": "often"}, "frequency 'often' is not known"),

@@ -1,4 +1,4 @@
-"""The picture holds what it says, needs no display, and is saved whole or not at all."""
+"""The figure shows its input, needs no display, and is saved completely or not at all."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_pyplot_is_not_touched():
     assert "matplotlib.pyplot" not in set(sys.modules) - before
 
 
-def test_what_is_left_out_is_said():
+def test_omitted_series_are_counted_in_the_title():
     df = data(("a", "b", "c"))
     figure = plot(df, SeasonalNaive().predict_df(df, 4), max_panels=2)
     assert figure.get_suptitle() == "Forecast (2 of 3 series)"
@@ -57,12 +57,12 @@ def test_other_names_zones_and_point_forecasts():
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["history", "forecast"]
 
 
-def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
+def test_the_file_is_complete_or_absent(tmp_path, monkeypatch):
     df = data(("a",))
     forecast = SeasonalNaive().predict_df(df, 4)
     figure = plot(df, forecast, path=tmp_path / "one.png")
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
-    assert [one.name for one in tmp_path.iterdir()] == ["one.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["one.png"]
 
     def full(self, *_, **__):
         raise OSError(28, "No space left on device")
@@ -70,7 +70,7 @@ def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(type(figure), "savefig", full)
     with pytest.raises(OSError, match=r"cannot write .*two.png \(the disk is full\)"):
         plot(df, forecast, path=tmp_path / "two.png")
-    assert [one.name for one in tmp_path.iterdir()] == ["one.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["one.png"]
 
 
 def test_what_is_wrong_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Laws of every Predictor: batching, padding and the asked levels change nothing but what they say."""
+"""Laws of every Predictor: batches and padding change nothing, and quantile levels only what they name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsfm.infer.predictor import DECILES, Predictor
-from tsfm.infer.series_input import length_batches
 
 
 class Recorder(Predictor):
-    """Answers the last observed value plus the level, and remembers what it was given."""
+    """Predicts the last observed value plus the level, and records its arguments."""
 
     name = "recorder"
 
-    def __init__(self, levels=None, *, limit=None, covariates=False):
-        self.quantile_levels, self.max_context_length, self.uses_covariates = levels, limit, covariates
+    def __init__(self, quantile_levels=None, *, limit=None, covariates=False):
+        self.quantile_levels, self.max_context_length, self.uses_covariates = quantile_levels, limit, covariates
         self.seen: list[dict] = []
 
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
@@ -53,11 +52,11 @@ def frame(items=("b", "a"), *, steps: int = 30, freq: str = "h", **columns) -> p
             {
                 "item_id": item,
                 "timestamp": pd.date_range("2024-01-01", periods=steps, freq=freq),
-                "target": np.arange(steps) + 100.0 * place,
+                "target": np.arange(steps) + 100.0 * index,
                 **columns,
             }
         )
-        for place, item in enumerate(items)
+        for index, item in enumerate(items)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -69,18 +68,8 @@ class TestPredict:
         whole = Recorder().predict(series, prediction_length=3, batch_size=512)
         parts = Recorder().predict(series[::-1], prediction_length=3, batch_size=size)
         assert np.array_equal(whole.quantiles, parts.quantiles[::-1])
-        for one, reads in zip(series, whole.predictions, strict=True):
-            assert np.allclose(reads[:, 0], one[:, -1] + 0.5)
-
-    @given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=60), size=st.integers(1, 16))
-    def test_batches_hold_every_series_once_and_padding_is_bounded(self, lengths, size):
-        lengths = np.array(lengths)
-        batches = list(length_batches(lengths, batch_size=size, num_channels=3))
-        assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
-        for places in batches:
-            longest, shortest = lengths[places].max(), lengths[places].min()
-            assert len(places) <= size
-            assert shortest >= min(longest / 1.5, longest - 64)
+        for array, predictions in zip(series, whole.predictions, strict=True):
+            assert np.allclose(predictions[:, 0], array[:, -1] + 0.5)
 
     def test_shorter_series_are_padded_with_nan_on_the_left(self):
         spy = Recorder()
@@ -90,7 +79,7 @@ class TestPredict:
         assert np.isnan(context[1, 0, :3]).all()
         assert not np.isnan(context[1, 0, 3:]).any()
 
-    def test_shapes_of_what_may_be_given(self):
+    def test_shapes_of_series(self):
         row = np.arange(9.0)
         assert Recorder().predict(row, prediction_length=2).predictions.shape == (1, 1, 2)
         assert Recorder().predict(np.stack([row, row]), prediction_length=2).predictions.shape == (1, 2, 2)
@@ -117,27 +106,27 @@ class TestPredict:
 
     def test_quantiles_rise_with_the_level(self):
         crossed = Broken(lambda shape: np.random.default_rng(0).normal(size=shape))
-        reads = crossed.predict(np.zeros(9), prediction_length=5).quantiles
-        assert (np.diff(reads, axis=-1) >= 0).all()
+        quantiles = crossed.predict(np.zeros(9), prediction_length=5).quantiles
+        assert (np.diff(quantiles, axis=-1) >= 0).all()
 
 
 class TestLevels:
     def test_any_level_where_none_is_set(self):
-        got = Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=(0.011, 0.99))
-        assert got.quantiles[0, 0, 0] == pytest.approx([0.011, 0.99])
-        assert got.predictions[0, 0, 0] == 0.5
+        forecast = Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=(0.011, 0.99))
+        assert forecast.quantiles[0, 0, 0] == pytest.approx([0.011, 0.99])
+        assert forecast.predictions[0, 0, 0] == 0.5
         assert Recorder().predict(np.zeros(5), prediction_length=1).quantile_levels == DECILES
 
     def test_trained_levels_come_unchanged(self):
-        levels = (0.1, 0.3, 0.5, 0.9)
-        got = Recorder(levels).predict(np.zeros(5), prediction_length=1)
-        assert got.quantile_levels == levels
-        assert np.array_equal(got.quantiles[0, 0, 0], np.asarray(levels, np.float32))
+        quantile_levels = (0.1, 0.3, 0.5, 0.9)
+        forecast = Recorder(quantile_levels).predict(np.zeros(5), prediction_length=1)
+        assert forecast.quantile_levels == quantile_levels
+        assert np.array_equal(forecast.quantiles[0, 0, 0], np.asarray(quantile_levels, np.float32))
 
     @given(level=st.floats(0.1, 0.9))
     def test_between_trained_levels_the_line_is_taken(self, level):
-        got = Recorder((0.1, 0.2, 0.5, 0.9)).predict(np.zeros(5), prediction_length=1, quantile_levels=(level,))
-        assert got.quantiles[0, 0, 0, 0] == pytest.approx(level, abs=1e-6)  # reads are linear in the level
+        forecast = Recorder((0.1, 0.2, 0.5, 0.9)).predict(np.zeros(5), prediction_length=1, quantile_levels=(level,))
+        assert forecast.quantiles[0, 0, 0, 0] == pytest.approx(level, abs=1e-6)  # quantiles are linear in the level
 
     def test_outside_the_trained_levels_is_an_error(self):
         with pytest.raises(
@@ -147,10 +136,10 @@ class TestLevels:
         with pytest.raises(ValueError, match=re.escape("it can predict only 0.5, as a point model")):
             Recorder((0.5,)).predict(np.zeros(5), prediction_length=1, quantile_levels=(0.1, 0.5))
 
-    @pytest.mark.parametrize("levels", [(), (0.0,), (0.9, 0.1), (0.5, 0.5)])
-    def test_bad_levels(self, levels):
+    @pytest.mark.parametrize("quantile_levels", [(), (0.0,), (0.9, 0.1), (0.5, 0.5)])
+    def test_bad_levels(self, quantile_levels):
         with pytest.raises(ValueError, match="quantile levels are"):
-            Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=levels)
+            Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=quantile_levels)
 
 
 class TestFrames:
@@ -163,33 +152,33 @@ class TestFrames:
 
     def test_a_point_model_gives_predictions_only(self):
         assert list(Recorder((0.5,)).predict_df(frame(), 3).columns[3:]) == ["predictions"]
-        asked = Recorder((0.5,)).predict_df(frame(), 3, quantile_levels=[0.5])
-        assert list(asked.columns[3:]) == ["predictions", "0.5"]
+        options = Recorder((0.5,)).predict_df(frame(), 3, quantile_levels=[0.5])
+        assert list(options.columns[3:]) == ["predictions", "0.5"]
 
-    def test_asked_levels_are_the_columns(self):
+    def test_requested_levels_are_the_columns(self):
         out = Recorder().predict_df(frame(), 3, quantile_levels=[0.25, 0.75])
         assert list(out.columns[3:]) == ["predictions", "0.25", "0.75"]
         assert out["predictions"].iloc[0] == 29.5
 
-    def test_an_item_that_fell_silent_is_named(self):
+    def test_an_item_with_values_that_end_early_is_named(self):
         df = frame(second=1.0)
         df.loc[50:, "second"] = np.nan
-        asked = {"target": ["target", "second"], "prediction_length": 3}
+        options = {"target": ["target", "second"], "prediction_length": 3}
         with pytest.raises(ValueError, match="item 'a' has no observed value in 'second' over its last 10 steps"):
-            Recorder(limit=10).predict_df(df, **asked)
-        assert len(Recorder(limit=11).predict_df(df, **asked)) == 12
+            Recorder(limit=10).predict_df(df, **options)
+        assert len(Recorder(limit=11).predict_df(df, **options)) == 12
 
     def test_targets_may_come_as_an_index(self):
         df = frame(second=5.0)
-        got = Recorder().predict_df(df, 2, target=df.columns[2:])
-        assert got["target_name"].unique().tolist() == ["target", "second"]
+        forecast = Recorder().predict_df(df, 2, target=df.columns[2:])
+        assert forecast["target_name"].unique().tolist() == ["target", "second"]
         with pytest.raises(ValueError, match="target is 5; expected the name of a column or a list of names"):
             Recorder().predict_df(df, 2, target=5)
 
-    @pytest.mark.parametrize("levels", ["0.5", 0.5, np.float64(0.5), ["half"], [None]])
-    def test_levels_that_are_no_list_of_numbers(self, levels):
+    @pytest.mark.parametrize("quantile_levels", ["0.5", 0.5, np.float64(0.5), ["half"], [None]])
+    def test_levels_that_are_not_a_list_of_numbers(self, quantile_levels):
         with pytest.raises(ValueError, match=r"quantile levels are .*; expected"):
-            Recorder().predict_df(frame(), 2, quantile_levels=levels)
+            Recorder().predict_df(frame(), 2, quantile_levels=quantile_levels)
 
     def test_levels_may_come_as_an_array(self):
         assert "0.25" in Recorder().predict_df(frame(), 2, quantile_levels=np.array([0.25, 0.5]))
@@ -203,7 +192,7 @@ class TestFrames:
         spy = Recorder()
         df = pd.concat([frame(("h1",)), frame(("m1", "m2"), freq="MS"), frame(("h2",))])
         out = spy.predict_df(df, 2)
-        assert {one["season_length"]: len(one["context"]) for one in spy.seen} == {24: 2, 12: 2}
+        assert {call["season_length"]: len(call["context"]) for call in spy.seen} == {24: 2, 12: 2}
         assert out["item_id"].unique().tolist() == ["h1", "m1", "m2", "h2"]
         assert out["predictions"].iloc[2] == 29.5
 
@@ -227,8 +216,8 @@ class TestFrames:
     def test_frames_and_arrays_agree(self):
         df = frame()
         arrays = [rows["target"].to_numpy() for _, rows in df.groupby("item_id", sort=False)]
-        got = Recorder().predict(arrays, prediction_length=3)
-        assert np.array_equal(Recorder().predict_df(df, 3)["0.9"].to_numpy(), got.quantiles[..., -1].ravel())
+        forecast = Recorder().predict(arrays, prediction_length=3)
+        assert np.array_equal(Recorder().predict_df(df, 3)["0.9"].to_numpy(), forecast.quantiles[..., -1].ravel())
 
 
 BAD = {
@@ -254,7 +243,7 @@ def test_what_is_wrong_is_named(name):
         Recorder().predict(series, **{"prediction_length": 2, **options})
 
 
-def test_a_predictor_that_breaks_its_word_is_named():
+def test_invalid_predictions_are_named():
     with pytest.raises(ValueError, match="broken predicted values that are not finite for 1 of 1 series"):
         Broken(lambda shape: np.full(shape, np.nan)).predict(np.zeros(4), prediction_length=2)
     with pytest.raises(ValueError, match=re.escape("broken predicted shape (3,); expected (1, 1, 2, 9)")):

@@ -1,0 +1,32 @@
+"""Laws of series from the user: their form comes back, and batches have similar lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsfm.infer.series_input import length_batches, read_series
+
+
+@given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=60), size=st.integers(1, 16))
+def test_batches_have_every_series_once_and_bounded_padding(lengths: list[int], size: int) -> None:
+    array = np.array(lengths)
+    batches = list(length_batches(array, batch_size=size, num_channels=3))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for indices in batches:
+        longest, shortest = array[indices].max(), array[indices].min()
+        assert len(indices) <= size
+        assert shortest >= min(longest / 1.5, longest - 64)
+
+
+def test_results_have_the_form_of_the_input() -> None:
+    line, pair = np.zeros(7), np.zeros((2, 7))
+    for series, shape in ((line, (7,)), (pair, (2, 7)), (np.zeros((3, 2, 7)), (3, 2, 7))):
+        data = read_series(series)
+        assert data.restore(data.arrays).shape == shape
+    data = read_series([line, np.zeros(4), np.zeros((1, 5))])
+    assert [series.shape for series in data.restore(data.arrays)] == [(7,), (4,), (1, 5)]
+    with pytest.raises(ValueError, match=r"different channel counts \[1, 2\]; give each count by itself"):
+        read_series([line, pair])
