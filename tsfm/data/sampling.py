@@ -116,7 +116,7 @@ class BatchPlan(Protocol):
 
     def __len__(self) -> int: ...
 
-    def draw(self, epoch: int, first: int, stop: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " b"]]:
+    def draw(self, epoch: int, first: int, stop: int, /) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " b"]]:
         """Return the windows of batches first..stop-1, one after another, and the bounds of each batch among them."""
         ...
 
