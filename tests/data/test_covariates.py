@@ -163,7 +163,7 @@ def test_a_layout_without_covariates_is_the_store_in_order() -> None:
     [
         ({"known": ["pirce"]}, r"data\.known: no channel 'pirce'; did you mean 'price'"),
         ({"past": ["rian"]}, r"data\.past: no channel 'rian'; did you mean 'rain'"),
-        ({"known": ["price", "sales"], "past": ["rain", "stock"]}, "so no target is left; remove one"),
+        ({"known": ["price", "sales"], "past": ["rain", "stock"]}, "so no target is left; leave a target out"),
         ({"known": ["price"], "past": ["price"]}, r"'price' is named in data\.past and in data\.known; a channel is"),
         ({"channels": ["price"], "known": ["price"]}, r"'price' is named in data\.channels and in data\.known"),
         ({"known": ["price", "price"]}, r"'price' is named twice in data\.known"),

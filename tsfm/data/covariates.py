@@ -79,7 +79,7 @@ def make_layout(stored: Sequence[str], config: DataConfig, *, time_features: tup
         targets = tuple(name for name in targets if name not in past + known)
     if not targets:
         raise ValueError(
-            f"data.known and data.past name all channels ({', '.join(stored)}), so no target is left; remove one "
-            "channel from them"
+            f"data.known and data.past name all channels ({', '.join(stored)}), so no target is left; leave a "
+            "target out of them"
         )
     return ChannelLayout(targets, past, known, time_features)
