@@ -11,6 +11,7 @@ import jaxtyping
 import pytest
 import torch
 
+HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types")  # whose shape hints are executed
 CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.stash[CHECKS_SHAPES]:
         from tests import hints
 
-        hints.install("tsfm")
+        hints.install(*(f"tsfm.{name}" for name in HINTED))
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -120,11 +120,11 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, package: str):
-        self.package = package
+    def __init__(self, packages: Sequence[str]):
+        self.packages = packages
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:
-        if name.split(".")[0] != self.package:
+        if not any(f"{name}.".startswith(f"{package}.") for package in self.packages):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec and type(spec.loader) is importlib.machinery.SourceFileLoader:
@@ -132,9 +132,9 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def install(package: str) -> None:
-    """Check the shape hints of the package's modules from now on."""
-    loaded = [name for name in sys.modules if name.split(".")[0] == package]
+def install(*packages: str) -> None:
+    """Check the shape hints of the modules of these packages from now on."""
+    loaded = [name for name in sys.modules if any(f"{name}.".startswith(f"{package}.") for package in packages)]
     assert not loaded, f"imported before the hook was installed: {loaded}"
     jaxtyping.config.update("jaxtyping_remove_typechecker_stack", True)
-    sys.meta_path.insert(0, Finder(package))
+    sys.meta_path.insert(0, Finder(packages))
