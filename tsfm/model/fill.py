@@ -38,7 +38,7 @@ def has_no_gaps(visible: Bool[Tensor, "... T"], *, first: Tensor, last: Tensor) 
 class Neighbours(NamedTuple):
     """The visible neighbours of every step.
 
-    Parameters
+    Attributes
     ----------
     before, after
         The last visible step up to each step and the first one from it on; where one is missing, the other one.

@@ -28,7 +28,7 @@ FEATURES_PER_LAG = 3  # of each step: the value one season earlier, the mean ove
 class LagFeatures(NamedTuple):
     """Features of every step and channel that follow from the seasonal lags.
 
-    Parameters
+    Attributes
     ----------
     values
         For each lag the value one season earlier, the mean over the last seasons, and that mean shifted to the level of
