@@ -149,7 +149,7 @@ CASES = [
     Case(
         "a covariate that is named twice",
         "tsfm train ... data.past=[target] data.known=[target]",
-        ("channel 'target' stands in data.past and data.known", "name it once"),
+        ("channel 'target' is named in data.past and in data.known", "name it once"),
     ),
     Case(
         "a field that the calendar has not",

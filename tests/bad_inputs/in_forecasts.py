@@ -222,8 +222,8 @@ CASES = [
     ),
     Case(
         "a level above 1 to score",
-        f"{EVAL} predictor=drift context=32 horizon=8 bench.levels=[2]",
-        ("bench.levels: quantile levels are [2.0]; expected",),
+        f"{EVAL} predictor=drift context=32 horizon=8 bench.quantile_levels=[2]",
+        ("bench.quantile_levels: quantile levels are [2.0]; expected",),
     ),
     Case(
         "a score where no test part is",

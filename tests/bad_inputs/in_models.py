@@ -31,7 +31,7 @@ CASES = [
         (f"{WEIGHTS} cannot be read", "it may be cut short: copy it again"),
         cut(WEIGHTS, 4000),
     ),
-    Case("no weights", LOAD, ("run/model has no model.safetensors; copy it there",), gone(WEIGHTS)),
+    Case("no weights", LOAD, ("run/model has no model.safetensors; copy it",), gone(WEIGHTS)),
     Case("a config cut short", LOAD, (f"{CONFIG} is not a tsfm model config", "copy it again"), cut(CONFIG, 100)),
     Case(
         "a checkpoint of another format",

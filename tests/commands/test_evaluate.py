@@ -100,7 +100,7 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["predictor={model}", "data=store", "data.dataset=x"], "can't forecast"),
+        (["predictor={model}", "data=store", "data.dataset=x"], "cannot forecast"),
         (["predictor=nonsense", "data=cases", "data.dataset={cases}", "bench=cases"], "known: catch22"),
         (["predictor=linear_interpolation", "bench=anomaly"], "scores a series for anomalies"),
         (["predictor=minirocket", "data=cases", "data.dataset={cases}", "bench=cases", "horizon=3"], "has no horizon"),

@@ -187,6 +187,6 @@ def test_files_beside_the_weights_are_saved_with_them_and_change_no_weight(tmp_p
     shutil.copytree(known, tmp_path / "copy")
     assert check_contamination(tmp_path / "copy", [SEEN]).word == "false"
     for name in (CONFIG, "../up.npz", "a/b"):
-        with pytest.raises(ValueError, match="give a name without folder, not one of ours"):
+        with pytest.raises(ValueError, match="an additional file of the checkpoint is called"):
             save(tiny("patch_transformer", "quantiles"), tmp_path / "bad", about=About(), files={name: b""})
     assert not (tmp_path / "bad").exists()

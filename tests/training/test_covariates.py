@@ -152,8 +152,8 @@ def test_a_trained_model_follows_the_future_of_its_covariate(root: Path) -> None
     )
     assert near < 0.2 < 0.8 < without
     assert rolled < 0.2  # rolled out, the future stays known
-    assert f"{model.name} uses the covariates x (known ahead)" in informed.attrs["announcements"]
-    assert any("future_df does not hold x" in note for note in uninformed.attrs["announcements"])
+    assert f"{model.name} uses the covariates x (past and future)" in informed.attrs["announcements"]
+    assert any("x is not in future_df" in note for note in uninformed.attrs["announcements"])
     again = rescored(result, "determined", root)
     assert again["mse"] == pytest.approx(result["mse"], rel=1e-6)  # its channels are taken as in training
     assert (again["targets"], again["covariates"]) == (["y"], ["x"])

@@ -124,7 +124,7 @@ def split_series(
     Examples
     --------
     >>> split_series(100, "ratio", lookback=8)["val"]
-    Span(first=61, stop=80, target=69)
+    Span(first=62, stop=80, target=70)
     """
     check_split_rule(rule, ratios, horizon=horizon, windows=windows)
 
