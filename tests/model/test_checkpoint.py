@@ -19,6 +19,7 @@ from tests.tiny import cases, forecast_problem, tiny, waves
 from tsfm.model import checkpoint
 from tsfm.model.checkpoint import CARD, CONFIG, FORMAT, WEIGHTS, About, load, model_card, save
 from tsfm.model.model import Model
+from tsfm.registry import TASKS
 
 ABOUT = About(
     task={"name": "forecast", "loss": "mse"},
@@ -233,6 +234,21 @@ def test_the_card_follows_from_what_was_saved(saved: Path) -> None:
     for fact in ("patch_transformer", "patch_quantiles", "standard", "context 48", "0.4321", "etth1", ABOUT.command):
         assert fact in card
     assert "12ab" not in card  # fingerprints are not listed
+
+
+@pytest.mark.parametrize("task", [*TASKS.names(), "from_outside", None])
+def test_the_card_lists_the_calls_of_the_training_task_and_no_others(task: str | None) -> None:
+    card = model_card(tiny("patch_transformer"), About(task={"name": task} if task else {}))
+    calls = re.findall(r"^model\.(\w+)\(", card, re.MULTILINE)
+    expected = {
+        "pretrain": ["predict_df", "impute_df", "detect_df", "embed_df"],
+        "impute": ["impute_df"],
+        "detect": ["detect_df"],
+        "classify": ["classify_df"],
+        "regress": ["classify_df"],
+        "from_outside": [],  # a task that is not installed here
+    }
+    assert calls == expected.get(task or "forecast", ["predict_df"])
 
 
 def test_from_spec_is_the_inverse_of_spec() -> None:

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from tests.golden.test_golden import FOLDER
+from tsfm.data.corpus import CorpusConfig
 from tsfm.model.checkpoint import CONFIG, load, save, weights_dir
 from tsfm.model.upgrade import FORMAT, upgrade
 from tsfm.registry import TASKS
+from tsfm.synthetic.augment import AugmentConfig
+from tsfm.synthetic.mixture import GeneratorMixtureConfig
 
 DIRECTORIES = sorted(file.parent for root in (FOLDER, weights_dir()) for file in root.glob(f"*/{CONFIG}"))
 OF_FORMAT = {
@@ -57,6 +60,14 @@ def test_the_task_of_format_1_is_a_task_of_today(folder: Path) -> None:
     task = upgrade(contents(folder))["about"]["task"]
     if task:
         TASKS.config(task)
+
+
+@pytest.mark.parametrize("folder", OF_FORMAT[1], ids=lambda folder: folder.name)
+def test_the_corpus_of_format_1_has_the_settings_of_today(folder: Path) -> None:
+    data = upgrade(contents(folder))["about"]["trained_on"].get("data")
+    if data:
+        generators, augment = GeneratorMixtureConfig(**data["generators"]), AugmentConfig(**data["augment"])
+        CorpusConfig(**data | {"generators": generators, "augment": augment})
 
 
 @pytest.mark.parametrize(
