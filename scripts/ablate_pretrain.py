@@ -23,7 +23,7 @@ from tsfm.bench.report import as_markdown
 
 ROWS: dict[str, list[str]] = {
     "recipe": [],
-    "made-up series only": ["data.real_rate=0"],
+    "synthetic series only": ["data.real_rate=0"],
     "real series only": ["data.real_rate=1"],
     "no hidden blocks or points beside a tail": ["task.block_rate=0", "task.point_rate=0"],
     "no imputation windows": ["task.impute_rate=0"],

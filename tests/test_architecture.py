@@ -159,10 +159,12 @@ def import_graph(*, when: tuple[str, ...]) -> dict[str, set[str]]:
 
 def test_files_form_no_import_cycle() -> None:
     """Neither when they are imported, nor when functions run, nor for the type checker."""
+    cycle: list[str] = []
     try:
         list(TopologicalSorter(import_graph(when=("import", "call", "types"))).static_order())
     except CycleError as error:
-        pytest.fail(" -> ".join(error.args[1]))
+        cycle = error.args[1]
+    assert cycle == []
 
 
 def test_no_file_uses_private_names_of_another() -> None:

@@ -70,9 +70,10 @@ def test_marked_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     """The marked blocks of a page run in order, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "documentation"}
-    for block in blocks(page, "python"):
-        if block.runs:
-            exec(compile(block.code, name_of(page), "exec"), namespace)
+    marked = [block for block in blocks(page, "python") if block.runs]
+    assert marked
+    for block in marked:
+        exec(compile(block.code, name_of(page), "exec"), namespace)
 
 
 @pytest.mark.parametrize("page", pages_with())

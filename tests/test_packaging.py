@@ -63,4 +63,5 @@ def test_the_workflow_runs_the_checks_of_the_test_script(jobs: dict[str, Any]) -
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_shell_scripts_parse(name: str) -> None:
-    subprocess.run(["bash", "-n", f"scripts/{name}"], cwd=ROOT, check=True)
+    process = subprocess.run(["bash", "-n", f"scripts/{name}"], cwd=ROOT, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")

@@ -59,7 +59,7 @@ def test_format_1_is_saved_as_the_current_format_and_predicts_the_same_bits(fold
 def test_the_task_of_format_1_is_a_task_of_today(folder: Path) -> None:
     task = upgrade(contents(folder))["about"]["task"]
     if task:
-        TASKS.config(task)
+        assert TASKS.config(task).name == task["name"]
 
 
 @pytest.mark.parametrize("folder", OF_FORMAT[1], ids=lambda folder: folder.name)
@@ -67,7 +67,8 @@ def test_the_corpus_of_format_1_has_the_settings_of_today(folder: Path) -> None:
     data = upgrade(contents(folder))["about"]["trained_on"].get("data")
     if data:
         generators, augment = GeneratorMixtureConfig(**data["generators"]), AugmentConfig(**data["augment"])
-        CorpusConfig(**data | {"generators": generators, "augment": augment})
+        config = CorpusConfig(**data | {"generators": generators, "augment": augment})
+        assert (config.generators, config.augment, config.dataset) == (generators, augment, data["dataset"])
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ def check_run_protocol(config: RunConfig) -> None:
     """Raise a ValueError, before a run, if the protocol does not score its task; windows leaves it to another."""
     task, chosen = config.task.name, config.bench.name
     fitting = [entry.name for entry in PROTOCOLS if task in (*entry.component.tasks, *entry.component.default_for)]
-    if chosen != "windows" and fitting and chosen not in fitting:
-        raise ValueError(f"bench={chosen} does not score runs of task={task}; use bench={fitting[0]}")
+    if chosen != "windows" and chosen not in fitting:  # a task that no protocol names is scored by its own report
+        raise ValueError(f"bench={chosen} does not score runs of task={task}; use bench={[*fitting, 'windows'][0]}")
 
 
 def score_other_task(run: TrainedRun, *, split: str, name: str) -> dict[str, Any]:
