@@ -1,4 +1,4 @@
-"""Laws of the leak check: each planted copy is found and named, nothing else is, a sketch is what it was built of."""
+"""Laws of the leak check: each planted copy is found and named, nothing else is, a sketch is what it was built from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tsfm.contamination.sketch import Sketch
 from tsfm.store.catalog import resolve
 
 FACTORS = (2, 3, 4, 6, 7, 12, 24)
-# benchmark -> corpus sets that hold some of its values: the same source, told of in the manifest or found by this check
+# benchmark -> corpus sets that hold some of its values: the same source, named in the manifest or found by this check
 SHARED = {
     "exchange_rate": {"tsdl_mixed"},
     "fred_md": {"tsdl_mixed", "us_employment_monthly"},
@@ -33,7 +33,7 @@ SHARED = {
 
 
 def noisy(length: int, rng: np.random.Generator) -> np.ndarray:
-    """What real series look like: seasons, a drift and noise that has a memory."""
+    """What real series look like: seasons, a drift and autocorrelated noise."""
     steps, noise = np.arange(length), rng.normal(size=length)
     for i in range(1, length):
         noise[i] += 0.6 * noise[i - 1]
@@ -71,8 +71,8 @@ def leak(i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return moved(whole[first : first + 300], rng), whole
     if kind == 1:  # a piece of it, inside of another series
         whole, host = noisy(1500, rng), noisy(12000, rng)
-        first, place = int(rng.integers(0, 1200)), int(rng.integers(0, 11000))
-        host[place : place + 300] = moved(whole[first : first + 300], rng)
+        first, position = int(rng.integers(0, 1200)), int(rng.integers(0, 11000))
+        host[position : position + 300] = moved(whole[first : first + 300], rng)
         return host, whole
     if kind == 2:  # the whole of a short one
         whole = noisy(int(rng.integers(45, 90)), rng)
@@ -92,8 +92,8 @@ def test_each_of_120_planted_leaks_is_found_where_it_was_planted_and_nothing_els
         [*(held for held, _ in planted), *others], [*(f"leak {i}" for i in range(120)), *(["other"] * 60)]
     )
     clean = [noisy(int(length), rng) for length in rng.integers(30, 4000, 60)]
-    found = sketch.find([*(asked for _, asked in planted), *clean])
-    assert [(one.series, one.source) for one in found] == [(i, f"leak {i}") for i in range(120)]
+    matches = sketch.find([*(evaluated for _, evaluated in planted), *clean])
+    assert [(match.series, match.source) for match in matches] == [(i, f"leak {i}") for i in range(120)]
 
 
 SMOOTH: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
@@ -113,14 +113,16 @@ SMOOTH: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
-def test_series_that_only_look_alike_are_no_leak() -> None:
+def test_similar_but_independent_series_do_not_match() -> None:
     rng = np.random.default_rng(2)
     corpus = {name: [make(rng) for _ in range(20)] for name, make in SMOOTH.items()}
-    sketch = Sketch.build([one for some in corpus.values() for one in some], [n for n, s in corpus.items() for _ in s])
+    sketch = Sketch.build(
+        [series for group in corpus.values() for series in group], [n for n, s in corpus.items() for _ in s]
+    )
     assert sketch.find([make(rng) for make in SMOOTH.values() for _ in range(20)]) == []
 
 
-def test_days_and_nights_are_told_apart_by_what_differs_from_one_to_the_next() -> None:
+def test_day_night_series_match_only_their_copies_where_days_differ() -> None:
     rng = np.random.default_rng(16)
 
     def hours(spread: float) -> np.ndarray:
@@ -129,9 +131,9 @@ def test_days_and_nights_are_told_apart_by_what_differs_from_one_to_the_next() -
 
     for spread in (0.1, 0.4):
         whole, others = [hours(spread) for _ in range(20)], [hours(spread) for _ in range(20)]
-        sketch = Sketch.build([moved(every(one, 12), rng) for one in whole], [str(i) for i in range(20)])
-        found = [(one.series, one.source) for one in sketch.find([*whole, *others])]
-        assert found == ([(i, str(i)) for i in range(20)] if spread == 0.4 else [])  # the others are too much alike
+        sketch = Sketch.build([moved(every(values, 12), rng) for values in whole], [str(i) for i in range(20)])
+        matches = [(match.series, match.source) for match in sketch.find([*whole, *others])]
+        assert matches == ([(i, str(i)) for i in range(20)] if spread == 0.4 else [])  # the others are too much alike
     assert (sketch.kept.scale == RESOLUTIONS.index(PAIRS)).mean() > 0.9
 
 
@@ -144,7 +146,7 @@ def test_a_hash_is_the_same_after_scaling_shifting_and_flipping() -> None:
         return hash_patterns(bent.windows(slice(0, bent.num_windows)))[: len(row) - 15]
 
     own = hashed(values)
-    assert len(np.unique(own)) > 4900  # and it tells windows apart
+    assert len(np.unique(own)) > 4900  # and it distinguishes windows
     for _ in range(5):
         assert (hashed(moved(values, rng)) == own).mean() > 0.97
     assert (hashed(noisy(5000, rng)) == own).sum() == 0
@@ -160,7 +162,7 @@ def test_windows_taken_one_by_one_are_those_of_the_whole_row() -> None:
         assert (row.tolist(), step.tolist()) == ([0, 1], [3, 0])
 
 
-def test_no_window_reaches_over_a_gap_or_from_one_series_to_the_next() -> None:
+def test_no_window_spans_a_gap_or_two_series() -> None:
     rng = np.random.default_rng(5)
     values = noisy(400, rng)
     values[200] = np.nan
@@ -187,7 +189,7 @@ def test_a_copy_with_gaps_and_one_among_other_channels_are_found() -> None:
     assert match.stop - match.first > 450
 
 
-def test_a_match_says_which_steps_and_at_which_resolution() -> None:
+def test_a_match_names_its_steps_and_resolution() -> None:
     rng = np.random.default_rng(7)
     whole = noisy(4000, rng)
     (match,) = Sketch.build([moved(means(whole[1000:2600], 4), rng)], ["hours"]).find([whole])
@@ -197,34 +199,34 @@ def test_a_match_says_which_steps_and_at_which_resolution() -> None:
     assert str(match) == f"steps {match.first} to {match.stop} (means of 4 steps) occur in hours"
 
 
-def test_what_can_not_be_recognised_is_counted() -> None:
+def test_series_that_cannot_be_recognised_are_counted() -> None:
     rng = np.random.default_rng(8)
-    found = Sketch.build([noisy(300, rng)]).search([np.arange(90.0), noisy(90, rng), np.ones((2, 90)), noisy(12, rng)])
-    assert found == ([], 4, [0, 2, 3])
+    result = Sketch.build([noisy(300, rng)]).search([np.arange(90.0), noisy(90, rng), np.ones((2, 90)), noisy(12, rng)])
+    assert result == ([], 4, [0, 2, 3])
 
 
-def test_short_series_are_found_or_said_to_be_too_short() -> None:
+def test_short_series_are_found_or_reported_as_too_short() -> None:
     rng = np.random.default_rng(17)
     for length in range(12, 40):
         held = [noisy(length, rng) for _ in range(20)]
-        found = Sketch.build(held).search([moved(one, rng) for one in held])
-        hit = {one.series for one in found.matches}
-        assert len(hit | set(found.indistinct)) >= 16, length  # rounding, or a window that tells nothing, costs a few
+        result = Sketch.build(held).search([moved(values, rng) for values in held])
+        hit = {match.series for match in result.matches}
+        assert len(hit | set(result.indistinct)) >= 16, length  # rounding, or a bland window, costs a few
         assert (len(hit) > 10) == (length >= 24), length  # two windows of 16 steps, 8 apart
 
 
 def test_ratios_of_steps_that_no_copy_has_are_left_out() -> None:
     assert all(
-        _plausible(*one) for one in ((1, 1), (24, 1), (1, 288), (144, 6), (2, 3), (6, 4), (5, 6), (96, 336 // 7))
+        _plausible(*ratios) for ratios in ((1, 1), (24, 1), (1, 288), (144, 6), (2, 3), (6, 4), (5, 6), (96, 336 // 7))
     )
-    assert not any(_plausible(*one) for one in ((336, 96), (7, 2), (24, 7), (60, 7)))
+    assert not any(_plausible(*ratios) for ratios in ((336, 96), (7, 2), (24, 7), (60, 7)))
     rng = np.random.default_rng(19)
     hours = noisy(6000, rng)
     (match,) = Sketch.build([moved(means(hours, 2), rng)]).find([means(hours, 3)])  # both come to steps of 6 hours
     assert 3 * match.own.factor == 2 * match.kept.factor
 
 
-def test_huge_and_tiny_values_are_told_as_any() -> None:
+def test_copies_with_huge_or_tiny_values_are_found() -> None:
     rng = np.random.default_rng(18)
     values = noisy(300, rng)
     for scale in (1e-200, 1e200):
@@ -240,7 +242,7 @@ def test_a_sketch_is_read_as_it_was_written_and_the_same_corpus_gives_the_same_b
     again = Sketch.load(sketch.save(tmp_path / "trained_on.npz"))
     assert again.names == ["set 0", "set 1", "set 2", "set 3"]
     assert (again.num_series, len(again), again.fingerprint) == (30, len(sketch), sketch.fingerprint)
-    assert all(np.array_equal(one, other) for one, other in zip(again.kept, sketch.kept, strict=True))
+    assert all(np.array_equal(own, other) for own, other in zip(again.kept, sketch.kept, strict=True))
     assert again.to_bytes() == sketch.to_bytes() == Sketch.build(iter(corpus), iter(names)).to_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / "trained_on.npz"]
 
@@ -255,13 +257,13 @@ def test_merging_sketches_is_the_sketch_of_all() -> None:
     assert len(Sketch.merge([])) == 0
 
 
-def test_a_thin_sketch_is_smaller_and_still_finds_what_is_long() -> None:
+def test_a_sparse_sketch_is_smaller_and_still_finds_what_is_long() -> None:
     rng = np.random.default_rng(11)
     corpus = [noisy(9000, rng) for _ in range(4)]
-    dense, thin = Sketch.build(corpus), Sketch.build(corpus, spacing=2)
-    assert 0.4 < len(thin) / len(dense) < 0.6
-    asked = [moved(one[4000:4600], rng) for one in corpus] + [means(one[5:], 3) for one in corpus]
-    assert [one.series for one in thin.find(asked)] == list(range(8))
+    dense, sparse = Sketch.build(corpus), Sketch.build(corpus, spacing=2)
+    assert 0.4 < len(sparse) / len(dense) < 0.6
+    evaluated = [moved(values[4000:4600], rng) for values in corpus] + [means(values[5:], 3) for values in corpus]
+    assert [match.series for match in sparse.find(evaluated)] == list(range(8))
 
 
 def test_months_of_the_calendar_are_those_of_pandas() -> None:
@@ -270,17 +272,17 @@ def test_months_of_the_calendar_are_those_of_pandas() -> None:
     values = rng.normal(size=(2, len(days)))
     values[1, 40] = np.nan
     table = pd.DataFrame(values.T, index=days).resample("MS")
-    found = monthly_series(values, days.to_numpy())
-    expected = np.concatenate([table.agg(lambda part: part.mean(skipna=False)), table.sum()], axis=1).T
+    monthly = monthly_series(values, days.to_numpy())
+    expected = np.concatenate([table.agg(lambda column: column.mean(skipna=False)), table.sum()], axis=1).T
     expected[3, 1] = np.nan
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(monthly, expected, rtol=1e-12)
     assert monthly_series(values[:, :300], days.to_numpy()[:300]) is None  # too few
     assert (
         monthly_series(values[:, :90], np.arange("2001-01", "2008-07", dtype="datetime64[M]")) is None
     )  # months already
 
 
-def test_nothing_in_nothing_found() -> None:
+def test_an_empty_corpus_gives_an_empty_sketch_and_no_match() -> None:
     empty = Sketch.build([])
     assert (len(empty), empty.find([noisy(99, np.random.default_rng(0))])) == (0, [])
     assert Sketch.from_bytes(empty.to_bytes()).names == []
@@ -288,7 +290,7 @@ def test_nothing_in_nothing_found() -> None:
     assert (len(blank), blank.num_series) == (0, 4)
 
 
-def test_telling_windows_are_neither_smooth_nor_even() -> None:
+def test_distinctive_windows_are_neither_smooth_nor_even() -> None:
     rng = np.random.default_rng(12)
     share = {}
     for name, make in SMOOTH.items():
@@ -301,7 +303,7 @@ def test_telling_windows_are_neither_smooth_nor_even() -> None:
 
 
 @pytest.mark.parametrize(
-    ("do", "words"),
+    ("do", "message"),
     [
         (lambda: Sketch.build([np.zeros(9)] * 2, ["a"]), r"names has 1 entries.*one for each"),
         (lambda: Sketch.build([np.zeros(9)], spacing=0), r"spacing is 0; expected 1 or more"),
@@ -310,8 +312,8 @@ def test_telling_windows_are_neither_smooth_nor_even() -> None:
         (lambda: Sketch.from_bytes(b"not a sketch"), r"not a sketch of training data"),
     ],
 )
-def test_bad_input_is_named(do: Callable[[], object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_bad_input_is_named(do: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         do()
 
 
@@ -331,20 +333,20 @@ def test_a_damaged_file_is_named_and_nothing_half_written_stays(tmp_path: Path) 
 def real(role: str, *, grids: bool) -> dict[str, list[np.ndarray]]:
     """The channels of every set: on the grids that models are trained and scored on, or the rows of the files."""
     folder = Path(os.environ["TSFM_DATA"]) / "forecasting"
-    found = {}
+    channels = {}
     for entry in json.loads((folder / "manifest.json").read_text())["datasets"]:
         if entry["role"] != role:
             continue
         name, table = Path(entry["file"]).stem, pd.read_parquet(folder / entry["file"])
         if grids:
             store = resolve(name)
-            found[name] = [row for i in range(len(store)) for row in store.read(i)]
+            channels[name] = [row for i in range(len(store)) for row in store.read(i)]
         elif entry["layout"] == "long":
-            parts = table.groupby("item_id", sort=False, observed=True)["target"]
-            found[name] = [part.to_numpy() for _, part in parts]
+            groups = table.groupby("item_id", sort=False, observed=True)["target"]
+            channels[name] = [group.to_numpy() for _, group in groups]
         else:
-            found[name] = [table[column].to_numpy() for column in table.select_dtypes("float32")]
-    return found
+            channels[name] = [table[column].to_numpy() for column in table.select_dtypes("float32")]
+    return channels
 
 
 @pytest.mark.slow
@@ -354,29 +356,36 @@ def test_on_the_real_corpus_every_planted_leak_is_found_and_no_clean_set_is_accu
     rng = np.random.default_rng(14)
     corpus, benchmark = real("corpus", grids=True), real("benchmark", grids=True)
     begun = time.process_time()
-    sketch = Sketch.build([one for some in corpus.values() for one in some], [n for n, s in corpus.items() for _ in s])
+    sketch = Sketch.build(
+        [series for group in corpus.values() for series in group], [n for n, s in corpus.items() for _ in s]
+    )
     seconds, size = time.process_time() - begun, len(sketch.to_bytes())
-    found = {name: {one.source for one in sketch.find(some)} for name, some in benchmark.items()}
-    accused = {name: sources for name, sources in found.items() if sources}
+    sources_by_set = {name: {match.source for match in sketch.find(group)} for name, group in benchmark.items()}
+    accused = {name: sources for name, sources in sources_by_set.items() if sources}
     print(f"\nbuilt in {seconds:.0f} s of CPU time, {len(sketch):,} hashes, {size:,} bytes; found {accused}")
     assert all(sources <= SHARED.get(name, set()) for name, sources in accused.items())
     assert {"exchange_rate", "m1_monthly", "m3_monthly", "m4_yearly"} <= set(accused)
     assert seconds < 180
 
-    def tells(row: np.ndarray) -> float:
+    def share_distinctive(row: np.ndarray) -> float:
         bent = second_differences([normalize_channel(row)], means=False, factor=1)
         return is_distinctive(bent.windows(slice(0, bent.num_windows))).mean() if bent.num_windows else 0.0
 
     planted: list[tuple[np.ndarray, np.ndarray]] = []
-    told: list[str] = []
+    descriptions: list[str] = []
     benchmark = real("benchmark", grids=False)
-    pool = {name: [one for one in some if len(one) >= 45] for name, some in benchmark.items() if name not in SHARED}
+    pool = {
+        name: [series for series in group if len(series) >= 45]
+        for name, group in benchmark.items()
+        if name not in SHARED
+    }
     while len(planted) < 400:
-        pool = {name: some for name, some in pool.items() if some}
+        pool = {name: group for name, group in pool.items() if group}
         name = sorted(pool)[len(planted) % len(pool)]
-        whole = pool[name].pop(int(rng.integers(len(pool[name]))))  # twice the same would be told by one of its names
+        # without replacement: the same series twice would match only one of its names
+        whole = pool[name].pop(int(rng.integers(len(pool[name]))))
         factor = int(rng.choice([1, 1, *FACTORS]))
-        if len(whole) < 60 * factor or tells(whole) < 0.3:
+        if len(whole) < 60 * factor or share_distinctive(whole) < 0.3:
             continue
         first = int(rng.integers(0, max(len(whole) - 250 * factor, 1)))
         piece = whole[first : first + 250 * factor]
@@ -384,9 +393,12 @@ def test_on_the_real_corpus_every_planted_leak_is_found_and_no_clean_set_is_accu
         if not np.nanstd(coarse) > 0:
             continue  # a constant is the same in every corpus
         planted.append((moved(coarse, rng), whole))
-        told.append(f"{name}, {piece.shape[-1]} steps, every {factor}")
+        descriptions.append(f"{name}, {piece.shape[-1]} steps, every {factor}")
     leaks = Sketch.build([held for held, _ in planted], [f"leak {i}" for i in range(len(planted))])
-    hits = {(one.series, one.source) for one in Sketch.merge([sketch, leaks]).find([asked for _, asked in planted])}
-    missed = [told[i] for i in range(len(planted)) if (i, f"leak {i}") not in hits]
+    hits = {
+        (match.series, match.source)
+        for match in Sketch.merge([sketch, leaks]).find([evaluated for _, evaluated in planted])
+    }
+    missed = [descriptions[i] for i in range(len(planted)) if (i, f"leak {i}") not in hits]
     print(f"planted {len(planted)}, missed {missed}")
     assert missed == []

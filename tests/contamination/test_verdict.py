@@ -1,4 +1,4 @@
-"""Laws of `tsfm eval` about what a model has seen: told in the result, refused where zero-shot is asked for."""
+"""Laws of the leak check in `tsfm eval`: series that a model has seen are reported, and not scored as zero-shot."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def store(path: Path, arrays: dict[str, np.ndarray]) -> SeriesStore:
 
 
 def model(path: Path, *, corpus: Sequence[np.ndarray] | None = (SEEN, OTHER), **trained_on: Any) -> Path:
-    """A model directory that says it was trained on these; without a sketch where there is no corpus."""
+    """A model directory with a record that it was trained on these; without a sketch where there is no corpus."""
     files = {}
     if corpus is not None:
         files[SKETCH_FILE] = Sketch.build(corpus, [f"set {i}" for i in range(len(corpus))]).to_bytes()
     return save(tiny("patch_transformer", "quantiles"), path, about=About(trained_on=trained_on), files=files)
 
 
-def evaluate(*words: str) -> int:
-    return main(["eval", "data=store", "bench=windows", "data.split=last_horizon", *words])
+def evaluate(*overrides: str) -> int:
+    return main(["eval", "data=store", "bench=windows", "data.split=last_horizon", *overrides])
 
 
 def result(capsys: pytest.CaptureFixture[str]) -> dict:
@@ -49,51 +49,51 @@ def result(capsys: pytest.CaptureFixture[str]) -> dict:
     return json.loads(line.removeprefix("RESULT "))
 
 
-def test_a_scaled_coarser_copy_is_told_in_the_result_and_refused_as_zero_shot(
+def test_a_scaled_coarser_copy_is_reported_in_the_result_and_refused_as_zero_shot(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = model(tmp_path / "m")
     leaky = store(tmp_path / "leaky", {"a": NEW, "b": moved(means(SEEN, 3), RNG)}).path
-    words = [f"predictor={known}", f"data.dataset={leaky}"]
-    assert evaluate(*words) == 0
-    found = result(capsys)
-    assert (found["zero_shot"], found["seen_series"]) == ("false", 1)
-    assert found["seen"][0].startswith("'b': steps ")
-    assert found["seen"][0].endswith(" occur in set 0 (means of 24 steps)")
-    assert evaluate(*words, "zero_shot=true", f"out={tmp_path / 'out'}") == 2
-    told = capsys.readouterr().err
-    assert "zero_shot=true requires series that" in told
-    assert "of 2 series it has seen 1: 'b': steps" in told
-    assert "score it on other data" in told
+    overrides = [f"predictor={known}", f"data.dataset={leaky}"]
+    assert evaluate(*overrides) == 0
+    metrics = result(capsys)
+    assert (metrics["zero_shot"], metrics["seen_series"]) == ("false", 1)
+    assert metrics["seen"][0].startswith("'b': steps ")
+    assert metrics["seen"][0].endswith(" occur in set 0 (means of 24 steps)")
+    assert evaluate(*overrides, "zero_shot=true", f"out={tmp_path / 'out'}") == 2
+    message = capsys.readouterr().err
+    assert "zero_shot=true requires series that" in message
+    assert "of 2 series it has seen 1: 'b': steps" in message
+    assert "score it on other data" in message
     assert not list((tmp_path / "out").glob("result.json"))
 
 
 def test_a_score_on_clean_series_is_zero_shot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known, clean = model(tmp_path / "m"), store(tmp_path / "clean", {"a": NEW}).path
     assert evaluate(f"predictor={known}", f"data.dataset={clean}", "zero_shot=true") == 0
-    found = result(capsys)
-    assert found["zero_shot"] == "true"
-    assert "seen" not in found
+    metrics = result(capsys)
+    assert metrics["zero_shot"] == "true"
+    assert "seen" not in metrics
 
 
 def test_a_baseline_has_seen_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clean = store(tmp_path / "clean", {"a": NEW}).path
-    words = ["predictor=last_value", f"data.dataset={clean}", "context=48", "horizon=16"]
-    assert evaluate(*words, "zero_shot=true") == 0
+    overrides = ["predictor=last_value", f"data.dataset={clean}", "context=48", "horizon=16"]
+    assert evaluate(*overrides, "zero_shot=true") == 0
     assert "zero_shot" not in result(capsys)
 
 
-def test_a_fingerprint_is_enough_to_know_a_series_and_nothing_is_not_enough_to_know_none(tmp_path: Path) -> None:
+def test_a_fingerprint_identifies_a_series_and_without_a_sketch_the_verdict_is_unknown(tmp_path: Path) -> None:
     data = store(tmp_path / "s", {"a": NEW, "b": OTHER})
     arrays = [data.read(i) for i in range(2)]
-    told = {"fingerprints": data.fingerprints[1:]}
-    for place, trained_on in (("own", told), ("begun", {"init": {"from": "x", "method": "full", **told}})):
-        verdict = check_contamination(model(tmp_path / place, corpus=None, **trained_on), arrays, names=data.ids)
+    record = {"fingerprints": data.fingerprints[1:]}
+    for folder, trained_on in (("own", record), ("begun", {"init": {"from": "x", "method": "full", **record}})):
+        verdict = check_contamination(model(tmp_path / folder, corpus=None, **trained_on), arrays, names=data.ids)
         assert (verdict.word, verdict.seen) == ("false", ("'b' is one of its training series",))
         assert verdict == check_contamination(
-            tmp_path / place, [], names=data.ids, fingerprints=data.fingerprints
+            tmp_path / folder, [], names=data.ids, fingerprints=data.fingerprints
         )  # unread
-        other = check_contamination(tmp_path / place, [NEW[None]])
+        other = check_contamination(tmp_path / folder, [NEW[None]])
         assert other.word == "unknown"
         assert f"has no {SKETCH_FILE}" in other.reason
     nothing = check_contamination(model(tmp_path / "silent", corpus=None), arrays)
@@ -111,12 +111,14 @@ def test_months_of_the_calendar_are_recognised(tmp_path: Path) -> None:
     assert verdict.seen[0].startswith("series 1 by months: steps ")
 
 
-def test_what_can_not_be_told_is_refused_as_zero_shot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_without_a_record_of_its_data_is_refused_as_zero_shot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     silent, clean = model(tmp_path / "m", corpus=None), store(tmp_path / "clean", {"a": NEW}).path
-    words = [f"predictor={silent}", f"data.dataset={clean}"]
-    assert evaluate(*words) == 0
+    overrides = [f"predictor={silent}", f"data.dataset={clean}"]
+    assert evaluate(*overrides) == 0
     assert result(capsys)["zero_shot"] == "unknown"
-    assert evaluate(*words, "zero_shot=true") == 2
+    assert evaluate(*overrides, "zero_shot=true") == 2
     assert "does not say what it was trained on; leave zero_shot out" in capsys.readouterr().err
 
 
@@ -132,7 +134,7 @@ def test_a_run_that_began_elsewhere_is_not_called_zero_shot_by_its_own_sketch_al
     assert merged.word == "true"
 
 
-def test_series_that_say_nothing_leave_it_open(tmp_path: Path) -> None:
+def test_series_that_cannot_be_recognised_leave_the_verdict_unknown(tmp_path: Path) -> None:
     known = model(tmp_path / "m")
     assert check_contamination(known, [np.arange(99.0), np.ones(99)]).word == "unknown"
     verdict = check_contamination(known, [np.arange(99.0), NEW])
@@ -154,7 +156,7 @@ def test_models_side_by_side_share_the_sketch_that_each_names(tmp_path: Path) ->
     for name in ("small", "mini"):
         model(tmp_path / name, corpus=None, sketch=sketch.fingerprint)
         assert check_contamination(tmp_path / name, [SEEN]).word == "false"
-    assert check_contamination(model(tmp_path / "stranger", corpus=None), [SEEN]).word == "unknown"
+    assert check_contamination(model(tmp_path / "unrelated", corpus=None), [SEEN]).word == "unknown"
     (tmp_path / SKETCH_FILE).unlink()
     with pytest.raises(FileNotFoundError, match=rf"small lacks {SKETCH_FILE}, which its {CONFIG} names"):
         check_contamination(tmp_path / "small", [SEEN])
@@ -162,9 +164,9 @@ def test_models_side_by_side_share_the_sketch_that_each_names(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_models_know_what_they_saw(name: str) -> None:
-    found = check_contamination(name, [NEW, np.arange(90.0)])
-    assert (found.word, found.num_series, found.num_indistinct) == ("true", 2, 1)
-    assert found.row() == {"zero_shot": "true", "indistinct_series": 1}
+    verdict = check_contamination(name, [NEW, np.arange(90.0)])
+    assert (verdict.word, verdict.num_series, verdict.num_indistinct) == ("true", 2, 1)
+    assert verdict.row() == {"zero_shot": "true", "indistinct_series": 1}
 
 
 def test_a_sketch_of_another_model_or_a_damaged_one_is_named(tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_a_sketch_of_another_model_or_a_damaged_one_is_named(tmp_path: Path) -> 
         check_contamination(model(tmp_path / "other", corpus=None, sketch="0" * 32), [NEW])
 
 
-def test_files_beside_the_weights_are_saved_with_them_and_change_no_weight(tmp_path: Path) -> None:
+def test_files_next_to_the_weights_are_saved_with_them_and_change_no_weight(tmp_path: Path) -> None:
     known = model(tmp_path / "m")
     plain = model(tmp_path / "plain", corpus=None)
     assert (known / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()

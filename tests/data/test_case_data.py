@@ -18,7 +18,7 @@ from tsfm.data.case_data import CaseData, CasesConfig
 from tsfm.data.case_labels import apportion, select_share, select_validation
 from tsfm.store.ingest import ingest
 
-GIVEN = CasesConfig("given")
+IN_MEMORY = CasesConfig("in memory")
 realdata = pytest.mark.realdata
 needs_data = pytest.mark.skipif(not (data_root() / "classification").is_dir(), reason="no data at TSFM_DATA")
 
@@ -37,7 +37,7 @@ def names(num: int = 30) -> list[str]:
 
 def made(**settings) -> CaseData:
     test = (unequal(7, seed=1), names(7))
-    config = replace(GIVEN, **settings)
+    config = replace(IN_MEMORY, **settings)
     data = CaseData.from_arrays(unequal(), names(), test=test, config=config)
     data.setup()
     return data
@@ -113,7 +113,7 @@ def test_few_shot_keeps_every_class_and_follows_from_the_seed(fraction: float) -
     data = made(fraction=fraction)
     assert sum(data.class_counts) == max(3, round(30 * fraction))
     assert min(data.class_counts) >= 1
-    other = CaseData.from_arrays(unequal(), names(), config=replace(GIVEN, fraction=fraction), seed=1)
+    other = CaseData.from_arrays(unequal(), names(), config=replace(IN_MEMORY, fraction=fraction), seed=1)
     picked = [set(d.windows("train").gather(range(sum(data.class_counts))).key[:, 0].tolist()) for d in (data, other)]  # type: ignore
     assert picked[0] != picked[1]
 
@@ -149,7 +149,9 @@ def test_standardising_gives_training_values_mean_0_and_deviation_1() -> None:
 
 def test_regression_has_numbers_in_units_of_the_training_cases() -> None:
     y = np.random.default_rng(0).normal(100, 20, 30)
-    data = CaseData.from_arrays(unequal(), y, regress=True, config=replace(GIVEN, val=0.2), test=(unequal(7), y[:7]))
+    data = CaseData.from_arrays(
+        unequal(), y, regress=True, config=replace(IN_MEMORY, val=0.2), test=(unequal(7), y[:7])
+    )
     assert (data.encoder.num_outputs, data.class_counts, data.classes) == (1, None, ())
     label = data.windows("train").label
     assert label.dtype == torch.float32
@@ -172,12 +174,12 @@ def test_shorter_windows_keep_the_last_steps_and_say_so(caplog: pytest.LogCaptur
 
 def test_an_array_and_a_list_are_the_same_cases() -> None:
     array = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
-    one = CaseData.from_arrays(array, np.arange(12) % 2)
-    two = CaseData.from_arrays(list(array[:, None]), [str(i % 2) for i in range(12)])
-    assert one.fingerprint == two.fingerprint
-    assert torch.equal(one.windows("train").gather([3]).values, two.windows("train").gather([3]).values)
-    assert one.classes == two.classes == ("0", "1")
-    assert one.num_channels == 1
+    from_array = CaseData.from_arrays(array, np.arange(12) % 2)
+    from_list = CaseData.from_arrays(list(array[:, None]), [str(i % 2) for i in range(12)])
+    assert from_array.fingerprint == from_list.fingerprint
+    assert torch.equal(from_array.windows("train").gather([3]).values, from_list.windows("train").gather([3]).values)
+    assert from_array.classes == from_list.classes == ("0", "1")
+    assert from_array.num_channels == 1
 
 
 def test_fingerprints_follow_the_values_alone() -> None:
@@ -190,18 +192,18 @@ def test_fingerprints_follow_the_values_alone() -> None:
 def test_a_file_and_a_store_hold_the_same_cases(tmp_path) -> None:
     cases = unequal(8)
     path = write(tmp_path / "Toy.parquet")
-    for part, rows in (("TRAIN", range(6)), ("TEST", range(6, 8))):
+    for split, rows in (("TRAIN", range(6)), ("TEST", range(6, 8))):
         lines = ["@problemName Toy", "@timestamps false", "@univariate false", "@classLabel true x y", "@data"]
         for i in rows:
             text = ":".join(",".join("?" if np.isnan(v) else repr(float(v)) for v in row) for row in cases[i])
             lines.append(f"{text}:{'xy'[i % 2]}")
-        (tmp_path / f"Toy_{part}.ts").write_text("\n".join(lines) + "\n")
+        (tmp_path / f"Toy_{split}.ts").write_text("\n".join(lines) + "\n")
     store = tmp_path / "store"
     ingest([tmp_path / "Toy_TRAIN.ts", tmp_path / "Toy_TEST.ts"], store)
-    one, two = (CaseData(CasesConfig(str(name))) for name in (path, store))
-    assert one.fingerprint == two.fingerprint
-    assert one.classes == two.classes == ("x", "y")
-    assert one.windows("test").label.tolist() == two.windows("test").label.tolist()
+    from_file, from_store = (CaseData(CasesConfig(str(name))) for name in (path, store))
+    assert from_file.fingerprint == from_store.fingerprint
+    assert from_file.classes == from_store.classes == ("x", "y")
+    assert from_file.windows("test").label.tolist() == from_store.windows("test").label.tolist()
 
 
 def test_a_name_is_found_whatever_its_case(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +219,7 @@ BAD_FILES = {
     "no label column": ({"label": "kind"}, "no label column"),
     "both": ({"y": [1.0] * 8}, "both a label and a y"),
     "no split": ({"split": False}, "no column 'split'"),
-    "strange split": ({"split": ["train"] * 6 + ["dev"] * 2}, "split holds 'dev'"),
+    "unknown split": ({"split": ["train"] * 6 + ["dev"] * 2}, "split holds 'dev'"),
     "empty split": ({"split": ["train"] * 8}, "has no test cases"),
     "no label": ({"labels": ["x", None] * 4}, "4 of 8 cases have no label"),
     "one class": ({"labels": ["x"] * 8}, "have the class 'x'"),
@@ -231,9 +233,9 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize("what", BAD_FILES)
-def test_bad_files_are_named(what: str, tmp_path) -> None:
-    settings, message = BAD_FILES[what]
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_are_named(name: str, tmp_path) -> None:
+    settings, message = BAD_FILES[name]
     with pytest.raises(ValueError, match=message):
         CaseData(CasesConfig(write(tmp_path / "bad.parquet", **settings))).setup()
 
@@ -246,10 +248,10 @@ def test_bad_cases_in_memory_are_named(tmp_path, monkeypatch: pytest.MonkeyPatch
         (unequal(4), ["a", "b", "c", "d"], "selects no validation case"),
     ):
         with pytest.raises(ValueError, match=message):
-            CaseData.from_arrays(cases, labels, config=replace(GIVEN, val=0.2)).setup()
+            CaseData.from_arrays(cases, labels, config=replace(IN_MEMORY, val=0.2)).setup()
     late = [np.array([[1.0, np.nan, np.nan, np.nan]]), np.ones((1, 4))]
     with pytest.raises(ValueError, match="case 0 has no observed value among its last 2 steps"):
-        CaseData.from_arrays(late, ["a", "b"], config=replace(GIVEN, length=2)).setup()
+        CaseData.from_arrays(late, ["a", "b"], config=replace(IN_MEMORY, length=2)).setup()
     monkeypatch.setattr(module, "LIMIT_GIB", 1e-9)
     with pytest.raises(ValueError, match=r"set data\.length"):
         CaseData.from_arrays(unequal(), names()).setup()

@@ -46,12 +46,12 @@ def corpus(*paths: str, seed: int = 0, **settings: Any) -> CorpusData:
 
 
 def loader(data: CorpusData, *, rank: int = 0, seed: int | None = None) -> WindowLoader:
-    words = CorpusPlan(data.config.batches_per_epoch, seed=data.seed if seed is None else seed, rank=rank)
-    return WindowLoader(data.windows("train"), words)
+    plan = CorpusPlan(data.config.batches_per_epoch, seed=data.seed if seed is None else seed, rank=rank)
+    return WindowLoader(data.windows("train"), plan)
 
 
-def equal(one: Batch, other: Batch) -> bool:
-    return torch.equal(one.values, other.values) and torch.equal(one.observed, other.observed)
+def equal(batch: Batch, other: Batch) -> bool:
+    return torch.equal(batch.values, other.values) and torch.equal(batch.observed, other.observed)
 
 
 def test_every_batch_has_one_of_the_lengths_and_as_many_windows_as_its_values_allow(path: str) -> None:
@@ -80,21 +80,21 @@ def test_a_batch_follows_from_seed_epoch_position_and_rank_alone(path: str) -> N
     again = list(loader(corpus(path)))
     assert all(equal(a, b) for a, b in zip(whole, again, strict=True))
     windows = corpus(path).windows("train")
-    for place in (33, 0, 39, 31, 5):  # in any order, from groups that are drawn anew
-        words, bounds = CorpusPlan(40, seed=0).draw(0, place, place + 1)
-        assert equal(windows.cut(windows.prepare(words), *bounds.tolist()), whole[place])
+    for position in (33, 0, 39, 31, 5):  # in any order, from groups that are drawn anew
+        draws, bounds = CorpusPlan(40, seed=0).draw(0, position, position + 1)
+        assert equal(windows.cut(windows.prepare(draws), *bounds.tolist()), whole[position])
     torch.manual_seed(17)
     assert equal(next(iter(loader(corpus(path)))), whole[0])
 
 
 def test_seeds_epochs_positions_and_ranks_differ() -> None:
     data = corpus(real_rate=0.0, lengths=[32], length_weights=[1.0])
-    places = list(loader(data))
+    batches = list(loader(data))
     later = loader(data)
     later.set_epoch(1)
-    others = [next(iter(one)) for one in (later, loader(data, rank=1), loader(data, seed=1))]
-    for other in [*others, places[1], places[GROUP_SIZE - 1], places[GROUP_SIZE]]:
-        alike = torch.cdist(places[0].values[:, 0], other.values[:, 0], compute_mode="donot_use_mm_for_euclid_dist")
+    others = [next(iter(other)) for other in (later, loader(data, rank=1), loader(data, seed=1))]
+    for other in [*others, batches[1], batches[GROUP_SIZE - 1], batches[GROUP_SIZE]]:
+        alike = torch.cdist(batches[0].values[:, 0], other.values[:, 0], compute_mode="donot_use_mm_for_euclid_dist")
         assert alike.min() > 1e-3, "a window comes twice"
 
 
@@ -114,26 +114,26 @@ def test_a_loader_goes_on_where_its_state_was_saved(path: str) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"real_rate": 1.0, "resample_rate": 1.0}, {"channels": 2}], ids=str)
-def test_what_is_held_out_cannot_change_any_batch(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_held_out_steps_cannot_change_any_batch(settings: dict[str, Any], tmp_path: Path) -> None:
     rows = [walk(n, seed) for seed, n in enumerate(LENGTHS)]
     poked = [row.copy() for row in rows]
     for row in poked:
         row[len(row) - holdout_length(len(row), 48) :] = 1e6
     store(tmp_path / "a", rows)
     store(tmp_path / "b", poked)
-    one, two = corpus(str(tmp_path / "a"), **settings), corpus(str(tmp_path / "b"), **settings)
-    assert all(equal(a, b) for a, b in zip(loader(one), loader(two), strict=True))
-    ends = [data.windows("val").gather(np.arange(4)).values for data in (one, two)]
+    original, changed = corpus(str(tmp_path / "a"), **settings), corpus(str(tmp_path / "b"), **settings)
+    assert all(equal(a, b) for a, b in zip(loader(original), loader(changed), strict=True))
+    ends = [data.windows("val").gather(np.arange(4)).values for data in (original, changed)]
     assert not torch.equal(*ends)
     assert (ends[1][..., -1] == 1e6).all()
 
 
-def test_validation_is_the_same_windows_at_every_call_each_once_over_the_ranks(path: str) -> None:
+def test_validation_windows_are_the_same_at_every_call_and_each_belongs_to_one_rank(path: str) -> None:
     data = corpus(path, val_windows=50)
     windows = data.windows("val")
     assert len(windows) == len(LENGTHS)
-    parts = [list(WindowLoader(windows, part)) for part in (data.val_dataloader().plan,)]
-    assert sum(len(batch.values) for batch in parts[0]) == len(windows)
+    batches_by_rank = [list(WindowLoader(windows, plan)) for plan in (data.val_dataloader().plan,)]
+    assert sum(len(batch.values) for batch in batches_by_rank[0]) == len(windows)
     assert torch.equal(corpus(path, val_windows=50).windows("val").values.nan_to_num(), windows.values.nan_to_num())
 
 
@@ -147,12 +147,12 @@ def test_synthetic_alone_needs_no_data_and_has_no_validation(monkeypatch: pytest
     assert torch.isfinite(next(iter(loader(data))).values).all()
 
 
-def test_real_alone_draws_no_made_up_series(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_corpus_of_real_windows_alone_has_no_synthetic_series(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = corpus(path, real_rate=1.0, resample_rate=0.0, mix_rate=0.0)
     windows = data.windows("train")
     windows.augment = lambda rows, generator: rows
-    words, bounds = CorpusPlan(1, seed=0).draw(0, 0, 1)
-    batch = windows.cut(words, *bounds.tolist())
+    draws, bounds = CorpusPlan(1, seed=0).draw(0, 0, 1)
+    batch = windows.cut(draws, *bounds.tolist())
     rows = [walk(n, seed).astype(np.float32) for seed, n in enumerate(LENGTHS)]
     steps = batch.values.shape[-1]
     runs = torch.cat([torch.from_numpy(row).unfold(-1, steps, 1) for row in rows])
@@ -161,7 +161,7 @@ def test_real_alone_draws_no_made_up_series(path: str, monkeypatch: pytest.Monke
     assert distance.max() < 1e-3
 
 
-def test_the_share_of_real_windows_is_as_asked(path: str) -> None:
+def test_the_share_of_real_windows_is_real_rate(path: str) -> None:
     windows = corpus(path, real_rate=0.75, mix_rate=0.0).windows("train")
     for rows in windows.draw_synthetic(5):
         num = 512 // rows.shape[-1]
@@ -173,8 +173,8 @@ def test_windows_of_several_channels(channels: int, path: str) -> None:
     data = corpus(path, channels=channels)
     assert data.num_channels == channels
     batch = next(iter(loader(data)))
-    num, found, steps = batch.values.shape
-    assert (num, found) == (512 // steps // channels, channels)
+    num, num_channels, steps = batch.values.shape
+    assert (num, num_channels) == (512 // steps // channels, channels)
 
 
 def test_fingerprints_of_every_real_series_are_kept(path: str, tmp_path: Path) -> None:
@@ -198,43 +198,43 @@ def test_sets_are_those_with_the_role_of_a_corpus(monkeypatch: pytest.MonkeyPatc
         CorpusData(CorpusConfig(**SMALL)).setup()
 
 
-def test_scaled_rows_have_mean_0_and_spread_1_whatever_their_units() -> None:
+def test_scaled_rows_have_mean_0_and_standard_deviation_1_in_any_unit() -> None:
     rows = torch.randn(20, 64, generator=seeded())
     rows[:, ::5] = torch.nan
     rows[0] = 7.0
     rows[1] = torch.nan
-    found = zscore_rows(rows)
-    assert torch.equal(found.isnan(), rows.isnan())
-    assert (found[0] == 0).all()
-    torch.testing.assert_close(found[2:].nanmean(-1), torch.zeros(18), atol=1e-6, rtol=0)
-    torch.testing.assert_close(found[2:].square().nanmean(-1), torch.ones(18), atol=1e-5, rtol=0)
+    scaled = zscore_rows(rows)
+    assert torch.equal(scaled.isnan(), rows.isnan())
+    assert (scaled[0] == 0).all()
+    torch.testing.assert_close(scaled[2:].nanmean(-1), torch.zeros(18), atol=1e-6, rtol=0)
+    torch.testing.assert_close(scaled[2:].square().nanmean(-1), torch.ones(18), atol=1e-5, rtol=0)
     for factor, shift in ((1e6, -4e6), (1e-6, 0.0), (1e30, 0.0)):
         torch.testing.assert_close(
-            zscore_rows(factor * rows[2:] + shift), found[2:], atol=1e-4, rtol=1e-4, equal_nan=True
+            zscore_rows(factor * rows[2:] + shift), scaled[2:], atol=1e-4, rtol=1e-4, equal_nan=True
         )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_mixes_lie_between_their_parts_and_keep_what_is_missing(share: float) -> None:
+def test_mixed_rows_are_between_their_sources_and_missing_steps_stay_missing(share: float) -> None:
     rows = torch.arange(50.0)[:, None].expand(50, 16).clone()
     rows[::3, 4] = torch.nan
-    found = mix_rows(rows, share, seeded())
-    assert torch.equal(found.isnan(), rows.isnan())
-    assert found.nan_to_num(0.0).max() < 50
-    assert found.nan_to_num(0.0).min() >= 0
-    changed = ((found != rows) & ~rows.isnan()).any(-1).float().mean()
+    mixed = mix_rows(rows, share, seeded())
+    assert torch.equal(mixed.isnan(), rows.isnan())
+    assert mixed.nan_to_num(0.0).max() < 50
+    assert mixed.nan_to_num(0.0).min() >= 0
+    changed = ((mixed != rows) & ~rows.isnan()).any(-1).float().mean()
     assert abs(changed - share) < 0.15
     same = torch.ones(50, 16)
     torch.testing.assert_close(mix_rows(same, share, seeded()), same)
 
 
-def test_coupled_channels_follow_each_other_later() -> None:
+def test_a_coupled_channel_is_itself_plus_a_weighted_later_copy_of_another() -> None:
     windows = torch.randn(100, 2, 64, generator=seeded())
     windows[0, 0, 3] = torch.nan
     assert torch.equal(couple_channels(windows, 0.0, seeded()).nan_to_num(), windows.nan_to_num())
-    found = couple_channels(windows, 1.0, seeded())
-    assert torch.equal(found.isnan(), windows.isnan())
-    added = (found - windows)[1:, 0]
+    mixed = couple_channels(windows, 1.0, seeded())
+    assert torch.equal(mixed.isnan(), windows.isnan())
+    added = (mixed - windows)[1:, 0]
     for row, window in zip(added, windows[1:], strict=True):
         # what was added is one of the channels, by one weight, 0 to 16 steps later
         fits = []
@@ -249,7 +249,7 @@ def test_coupled_channels_follow_each_other_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"real_rate": 1.2}, r"data\.real_rate is 1\.2; expected a number"),
         ({"real_rate": float("nan")}, r"data\.real_rate is nan"),
@@ -271,8 +271,8 @@ def test_coupled_channels_follow_each_other_later() -> None:
         ({"val_windows": 0}, r"data\.val_windows is 0"),
     ],
 )
-def test_a_wrong_setting_says_so(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         CorpusConfig(**SMALL | settings)
 
 

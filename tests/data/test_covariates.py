@@ -54,23 +54,23 @@ def time_features(*, lengths=400) -> TimeFeatures:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(FREQS) - 1), st.integers(-30, 370)), min_size=1, max_size=12))
-def test_marks_are_what_pandas_says_of_the_stamps(places: list[tuple[int, int]]) -> None:
-    series, first = np.array(places).T
-    found = time_features().window(series, first, steps=30)
-    assert found.dtype == np.float32
-    for row, (i, begin) in enumerate(places):
+def test_time_features_agree_with_pandas(windows: list[tuple[int, int]]) -> None:
+    series, first = np.array(windows).T
+    features = time_features().window(series, first, steps=30)
+    assert features.dtype == np.float32
+    for row, (i, begin) in enumerate(windows):
         freq = list(FREQS)[i]
         expected = by_pandas(FREQS[freq], freq, 400)
-        for place, field in enumerate(FIELDS):
+        for index, field in enumerate(FIELDS):
             steps = np.arange(begin, begin + 30)
             wanted = np.where(steps >= 0, expected[field].to_numpy()[np.maximum(steps, 0)], np.nan)
-            np.testing.assert_allclose(found[row, place], wanted, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(features[row, index], wanted, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("freq", FREQS)
 def test_the_fields_that_vary_are_those_that_differ(freq: str) -> None:
-    found = by_pandas(FREQS[freq], freq, 3000 if freq in ("5min", "15min", "h") else 60)
-    differs = {field for field, values in found.items() if len(np.unique(values)) > 1}
+    values_by_field = by_pandas(FREQS[freq], freq, 3000 if freq in ("5min", "15min", "h") else 60)
+    differs = {field for field, values in values_by_field.items() if len(np.unique(values)) > 1}
     if parse_freq(freq).months:  # what the calendar makes of the day of the week and the month's last day is chance
         differs &= {"day_of_year"} if freq != "YS" else set()
     assert set(varying_fields(freq)) == differs
@@ -96,17 +96,17 @@ def store(tmp_path: Path) -> Path:
 
 
 def data(store: Path, **config) -> WindowData:
-    found = WindowData(DataConfig(str(store), **config), context=24, horizon=6)
-    found.setup()
-    return found
+    module = WindowData(DataConfig(str(store), **config), context=24, horizon=6)
+    module.setup()
+    return module
 
 
 @pytest.mark.parametrize("least", [None, 4])
-def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, least: int | None) -> None:
-    found = data(store, known=["price"], past=["rain"], time_features=["hour", "day_of_week"], min_context=least)
-    assert found.layout.names == ("sales", "stock", "rain", "price", "calendar_hour", "calendar_day_of_week")
-    assert found.num_channels == 6
-    windows = found.windows("train")
+def test_channels_are_in_order_of_role_and_time_features_are_not_standardized(store: Path, least: int | None) -> None:
+    module = data(store, known=["price"], past=["rain"], time_features=["hour", "day_of_week"], min_context=least)
+    assert module.layout.names == ("sales", "stock", "rain", "price", "calendar_hour", "calendar_day_of_week")
+    assert module.num_channels == 6
+    windows = module.windows("train")
     assert windows.targets == ("sales", "stock")
     plain = data(store, channels=["sales", "stock", "rain", "price"], min_context=least).windows("train")
     assert len(windows) == len(plain)
@@ -117,7 +117,7 @@ def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, l
     assert batch.role.tolist() == [[TARGET, TARGET, PAST, KNOWN, TIME_FEATURE, TIME_FEATURE]] * len(windows)
     seen = 0
     for row, (i, start) in enumerate(batch.key.tolist()):
-        times = pd.date_range(found.store.starts[i], periods=30 + max(start, 0), freq="h")[max(start, 0) :]
+        times = pd.date_range(module.store.starts[i], periods=30 + max(start, 0), freq="h")[max(start, 0) :]
         inside = slice(max(-start, 0), 30)
         assert not batch.observed[row, 4:, : max(-start, 0)].any()
         seen += max(-start, 0)
@@ -127,11 +127,11 @@ def test_channels_stand_in_order_and_marks_are_in_their_own_units(store: Path, l
     assert (seen > 0) == (least is not None)
 
 
-def test_the_standardiser_measures_covariates_and_no_marks(store: Path) -> None:
-    found = data(store, known=["price"], time_features=True)
-    assert found.standardizer.channels == ("sales", "rain", "stock", "price")
-    assert found.resolved_config.channels == ["sales", "rain", "stock"]
-    assert found.resolved_config.time_features == ["hour", "day_of_week", "day_of_month", "day_of_year"]
+def test_the_standardizer_is_fitted_to_covariates_and_not_to_time_features(store: Path) -> None:
+    module = data(store, known=["price"], time_features=True)
+    assert module.standardizer.channels == ("sales", "rain", "stock", "price")
+    assert module.resolved_config.channels == ["sales", "rain", "stock"]
+    assert module.resolved_config.time_features == ["hour", "day_of_week", "day_of_month", "day_of_year"]
     assert data(store).resolved_config.channels is None
 
 
@@ -159,7 +159,7 @@ def test_a_layout_without_covariates_is_the_store_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("config", "message"),
     [
         ({"known": ["pirce"]}, r"data\.known: no channel 'pirce'; did you mean 'price'"),
         ({"past": ["rian"]}, r"data\.past: no channel 'rian'; did you mean 'rain'"),
@@ -173,8 +173,8 @@ def test_a_layout_without_covariates_is_the_store_in_order() -> None:
         ({"time_features": ["hour", "hour"]}, "name each field once"),
     ],
 )
-def test_what_is_wrong_is_named(store: Path, config: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_wrong_setting_is_named(store: Path, config: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         data(store, **config)
 
 
@@ -184,12 +184,12 @@ def test_a_batch_checks_its_roles_and_takes_them_along() -> None:
     observed = torch.ones_like(values, dtype=torch.bool)
     role = torch.tensor([[TARGET, KNOWN, TIME_FEATURE]] * 2, dtype=torch.int8)
     assert Batch(values, observed, role=role).to("meta").role.device.type == "meta"
-    for wrong, words in (
+    for wrong, message in (
         (role[:, :2], "expected one torch.int8"),
         (role.long(), "int8"),
         (role + 4, "role holds 4 to 7"),
     ):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             Batch(values, observed, role=wrong)
 
 
@@ -201,7 +201,7 @@ def test_nothing_is_computed_where_there_are_no_covariates() -> None:
     assert batch.observed.stride() == (0, 0, 0)
 
 
-def test_a_constant_covariate_is_told_as_ever(store: Path, tmp_path: Path, caplog) -> None:
+def test_a_constant_covariate_is_logged(store: Path, tmp_path: Path, caplog) -> None:
     with StoreWriter(tmp_path / "flat", channels=["y", "x"]) as writer:
         writer.add("s", np.stack([np.arange(200.0), np.ones(200)]), np.datetime64("2024-01-01", "us"), "h")
     with caplog.at_level(logging.WARNING, logger="tsfm"):

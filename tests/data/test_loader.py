@@ -51,12 +51,12 @@ def test_a_loader_resumed_at_batch_k_gives_batches_k_and_on(kind, stop):
 
 
 def test_epochs_differ_and_follow_from_the_seed():
-    one, other = loader("epoch"), loader("epoch")
-    first = [batch.key.tolist() for batch in one]
+    batches, other = loader("epoch"), loader("epoch")
+    first = [batch.key.tolist() for batch in batches]
     assert first == [batch.key.tolist() for batch in other]
-    assert first != [batch.key.tolist() for batch in one]
-    one.set_epoch(0)
-    assert first == [batch.key.tolist() for batch in one]
+    assert first != [batch.key.tolist() for batch in batches]
+    batches.set_epoch(0)
+    assert first == [batch.key.tolist() for batch in batches]
 
 
 def test_a_state_of_other_data_is_refused():

@@ -19,10 +19,10 @@ MARKER = 1e6
 
 
 def store(path: Path, series: Sequence[np.ndarray], *, freq: str = "h") -> SeriesStore:
-    arrays = [np.atleast_2d(one).astype(np.float32) for one in series]
+    arrays = [np.atleast_2d(values).astype(np.float32) for values in series]
     with StoreWriter(path, channels=[f"c{i}" for i in range(len(arrays[0]))]) as writer:
-        for i, one in enumerate(arrays):
-            writer.add(f"s{i}", one, np.datetime64("2024-01-01", "us"), freq)
+        for i, values in enumerate(arrays):
+            writer.add(f"s{i}", values, np.datetime64("2024-01-01", "us"), freq)
     return SeriesStore.open(path)
 
 
@@ -46,12 +46,12 @@ def marked(length: int) -> np.ndarray:
 @pytest.mark.parametrize("steps", [32, 100, 256])
 def test_no_window_holds_a_step_that_is_held_out(steps: int, resample: float, tmp_path: Path) -> None:
     lengths = [100, 133, 700, 5000]
-    one = store(tmp_path / "one", [np.stack([marked(n), marked(n)]) for n in lengths])
-    two = store(tmp_path / "two", [marked(n) for n in lengths])
-    drawn = build_pool([one, two], temperature=0.5).draw(2000, steps, seeded(), resample=resample)
+    two_channels = store(tmp_path / "one", [np.stack([marked(n), marked(n)]) for n in lengths])
+    one_channel = store(tmp_path / "two", [marked(n) for n in lengths])
+    drawn = build_pool([two_channels, one_channel], temperature=0.5).draw(2000, steps, seeded(), resample=resample)
     assert torch.isfinite(drawn).any(-1).all()
     assert drawn.nan_to_num(0.0).max() < max(lengths), "a held-out step"
-    everything = build_pool([one, two], temperature=0.5, hold_out=False).draw(2000, steps, seeded())
+    everything = build_pool([two_channels, one_channel], temperature=0.5, hold_out=False).draw(2000, steps, seeded())
     assert everything.nan_to_num(0.0).max() == MARKER
 
 
@@ -99,18 +99,18 @@ def test_missing_steps_stay_missing_and_means_are_over_what_was_observed(tmp_pat
     values[500:700] = np.nan
     drawn = build_pool([store(tmp_path / "s", [values])], temperature=0.5)
     for row in drawn.draw(200, 64, seeded()).tolist():
-        known = [(i, value) for i, value in enumerate(row) if not np.isnan(value)]
-        if known:
-            first = int(known[0][1]) - known[0][0]
+        observed = [(i, value) for i, value in enumerate(row) if not np.isnan(value)]
+        if observed:
+            first = int(observed[0][1]) - observed[0][0]
             np.testing.assert_array_equal(row, values[first : first + 64].astype(np.float32))
     ends = torch.tensor([1000, 700])
-    found = drawn._read(torch.zeros(2, dtype=torch.long), ends, steps=16, factor=4)
-    for row, end in zip(found.numpy(), ends.tolist(), strict=True):
+    means = drawn._read(torch.zeros(2, dtype=torch.long), ends, steps=16, factor=4)
+    for row, end in zip(means.numpy(), ends.tolist(), strict=True):
         groups = values[end - 64 : end].reshape(16, 4)
         counted = (~np.isnan(groups)).sum(-1)
         expected = np.where(counted > 0, np.nansum(groups, -1) / np.maximum(counted, 1), np.nan)
         np.testing.assert_allclose(row, expected, rtol=1e-6)
-    assert np.isnan(found[1].numpy()).all()
+    assert np.isnan(means[1].numpy()).all()
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.4, 1.0])
@@ -152,18 +152,18 @@ def test_windows_that_no_series_fills_are_refused_by_name(tmp_path: Path) -> Non
         drawn.draw(4, 1024, seeded())
 
 
-def test_the_generator_decides_all(tmp_path: Path) -> None:
+def test_the_same_generator_seed_draws_the_same_windows(tmp_path: Path) -> None:
     drawn = build_pool([store(tmp_path / "s", [ramp(900), ramp(700)])], temperature=0.4)
-    one, two, other = (drawn.draw(50, 64, seeded(seed), resample=0.5) for seed in (0, 0, 1))
-    torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
-    assert not torch.equal(one.nan_to_num(), other.nan_to_num())
+    first, again, other = (drawn.draw(50, 64, seeded(seed), resample=0.5) for seed in (0, 0, 1))
+    torch.testing.assert_close(first, again, rtol=0, atol=0, equal_nan=True)
+    assert not torch.equal(first.nan_to_num(), other.nan_to_num())
 
 
-def test_ends_are_the_last_steps_with_what_is_held_out(tmp_path: Path) -> None:
+def test_last_windows_end_at_the_last_step_and_include_held_out_steps(tmp_path: Path) -> None:
     drawn = build_pool([store(tmp_path / "s", [ramp(900), ramp(40, number=1)])], temperature=0.4)
-    found = drawn.last_windows(torch.tensor([0, 1]), steps=64).numpy()
-    np.testing.assert_array_equal(found[0], ramp(900)[-64:])
-    np.testing.assert_array_equal(found[1], np.concatenate([np.full(24, np.nan), ramp(40, number=1)]))
+    windows = drawn.last_windows(torch.tensor([0, 1]), steps=64).numpy()
+    np.testing.assert_array_equal(windows[0], ramp(900)[-64:])
+    np.testing.assert_array_equal(windows[1], np.concatenate([np.full(24, np.nan), ramp(40, number=1)]))
 
 
 def test_channels_are_series_of_their_own(tmp_path: Path) -> None:

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsfm.data.sampling import ROUNDS, InOrder, Shuffled, WithReplacement, permute, random_words
+from tsfm.data.sampling import ROUNDS, InOrder, Shuffled, WithReplacement, permute, random_uint64
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(st.integers(1, 200), st.integers(4000, 20_000)), st.integers(0, 2**62), st.integers(0, 100))
 def test_an_epoch_is_a_permutation(size, seed, epoch):
-    order = permute(np.arange(size), size, key=random_words(seed, epoch, num=2 * ROUNDS))
+    order = permute(np.arange(size), size, key=random_uint64(seed, epoch, num=2 * ROUNDS))
     assert np.array_equal(np.sort(order), np.arange(size))
 
 
 @pytest.mark.parametrize("size", [10**9 + 7, 2**40, 2**40 + 1, 10**15])
 def test_positions_of_a_huge_epoch_differ_and_are_in_range(size):
     positions = np.concatenate([np.arange(100_000), np.arange(size - 100_000, size)])
-    order = permute(positions, size, key=random_words(3, 0, num=2 * ROUNDS))
+    order = permute(positions, size, key=random_uint64(3, 0, num=2 * ROUNDS))
     assert len(np.unique(order)) == len(positions)
     assert order.min() >= 0
     assert order.max() < size
@@ -32,12 +32,12 @@ def test_positions_of_a_huge_epoch_differ_and_are_in_range(size):
 def test_every_window_is_equally_likely_at_every_position(size):
     """Over many seeds; windows at neighbouring positions are not neighbours in time."""
     seeds, positions = 5000, np.arange(min(size, 100))
-    orders = np.stack([permute(positions, size, key=random_words(seed, 0, num=2 * ROUNDS)) for seed in range(seeds)])
-    shown = min(size, 20)  # bins, of widths that differ where shown does not divide size
-    expected = seeds * np.diff(-(-np.arange(shown + 1) * size // shown)) / size
-    for position in range(shown):
-        counts = np.bincount(orders[:, position] * shown // size, minlength=shown)
-        assert ((counts - expected) ** 2 / expected).sum() < shown + 6 * np.sqrt(2 * shown)
+    orders = np.stack([permute(positions, size, key=random_uint64(seed, 0, num=2 * ROUNDS)) for seed in range(seeds)])
+    num_bins = min(size, 20)  # their widths differ where num_bins does not divide size
+    expected = seeds * np.diff(-(-np.arange(num_bins + 1) * size // num_bins)) / size
+    for position in range(num_bins):
+        counts = np.bincount(orders[:, position] * num_bins // size, minlength=num_bins)
+        assert ((counts - expected) ** 2 / expected).sum() < num_bins + 6 * np.sqrt(2 * num_bins)
     if size >= 100:
         steps = np.abs(np.diff(orders, axis=1)).ravel()
         assert abs(steps.mean() / size - 1 / 3) < 0.005  # E|X - Y| of two uniform positions

@@ -59,11 +59,11 @@ def test_train_rows_are_standardised_as_sklearn_does(tmp_path):
     assert list(module.standardizer.as_dict()) == ["a", "b"]
 
 
-def test_every_window_of_an_evaluation_comes_once_whatever_the_batch_size(tmp_path):
+def test_every_evaluation_window_is_read_once_for_any_batch_size(tmp_path):
     dataset = make(tmp_path / "s", [walk(203)])
-    found = [keys(data(dataset, eval_batch_size=size).test_dataloader()) for size in (1, 7, 512)]
-    assert found[0] == found[1] == found[2]
-    assert len(found[0]) == int(203 * 0.2) - 5 + 1
+    keys_by_batch_size = [keys(data(dataset, eval_batch_size=size).test_dataloader()) for size in (1, 7, 512)]
+    assert keys_by_batch_size[0] == keys_by_batch_size[1] == keys_by_batch_size[2]
+    assert len(keys_by_batch_size[0]) == int(203 * 0.2) - 5 + 1
     module = data(dataset, eval_batch_size=7)
     assert len(module.test_dataloader()) == -(-len(module.windows("test")) // 7)
 
@@ -91,9 +91,9 @@ def test_setup_twice_is_setup_once(tmp_path):
 
 def test_channels_are_chosen_by_name(tmp_path):
     dataset = make(tmp_path / "s", [walk(203)])
-    one, both = data(dataset, channels=["b"]), data(dataset)
-    assert torch.equal(one.windows("val").gather([3]).values[:, 0], both.windows("val").gather([3]).values[:, 1])
-    assert one.standardizer.channels == ("b",)
+    only_b, both = data(dataset, channels=["b"]), data(dataset)
+    assert torch.equal(only_b.windows("val").gather([3]).values[:, 0], both.windows("val").gather([3]).values[:, 1])
+    assert only_b.standardizer.channels == ("b",)
     with pytest.raises(ValueError, match=r"data set .*: no channel 'c'"):
         data(dataset, channels=["c"]).setup()
 
@@ -192,7 +192,7 @@ def steps(file: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("sampling", "limit"), [("epoch", None), ("random", None), ("epoch", 3)])
-def test_resumed_from_any_step_training_sees_what_it_would_have_seen(tmp_path, sampling, limit):
+def test_training_resumed_at_any_step_reads_the_windows_of_an_uninterrupted_run(tmp_path, sampling, limit):
     dataset = make(tmp_path / "s", [walk(140)])  # 84 train windows: 5 batches and a rest of 4
     whole = tmp_path / "whole.txt"
     weight = fit(dataset, tmp_path / "whole", seen=str(whole), sampling=sampling, limit=limit)
@@ -200,13 +200,13 @@ def test_resumed_from_any_step_training_sees_what_it_would_have_seen(tmp_path, s
     length = limit or 6
     assert len(expected) == 4 * length
     assert len({windows for _, windows in expected}) == 4 * length
-    places = {f"step={step}": step for step in (1, length - 1, length, length + 1, 2 * length, 3 * length + 2)}
-    places |= {"validated=1": 2 * length, "ended=1": 2 * length}
-    for name, step in places.items():
+    checkpoints = {f"step={step}": step for step in (1, length - 1, length, length + 1, 2 * length, 3 * length + 2)}
+    checkpoints |= {"validated=1": 2 * length, "ended=1": 2 * length}
+    for name, step in checkpoints.items():
         resumed, saved = tmp_path / f"{name}.txt", tmp_path / "whole" / f"{name}.ckpt"
-        found = fit(dataset, tmp_path / name, seen=str(resumed), resume=saved, sampling=sampling, limit=limit)
+        resumed_weight = fit(dataset, tmp_path / name, seen=str(resumed), resume=saved, sampling=sampling, limit=limit)
         assert steps(resumed) == expected[step:], name
-        assert found == weight
+        assert resumed_weight == weight
 
 
 def test_killed_in_mid_epoch_and_resumed_in_a_new_process(tmp_path):
@@ -223,25 +223,25 @@ def test_killed_in_mid_epoch_and_resumed_in_a_new_process(tmp_path):
     last = max((tmp_path / "killed").glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1]))
     assert last.stem == "step=9"
     parts.write_text("\n".join(parts.read_text().splitlines()[:9]) + "\n")  # the step in which it died left no trace
-    found = fit(dataset, tmp_path / "killed", seen=str(parts), resume=last)
+    resumed_weight = fit(dataset, tmp_path / "killed", seen=str(parts), resume=last)
     assert steps(parts) == steps(whole)
-    assert found == weight
+    assert resumed_weight == weight
 
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_share_evaluation_and_training(tmp_path, world, monkeypatch):
     dataset = make(tmp_path / "s", [walk(203)])
     for name in ("train_dataloader", "test_dataloader"):
-        found, lengths = [], set()
+        all_keys, lengths = [], set()
         for rank in range(world):
             module = data(dataset, batch_size=16, eval_batch_size=8)
             monkeypatch.setattr(module, "process", lambda rank=rank: (rank, world))
             loader = getattr(module, name)()
             lengths.add(len(loader))
-            found += keys(loader)
-        assert len({tuple(key) for key in found}) == len(found)
+            all_keys += keys(loader)
+        assert len({tuple(key) for key in all_keys}) == len(all_keys)
         if name == "test_dataloader":
-            assert sorted(found) == keys(data(dataset).test_dataloader())
+            assert sorted(all_keys) == keys(data(dataset).test_dataloader())
         else:
             assert len(lengths) == 1
 

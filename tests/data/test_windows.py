@@ -24,16 +24,16 @@ def series(lengths, *, channels=2, missing=0.0, seed=0) -> FlatSeries:
 
 def enumerate_windows(flat: FlatSeries, spans, *, context, horizon, stride, min_context):
     """(series, start) of every window, step by step."""
-    found = []
+    windows = []
     for i, span in enumerate(spans):
         targets = [span.target] if span.target else [min_context]
         if span.stop == 0 or (span.target and span.target - span.first < min_context):
             continue
         target = targets[0]
         while target + horizon <= span.stop:
-            found.append((i, target - context))
+            windows.append((i, target - context))
             target += stride
-    return found
+    return windows
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,8 +94,8 @@ def test_the_bucket_table_and_the_search_find_the_same_series(lengths, context):
         plain = WindowIndex(flat, spans, context=context, horizon=1)
     assert plain._buckets is None
     numbers = np.arange(len(fast))
-    for one, other in zip(fast.locate(numbers), plain.locate(numbers), strict=True):
-        assert np.array_equal(one, other)
+    for buckets, search in zip(fast.locate(numbers), plain.locate(numbers), strict=True):
+        assert np.array_equal(buckets, search)
 
 
 def test_a_window_number_that_does_not_exist_is_refused():

@@ -162,8 +162,7 @@ def check_contamination(
 def _with_months(
     arrays: Iterable[np.ndarray], timestamps: Callable[[int], np.ndarray] | None, *, owners: list[int], months: set[int]
 ) -> Iterator[np.ndarray]:
-    """Each array and, with timestamps, its calendar months; `owners` and `months` take the index of its array and the
-    positions of months."""
+    """Each array, then its calendar months; `owners` gets the index of its array, `months` the positions of months."""
     for index, array in enumerate(arrays):
         owners.append(index)
         yield array

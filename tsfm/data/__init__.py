@@ -1,0 +1,1 @@
+"""Training data: windows, splits, sampling, data modules and the corpus."""

@@ -153,8 +153,8 @@ class CaseData(DataModule):
     def _check_labels(self, train: Cases, test: Cases) -> None:
         name, classes = self.config.dataset, sorted(set(train.labels.tolist()))
         if len(classes) < 2:
-            what = f"{'target' if train.regresses else 'class'} {classes[0]!r}"
-            raise ValueError(f"data set {name!r}: all {len(train)} training cases have the {what}; give at least two")
+            only = f"{'target' if train.regresses else 'class'} {classes[0]!r}"
+            raise ValueError(f"data set {name!r}: all {len(train)} training cases have the {only}; give at least two")
         unseen = [] if train.regresses else sorted(set(test.labels.tolist()) - set(classes))
         if unseen:
             raise ValueError(

@@ -76,9 +76,9 @@ def find_cases(name_or_path: str | Path) -> Path:
     if (path / MANIFEST).is_file():
         return path
     if isinstance(name_or_path, Path) or os.sep in name:
-        found = "is a folder without a manifest.json" if path.is_dir() else "does not exist"
+        problem = "is a folder without a manifest.json" if path.is_dir() else "does not exist"
         raise FileNotFoundError(
-            f"{path} {found}; give a Parquet file of cases, or a store that `tsfm ingest` made of .ts files"
+            f"{path} {problem}; give a Parquet file of cases, or a store that `tsfm ingest` made of .ts files"
         )
     available = available_cases()
     if name.lower() in available:
@@ -126,8 +126,8 @@ def _from_parquet(path: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
                 f"{path.name} has no column {column!r}, only {names}; cases need split, series and a label"
             )
     if ("label" in names) == ("y" in names):
-        found = "both a label and a y column" if "y" in names else f"no label column, only {names}"
-        raise ValueError(f"{path.name} has {found}; give `label` for classes, or `y` for numbers")
+        problem = "both a label and a y column" if "y" in names else f"no label column, only {names}"
+        raise ValueError(f"{path.name} has {problem}; give `label` for classes, or `y` for numbers")
     column = table.column("y" if "y" in names else "label")
     labels = clean_labels(column.to_pylist(), regress="y" in names, location=path.name)
     return _arrays(table.column("series"), path.name), labels, table.column("split").to_pylist()

@@ -82,9 +82,9 @@ class FlatSeries:
         """
         series = [np.atleast_2d(np.asarray(array, dtype=np.float32)) for array in arrays]
         if not series or len({len(values) for values in series}) > 1:
-            found = sorted({len(values) for values in series})
+            num_channels = sorted({len(values) for values in series})
             raise ValueError(
-                f"{len(series)} series with {found} channels; give at least one series, all with the same channels"
+                f"{len(series)} series with {num_channels} channels; give at least one, all with the same channels"
             )
         names = tuple(channels) if channels is not None else tuple(f"c{c}" for c in range(len(series[0])))
         items = list(ids) if ids is not None else [str(i) for i in range(len(series))]

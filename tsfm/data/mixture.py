@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tsfm.data.loader import as_batch
 from tsfm.data.pool import SeriesPool
-from tsfm.data.sampling import random_words
+from tsfm.data.sampling import random_uint64
 from tsfm.synthetic.augment import Augment, AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
 from tsfm.types import Batch
@@ -76,7 +76,7 @@ class CorpusConfig:
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """The plan of an epoch: for each batch three 64-bit words that together decide all of it.
+    """The plan of an epoch: for each batch three random 64-bit numbers that together decide all of it.
 
     They are the seed of its group of batches, its index in the group, and a seed of its own.
     """
@@ -90,16 +90,16 @@ class CorpusPlan:
         return self.num_batches
 
     def draw(self, epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the words of batches first..stop-1, `[batches, 3]`, and the bounds of each batch among them."""
+        """Return the random numbers of batches first..stop-1, `[batches, 3]`, and the bounds of each batch."""
         batch = np.arange(first, stop)
-        own = random_words(self.seed, epoch, self.rank, 0, num=stop)[first:]
-        group = random_words(self.seed, epoch, self.rank, 1, num=-(-stop // GROUP_SIZE))[batch // GROUP_SIZE]
+        own = random_uint64(self.seed, epoch, self.rank, 0, num=stop)[first:]
+        group = random_uint64(self.seed, epoch, self.rank, 1, num=-(-stop // GROUP_SIZE))[batch // GROUP_SIZE]
         columns = [group, (batch % GROUP_SIZE).astype(np.uint64), own]
         return np.stack(columns, axis=1), np.arange(stop - first + 1)
 
 
 class CorpusBatches:
-    """Training batches, each made from its words of a `CorpusPlan`.
+    """Training batches, each made from its row of a `CorpusPlan`.
 
     Synthetic series are drawn for a whole group of batches at once: a generator has costs that do not depend on how
     many series it draws.
@@ -116,20 +116,20 @@ class CorpusBatches:
     def __len__(self) -> int:
         return self.config.batches_per_epoch
 
-    def prepare(self, words: np.ndarray) -> np.ndarray:
-        """Return the words as they are."""
-        return words
+    def prepare(self, draws: np.ndarray) -> np.ndarray:
+        """Return the random numbers as they are."""
+        return draws
 
-    def cut(self, words: np.ndarray, first: int, _stop: int) -> Batch:
-        """Return the batch of words[first]."""
-        group_seed, index, seed = (int(word) for word in words[first])
+    def cut(self, draws: np.ndarray, first: int, _stop: int) -> Batch:
+        """Return the batch of draws[first]."""
+        group_seed, index, seed = (int(number) for number in draws[first])
         if self._group[0] != group_seed:
             self._group = group_seed, self.draw_synthetic(group_seed)
         return self.make_batch(self._group[1][index], seed)
 
-    def gather(self, words: np.ndarray) -> Batch:
-        """Return the batch of one row of words."""
-        return self.cut(words, 0, len(words))
+    def gather(self, draws: np.ndarray) -> Batch:
+        """Return the batch of one row of random numbers."""
+        return self.cut(draws, 0, len(draws))
 
     def draw_synthetic(self, seed: int) -> list[Float[Tensor, "B T"]]:
         """Return the synthetic series of each batch of a group; their length decides that of the batch."""
@@ -203,6 +203,6 @@ def couple_channels(windows: Float[Tensor, "B C T"], rate: float, generator: tor
     weight = torch.rand(num, channels, 1, generator=generator) * 2 - 1
     source = windows.gather(1, leader[..., None].expand_as(windows))
     source = source.gather(-1, (torch.arange(steps) - delay).clamp_min(0))
-    coupled = windows + weight * source.nan_to_num(0.0)
+    mixed = windows + weight * source.nan_to_num(0.0)
     chosen = torch.rand(num, 1, 1, generator=generator) < rate
-    return torch.where(chosen, coupled, windows)
+    return torch.where(chosen, mixed, windows)

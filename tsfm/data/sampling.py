@@ -20,19 +20,19 @@ SMALL = 2**12  # sizes up to this are permuted by sorting
 WORD = 2**64
 
 
-def mix_bits(words: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
-    """Return a well mixed 64-bit word for each word: the output function of SplitMix64.
+def mix_bits(numbers: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """Return a well mixed 64-bit number for each number: the output function of SplitMix64.
 
     G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, fig. 16.
     """
-    z = words + np.uint64(0x9E3779B97F4A7C15)
+    z = numbers + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-def random_words(*numbers: int, num: int) -> UInt64[np.ndarray, " num"]:
-    """Return `num` random 64-bit words, which follow from whole numbers such as seed and epoch."""
+def random_uint64(*numbers: int, num: int) -> UInt64[np.ndarray, " num"]:
+    """Return `num` random 64-bit numbers, which follow from whole numbers such as seed and epoch."""
     state = np.zeros(1, dtype=np.uint64)
     for number in numbers:
         state = mix_bits(state ^ np.uint64(number % WORD))
@@ -49,13 +49,13 @@ def permute(positions: Int[np.ndarray, " n"], size: int, *, key: UInt64[np.ndarr
     size
         Number of elements.
     key
-        2 * `ROUNDS` random words.
+        2 * `ROUNDS` random 64-bit numbers.
 
     Notes
     -----
     A Feistel network over pairs (high, low) with size <= highs * 2^bits, low mixed by xor, high by addition modulo
     `highs` (Black & Rogaway 2002, "Ciphers with arbitrary finite domains"); the few results that are outside are
-    transformed again, which keeps it a permutation. Small ranges are sorted by random words instead: a network over
+    transformed again, which keeps it a permutation. Small ranges are sorted by random numbers instead: a network over
     a few values deviates from uniform by a few per cent.
     """
     if size <= SMALL:
@@ -125,7 +125,7 @@ class BatchPlan(Protocol):
 class InOrder:
     """Every window once, in order: for evaluation.
 
-    Each process gets a contiguous part; the sizes of the parts differ by one at most.
+    Each process gets contiguous windows; the numbers of windows differ by one at most.
     """
 
     num_windows: int
@@ -135,17 +135,17 @@ class InOrder:
     world_size: int = 1
 
     @property
-    def part(self) -> tuple[int, int]:
+    def process_windows(self) -> tuple[int, int]:
         """First and stop of the windows of this process."""
         return self.num_windows * self.rank // self.world_size, self.num_windows * (self.rank + 1) // self.world_size
 
     def __len__(self) -> int:
-        first, stop = self.part
+        first, stop = self.process_windows
         return -(-(stop - first) // self.batch_size)
 
     def draw(self, _epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return windows and bounds of batches first..stop-1; they are the same in every epoch."""
-        low, high = self.part
+        low, high = self.process_windows
         bounds = np.minimum(low + np.arange(first, stop + 1) * self.batch_size, high)
         return np.arange(bounds[0], bounds[-1]), bounds - bounds[0]
 
@@ -190,7 +190,7 @@ class Shuffled:
                 base + rest * self.rank // self.world_size, base + rest * (self.rank + 1) // self.world_size
             )
             positions, bounds = np.concatenate([positions, last]), np.append(bounds, len(positions) + len(last))
-        key = random_words(self.seed, epoch, num=2 * ROUNDS)
+        key = random_uint64(self.seed, epoch, num=2 * ROUNDS)
         return permute(positions, self.num_windows, key=key), bounds
 
 
@@ -225,7 +225,7 @@ class WithReplacement:
         """Return windows and bounds of batches first..stop-1 of an epoch; each process draws its own."""
         starts = (np.arange(first, stop) * self.world_size + self.rank)[:, None] * self.batch_size
         numbers = (starts + np.arange(self.batch_size)).ravel().astype(np.uint64)
-        series_key, window_key = random_words(self.seed, epoch, num=2)
+        series_key, window_key = random_uint64(self.seed, epoch, num=2)
         counts = np.asarray(self.counts)
         share = _uniform(numbers + series_key)
         series = np.minimum(np.searchsorted(self._ends, share, side="right"), np.flatnonzero(counts)[-1])
@@ -233,6 +233,6 @@ class WithReplacement:
         return self._firsts[series] + within, np.arange(stop - first + 1) * self.batch_size
 
 
-def _uniform(words: UInt64[np.ndarray, " n"]) -> np.ndarray:
+def _uniform(numbers: UInt64[np.ndarray, " n"]) -> np.ndarray:
     """Uniform in [0, 1), 53 bits."""
-    return (mix_bits(words) >> np.uint64(11)) * 2.0**-53
+    return (mix_bits(numbers) >> np.uint64(11)) * 2.0**-53

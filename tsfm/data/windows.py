@@ -167,8 +167,8 @@ class WindowIndex:
         first, stop, target = int(self.spans.first[i]), int(self.spans.stop[i]), int(self.spans.target[i])
         if target and target - first < self.min_context:
             return f"{target - first} steps before its first target, a context needs {self.min_context}"
-        found, needed = (stop - target, self.horizon) if target else (stop - first, self.min_context + self.horizon)
-        return f"{found} steps, a window needs {needed}"
+        num_steps, needed = (stop - target, self.horizon) if target else (stop - first, self.min_context + self.horizon)
+        return f"{num_steps} steps, a window needs {needed}"
 
     def locate(self, indices: Iterable[int]) -> tuple[Int[np.ndarray, " B"], Int[np.ndarray, " B"]]:
         """Return series and first step of windows; a first step below 0 is before the series.

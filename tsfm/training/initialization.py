@@ -89,8 +89,10 @@ def copy_weights(model: Model, saved: Model, *, path: Path, reset: Sequence[str]
         raise ValueError(f"init.reset=[{','.join(reset)}] leaves nothing of {path}; leave init.from out")
     for name in [*own, *source]:
         if name not in own or name not in source or own[name].shape != source[name].shape:
-            here, there = (_shape(tensors.get(name)) for tensors in (own, source))
-            raise ValueError(f"{name} {here} in this run and {there} in {path}; {_advice(name, model, saved, reset)}")
+            own_shape, saved_shape = (_shape(tensors.get(name)) for tensors in (own, source))
+            raise ValueError(
+                f"{name} {own_shape} in this run and {saved_shape} in {path}; {_advice(name, model, saved, reset)}"
+            )
     model.load_state_dict(source, strict=False)
 
 
