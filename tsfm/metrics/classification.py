@@ -4,6 +4,9 @@ Labels may be of any type. Where a function takes probabilities, they are those 
 class indices.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of numpy leave the types of some results open)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -4,6 +4,9 @@ L steps of one series. A higher score is more anomalous. Metrics that count rang
 surface in vus.py, checks of the input in labels.py. Only `f1_point_adjusted` uses point adjustment.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of numpy leave the types of some results open)
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -4,6 +4,9 @@ B windows, C channels, L context steps, H horizon, Q quantile levels. A NaN in `
 scored. A forecast that is not finite where `y_true` was observed is an error. Sums run in float64.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of numpy leave the types of some results open)
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -101,7 +104,9 @@ def seasonal_error(context: Float[np.ndarray, "*rows L"], season_length: int) ->
     return seasonal_moments(context, season_length)[0]
 
 
-def seasonal_moments(context: Float[np.ndarray, "... L"], season_length: int):
+def seasonal_moments(
+    context: Float[np.ndarray, "... L"], season_length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the mean absolute and the root mean square seasonal difference of each row.
 
     Returns

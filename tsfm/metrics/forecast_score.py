@@ -3,6 +3,9 @@
 B windows, C channels, L context steps, H horizon, Q quantile levels. Sums run in float64.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of numpy leave the types of some results open)
+
 from __future__ import annotations
 
 import logging

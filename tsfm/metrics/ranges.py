@@ -3,6 +3,9 @@
 All take 0/1 labels [L] and 0/1 flags [L]; `best_over` in detection.py finds the best threshold for one of them.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of numpy leave the types of some results open)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -109,7 +112,7 @@ def _precision(
         return float("nan")
     half = np.repeat(np.flatnonzero(flags), 2) + np.tile([0.25, 0.75], int(flags.sum()))  # midpoints of half steps
     zone = np.searchsorted(zones[1:, 0], half)
-    low, high = zones[zone].T
+    low, high = zones[zone, 0], zones[zone, 1]
     start, stop = starts[zone], stops[zone]
     distance = np.maximum(np.maximum(start - half, half - stop), 0)
     nearer = stop - start + np.minimum(distance, start - low) + np.minimum(distance, high - stop)
@@ -130,7 +133,7 @@ def _recall(
     index = np.arange(len(flags))
     before = np.maximum.accumulate(np.where(flags, index, -1))[step] + 1.0  # the end of the last flag up to this step
     after = np.minimum.accumulate(np.where(flags, index, len(flags))[::-1])[::-1][step].astype(float)
-    low, high = zones[event].T
+    low, high = zones[event, 0], zones[event, 1]
     before, after = np.where(before > low, before, -np.inf), np.where(after < high, after, np.inf)
     point = step[:, None] + np.array([0.125, 0.375, 0.625, 0.875])
     distance = np.minimum(point - before[:, None], after[:, None] - point)

@@ -9,6 +9,9 @@ Fast because the contribution of a step depends on a threshold only through the 
 curve is a cumulative histogram, and only the steps near anomalies are counted again for each w.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of numpy leave the types of some results open)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

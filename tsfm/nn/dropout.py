@@ -1,5 +1,8 @@
 """Dropout that is fast on a CPU."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
 from typing import Any
@@ -47,6 +50,6 @@ class _Keep(torch.autograd.Function):
         ctx.scale = inputs[2]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (keep,) = ctx.saved_tensors
         return _Keep.apply(grad, keep, ctx.scale), None, None

@@ -4,6 +4,9 @@ I inputs and O outputs of a linear map, R rank. The weight is adapted, not the l
 gets the adapted weight, and merging leaves the same nn.Linear as before.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
 import math

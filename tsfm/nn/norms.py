@@ -1,5 +1,8 @@
 """Norms over the last axis, by name. N rows (batch and channels together), P patches, D width."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -16,8 +16,12 @@ Common arguments: `x` inputs, `dt` steps, `a` decay rates, `b` and `c` input and
 tokens of a chunk (only the speed depends on it), `state` the state before the first token (None: zeros).
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from functools import cache
@@ -112,7 +116,7 @@ def scan_sequential(
     exact = torch.promote_types(x.dtype, torch.float32)
     if state is None:
         state = x.new_zeros(x.shape[0], *x.shape[2:], b.shape[-1], dtype=exact)
-    out = []
+    out: list[Tensor] = []
     for step in zip(x.unbind(1), dt.unbind(1), b.unbind(1), c.unbind(1), strict=True):
         y, state = scan_step(*step, state, a=a)
         out.append(y)
@@ -140,11 +144,12 @@ def scan_step(
 def find_kernel() -> tuple[Callable[..., Any] | None, str]:
     """Return mamba_ssm's SSD kernel or None, and a line that describes which path is used and the reason."""
     try:
-        from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
+        module = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
+        kernel: Callable[..., Any] = module.mamba_chunk_scan_combined
     except Exception as error:  # noqa: BLE001  compiled code of others: it fails in more ways than ImportError
         return None, f"scan: chunked matmul in PyTorch (mamba_ssm does not import: {error})"
     elsewhere = "chunked matmul in PyTorch on a CPU, in float64 and under torch.compile"
-    return mamba_chunk_scan_combined, f"scan: mamba_ssm's SSD kernel on CUDA; {elsewhere}"
+    return kernel, f"scan: mamba_ssm's SSD kernel on CUDA; {elsewhere}"
 
 
 @cache

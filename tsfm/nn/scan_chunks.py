@@ -4,6 +4,9 @@ A cell is one chunk of one row and one group of heads: R cells, L tokens of a ce
 row, h heads, K head width, J SSM state. `log_decay` is the sum of the log decays from the start of the cell.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -74,7 +77,7 @@ class PassStates(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the gradients of the inputs of `forward`."""
         dbefore, dstate = grads
         before, decay = ctx.saved_tensors
@@ -118,7 +121,7 @@ class CellOutputs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the gradients of the inputs of `forward`."""
         x, dt, log_decay, b, c, before = ctx.saved_tensors
         dy = grads[0].to(x.dtype)

@@ -146,7 +146,7 @@ class SSM(nn.Module):
 
     def _split(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         shared = self.groups * self.state
-        x, b, c = mixed.split([self.inner, shared, shared], dim=-1)
+        x, b, c = torch.split(mixed, [self.inner, shared, shared], dim=-1)
         b, c = (rearrange(t, "n p (g j) -> n p g j", g=self.groups) for t in (b, c))
         return rearrange(x, "n p (h k) -> n p h k", h=self.heads), b, c
 

@@ -21,7 +21,7 @@ class Ratio(NamedTuple):
     """
 
     total: Tensor
-    count: Tensor
+    count: Tensor  # pyright: ignore[reportIncompatibleMethodOverride]  (a sum, not tuple.count)
 
 
 class Task:

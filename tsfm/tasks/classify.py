@@ -48,7 +48,7 @@ class Classify(LabelTask):
                     "in [0, 1), and at least 0"
                 )
 
-    config: Config
+    config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
 
     def __init__(self, config: Config, *, horizon: int, counts: Sequence[int] | None = None):
         super().__init__(config, horizon=horizon, counts=counts)
@@ -68,7 +68,8 @@ class Classify(LabelTask):
             return batch
         device, num = batch.values.device, len(batch.values)
         alpha = torch.full((num, 2), self.config.mixup, device=device)
-        gamma = torch._standard_gamma(alpha, generator=generator)  # noqa: SLF001  Gamma takes no generator
+        # torch.distributions.Gamma takes no generator
+        gamma = torch._standard_gamma(alpha, generator=generator)  # noqa: SLF001  # pyright: ignore
         drawn = gamma.clamp_min(1e-8)
         share = drawn.max(dim=-1).values / drawn.sum(dim=-1)
         other = torch.randperm(num, generator=generator, device=device)

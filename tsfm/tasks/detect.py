@@ -57,7 +57,7 @@ class Detect(StepTask):
                     "least 1 step and at least 2 passes"
                 )
 
-    config: Config
+    config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
     usage = ("model.detect_df(df, level=0.99)",)
 
     def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:

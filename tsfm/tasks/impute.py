@@ -48,7 +48,7 @@ class Impute(StepTask):
             if self.block < 1:
                 raise ValueError(f"task.block is {self.block}; expected at least 1 step")
 
-    config: Config
+    config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
     usage = ("model.impute_df(df)",)
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:
@@ -70,17 +70,17 @@ class Impute(StepTask):
             return masks.gaps(batch.observed, generator)
         if config.mask == "channels":
             return masks.channels(shape, rate, generator)
-        options = {"length": config.block, "aligned": config.aligned}
+        length, aligned = config.block, config.aligned
         if config.mask == "points":
             return masks.points(shape, rate, generator)
         if config.mask == "blocks":
-            return masks.blocks(shape, rate, generator, **options)
+            return masks.blocks(shape, rate, generator, length=length, aligned=aligned)
         if config.mask == "hybrid":
-            return masks.hybrid(shape, rate, generator, **options)
+            return masks.hybrid(shape, rate, generator, length=length, aligned=aligned)
         kinds = (
             masks.points(shape, rate, generator),
-            masks.blocks(shape, rate, generator, **options),
-            masks.hybrid(shape, rate, generator, **options),
+            masks.blocks(shape, rate, generator, length=length, aligned=aligned),
+            masks.hybrid(shape, rate, generator, length=length, aligned=aligned),
         )
         choice = torch.randint(len(kinds), (shape[0], 1, 1), generator=generator, device=rate.device)
         return torch.where(choice == 0, kinds[0], torch.where(choice == 1, kinds[1], kinds[2]))

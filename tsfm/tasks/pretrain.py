@@ -63,7 +63,7 @@ class Pretrain(StepTask):
             if not self.decay_steps > 0:
                 raise ValueError(f"task.decay_steps is {self.decay_steps}; expected a number of steps above 0")
 
-    config: Config
+    config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
     usage = (
         "model.predict_df(df, prediction_length=24)",
         "model.impute_df(df)",
@@ -103,10 +103,12 @@ class Pretrain(StepTask):
     def _blocks(self, batch: Batch, rate: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return blocks of two random lengths, each for about half of the windows."""
         device, size = rate.device, batch.values.shape[-1]
-        lengths = self._log_uniform(2, 2, min(96, size // 4), generator, device=device).long().tolist()
-        kinds = [masks.blocks(batch.values.shape, rate, generator, length=length, aligned=False) for length in lengths]
+        lengths = self._log_uniform(2, 2, min(96, size // 4), generator, device=device).long()
+        kinds = [
+            masks.blocks(batch.values.shape, rate, generator, length=int(length), aligned=False) for length in lengths
+        ]
         is_first = torch.rand(len(rate), generator=generator, device=device) < 0.5
-        return torch.where(is_first[:, None, None], *kinds)
+        return torch.where(is_first[:, None, None], kinds[0], kinds[1])
 
     def _log_uniform(
         self, num: int, low: int, high: int, generator: torch.Generator | None, *, device: torch.device

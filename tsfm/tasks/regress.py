@@ -32,7 +32,7 @@ class Regress(LabelTask):
             if self.loss not in ERRORS:
                 raise ValueError(f"task.loss is {self.loss!r}; {did_you_mean(self.loss, list(ERRORS))}")
 
-    config: Config
+    config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
         """Return the mean loss."""
