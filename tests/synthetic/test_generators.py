@@ -117,6 +117,21 @@ BAD = [
     ("chaos", {"spread": 0.5}, "run away"),
     ("scm", {"roots": 0}, "1 or more"),
     ("scm", {"lag": -1}, "lag"),
+    ("duty_cycle", {"machines": 0}, "1 to 6 machines"),
+    ("duty_cycle", {"inrush": 2.0}, "inrush"),
+    ("sessions", {"heaviest": 2.5}, "heaviest"),
+    ("sessions", {"sources": 9}, "1 to 8 sources"),
+    ("level_shift", {"kinds": (0.0, 0.0, 0.0, 0.0)}, "four odds"),
+    ("level_shift", {"most": 0.0}, "most"),
+    ("calendar_days", {"trading": 1.5}, "trading"),
+    ("calendar_weeks", {"peaks": -1.0}, "peaks"),
+    ("calendar_months", {"quarters": 2.0}, "quarters"),
+    ("orders", {"longest": 0.1}, "longest"),
+    ("orders", {"fade": 2.0}, "fade"),
+    ("ets_multiplicative", {"error": 0.0}, "error"),
+    ("drift_walk", {"strongest": 0.0}, "strongest"),
+    ("stock", {"most": 1.0}, "most"),
+    ("pulses", {"jitter": 0.0}, "jitter"),
 ]
 
 

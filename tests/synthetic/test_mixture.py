@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
 from tests.synthetic.test_generators import NAMES, part, seeded
 from tsfm.synthetic.mixture import WEIGHTS, GeneratorMixture, GeneratorMixtureConfig
 from tsfm.synthetic.rng import Sampler
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_rows_are_z_scored_and_the_seed_tells_everything() -> None:
@@ -27,9 +32,48 @@ def test_any_size(num: int, length: int) -> None:
     assert GeneratorMixture().draw(num, length, seeded()).shape == (num, length)
 
 
-def test_every_generator_has_a_weight() -> None:
-    assert set(WEIGHTS) == set(NAMES)
-    assert min(WEIGHTS.values()) > 0
+def broad() -> GeneratorMixtureConfig:
+    """The mixture of data=corpus_broad."""
+    listed = yaml.safe_load((CONF / "data" / "corpus_broad.yaml").read_text())["generators"]
+    return GeneratorMixtureConfig(weights=WEIGHTS | listed["weights"], moving=listed["moving"])
+
+
+def test_every_generator_has_a_weight_in_one_of_the_two_mixtures() -> None:
+    added = yaml.safe_load((CONF / "data" / "corpus_broad.yaml").read_text())["generators"]["weights"]
+    assert not set(added) & set(WEIGHTS)
+    assert set(added) | set(WEIGHTS) == set(NAMES)
+    assert min([*added.values(), *WEIGHTS.values()]) > 0
+
+
+def test_generators_without_weight_change_no_bit_of_the_default_mixture() -> None:
+    added = {name: 0.0 for name in NAMES if name not in WEIGHTS}
+    assert len(added) == 11
+    drawn = GeneratorMixture(GeneratorMixtureConfig(weights=WEIGHTS | added)).draw(64, 128, seeded(11))
+    assert torch.equal(drawn, GeneratorMixture().draw(64, 128, seeded(11)))
+
+
+def test_weights_that_move_stay_convex_and_change_the_moving_rows_only() -> None:
+    t = torch.arange(64) / 64 * 2 * torch.pi
+    kinds = torch.stack([torch.sin(t), torch.sin(3 * t)]) * 2**0.5
+    rows = kinds[torch.arange(400) % 2]
+    still = GeneratorMixture(GeneratorMixtureConfig(weights={"arima": 1.0}, mix=1.0))
+    moving = GeneratorMixture(GeneratorMixtureConfig(weights={"arima": 1.0}, mix=1.0, moving=1.0))
+    used = torch.ones(400, 3)
+    mean = moving.moving_mean(Sampler(seeded()), rows[torch.randint(400, (400, 3), generator=seeded())], used)
+    assert (mean.abs() <= kinds.abs().amax(0) + 1e-4).all()  # between the rows at every step
+    residual = [
+        (x - (x @ kinds.T / 64) @ kinds).norm(dim=-1) / 8
+        for x in (still.mixed(Sampler(seeded()), rows), moving.mixed(Sampler(seeded()), rows))
+    ]
+    assert residual[0].max() < 1e-3
+    assert (residual[1] > 0.02).float().mean() > 0.5
+
+
+def test_the_broad_mixture_is_z_scored() -> None:
+    mixture, generator = GeneratorMixture(broad()), seeded()
+    drawn = mixture.draw(300, 256, generator)
+    assert torch.isfinite(drawn).all()
+    assert torch.allclose(drawn.std(-1, correction=0), torch.ones(300), atol=1e-2)
 
 
 def test_weights_are_respected() -> None:
@@ -88,6 +132,7 @@ def test_a_mix_is_a_convex_combination_of_rows() -> None:
         ({"weights": {"seasonal": 0.0}}, "all weights are 0"),
         ({"weights": {"seasonel": 1.0}}, "did you mean 'seasonal'"),
         ({"mix": 1.5}, "mix is 1.5"),
+        ({"moving": -0.5}, "moving is -0.5"),
         ({"most": 1}, "2 to 10 rows"),
         ({"concentration": 0.0}, "above 0"),
         ({"settings": {"seasonel": {"noise": 0.1}}}, "did you mean 'seasonal'"),
@@ -117,10 +162,11 @@ def test_everything_runs_where_the_generator_is() -> None:
 
 
 @pytest.mark.bench
-def test_a_thousand_series_a_second_on_one_core() -> None:
+@pytest.mark.parametrize("config", [GeneratorMixtureConfig(), broad()], ids=["default", "broad"])
+def test_a_thousand_series_a_second_on_one_core(config: GeneratorMixtureConfig) -> None:
     import time
 
-    universe, generator = GeneratorMixture(), seeded()
+    universe, generator = GeneratorMixture(config), seeded()
     universe.draw(200, 2048, generator)
     start = time.perf_counter()
     universe.draw(1000, 2048, generator)

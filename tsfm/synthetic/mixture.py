@@ -53,6 +53,7 @@ class GeneratorMixtureConfig:
     mix: float = 0.15  # share of rows that are replaced by a convex mix of rows (TSMixup, arXiv:2403.07815)
     most: int = 3  # rows in a mix, 2 to that many
     concentration: float = 1.5  # of the mix's Dirichlet weights
+    moving: float = 0.0  # share of mixes whose weights move over time (TempoPFN, arXiv:2510.25502: half)
 
     def __post_init__(self) -> None:
         if not self.weights or not all(0 <= weight < float("inf") for weight in self.weights.values()):
@@ -70,7 +71,8 @@ class GeneratorMixtureConfig:
                 GENERATORS.config({"name": name, **settings})
             except (ValueError, TypeError) as error:
                 raise ValueError(f"settings.{name}: {error}") from None
-        check_share("mix", self.mix)
+        for name in ("mix", "moving"):
+            check_share(name, getattr(self, name))
         if not 2 <= self.most <= 10:
             raise ValueError(f"most is {self.most}; a mix has 2 to 10 rows")
         if not self.concentration > 0:
@@ -122,7 +124,24 @@ class GeneratorMixture:
         other = rng.integers(count, most, low=0, high=num - 1)
         other[:, 0] = chosen
         mean = torch.einsum("nk,nkl->nl", share, rows[other])
+        if self.config.moving > 0:
+            moves = rng.chance(count, 1, rate=self.config.moving)
+            mean = torch.where(moves, self.moving_mean(rng, rows[other], used), mean)
         spread = mean.std(-1, correction=0, keepdim=True)
         out = rows.clone()
         out[chosen] = torch.where(spread > 1e-3, zscore(mean), rows[chosen])  # opposite rows may cancel
         return out
+
+    def moving_mean(self, rng: Sampler, rows: Float[torch.Tensor, "N K L"], used: torch.Tensor) -> torch.Tensor:
+        """Mix rows with Dirichlet weights that are drawn at 2 to 5 times and lie on lines between them, `[N, L]`."""
+        num, most, length = rows.shape
+        knots = 5
+        shares = [rng.shares(num, most, concentration=self.config.concentration) * used for _ in range(knots)]
+        table = torch.stack(shares, -1).flatten(0, 1)
+        count = rng.integers(num, 1, low=2, high=knots)
+        position = torch.linspace(0, 1, length, device=rng.device) * (count - 1)
+        position = position.repeat_interleave(most, 0)
+        low = position.long().clamp_max(knots - 2)
+        left, right = table.gather(1, low), table.gather(1, low + 1)
+        weights = (left + (position - low) * (right - left)).unflatten(0, (num, most))
+        return (weights * rows).sum(1) / weights.sum(1).clamp_min(1e-6)
