@@ -1,4 +1,4 @@
-"""Days of the Gregorian calendar and its moving feasts, as tables over one cycle of 400 years. D days, M months.
+"""Days of the Gregorian calendar and its moving feasts, as tables over 400 years. D days, M months, N rows, L steps.
 
 The calendar repeats after 146,097 days, which are whole weeks, so an index of a day is taken modulo that.
 """
