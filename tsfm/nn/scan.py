@@ -52,13 +52,17 @@ def scan(
     state: Float[Tensor, "N h K J"] | None = None,
 ) -> tuple[Float[Tensor, "N P h K"], Float[Tensor, "N h K J"]]:
     """Return the outputs and the last state, computed by the fastest path of this machine."""
-    # the kernel has no float64, and torch.compile cannot trace it
-    if x.is_cuda and x.dtype != torch.float64 and not torch.compiler.is_compiling():
+    if _suits_kernel(x):
         kernel, description = find_kernel()
         log_once(description)
         if kernel is not None:
             return scan_by_kernel(kernel, x, dt, a, b, c, state=state)
     return scan_chunked(x, dt, a, b, c, chunk=chunk, state=state)
+
+
+def _suits_kernel(x: Tensor) -> bool:
+    # the kernel has no float64, and torch.compile cannot trace it
+    return x.is_cuda and x.dtype != torch.float64 and not torch.compiler.is_compiling()
 
 
 def scan_chunked(
@@ -161,7 +165,7 @@ def log_once(line: str) -> None:
 def scan_by_kernel(
     kernel: Callable[..., Any], x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, *, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the same from mamba_ssm.ops.triton.ssd_combined, v2.2 and v2.3.
+    """Return the same from mamba_ssm.ops.triton.ssd_combined, v2.2.1 to v2.3.2.
 
     dt_softplus is off since dt is the step itself. The kernel takes one dtype for x, b and c and float32 for the
     decays; float32 products run in TF32. Its chunk has between 64 tokens (as in the authors' tests) and 256 (as in
