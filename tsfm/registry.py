@@ -115,8 +115,8 @@ class Registry(Generic[Component]):
             known = self._entries.get(name)
             if known is not None and _origin(known.component) != _origin(component):  # the same origin: a reload
                 raise ValueError(f"{self.group} {name!r} is taken by {known.component.__module__}; choose another name")
-            config = self._complete(config, name=name, component=cast(type[Component], component))
-            self._entries[name] = Entry(name, cast(type[Component], component), config)
+            config = self._complete(config, name=name, component=cast("type[Component]", component))
+            self._entries[name] = Entry(name, cast("type[Component]", component), config)
             schema(self.group, name)(config)
             if component.__module__.split(".")[0] != "tsfm":  # without a YAML file in `conf`, the schema is the choice
                 ConfigStore.instance().store(group=self.group, name=name, node=config, package=self.group)

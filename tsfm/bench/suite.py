@@ -10,7 +10,7 @@ large set a sample is scored.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from tsfm.bench.suite_windows import SuiteLimits, SuiteSet, SuiteWindows, collec
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore, added_scores
 from tsfm.store.catalog import resolve
-
-if TYPE_CHECKING:
-    pass
 
 METRICS = ("mase", "wql")  # compared with those of the seasonal naive
 

@@ -140,7 +140,7 @@ class CorpusData(DataModule):
         """Return the training batches of this process."""
         rank, _ = self.process()
         return WindowLoader(
-            cast(Any, self.windows("train")), CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank)
+            cast("Any", self.windows("train")), CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank)
         )
 
     def first_batch(self) -> Batch:
