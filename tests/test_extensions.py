@@ -77,7 +77,7 @@ def install(section: str, site: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of the page in `site`, and a store `a`."""
     folder = tmp_path_factory.mktemp("extensions")
-    for section in ("A backbone in a package of its own", "A metric", "A protocol"):
+    for section in ("A backbone in a package of its own", "A task", "A metric", "A protocol"):
         install(section, folder / "site")
     steps = np.arange(400)
     stamps = pd.date_range("2024-01-01", periods=400, freq="h")
@@ -116,3 +116,22 @@ def test_the_metric_and_the_protocol_of_the_page_score(folder: Path, settings: l
     result = json.loads(run.stdout.split("RESULT ")[1])
     assert np.isfinite(result[metric])
     assert result["windows"] > 0
+
+
+def test_a_model_of_the_task_of_the_page_does_what_the_task_says_and_nothing_else(folder: Path) -> None:
+    shape = ["data=store", "data.dataset=a", "backbone=mixer", "model.context=64", "model.horizon=16"]
+    settings = ["task=backcast", "head=patch_quantiles", "task.loss=pinball", "trainer.max_epochs=1"]
+    run = tsfm(folder, "train", *shape, *settings, "trainer.progress=false", "run_dir=backcast")
+    assert run.returncode == 0, run.stderr
+    card = (folder / "backcast" / "model" / "README.md").read_text()
+    assert "impute_df" in card
+    assert "predict_df" not in card
+    forecast = tsfm(folder, "forecast", "a.csv", "--model", "backcast", "--horizon", "4")
+    assert forecast.returncode == 2
+    assert "was trained for task=backcast, which does not train for the last steps" in forecast.stderr
+    gaps = pd.read_csv(folder / "a.csv")
+    gaps.loc[100:104, "target"] = np.nan
+    gaps.to_csv(folder / "gaps.csv", index=False)
+    impute = tsfm(folder, "impute", "gaps.csv", "--model", "backcast", "--out", "filled.csv")
+    assert impute.returncode == 0, impute.stderr
+    assert pd.read_csv(folder / "filled.csv")["target"].notna().all()

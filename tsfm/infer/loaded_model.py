@@ -13,6 +13,8 @@ from tsfm.infer.inference_config import InferenceConfig
 from tsfm.infer.units import to_model_units
 from tsfm.model.checkpoint import About
 from tsfm.model.model import Model
+from tsfm.registry import TASKS
+from tsfm.tasks.base import Task
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from tsfm.infer.frames import Frame
 
 logger = logging.getLogger("tsfm")
-HIDING_TASKS = ("impute", "detect", "pretrain")  # tasks that train a model to predict hidden steps anywhere
 LABEL_KEYS = {"classify": "classes", "regress": "loc"}  # what `About.labels` holds after training for the task
 
 
@@ -110,7 +111,17 @@ class LoadedModel:
             "regress": head.predicts == "window" and LABEL_KEYS["regress"] in labels,
             "embed": True,
         }
-        return tuple(task for task in possible if possible[task])
+        trained = self._training_task()
+        return tuple(
+            task
+            for task in possible
+            if possible[task] and (trained is None or task in trained.verbs or task == "embed")
+        )
+
+    def _training_task(self) -> type[Task] | None:
+        """The class of the task of the training; None where it is unknown or not installed."""
+        name = self.about.task.get("name")
+        return TASKS.entry(name).component if name in TASKS.names() else None
 
     def check_forecasts(self) -> None:
         """Raise a ValueError when the model cannot forecast."""
@@ -120,6 +131,11 @@ class LoadedModel:
             raise ValueError(
                 f"{self._training()} and predicts a label for a whole series, so it cannot forecast; use its classify, "
                 "regress or embed, or a model trained with task=forecast"
+            )
+        if self.model.config.horizon >= 1:
+            raise ValueError(
+                f"{self._training()}, which does not train for the last steps, so it cannot forecast; use a model "
+                f"trained with task=forecast (init.from={self.name} can start it)"
             )
         raise ValueError(
             f"{self._training()} and has no horizon, so it cannot forecast; use a model trained with task=forecast "
@@ -131,6 +147,8 @@ class LoadedModel:
         if verb in self.tasks:
             return
         head = self.model.parts["head"].name
+        if self.model.head.predicts == "steps" and self.model.head.reads_window:
+            raise ValueError(f"{self._training()}, so it cannot {verb}; use a model trained with task={verb}")
         predicts = "a label for a whole series" if self.model.head.predicts != "steps" else f"its horizon only ({head})"
         raise ValueError(
             f"{self._training()} and its head predicts {predicts}, so it cannot {verb}; use a model trained with "
@@ -155,8 +173,8 @@ class LoadedModel:
 
     def announce(self, verb: str) -> list[str]:
         """Log and return what a user should know when the model does what it was not trained for."""
-        notes, task = [], self.about.task.get("name")
-        if task is not None and task not in HIDING_TASKS:
+        notes, task = [], self._training_task()
+        if task is not None and not task.hides_inner_steps:
             notes.append(f"{self._training()}, not to {verb}; one trained with task={verb} does it better")
         if covariates := [*self.past_covariates, *self.known_covariates, *self.time_features]:
             notes.append(

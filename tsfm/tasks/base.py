@@ -44,12 +44,18 @@ class Task:
         What the head must predict: `steps` or `window`, as in `Head.predicts`.
     monitor
         The metric of `report` that selects the best epoch; lower is better.
+    verbs
+        What a model trained for the task may be used for: some of forecast, impute, detect, classify, regress.
+    hides_inner_steps
+        Whether steps before the last ones are hidden in training, as imputation and detection need.
     usage
         Calls that a model trained for the task can answer, for its card; `{horizon}` is filled in.
     """
 
     predicts: ClassVar[str] = "steps"
     monitor: ClassVar[str] = "loss"
+    verbs: ClassVar[tuple[str, ...]] = ()
+    hides_inner_steps: ClassVar[bool] = False
     usage: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, *, horizon: int, counts: Sequence[int] | None = None):

@@ -58,6 +58,7 @@ class Detect(StepTask):
                 )
 
     config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
+    hides_inner_steps = True
     usage = ("model.detect_df(df, level=0.99)",)
 
     def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:

@@ -49,6 +49,7 @@ class Impute(StepTask):
                 raise ValueError(f"task.block is {self.block}; expected at least 1 step")
 
     config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
+    hides_inner_steps = True
     usage = ("model.impute_df(df)",)
 
     def pose(self, batch: Batch, generator: torch.Generator | None = None) -> Problem:

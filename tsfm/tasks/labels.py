@@ -34,6 +34,7 @@ class LabelTask(Task):
     """A task whose answer is `[batch, outputs]`."""
 
     predicts = "window"
+    verbs = ("classify", "regress")
     usage = ("model.classify_df(df)",)
     config: LabelConfig
 

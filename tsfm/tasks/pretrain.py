@@ -64,6 +64,7 @@ class Pretrain(StepTask):
                 raise ValueError(f"task.decay_steps is {self.decay_steps}; expected a number of steps above 0")
 
     config: Config  # pyright: ignore[reportIncompatibleVariableOverride]  (the settings of this task)
+    hides_inner_steps = True
     usage = (
         "model.predict_df(df, prediction_length=24)",
         "model.impute_df(df)",

@@ -39,6 +39,7 @@ class StepConfig:
 class StepTask(Task):
     """A task whose answer is `[batch, channels, time, quantile]`; a subclass implements `pose`."""
 
+    verbs = ("forecast", "impute", "detect")
     config: StepConfig
 
     def check(self, *, quantile_levels: tuple[float, ...], predicts: str = "steps", window: int | None = None) -> None:
