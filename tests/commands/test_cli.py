@@ -25,11 +25,11 @@ SMALL = [
 def csv(tmp_path: Path) -> Path:
     generator = np.random.default_rng(0)
     stamps = pd.date_range("2024-01-01", periods=240, freq="h")
-    parts = [
+    tables = [
         pd.DataFrame({"item_id": name, "timestamp": stamps, "target": level + np.sin(np.arange(240) * 2 * np.pi / 24)})
         for name, level in (("a", 3.0), ("b", 50.0))
     ]
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
     table["target"] += generator.normal(0, 0.1, len(table))
     table.drop(index=[100, 101, 300]).to_csv(tmp_path / "sales.csv", index=False)
     return tmp_path / "sales.csv"
@@ -41,17 +41,17 @@ def result_of(text: str) -> dict:
     return json.loads(last.removeprefix("RESULT "))
 
 
-def test_the_whole_road(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ingest, show, train, eval, forecast: the commands users keep."""
+def test_ingest_show_train_eval_and_forecast(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command reads what the one before it wrote."""
     store, run_dir = tmp_path / "store", tmp_path / "run"
     assert main(["ingest", str(csv), "--out", str(store)]) == 0
     assert "3" in capsys.readouterr().out  # the gaps
 
     data = ["data=store", f"data.dataset={store}", "data.standardize=false"]
     assert main(["show", *data, *SMALL]) == 0
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for word in ("parameters", "tokens", "FLOPs", "windows", "train 2", "?", "season 24"):
-        assert word in shown
+        assert word in printed
 
     assert main(["train", *data, *SMALL, f"run_dir={run_dir}", "name=sales"]) == 0
     result = result_of(capsys.readouterr().out)
@@ -67,23 +67,12 @@ def test_the_whole_road(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert again["mse"] == pytest.approx(result["mse"], rel=1e-6)
 
     out, picture = tmp_path / "forecast.csv", tmp_path / "forecast.png"
-    asked = [
-        "forecast",
-        str(csv),
-        "--model",
-        str(run_dir),
-        "--horizon",
-        "12",
-        "--out",
-        str(out),
-        "--plot",
-        str(picture),
-    ]
-    assert main([*asked, "--holdout"]) == 0
+    command = ["forecast", str(csv), "--model", str(run_dir), "--horizon", "12", "--out", str(out)]
+    assert main([*command, "--plot", str(picture), "--holdout"]) == 0
     assert "seasonal_naive" in capsys.readouterr().out
-    said = pd.read_csv(out)
-    assert list(said.columns[:4]) == ["item_id", "timestamp", "target_name", "predictions"]
-    assert len(said) == 24
+    forecast = pd.read_csv(out)
+    assert list(forecast.columns[:4]) == ["item_id", "timestamp", "target_name", "predictions"]
+    assert len(forecast) == 24
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -94,19 +83,20 @@ def test_the_score_does_not_depend_on_the_batch_size(
     data = ["data=store", f"data.dataset={tmp_path / 'store'}"]
     main(["train", *data, *SMALL, f"run_dir={tmp_path / 'run'}"])
     capsys.readouterr()
-    found = []
+    results = []
     for size in (1, 7, 512):
         assert main(["eval", f"predictor={tmp_path / 'run'}", *data, f"bench.batch_size={size}"]) == 0
-        found.append(result_of(capsys.readouterr().out))
-    assert len({one["windows"] for one in found}) == 1
+        results.append(result_of(capsys.readouterr().out))
+    assert len({result["windows"] for result in results}) == 1
     for metric in ("mse", "mae", "mase", "smape", "wql"):
-        assert max(one[metric] for one in found) == pytest.approx(min(one[metric] for one in found), rel=1e-6)
+        values = [result[metric] for result in results]
+        assert max(values) == pytest.approx(min(values), rel=1e-6)
 
 
 def test_a_sweep_runs_every_combination(csv: Path, tmp_path: Path) -> None:
     main(["ingest", str(csv), "--out", str(tmp_path / "store")])
-    words = [*SMALL, f"data.dataset={tmp_path / 'store'}", "data=store", f"run_root={tmp_path / 'runs'}", "seed=0,1"]
-    command = [sys.executable, "-m", "tsfm", "train", "-m", *words]
+    settings = [*SMALL, f"data.dataset={tmp_path / 'store'}", "data=store", f"run_root={tmp_path / 'runs'}", "seed=0,1"]
+    command = [sys.executable, "-m", "tsfm", "train", "-m", *settings]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     seeds = [json.loads(line[7:])["seed"] for line in done.stdout.splitlines() if line.startswith("RESULT ")]
@@ -117,9 +107,9 @@ def test_a_sweep_runs_every_combination(csv: Path, tmp_path: Path) -> None:
     assert failing.returncode != 0
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])
-def test_help_answers_without_torch(words: list[str]) -> None:
-    code = f"import sys; sys.argv = ['tsfm', *{words}]; from tsfm.commands.cli import main\n"
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])
+def test_help_answers_without_torch(arguments: list[str]) -> None:
+    code = f"import sys; sys.argv = ['tsfm', *{arguments}]; from tsfm.commands.cli import main\n"
     code += "try: main()\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'hydra', 'pandas', 'pytorch_lightning'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

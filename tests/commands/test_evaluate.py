@@ -46,8 +46,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier whose seed and validation part are not the defaults."""
     run = tmp_path_factory.mktemp("run") / "one"
-    words = ["experiment=classify/default", f"data.dataset={cases}", "seed=3", "data.val=0.3", f"run_dir={run}"]
-    assert main(["train", *words, *SMALL]) == 0
+    settings = ["experiment=classify/default", f"data.dataset={cases}", "seed=3", "data.val=0.3", f"run_dir={run}"]
+    assert main(["train", *settings, *SMALL]) == 0
     return run
 
 
@@ -59,8 +59,8 @@ def result(capsys: pytest.CaptureFixture[str]) -> dict:
 def test_a_trained_classifier_is_scored_again_alike(
     cases: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data=cases", f"data.dataset={cases}", "bench=cases"]
-    assert main(["eval", f"predictor={trained}", *words]) == 0
+    settings = ["data=cases", f"data.dataset={cases}", "bench=cases"]
+    assert main(["eval", f"predictor={trained}", *settings]) == 0
     again, before = result(capsys), json.loads((trained / "result.json").read_text())
     assert again["accuracy"] == before["accuracy"]
     assert again["log_loss"] == pytest.approx(before["log_loss"], rel=1e-6)
@@ -70,16 +70,16 @@ def test_a_trained_classifier_is_scored_again_alike(
 def test_validation_cases_are_those_of_the_training(
     cases: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data=cases", f"data.dataset={cases}", "bench=cases", "bench.split=val"]
-    assert main(["eval", f"predictor={trained}", *words]) == 0
-    found = result(capsys)
+    settings = ["data=cases", f"data.dataset={cases}", "bench=cases", "bench.split=val"]
+    assert main(["eval", f"predictor={trained}", *settings]) == 0
+    scores = result(capsys)
     held = CaseData(CasesConfig(str(cases), val=0.3), seed=3)
-    assert found["seed"] == 3
-    assert found["cases"] == len(held.windows("val")) > 0
+    assert scores["seed"] == 3
+    assert scores["cases"] == len(held.windows("val")) > 0
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("settings", "message"),
     [
         (["bench=imputation"], "use bench=cases"),
         (["bench=anomaly"], "use bench=cases"),
@@ -88,17 +88,17 @@ def test_validation_cases_are_those_of_the_training(
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_anything_is_written(
-    cases: Path, tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    cases: Path, tmp_path: Path, settings: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    asked = ["experiment=classify/default", f"data.dataset={cases}", f"run_dir={run}", *words]
-    assert main(["train", *asked, *SMALL]) == 2
+    settings = ["experiment=classify/default", f"data.dataset={cases}", f"run_dir={run}", *settings]
+    assert main(["train", *settings, *SMALL]) == 2
     assert message in capsys.readouterr().err
     assert not run.exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("settings", "message"),
     [
         (["predictor={model}", "data=store", "data.dataset=x"], "cannot forecast"),
         (["predictor=nonsense", "data=cases", "data.dataset={cases}", "bench=cases"], "known: catch22"),
@@ -108,12 +108,12 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_written(
         (["predictor={model}", "bench=imputation", "data=cases", "data.dataset={cases}"], "use bench=cases|by bench"),
     ],
 )
-def test_what_an_evaluation_cannot_do_is_said(
-    cases: Path, trained: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_an_impossible_evaluation_is_refused_with_the_reason(
+    cases: Path, trained: Path, settings: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["eval", *(word.format(model=trained, cases=cases) for word in words)]) == 2
-    said = capsys.readouterr().err
-    assert any(part in said for part in message.split("|"))
+    assert main(["eval", *(setting.format(model=trained, cases=cases) for setting in settings)]) == 2
+    printed = capsys.readouterr().err
+    assert any(alternative in printed for alternative in message.split("|"))
 
 
 SERIES = pd.DataFrame(
@@ -138,9 +138,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     def counted(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **settings: Any) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
             counts[kind] += 1
-            return function(*arguments, **settings)
+            return function(*arguments, **keywords)
 
         return call
 
@@ -150,7 +150,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "settings",
     [
         ["bench=windows", "data=store", "data.dataset=store", "context=64", "horizon=16", "bench.stride=50"],
         [
@@ -164,10 +164,10 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ["bench=gift", "bench.configs=[us_births/M/short]"],
         ["bench=anomaly", "bench.data=labelled", "bench.every=false"],
     ],
-    ids=lambda words: words[0],
+    ids=lambda settings: settings[0],
 )
 def test_model_and_data_are_loaded_once(
-    words: list[str], loads: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: list[str], loads: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest(SERIES, out=tmp_path / "store")
     (tmp_path / "anomaly").mkdir()
@@ -180,9 +180,9 @@ def test_model_and_data_are_loaded_once(
     births.to_parquet(tmp_path / "forecasting" / "us_births.parquet")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TSFM_DATA", str(tmp_path))
-    words = [word.replace("dataset=store", f"dataset={tmp_path / 'store'}") for word in words]
+    settings = [text.replace("dataset=store", f"dataset={tmp_path / 'store'}") for text in settings]
     loads.clear()
-    assert main(["eval", "predictor=tsfm-mini", "device=cpu", *words]) == 0
+    assert main(["eval", "predictor=tsfm-mini", "device=cpu", *settings]) == 0
     assert loads == {"model": 1, "data": 1}
 
 
@@ -200,6 +200,6 @@ def test_a_model_with_covariates_and_its_data_are_loaded_once(
 
 
 def test_a_classifier_and_its_cases_are_loaded_once(cases: Path, trained: Path, loads: Counter[str]) -> None:
-    words = ["data=cases", f"data.dataset={cases}", "bench=cases"]
-    assert main(["eval", f"predictor={trained}", *words]) == 0
+    settings = ["data=cases", f"data.dataset={cases}", "bench=cases"]
+    assert main(["eval", f"predictor={trained}", *settings]) == 0
     assert loads == {"model": 1, "data": 1}

@@ -19,44 +19,46 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def shown(store: Path, *settings: str) -> str:
+def describe(store: Path, *settings: str) -> str:
     shape = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "model.embed=residual"]
     network = ["head=patch_quantiles", "task.loss=pinball", "backbone=patch_transformer", "backbone.positions=rotary"]
     return show.describe_run(["data=store", f"data.dataset={store}", *shape, *network, *settings])
 
 
 def test_the_picture_shows_how_far_each_channel_is_visible(store: Path) -> None:
-    told = shown(store, "backbone.mix_every=1", "data.past=[rain]", "data.known=[price]", "data.time_features=[hour]")
-    rows = {line.split()[0]: line for line in told.splitlines() if " .. " in line}
+    text = describe(
+        store, "backbone.mix_every=1", "data.past=[rain]", "data.known=[price]", "data.time_features=[hour]"
+    )
+    rows = {line.split()[0]: line for line in text.splitlines() if " .. " in line}
     assert list(rows) == ["sales", "rain", "price", "calendar_hour"]
     cells = {name: line[16 : 16 + 48] for name, line in rows.items()}
     assert cells["sales"][32:] == "?" * 16
     assert cells["rain"][32:] == " " * 16
     assert not set(cells["price"]) & {"?", " "}
     assert not set(cells["calendar_hour"]) & {"?", " "}
-    assert "48 steps: 32 visible (bars), 16 wanted (?)" in told
-    assert "channels    4, frequency h" in told
-    assert "1 target\n            1 past covariate\n            1 known covariate\n            1 time feature" in told
+    assert "48 steps: 32 visible (bars), 16 wanted (?)" in text
+    assert "channels    4, frequency h" in text
+    assert "1 target\n            1 past covariate\n            1 known covariate\n            1 time feature" in text
 
 
 def test_without_covariates_the_picture_counts_channels(store: Path) -> None:
-    told = shown(store, "data.known=[price]")  # a backbone that keeps channels apart
-    assert [line[:9] for line in told.splitlines() if " .. " in line] == ["channel 0", "channel 1"]
-    assert "channels    2, frequency h" in told
+    text = describe(store, "data.known=[price]")  # a backbone that keeps channels apart
+    assert [line[:9] for line in text.splitlines() if " .. " in line] == ["channel 0", "channel 1"]
+    assert "channels    2, frequency h" in text
 
 
 @pytest.mark.parametrize("real", [0.5, 0.0])
 def test_a_pre_training_run_is_shown_with_its_corpus(store: Path, real: float) -> None:
     small = ["model.context=32", "model.horizon=16", "model.patch=8", "model.stride=8", "task.patch=8"]
-    words = [
+    settings = [
         "experiment=pretrain/nano",
         *small,
         "data.lengths=[48,64]",
         "data.length_weights=[0.5,0.5]",
         "data.batch_values=640",
     ]
-    told = show.describe_run([*words, "data.batch_values=640", f"data.sets=[{store}]", f"data.real_rate={real}"])
-    assert ("1 series of 1 sets; 50% of the windows are real" if real else "no real series; 0% of the") in told
-    assert "50% of 48 steps, 50% of 64 steps; 640 values a batch" in told
-    assert f"held out    {3 if real else 0} ends" in told
-    assert "wanted (?)" in told
+    text = show.describe_run([*settings, "data.batch_values=640", f"data.sets=[{store}]", f"data.real_rate={real}"])
+    assert ("1 series of 1 sets; 50% of the windows are real" if real else "no real series; 0% of the") in text
+    assert "50% of 48 steps, 50% of 64 steps; 640 values a batch" in text
+    assert f"held out    {3 if real else 0} ends" in text
+    assert "wanted (?)" in text

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from tsfm.commands.flags import translate_message
 from tsfm.commands.parser import parser
 from tsfm.threads import set_threads
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
         if os.environ.get("TSFM_DEBUG"):
             raise
-        print(f"error: {message_of(error)}", file=sys.stderr)
+        print(f"error: {translate_message(message_of(error), args)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"interrupted; {error}" if str(error) else "interrupted", file=sys.stderr)

@@ -244,7 +244,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     if not (path / MANIFEST).is_file():
         raise FileExistsError(f"{path} exists and is not a store; choose another name, it will not be replaced")
     if not overwrite:
-        raise FileExistsError(f"store {path} exists; use overwrite=True (--overwrite) to replace it, or another name")
+        raise FileExistsError(f"store {path} exists; use overwrite=True to replace it, or another name")
 
 
 def writing_store(path: Path) -> AbstractContextManager[None]:

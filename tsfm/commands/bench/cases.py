@@ -1,5 +1,7 @@
-"""`tsfm bench cases`: classifiers and regressors on the sets of the archives, next to published values. C channels, L
-steps."""
+"""`tsfm bench cases`: classifiers and regressors on the sets of the archives, next to published values.
+
+C channels, L steps.
+"""
 
 from __future__ import annotations
 

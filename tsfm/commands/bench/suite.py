@@ -16,7 +16,6 @@ from tsfm.bench.suite_windows import LIMITS, SuiteLimits, SuiteSet, find_suite_s
 from tsfm.commands.bench.predictors import load_predictors
 from tsfm.contamination.verdict import check_contamination
 from tsfm.files import check_folder, write_text
-from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
 from tsfm.store.catalog import resolve
@@ -73,7 +72,7 @@ def score_sets(
     """Return the rows of each predictor, one per set; trained models get `seen` on benchmark sets."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in predictors}
     paths = dict(zip(predictors, args.predictors, strict=True))
-    trained = [name for name, predictor in predictors.items() if isinstance(predictor, ModelPredictor)]
+    trained = [name for name, predictor in predictors.items() if predictor.num_parameters() is not None]
     for entry in tqdm(sets, desc="sets", disable=None):
         for name, row in score_set(predictors, entry, limits, batch_size=args.batch_size).items():
             if args.role == "benchmark" and name in trained:

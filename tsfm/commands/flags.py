@@ -1,0 +1,104 @@
+"""Error messages in the words of the command line.
+
+Below the commands, messages name the arguments of Python functions. Here they are replaced by the flags that the user
+typed: `prediction_length is 0` becomes `--horizon is 0`, `df` becomes the name of the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+
+_COLUMNS = {
+    "id_column": "--id-column",
+    "timestamp_column": "--timestamp-column",
+    "target": "--target",
+    "freq": "--freq",
+}
+_QUANTILES = {"quantile_levels": "--quantile-levels"}
+FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python function -> flag
+    "ingest": _COLUMNS
+    | {"layout": "--layout", "grid": "--grid", "allow_mixed_freq": "--allow-mixed-freq", "overwrite": "--overwrite"},
+    "forecast": _COLUMNS | _QUANTILES | {"prediction_length": "--horizon"},
+    "impute": _COLUMNS | _QUANTILES | {"fill_gaps": "--fill-gaps"},
+    "detect": _COLUMNS | {"level": "--level", "calibration": "--calibration", "score": "--score"},
+    "embed": _COLUMNS | {"pool": "--pool", "layer": "--layer"},
+    "classify": _COLUMNS,
+    "bench": {"device": "--device", "batch_size": "--batch-size"},
+}
+ENGLISH = ("calibration", "device", "grid", "layer", "layout", "level", "overwrite", "pool", "score", "target")
+_VERBATIM = (
+    r"""(?P<verbatim>(?<!\w)'[^']*'|"[^"]*"|`[^`]*`|\b(?:found|known): [^;]*)"""  # what the user or his file says
+)
+_NAME = r"(?<![\w./\\-]){names}(?![\w/\\-]|\.\w)"
+
+
+def translate_message(message: str, args: argparse.Namespace) -> str:
+    """Return an error message with flags and file names in place of the arguments of Python functions.
+
+    Quoted text and lists of names stay as they are. An argument whose name is an English word is replaced only where
+    it is given a value (`grid='keep'`) or begins the message (`level is 1`).
+
+    Parameters
+    ----------
+    message
+        The message of an error that a command raised.
+    args
+        The parsed command line, with its `verb`.
+
+    Examples
+    --------
+    >>> import argparse
+    >>> args = argparse.Namespace(verb="forecast", source="sales.csv", future=None)
+    >>> translate_message("prediction_length is 0; expected at least 1 step", args)
+    '--horizon is 0; expected at least 1 step'
+    >>> translate_message("df has no target column 'df'; pass freq=, e.g. freq='D'", args)
+    "sales.csv has no target column 'df'; pass --freq, e.g. --freq D"
+    """
+    flags = FLAGS.get(args.verb, {})
+    names = dict(flags) | _file_names(args)
+    if not names:
+        return message
+    pattern = "|".join(
+        [
+            _assignment(flags),
+            f"(?P<first>^(?:{_any(set(names) & {*ENGLISH})})(?= is |, |: ))",
+            _VERBATIM,
+            f"(?P<word>{_NAME.format(names=f'(?:{_any(set(names) - {*ENGLISH})})')})",
+        ]
+    )
+
+    def replace(match: re.Match[str]) -> str:
+        if match["verbatim"]:
+            return match[0]
+        if match["argument"] is None:
+            return names[match[0]]
+        value = (match["value"] or "").strip("'\"")
+        return flags[match["argument"]] + (f" {value}" if value not in ("", "True") else "")
+
+    return re.sub(pattern, replace, message)
+
+
+def _assignment(flags: Mapping[str, str]) -> str:
+    """The pattern of `name=value`, `name=...` and `name=`."""
+    value = r"'[^']*'|\"[^\"]*\"|\.\.\.|[\w.+-]*\w"
+    return rf"(?<![\w./\\-])(?P<argument>{_any(flags)})=(?P<value>{value})?"
+
+
+def _any(names: Mapping[str, str] | set[str]) -> str:
+    """The pattern of any of the names; of none, one that never matches."""
+    return "|".join(sorted(names)) or r"(?!)"
+
+
+def _file_names(args: argparse.Namespace) -> dict[str, str]:
+    """The names of DataFrames in messages -> the files that they were read from."""
+    source = getattr(args, "source", None)
+    if not isinstance(source, str):
+        return {}
+    clean = str(getattr(args, "calibration", ""))
+    is_file = bool(clean) and not re.fullmatch(r"[\d.+e-]+|inf|nan", clean)
+    return {
+        "df": f"{source} or {clean}" if is_file else source,
+        "future_df": getattr(args, "future", None) or "the file of --future",
+    }

@@ -1,0 +1,166 @@
+"""`tsfm forecast --holdout`: hide the last steps of every item, and score forecasts of them.
+
+C channels, L steps, H horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.predictor import DECILES, Predictor
+from tsfm.metrics.forecast_score import ForecastScore
+from tsfm.timestamps.frequency import make_timestamps, season_length
+
+FORMATS = {"mase": ".3f", "mae": ".4g", "wql": ".4f"}  # metric -> format of its value
+
+
+class Holdout(NamedTuple):
+    """Items whose last steps are held out.
+
+    Attributes
+    ----------
+    frame
+        All steps; what is known in the future is in the items' `known` [K, L].
+    past, actual
+        The targets and covariates without the held-out steps, and with them, as long DataFrames.
+    future_df
+        The covariates that are known over the held-out steps; None if there are none.
+    freq
+        The frequency of all items, which may be too short without the held-out steps to infer it; None if they differ.
+    """
+
+    frame: Frame
+    past: pd.DataFrame
+    actual: pd.DataFrame
+    future_df: pd.DataFrame | None
+    freq: str | None
+
+
+def hold_out(
+    df: pd.DataFrame, *, horizon: int, known: Iterable[str], freq: str | None, columns: Mapping[str, Any]
+) -> Holdout:
+    """Return a DataFrame with the last `horizon` steps of each item held out.
+
+    Parameters
+    ----------
+    known
+        Names of the covariates that are known in the future.
+    freq
+        The frequency of all items; None infers that of each item.
+    columns
+        The arguments id_column, timestamp_column and target of `read_frame`.
+
+    Raises
+    ------
+    ValueError
+        If `df` cannot be read, or an item has no observed value before its last `horizon` steps.
+    """
+    frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)
+    past, actual = without_last_steps(frame, horizon), without_last_steps(frame, 0)
+    frame = known_over_holdout(frame, known)
+    freqs = {series.freq for series in frame}
+    future_df = future_covariates(frame) if frame.known_names else None
+    return Holdout(frame, past, actual, future_df, freqs.pop() if len(freqs) == 1 else freq)
+
+
+def known_over_holdout(frame: Frame, names: Iterable[str]) -> Frame:
+    """Return a frame, read without a future, whose covariates of these names are known through its last H steps.
+
+    A covariate that is missing at one of these steps of an item stays known only in the past.
+    """
+    horizon, requested = frame.horizon, set(map(str, names))
+    known = {
+        name: index
+        for index, name in enumerate(frame.past_names)
+        if name in requested and all(np.isfinite(series.past[index, -horizon:]).all() for series in frame)
+    }
+    past = {name: index for index, name in enumerate(frame.past_names) if name not in known}
+    split = [
+        replace(series, past=series.past[[*past.values()]], known=series.past[[*known.values()]]) for series in frame
+    ]
+    return replace(frame, series=split, past_names=[*past], known_names=[*known])
+
+
+def future_covariates(frame: Frame) -> pd.DataFrame:
+    """Return the known covariates at the held-out steps, as `predict_df` takes them."""
+    tables = []
+    for i, series in enumerate(frame):
+        timestamps = make_timestamps(series.start, series.freq, series.known.shape[1])[-frame.horizon :]
+        rows = {name: series.known[c, -frame.horizon :] for c, name in enumerate(frame.known_names)}
+        tables.append(pd.DataFrame({"item_id": frame.ids.iloc[i], "timestamp": timestamps, **rows}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def without_last_steps(frame: Frame, num_steps: int) -> pd.DataFrame:
+    """Return all items without their last steps: targets and covariates on their regular grid, as a long DataFrame.
+
+    Raises
+    ------
+    ValueError
+        If an item has no observed value before its last steps.
+    """
+    tables = []
+    for i, series in enumerate(frame):
+        stop = series.values.shape[1] - num_steps
+        if stop < 1 or np.isnan(series.values[:, :stop]).all(1).any():
+            raise ValueError(
+                f"item {series.item_id!r} has {stop + num_steps} steps; holding out {num_steps} leaves no observed "
+                "value to forecast from: choose a shorter --horizon, or leave the item out"
+            )
+        rows = {"item_id": frame.ids.iloc[i], "timestamp": make_timestamps(series.start, series.freq, stop)}
+        rows |= {name: series.values[c, :stop] for c, name in enumerate(frame.targets)}
+        rows |= {name: series.past[c, :stop] for c, name in enumerate(frame.past_names) if name not in rows}
+        tables.append(pd.DataFrame(rows))
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_holdout(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> list[str]:
+    """Return a line per predictor and season length with the scores of the last `horizon` steps of all items.
+
+    Parameters
+    ----------
+    frame
+        All steps. Forecasts read the steps before the held-out ones, and the known covariates through them.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, series in enumerate(frame):  # items that are scored together have one season length and one length
+        groups.setdefault((season_length(series.freq), series.values.shape[1]), []).append(i)
+    past = _before_last_steps(frame, horizon)
+    lines = []
+    for predictor in predictors:
+        quantile_levels = predictor.quantile_levels or DECILES
+        predicted = predictor.predict_frame(past, quantile_levels=quantile_levels)
+        scores: dict[int, ForecastScore] = {}
+        for (season, _), indices in groups.items():
+            values = np.stack([frame.series[i].values for i in indices])
+            score = scores.setdefault(season, ForecastScore(quantile_levels, season))
+            score.update(values[..., -horizon:], predicted.quantiles[indices], values[..., :-horizon])
+        lines += [_line(predictor.name, score.result(), horizon, season) for season, score in scores.items()]
+    return lines
+
+
+def _before_last_steps(frame: Frame, horizon: int) -> Frame:
+    """The frame that ends before its last steps, with the covariates that are known through them."""
+    series = [
+        replace(
+            item, values=item.values[:, :-horizon], past=item.past[:, :-horizon],
+            known=item.known[:, : item.past.shape[1]],
+        )
+        for item in frame
+    ]  # fmt: skip
+    return replace(frame, series=series, horizon=horizon)
+
+
+def _line(name: str, metrics: Mapping[str, float], horizon: int, season: int) -> str:
+    """The scores of a predictor on the items of one season length."""
+    values = "  ".join(
+        f"{metric.upper()} {metrics[metric]:{form}}" if metric in metrics else f"{metric.upper()} undefined"
+        for metric, form in FORMATS.items()
+    )
+    return f"{name:20s} {values}  ({int(metrics['windows'])} series, last {horizon} steps held out, season {season})"
