@@ -1,12 +1,12 @@
-"""What each part of the pre-training recipe is worth: a short run for each row, on one budget, scored side by side.
+"""Ablate the pre-training recipe: a short run for each row with the same number of steps, and a table of their scores.
 
     python scripts/ablate_pretrain.py --out runs/ablation                   # every row, 600 steps of pretrain/nano each
     python scripts/ablate_pretrain.py --out runs/ablation --rows recipe "no lags" --steps 2000 --seeds 0 1
-    python scripts/ablate_pretrain.py --out runs/ablation --table           # the table of what is there
+    python scripts/ablate_pretrain.py --out runs/ablation --table           # the table of finished runs
 
 A row is the recipe with some settings changed. It is scored on the held-out ends of the corpus (`tsfm bench suite
 --role corpus`): the geometric mean over the sets of MASE and WQL relative to the seasonal naive. No benchmark set is
-looked at. A row that is finished is not run again, so a killed script goes on.
+read. A finished row is not run again, so an interrupted script can be continued.
 """
 
 from __future__ import annotations
@@ -61,14 +61,15 @@ ROWS: dict[str, list[str]] = {
 
 
 def folder_name(row: str) -> str:
+    """Return the name of the folder of a row, without the seed."""
     return row.replace(",", "").replace(" ", "_")
 
 
 def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str, out: Path) -> Path:
-    """Train a row, unless it is there."""
+    """Train a row unless its run is finished, and return its folder."""
     folder = out / f"{folder_name(name)}-{seed}"
     if not (folder / "result.json").is_file():
-        base = [] if any(one.startswith("experiment=") for one in changes) else [f"experiment={experiment}"]
+        base = [] if any(change.startswith("experiment=") for change in changes) else [f"experiment={experiment}"]
         settings = [f"trainer.max_steps={steps}", "trainer.progress=false", f"seed={seed}", "resume=auto"]
         command = [sys.executable, "-m", "tsfm", "train", *base, *changes, *settings, f"run_dir={folder}"]
         subprocess.run(command, check=True)
@@ -76,27 +77,28 @@ def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str
 
 
 def score(folder: Path) -> tuple[float, float, int]:
-    """Geometric means over the corpus sets of MASE and WQL relative to the seasonal naive, and the number of sets."""
+    """Return geometric means over the sets of MASE and WQL relative to the seasonal naive, and the number of sets."""
     file = folder / "suite" / "suite.csv"
     if not file.is_file():
         options = ["--role", "corpus", "--out", str(file.parent)]
         subprocess.run([sys.executable, "-m", "tsfm", "bench", "suite", str(folder), *options], check=True)
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    found = []
+    means = []
     for metric in ("mase_relative", "wql_relative"):
         values = np.array([float(row[metric]) for row in rows if row.get(metric)])
-        found.append(float(np.exp(np.log(values[values > 0]).mean())))
-    return found[0], found[1], len(rows)
+        means.append(float(np.exp(np.log(values[values > 0]).mean())))
+    return means[0], means[1], len(rows)
 
 
-def table(asked: argparse.Namespace) -> str:
+def table(args: argparse.Namespace) -> str:
+    """Return a Markdown table of the finished rows, with means over the seeds."""
     rows = []
-    for name in asked.rows:
+    for name in args.rows:
         scored = [
             score(folder)
-            for seed in asked.seeds
-            if ((folder := asked.out / f"{folder_name(name)}-{seed}") / "result.json").is_file()
+            for seed in args.seeds
+            if ((folder := args.out / f"{folder_name(name)}-{seed}") / "result.json").is_file()
         ]
         if scored:
             mase, wql, sets = np.array(scored).mean(axis=0)
@@ -105,19 +107,20 @@ def table(asked: argparse.Namespace) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Run the rows of the command line and write ablation.md."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of ablation.md")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--experiment", default="pretrain/nano")
-    parser.add_argument("--table", action="store_true", help="only the table of what is there")
-    asked = parser.parse_args(argv)
-    for seed in asked.seeds if not asked.table else ():
-        for name in asked.rows:
-            run(name, ROWS[name], steps=asked.steps, seed=seed, experiment=asked.experiment, out=asked.out)
-    text = table(asked)
-    (asked.out / "ablation.md").write_text(text, encoding="utf-8")
+    parser.add_argument("--table", action="store_true", help="only the table of finished runs")
+    args = parser.parse_args(argv)
+    for seed in args.seeds if not args.table else ():
+        for name in args.rows:
+            run(name, ROWS[name], steps=args.steps, seed=seed, experiment=args.experiment, out=args.out)
+    text = table(args)
+    (args.out / "ablation.md").write_text(text, encoding="utf-8")
     print(text)
 
 

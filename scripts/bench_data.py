@@ -1,4 +1,4 @@
-"""How fast windows are drawn, beside a plain Dataset and DataLoader over the same arrays, and how much memory it takes.
+"""Measure how fast windows are sampled, next to a plain Dataset and DataLoader over the same arrays, and the memory.
 
     python scripts/bench_data.py             # speed: a store of 50 M points
     python scripts/bench_data.py --memory    # memory: a store of 2.2 GiB, drawn from a memory-mapped file
@@ -35,8 +35,8 @@ from tsfm.store.series_store import SeriesStore, StoreWriter
 TARGET_SPEED, TARGET_RATIO, TARGET_GROWTH = 300_000, 50, 300  # windows/s; times the plain loop; MB
 
 
-class Plain(Dataset):
-    """What one writes without thinking of speed: find the series, slice, mask, put 0 where nobody observed, wrap."""
+class PlainWindows(Dataset):
+    """A data set of single windows, without optimization: find the series, slice, mask, and set missing values to 0."""
 
     def __init__(self, arrays: list[np.ndarray], steps: int):
         self.arrays, self.steps = arrays, steps
@@ -59,6 +59,7 @@ class Plain(Dataset):
 
 
 def write_store(path: Path, *, num_series: int, steps: int) -> None:
+    """Write a store of random values."""
     rng = np.random.default_rng(0)
     with StoreWriter(path, channels=["value"]) as writer:
         for i in range(num_series):
@@ -66,68 +67,73 @@ def write_store(path: Path, *, num_series: int, steps: int) -> None:
 
 
 def make_store(path: Path, *, num_series: int, steps: int) -> None:
-    """In a process of its own: what writing leaves in memory is not part of what is measured."""
-    begun = time.perf_counter()
+    """Write a store in a new process, so that its memory is not measured."""
+    start = time.perf_counter()
     shape = ["--write", str(path), "--series", str(num_series), "--steps", str(steps)]
     subprocess.run([sys.executable, __file__, *shape], check=True)
-    print(f"store of {num_series * steps:,} points written in {time.perf_counter() - begun:.1f} s")
+    print(f"store of {num_series * steps:,} points written in {time.perf_counter() - start:.1f} s")
 
 
 def endless(loader: WindowLoader) -> Iterator[Any]:
+    """Yield batches without an end."""
     while True:
         yield from loader
 
 
 def make_loader(flat: FlatSeries, args: argparse.Namespace) -> WindowLoader:
+    """Return a loader of shuffled windows."""
     horizon = args.window // 5
     spans = split_all(flat.lengths, "all", lookback=args.window - horizon)["train"]
     windows = WindowIndex(flat, spans, context=args.window - horizon, horizon=horizon)
     return WindowLoader(windows, Shuffled(len(windows), args.batch, seed=0))
 
 
-def same(plain: Plain, loader: WindowLoader) -> None:
-    """Both sides give the same windows for the same numbers."""
+def check_equal(plain: PlainWindows, loader: WindowLoader) -> None:
+    """Check that both sides give the same windows for the same numbers."""
     numbers = loader.plan.draw(0, 0, 1)[0]
-    ours, theirs = loader.windows.gather(numbers), default_collate([plain[int(number)] for number in numbers])
-    assert all(torch.equal(getattr(ours, name), theirs[name]) for name in theirs)
+    batch, expected = loader.windows.gather(numbers), default_collate([plain[int(number)] for number in numbers])
+    assert all(torch.equal(getattr(batch, name), expected[name]) for name in expected)
 
 
 def rate(batches: Iterator[Any], *, seconds: float, batch: int) -> float:
-    """Windows per second over about `seconds`."""
-    drawn, begun = 0, time.perf_counter()
-    while (spent := time.perf_counter() - begun) < seconds:
+    """Return the windows per second over about `seconds`."""
+    drawn, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
         for _ in range(20):
             next(batches)
         drawn += 20 * batch
-    return drawn / spent
+    return drawn / elapsed
 
 
 def bench_speed(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Return the windows per second of both sides, and whether the targets are met."""
     make_store(folder / "store", num_series=args.series, steps=args.steps)
     store = SeriesStore.open(folder / "store")
     flat = flatten(store, folder / "cache", limit_bytes=2**40)
-    ours = endless(make_loader(flat, args))
-    plain = Plain([flat.series(i)[0] for i in range(len(flat))], args.window)
-    theirs = iter(DataLoader(plain, batch_size=args.batch, shuffle=True))  # lists all numbers once, before the clock
-    same(plain, make_loader(flat, args))
+    batches = endless(make_loader(flat, args))
+    plain = PlainWindows([flat.series(i)[0] for i in range(len(flat))], args.window)
+    plain_batches = iter(DataLoader(plain, batch_size=args.batch, shuffle=True))  # permutes all numbers here
+    check_equal(plain, make_loader(flat, args))
     settings = sorted({1, torch.get_num_threads()}) if args.threads is None else [args.threads]
-    found = {threads: alternate(ours, theirs, args, threads=threads) for threads in settings}
-    for threads, row in found.items():
+    rows = {threads: alternate(batches, plain_batches, args, threads=threads) for threads in settings}
+    for threads, row in rows.items():
         print(f"{threads} torch thread(s): {row}")
-    best = max(found, key=lambda threads: found[threads]["ratio"])
-    met = found[best]["windows_per_s"] >= TARGET_SPEED and found[best]["ratio"] >= TARGET_RATIO
+    best = max(rows, key=lambda threads: rows[threads]["ratio"])
+    met = rows[best]["windows_per_s"] >= TARGET_SPEED and rows[best]["ratio"] >= TARGET_RATIO
     shape = {"points": int(flat.values.size), "batch": args.batch, "window": args.window}
-    return {**shape, "threads": best, **found[best], "met": met}
+    return {**shape, "threads": best, **rows[best], "met": met}
 
 
-def alternate(ours: Iterator[Any], theirs: Iterator[Any], args: argparse.Namespace, *, threads: int) -> dict[str, Any]:
-    """Medians over rounds in which both take turns, and the median of the rounds' ratios."""
+def alternate(
+    batches: Iterator[Any], plain_batches: Iterator[Any], args: argparse.Namespace, *, threads: int
+) -> dict[str, Any]:
+    """Return medians over rounds in which both take turns, and the median over the rounds of their ratio."""
     torch.set_num_threads(threads)
-    sides = {"windows_per_s": ours, "plain_windows_per_s": theirs}
-    for batches in sides.values():  # warm
-        rate(batches, seconds=args.seconds / 2, batch=args.batch)
+    sides = {"windows_per_s": batches, "plain_windows_per_s": plain_batches}
+    for side in sides.values():  # warm up
+        rate(side, seconds=args.seconds / 2, batch=args.batch)
     rounds = [
-        {name: rate(batches, seconds=args.seconds, batch=args.batch) for name, batches in sides.items()}
+        {name: rate(side, seconds=args.seconds, batch=args.batch) for name, side in sides.items()}
         for _ in range(args.rounds)
     ]
     medians = {name: round(statistics.median(each[name] for each in rounds)) for name in sides}
@@ -136,7 +142,7 @@ def alternate(ours: Iterator[Any], theirs: Iterator[Any], args: argparse.Namespa
 
 
 def copy_bound(args: argparse.Namespace) -> float:
-    """The rate of the bare gather over as many points, rows known beforehand: what memory and torch allow here."""
+    """Return the rate of copying windows of as many points by torch alone, an upper bound."""
     values = torch.ones(args.series * args.steps)
     view = values.as_strided((len(values) - args.window + 1, args.window), (1, 1))
     rows = torch.randint(len(view), (2000, args.batch), generator=torch.Generator().manual_seed(0))
@@ -144,19 +150,20 @@ def copy_bound(args: argparse.Namespace) -> float:
 
 
 def anonymous() -> float:
-    """Anonymous resident memory of this process, in MB; page cache is not in it."""
+    """Return the anonymous resident memory of this process in MB, which excludes the page cache."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("RssAnon:")[1].split()[0]) * 1024 / 1e6
 
 
 def bench_memory(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Return the growth of the memory while windows are sampled, and whether the target is met."""
     steps = 2**20
     make_store(folder / "store", num_series=round(args.gib * 2**30 / 4 / steps), steps=steps)
     before = anonymous()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     store = SeriesStore.open(folder / "store")
     flat = flatten(store, folder / "cache")
-    flattened, seconds = anonymous(), time.perf_counter() - begun
+    flattened, seconds = anonymous(), time.perf_counter() - start
     peak, first = flattened, time.perf_counter()
     drawn = 0
     for batch in endless(make_loader(flat, args)):
@@ -181,6 +188,7 @@ def bench_memory(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Run the benchmark of the command line and print RESULT with a JSON object; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
     parser.add_argument("--series", type=int, default=500)

@@ -1,20 +1,20 @@
-"""Forecasts of our models on a CPU beside Chronos-Bolt-tiny, and a first forecast of the command line.
+"""Measure forecasts of tsfm models on a CPU next to Chronos-Bolt-tiny, and the first forecast of the command line.
 
-    pip install -c constraints.txt -e ".[peers]"            # chronos-forecasting; no weights are fetched
+    pip install -c constraints.txt -e ".[peers]"            # chronos-forecasting; no weights are downloaded
     python scripts/bench_inference.py                       # tsfm-mini and tsfm-small, 2 threads, horizons 64 and 96
     python scripts/bench_inference.py --model DIR --only batch
-    python scripts/bench_inference.py --model pretrain/mini # random weights of a recipe
+    python scripts/bench_inference.py --model pretrain/mini # random weights of an experiment
     python scripts/bench_inference.py --threads 1 --clock cpu   # on a busy machine
-    python scripts/bench_inference.py --quick               # small and few: does it run
+    python scripts/bench_inference.py --quick               # small and few, to see that it runs
 
-Both sides take turns on the same windows, in float32 and in bfloat16; of each side the better counts. Each library
-has a process of its own, as its users have it: what we do to the allocator and to waiting threads is not done to Bolt.
-With --together both live in one, and it is.
-`call` is what a user calls on an array, checks and all: our Predictor.forecast, their pipeline's predict_quantiles,
-nine levels each. `network` is one pass without that. Horizon 64 is the native one of Bolt; 96 it rolls out along nine
-paths.
-`times` is the median over the rounds of theirs / ours: above 1 we forecast more series in a second. `at best` divides
-the fastest rounds of either side, what the machine can do while nobody else uses its memory.
+Both sides take turns on the same windows, in float32 and in bfloat16; the faster precision of each side counts. Each
+library has a process of its own, so that the memory and thread settings of tsfm do not change the speed of Bolt; with
+--together both run in one process.
+`call` is what a user calls on an array, with all checks: Predictor.forecast of tsfm and predict_quantiles of the
+pipeline of Bolt, nine quantile levels each. `network` is one pass without that. One pass of Bolt predicts 64 steps;
+for horizon 96 it rolls out along nine paths.
+`times` is the median over the rounds of the ratio Bolt / tsfm: above 1, tsfm forecasts more series per second.
+`at best` divides the fastest rounds of both sides, which other programs on the machine disturb least.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from peers.apart import Apart
-from peers.bolt import LEVELS, NATIVE, Bolt
-from peers.measure import Clock, alternate, markdown, surroundings
+from peers.bolt import NATIVE, QUANTILE_LEVELS, Bolt
+from peers.measure import Timer, alternate, environment, markdown
+from peers.processes import StepProcess
 
 from tsfm.config import compose, typed
 from tsfm.infer.inference_config import InferenceConfig
@@ -50,9 +50,9 @@ from tsfm.training.components import build_model
 from tsfm.types import Problem
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-PARTS = ("batch", "start")
-ASKED = {"mini": {64: 5.0, 96: 20.0}, "small": {64: 2.0, 96: 20.0}}  # at least so many times as fast
-COLD = 5.0  # seconds
+SECTIONS = ("batch", "start")
+TARGETS = {"mini": {64: 5.0, 96: 20.0}, "small": {64: 2.0, 96: 20.0}}  # at least so many times as fast
+MAX_START = 5.0  # seconds of a first forecast
 
 
 @dataclass(frozen=True)
@@ -67,30 +67,33 @@ class Side:
 
 
 def windows(batch: int, context: int) -> np.ndarray:
-    """[B, 1, L]: noisy waves of several periods on random walks."""
-    dice, steps = np.random.default_rng(0), np.arange(context)
-    period = dice.choice([7, 12, 24, 48, 96], size=(batch, 1, 1))
-    waves = 5 * np.sin(2 * np.pi * (steps / period + dice.random((batch, 1, 1))))
-    return (waves + dice.normal(size=(batch, 1, context)).cumsum(axis=-1)).astype(np.float32)
+    """Return noisy waves of several periods on random walks, [B, 1, L]."""
+    rng, steps = np.random.default_rng(0), np.arange(context)
+    period = rng.choice([7, 12, 24, 48, 96], size=(batch, 1, 1))
+    waves = 5 * np.sin(2 * np.pi * (steps / period + rng.random((batch, 1, 1))))
+    return (waves + rng.normal(size=(batch, 1, context)).cumsum(axis=-1)).astype(np.float32)
 
 
-def ours(name: str, past: np.ndarray) -> list[Side]:
-    """A bundled model or one of a directory; a recipe (`pretrain/mini`) stands for random weights of its shape."""
+def tsfm_sides(name: str, past: np.ndarray) -> list[Side]:
+    """Return a model of tsfm in each precision: a bundled one, a directory, or random weights of an experiment."""
     if name.startswith("pretrain/"):
         model = build_model(typed(compose("train", [f"experiment={name}"])))
         predictor = ModelPredictor(model, name=name, about=About(task={"name": "pretrain"}))
     else:
         predictor = load(name)
-    levels = [level for level in LEVELS if level in predictor.quantile_levels] if predictor.quantile_levels else LEVELS
-    return [_of_predictor(predictor, past, precision, levels) for precision in PRECISIONS]
+    known = predictor.quantile_levels or QUANTILE_LEVELS
+    quantile_levels = [level for level in QUANTILE_LEVELS if level in known]
+    return [_predictor_side(predictor, past, precision, quantile_levels) for precision in PRECISIONS]
 
 
-def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, levels: Sequence[float]) -> Side:
+def _predictor_side(
+    predictor: ModelPredictor, past: np.ndarray, precision: str, quantile_levels: Sequence[float]
+) -> Side:
     config = InferenceConfig(precision="bf16" if precision == "bfloat16" else "32")
     configured = ModelPredictor(predictor.model, name=predictor.name, about=predictor.about, config=config)
 
     def call(horizon: int) -> np.ndarray:
-        return configured.forecast(past, horizon=horizon, quantile_levels=levels)
+        return configured.forecast(past, horizon=horizon, quantile_levels=quantile_levels)
 
     @torch.no_grad()
     def network(horizon: int) -> torch.Tensor:
@@ -103,11 +106,12 @@ def _of_predictor(predictor: ModelPredictor, past: np.ndarray, precision: str, l
     return Side(predictor.name, precision, predictor.num_parameters(), call, network)
 
 
-def theirs(past: np.ndarray) -> list[Side]:
-    return [_of_bolt(torch.from_numpy(past[:, 0]), precision) for precision in PRECISIONS]
+def bolt_sides(past: np.ndarray) -> list[Side]:
+    """Return Chronos-Bolt in each precision."""
+    return [_bolt_side(torch.from_numpy(past[:, 0]), precision) for precision in PRECISIONS]
 
 
-def _of_bolt(context: torch.Tensor, precision: str) -> Side:
+def _bolt_side(context: torch.Tensor, precision: str) -> Side:
     bolt = Bolt(dtype=PRECISIONS[precision])
 
     def call(horizon: int) -> torch.Tensor:
@@ -117,34 +121,36 @@ def _of_bolt(context: torch.Tensor, precision: str) -> Side:
 
 
 class Key(NamedTuple):
-    """What is timed."""
+    """A step that is measured; `kind` is "call" or "network"."""
 
     name: str
     precision: str
-    what: str
+    kind: str
     horizon: int
 
 
 def side_steps(names: Sequence[str], batch: int, context: int, horizons: Sequence[int]) -> tuple[dict, dict]:
-    """What a process times of these models, of which Bolt may be one, and their parameters."""
+    """Return the steps that a process measures of these models, which may include Bolt, and their parameters."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     past = windows(batch, context)
-    sides = [side for name in names for side in (theirs(past) if name == Bolt.name else ours(name, past))]
+    sides = [side for name in names for side in (bolt_sides(past) if name == Bolt.name else tsfm_sides(name, past))]
     steps = {
-        Key(one.name, one.precision, what, horizon): functools.partial(getattr(one, what), horizon)
-        for one in sides
+        Key(side.name, side.precision, kind, horizon): functools.partial(getattr(side, kind), horizon)
+        for side in sides
         for horizon in horizons
-        for what in ("call", "network")
+        for kind in ("call", "network")
     }
-    return steps, {one.name: one.parameters for one in sides}
+    return steps, {side.name: side.parameters for side in sides}
 
 
-def compare(sides: Apart, peers: Apart, *, horizon: int, what: str, batch: int, rounds: int) -> list[dict[str, Any]]:
-    """A row for each of our models: the better precision of either side, and how many times as fast we are."""
-    both = sides.steps | peers.steps
-    steps = {key: step for key, step in both.items() if (key.what, key.horizon) == (what, horizon)}
-    taken = alternate(steps, clock=lambda step: step(), rounds=rounds, warm=1)
+def compare(
+    sides: StepProcess, peers: StepProcess, *, horizon: int, kind: str, batch: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Return a row for each model of tsfm, with the faster precision of either side."""
+    all_steps: dict[Any, Any] = sides.steps | peers.steps
+    steps = {key: step for key, step in all_steps.items() if (key.kind, key.horizon) == (kind, horizon)}
+    taken = alternate(steps, timer=lambda step: step(), rounds=rounds, warm=1)
 
     def best(name: str) -> Key:
         return min((key for key in taken if key.name == name), key=lambda key: statistics.median(taken[key]))
@@ -153,56 +159,59 @@ def compare(sides: Apart, peers: Apart, *, horizon: int, what: str, batch: int, 
     for name, parameters in sides.note.items():
         if name == Bolt.name:
             continue
-        mine = best(name)
-        each = sorted(b / a for a, b in zip(taken[mine], taken[peer], strict=True))
-        low, _, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
+        own = best(name)
+        ratios = sorted(b / a for a, b in zip(taken[own], taken[peer], strict=True))
+        low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
         table.append(
             {
                 "model": name,
                 "parameters": f"{parameters:,}",
                 "horizon": horizon,
-                "what": what,
-                "precision": f"{mine.precision} / {peer.precision}",
-                "ms": " / ".join(f"{1e3 * statistics.median(taken[key]):.0f}" for key in (mine, peer)),
-                "series per second": " / ".join(f"{batch / statistics.median(taken[key]):.0f}" for key in (mine, peer)),
-                "times": f"{statistics.median(each):.1f}",
+                "kind": kind,
+                "precision": f"{own.precision} / {peer.precision}",
+                "ms": " / ".join(f"{1e3 * statistics.median(taken[key]):.0f}" for key in (own, peer)),
+                "series per second": " / ".join(f"{batch / statistics.median(taken[key]):.0f}" for key in (own, peer)),
+                "times": f"{statistics.median(ratios):.1f}",
                 "middle half": f"{low:.1f}-{high:.1f}",
-                "at best": f"{min(taken[peer]) / min(taken[mine]):.1f}",
-                "asked": asked(name, horizon) if what == "call" else "",
+                "at best": f"{min(taken[peer]) / min(taken[own]):.1f}",
+                "target": target(name, horizon) if kind == "call" else "",
             }
         )
     return table
 
 
-def asked(name: str, horizon: int) -> str:
-    times = next((ASKED[size].get(horizon) for size in ASKED if size in name), None)
+def target(name: str, horizon: int) -> str:
+    """Return how many times as fast as Bolt a model should be, as text; empty if there is no such target."""
+    times = next((TARGETS[size].get(horizon) for size in TARGETS if size in name), None)
     return "" if times is None else f"at least {times:g}"
 
 
-def report_batches(args: argparse.Namespace, clock: Clock) -> None:
+def report_batches(args: argparse.Namespace, timer: Timer) -> None:
+    """Print the table of forecasts."""
     shape = (args.batch, args.context, args.horizon)
-    how = {"threads": args.threads, "clock": clock}
+    options: dict[str, Any] = {"threads": args.threads, "timer": timer}
     if args.together:
-        sides = peers = Apart(side_steps, [*args.model, Bolt.name], *shape, **how)
+        sides = peers = StepProcess(side_steps, [*args.model, Bolt.name], *shape, **options)
     else:
-        sides = Apart(side_steps, args.model, *shape, **how)
-        peers = Apart(side_steps, [Bolt.name], *shape, **how, unset=WAITING)  # Bolt's users have the default of torch
+        sides = StepProcess(side_steps, args.model, *shape, **options)
+        # users of Bolt have the default of torch
+        peers = StepProcess(side_steps, [Bolt.name], *shape, **options, unset=WAITING)
     print(f"\n## Forecasts of {args.batch} series, context {args.context}\n")
-    print(f"Ours / {Bolt.name} with random weights ({peers.note[Bolt.name]:,} parameters).\n")
+    print(f"tsfm / {Bolt.name} with random weights ({peers.note[Bolt.name]:,} parameters).\n")
     rows = []
     for horizon in args.horizon:
-        # a rollout takes them ten times as long
+        # a rollout of Bolt takes ten times as long
         rounds = args.rounds if horizon <= NATIVE else max(args.rounds // 3, 1)
-        for what in ("call", "network") if horizon <= NATIVE else ("call",):
-            rows += compare(sides, peers, horizon=horizon, what=what, batch=args.batch, rounds=rounds)
+        for kind in ("call", "network") if horizon <= NATIVE else ("call",):
+            rows += compare(sides, peers, horizon=horizon, kind=kind, batch=args.batch, rounds=rounds)
     print(markdown(rows))
     sides.close()
     peers.close()
 
 
 def report_start(args: argparse.Namespace) -> None:
-    """Seconds of `tsfm forecast` in a process of its own, from nothing to the printed rows."""
-    print(f"\n## A first forecast: `tsfm forecast FILE --model M --horizon 24` (at most {COLD:g} s)\n")
+    """Print the seconds of `tsfm forecast` in a new process, from its start to the printed rows."""
+    print(f"\n## A first forecast: `tsfm forecast FILE --model M --horizon 24` (at most {MAX_START:g} s)\n")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "series.csv"
@@ -211,7 +220,7 @@ def report_start(args: argparse.Namespace) -> None:
         for name in args.model:
             if name.startswith("pretrain/"):
                 continue
-            taken = [_cold(file, name, threads=args.threads) for _ in range(args.starts)]
+            taken = [_start_seconds(file, name, threads=args.threads) for _ in range(args.starts)]
             rows.append({"model": name, "fastest": f"{min(taken):.2f}", "median": f"{statistics.median(taken):.2f}"})
     print(markdown(rows))
 
@@ -220,7 +229,7 @@ def _hours(count: int) -> np.ndarray:
     return np.datetime64("2024-01-01T00", "h") + np.arange(count)
 
 
-def _cold(file: Path, model: str, *, threads: int) -> float:
+def _start_seconds(file: Path, model: str, *, threads: int) -> float:
     command = [sys.executable, "-m", "tsfm", "forecast", str(file), "--model", model, "--horizon", "24"]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
@@ -231,9 +240,12 @@ def _cold(file: Path, model: str, *, threads: int) -> float:
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the checked command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", action="append", help="name, directory or recipe; may be given again")
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part (may be given again); default: all")
+    parser.add_argument("--model", action="append", help="name, directory or experiment; may be repeated")
+    parser.add_argument(
+        "--only", choices=SECTIONS, action="append", help="this section (may be repeated); default: all"
+    )
     parser.add_argument("--horizon", type=int, nargs="+", default=[NATIVE, 96])
     parser.add_argument("--batch", type=int, default=256, help="series at a time")
     parser.add_argument("--context", type=int, default=512, help="steps")
@@ -255,16 +267,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Print the sections of the command line."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     args = parse(argv)
     torch.set_num_threads(args.threads)
     if not any(name in os.environ for name in WAITING):
-        os.environ |= waiting_policy()  # of the processes that measure our models, as the command line sets it
-    print(f"{surroundings('cpu')}; {args.clock} clock, {args.rounds} rounds.")
-    chosen = args.only or PARTS
+        os.environ |= waiting_policy()  # of the processes that measure tsfm, as its command line sets it
+    print(f"{environment('cpu')}; {args.clock} clock, {args.rounds} rounds.")
+    chosen = args.only or SECTIONS
     if "batch" in chosen:
-        report_batches(args, Clock("cpu", args.clock))
+        report_batches(args, Timer("cpu", args.clock))
     if "start" in chosen:
         report_start(args)
     return 0

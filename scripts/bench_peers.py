@@ -1,15 +1,15 @@
-"""Our training step and inference beside the peers from PyPI, and scans beside attention. Prints Markdown tables.
+"""Measure training steps and inference of tsfm next to peers from PyPI, and scans next to attention, as Markdown.
 
     python scripts/bench_peers.py                        # CPU, 2 threads, everything
-    python scripts/bench_peers.py --only patchtst        # transformers' PatchTST beside patch_transformer
+    python scripts/bench_peers.py --only patchtst        # transformers' PatchTST and patch_transformer
     python scripts/bench_peers.py --device cuda          # also bf16, torch.compile and mamba_ssm's kernel
-    python scripts/bench_peers.py --quick                # small shapes, few rounds: does it run
+    python scripts/bench_peers.py --quick                # small shapes, few rounds, to see that it runs
 
-Both sides take turns in one process on the same windows, weights random, the loss and the optimiser the same (see
-scripts/peers/pairs.py). A row says the median of each side and the median of the rounds' ratios, ours / theirs: below
-1 ours is faster. Memory is that of a process of its own per side: the peak of its resident memory over training steps
-beyond what it held after the imports (on CUDA the peak that torch allocated), so weights, gradients, the optimiser's
-state and activations count.
+Both sides take turns in one process on the same windows, with random weights and the same loss and optimizer (see
+scripts/peers/networks.py). A row has the median of each side and the median over the rounds of the ratio tsfm / peer:
+below 1 tsfm is faster. Memory is measured in a process per side: the peak of the resident memory over training steps
+minus the memory after the imports (on CUDA the peak that torch allocated), so it counts weights, gradients, the state
+of the optimizer and activations.
 """
 
 from __future__ import annotations
@@ -25,44 +25,45 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from peers.lengths import LENGTHS, against_the_loop, growth
-from peers.measure import Clock, alternate, markdown, milliseconds, peak_resident, ratio, resident, surroundings
-from peers.pairs import MODES, PAIRS, Shape, Side
+from peers.measure import Timer, alternate, environment, markdown, milliseconds, peak_resident, ratio, resident
+from peers.networks import MODES, PAIRS, Shape, Side
+from peers.scans import NUM_TOKENS, cost_table, scan_table
 from torch.utils.flop_counter import FlopCounterMode
 
-PARTS = (*PAIRS, "scan", "length")
-SIDES = ("ours", "theirs")
+SECTIONS = (*PAIRS, "scan", "length")
+SIDES = ("tsfm", "peer")
 CHILD_STEPS = 3
 
 
-def bench_pair(name: str, shape: Shape, *, mode: str, clock: Clock, rounds: int) -> list[dict[str, Any]]:
-    """A row for training and one for inference."""
+def bench_pair(name: str, shape: Shape, *, mode: str, timer: Timer, rounds: int) -> list[dict[str, Any]]:
+    """Return a row for training and one for inference."""
     bf16, compiled = MODES[mode]
     torch.manual_seed(0)
-    sides = dict(zip(SIDES, PAIRS[name](shape, device=clock.device, compiled=compiled), strict=True))
+    sides = dict(zip(SIDES, PAIRS[name](shape, device=timer.device, compiled=compiled), strict=True))
     for side in sides.values():
-        found = side.infers(device=clock.device)()
-        assert found.shape == (shape.batch, shape.channels, shape.horizon), f"{side.name} says {tuple(found.shape)}"
-    size = {"GFLOP forward": " / ".join("" if compiled else gflop(side, clock.device) for side in sides.values())}
+        forecast = side.inference_step(device=timer.device)()
+        expected = (shape.batch, shape.channels, shape.horizon)
+        assert forecast.shape == expected, f"{side.name} predicts {tuple(forecast.shape)}"
+    size = {"GFLOP forward": " / ".join("" if compiled else gflop(side, timer.device) for side in sides.values())}
     size["parameters"] = " / ".join(f"{side.num_parameters():,}" for side in sides.values())
     table = []
-    for what in ("train", "infer"):
+    for phase in ("train", "infer"):
         for side in sides.values():
-            side.network.train(what == "train")
-        make = "trains" if what == "train" else "infers"
-        steps = {key: getattr(side, make)(device=clock.device, bf16=bf16) for key, side in sides.items()}
-        taken = alternate(steps, clock=clock, rounds=rounds)
-        each = sorted(a / b for a, b in zip(taken["ours"], taken["theirs"], strict=True))
-        low, _, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
+            side.network.train(phase == "train")
+        make = "training_step" if phase == "train" else "inference_step"
+        steps = {key: getattr(side, make)(device=timer.device, bf16=bf16) for key, side in sides.items()}
+        taken = alternate(steps, timer=timer, rounds=rounds)
+        ratios = sorted(a / b for a, b in zip(taken["tsfm"], taken["peer"], strict=True))
+        low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
         table.append(
             {
-                "ours": sides["ours"].name,
-                "theirs": sides["theirs"].name,
-                "step": what,
+                "tsfm": sides["tsfm"].name,
+                "peer": sides["peer"].name,
+                "step": phase,
                 "mode": mode,
-                "ours ms": milliseconds(taken["ours"]),
-                "theirs ms": milliseconds(taken["theirs"]),
-                "ratio": f"{ratio(taken['ours'], taken['theirs']):.3f}",
+                "tsfm ms": milliseconds(taken["tsfm"]),
+                "peer ms": milliseconds(taken["peer"]),
+                "ratio": f"{ratio(taken['tsfm'], taken['peer']):.3f}",
                 "middle half": f"{low:.2f}-{high:.2f}",
                 **size,
             }
@@ -71,23 +72,23 @@ def bench_pair(name: str, shape: Shape, *, mode: str, clock: Clock, rounds: int)
 
 
 def gflop(side: Side, device: str) -> str:
-    """Of one batch, as torch counts them: two sides of one row need not do the same work."""
+    """Return the FLOPs of a forecast of one batch as torch counts them, in units of 1e9; sides of a row may differ."""
     with FlopCounterMode(display=False) as counter:
-        side.infers(device=device)()
+        side.inference_step(device=device)()
     return f"{counter.get_total_flops() / 1e9:.2f}"
 
 
 def measure_memory(name: str, side: str, shape: Shape, *, mode: str, device: str) -> int | None:
-    """Bytes that training takes, in this process: to be asked once in a life of it."""
+    """Return the bytes that training takes in this process; valid once per process."""
     bf16, compiled = MODES[mode]
-    PAIRS[name](replace(shape, batch=1), device=device, compiled=False)  # libraries load what they load late
-    torch.randn(64, 64) @ torch.randn(64, 64)
+    PAIRS[name](replace(shape, batch=1), device=device, compiled=False)  # load what libraries import late
+    _ = torch.randn(64, 64) @ torch.randn(64, 64)
     before = torch.cuda.memory_allocated() if device == "cuda" else resident()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    made = PAIRS[name](shape, device=device, compiled=compiled)[SIDES.index(side)]
-    step = made.trains(device=device, bf16=bf16)
-    made.network.train()
+    chosen = PAIRS[name](shape, device=device, compiled=compiled)[SIDES.index(side)]
+    step = chosen.training_step(device=device, bf16=bf16)
+    chosen.network.train()
     for _ in range(CHILD_STEPS):
         step()
     after = torch.cuda.max_memory_allocated() if device == "cuda" else peak_resident()
@@ -95,30 +96,33 @@ def measure_memory(name: str, side: str, shape: Shape, *, mode: str, device: str
 
 
 def memory_of(name: str, side: str, args: argparse.Namespace, *, mode: str) -> float:
-    """The same from a process of its own; NaN where the system does not tell."""
-    own = ["--child", f"{name}:{side}:{mode}", "--threads", str(args.threads), "--device", args.device]
-    command = [sys.executable, __file__, *own, *(["--quick"] if args.quick else [])]
-    said = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
-    if said.returncode:
-        raise RuntimeError(f"measuring the memory of {name} {side} failed: {said.stderr.strip().splitlines()[-1:]}")
-    found = said.stdout.strip().splitlines()[-1].removeprefix("BYTES ")
-    return float("nan") if found == "None" else int(found) / 1e6
+    """Return the MB that training takes, measured in a new process; NaN where the system does not report it."""
+    options = ["--child", f"{name}:{side}:{mode}", "--threads", str(args.threads), "--device", args.device]
+    command = [sys.executable, __file__, *options, *(["--quick"] if args.quick else [])]
+    process = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    if process.returncode:
+        raise RuntimeError(f"measuring the memory of {name} {side} failed: {process.stderr.strip().splitlines()[-1:]}")
+    num_bytes = process.stdout.strip().splitlines()[-1].removeprefix("BYTES ")
+    return float("nan") if num_bytes == "None" else int(num_bytes) / 1e6
 
 
 def with_memory(row: dict[str, Any], name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Return a row with the memory of both sides, where it is of training."""
     if row["step"] != "train":
-        return row | {"ours MB": "", "theirs MB": "", "memory ratio": ""}
-    mine, theirs = (memory_of(name, side, args, mode=row["mode"]) for side in SIDES)
-    return row | {"ours MB": f"{mine:.0f}", "theirs MB": f"{theirs:.0f}", "memory ratio": f"{mine / theirs:.2f}"}
+        return row | {"tsfm MB": "", "peer MB": "", "memory ratio": ""}
+    tsfm_mb, peer_mb = (memory_of(name, side, args, mode=row["mode"]) for side in SIDES)
+    return row | {"tsfm MB": f"{tsfm_mb:.0f}", "peer MB": f"{peer_mb:.0f}", "memory ratio": f"{tsfm_mb / peer_mb:.2f}"}
 
 
 def shape_of(args: argparse.Namespace) -> Shape:
+    """Return the sizes of the comparison; small ones with --quick."""
     if args.quick:
         return Shape(batch=4, channels=3, lookback=64, horizon=16, width=32, depth=1, heads=4, hidden=64)
     return Shape()
 
 
-def report_pairs(names: list[str], args: argparse.Namespace, clock: Clock) -> None:
+def report_pairs(names: list[str], args: argparse.Namespace, timer: Timer) -> None:
+    """Print the table of pairs of networks."""
     shape = shape_of(args)
     modes = list(MODES) if args.device == "cuda" else ["float32"]
     print(f"\n## Training step and inference\n\n{shape}.\n")
@@ -126,35 +130,38 @@ def report_pairs(names: list[str], args: argparse.Namespace, clock: Clock) -> No
     for name in names:
         for mode in modes:
             try:
-                found = bench_pair(name, shape, mode=mode, clock=clock, rounds=args.rounds)
+                pair_rows = bench_pair(name, shape, mode=mode, timer=timer, rounds=args.rounds)
             except ImportError as error:
                 print(f"{name}: left out, its peer does not import ({error}).\n")
                 break
-            rows += [with_memory(row, name, args) if args.memory else row for row in found]
+            rows += [with_memory(row, name, args) if args.memory else row for row in pair_rows]
     print(markdown(rows))
 
 
-def report_scan(args: argparse.Namespace, clock: Clock) -> None:
+def report_scan(args: argparse.Namespace, timer: Timer) -> None:
+    """Print the table of scans and loops."""
     rows, tokens, width = (4, 64, 32) if args.quick else (32, 512, 128)
-    table, why = against_the_loop(rows=rows, tokens=tokens, width=width, clock=clock, rounds=min(args.rounds, 5))
-    print("\n## The scan beside a loop over tokens\n")
-    print(f"Forward and backward, {rows} x {tokens} tokens, width {width}. {why}.\n")
+    table, note = scan_table(rows=rows, tokens=tokens, width=width, timer=timer, rounds=min(args.rounds, 5))
+    print("\n## The scan next to a loop over tokens\n")
+    print(f"Forward and backward, {rows} x {tokens} tokens, width {width}. {note}.\n")
     print(markdown(table))
 
 
-def report_lengths(args: argparse.Namespace, clock: Clock) -> None:
-    longest, width = (512, 32) if args.quick else (LENGTHS[-1], 128)
-    print("\n## Cost by length\n")
-    print(
-        f"Forward and backward, 1 row, width {width}; x: times the cost at half the length (2 is linear, 4 quadratic)."
-    )
+def report_lengths(args: argparse.Namespace, timer: Timer) -> None:
+    """Print the table of costs by number of tokens."""
+    longest, width = (512, 32) if args.quick else (NUM_TOKENS[-1], 128)
+    print("\n## Cost by number of tokens\n")
+    print(f"Forward and backward, 1 row, width {width}; x: ratio to half as many tokens (2 is linear, 4 quadratic).")
     print("Attention with 4 heads, rotary positions, scaled_dot_product_attention.\n")
-    print(markdown(growth(longest=longest, width=width, clock=clock, seconds=0.1 if args.quick else 1.0)))
+    print(markdown(cost_table(longest=longest, width=width, timer=timer, seconds=0.1 if args.quick else 1.0)))
 
 
 def parse() -> argparse.Namespace:
+    """Return the checked command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part (may be given again); default: all")
+    parser.add_argument(
+        "--only", choices=SECTIONS, action="append", help="this section (may be repeated); default: all"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="of torch, on both sides")
     parser.add_argument("--rounds", type=int, help="of each comparison; default 11, 3 with --quick")
@@ -167,13 +174,14 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 11)
     if args.device == "cuda" and not torch.cuda.is_available():
-        parser.error("no CUDA device is at hand; use --device cpu")
+        parser.error("there is no CUDA device; use --device cpu")
     if args.device == "cuda" and args.clock == "cpu":
-        parser.error("the seconds of a CPU do not time a GPU; use --clock wall")
+        parser.error("CPU seconds do not measure a GPU; use --clock wall")
     return args
 
 
 def main() -> int:
+    """Print the sections of the command line."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     args = parse()
@@ -182,15 +190,15 @@ def main() -> int:
         name, side, mode = args.child.split(":")
         print("BYTES", measure_memory(name, side, shape_of(args), mode=mode, device=args.device))
         return 0
-    clock = Clock(args.device, args.clock)
-    chosen = args.only or list(PARTS)
-    print(f"{surroundings(args.device)}; {args.clock} clock, {args.rounds} rounds.")
+    timer = Timer(args.device, args.clock)
+    chosen = args.only or list(SECTIONS)
+    print(f"{environment(args.device)}; {args.clock} clock, {args.rounds} rounds.")
     if names := [name for name in PAIRS if name in chosen]:
-        report_pairs(names, args, clock)
+        report_pairs(names, args, timer)
     if "scan" in chosen:
-        report_scan(args, clock)
+        report_scan(args, timer)
     if "length" in chosen:
-        report_lengths(args, clock)
+        report_lengths(args, timer)
     return 0
 
 

@@ -1,9 +1,9 @@
-"""One picture of every generator of made-up series, and how fast each one is.
+"""Draw series of every generator of synthetic series, and measure the speed of each one.
 
     python scripts/draw_synthetic.py docs/img/synthetic.png
     python scripts/draw_synthetic.py /tmp/all.png --rows 8 --length 1024
 
-Prints series per second by generator, and of the whole universe with and without augmentation.
+Prints series per second by generator, and of the whole mixture with and without augmentation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INK, GREY = "#1f4e79", "#555555"
 
 
 def speed(draw: Callable[[], Tensor], num: int) -> float:
-    """Series per second, the best of two draws."""
+    """Return series per second, the better of two runs."""
     taken = []
     for _ in range(2):
         start = time.perf_counter()
@@ -34,6 +34,7 @@ def speed(draw: Callable[[], Tensor], num: int) -> float:
 
 
 def main() -> None:
+    """Print the speeds and save the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="of the picture")
     parser.add_argument("--rows", type=int, default=3, help="series of each generator in the picture")
@@ -45,18 +46,20 @@ def main() -> None:
 
     generator = torch.Generator().manual_seed(args.seed)
     chosen = args.only.split(",") if args.only else GENERATORS.names()
-    parts = {name: GENERATORS.build(GENERATORS.config({"name": name})) for name in chosen}
+    generators = {name: GENERATORS.build(GENERATORS.config({"name": name})) for name in chosen}
     if args.num:
-        for name, part in parts.items():
-            print(f"{name:16} {speed(lambda part=part: part.draw(args.num, 2048, generator), args.num):8,.0f} series/s")
-        universe, augment = GeneratorMixture(), Augment()
-        print(f"{'universe':16} {speed(lambda: universe.draw(args.num, 2048, generator), args.num):8,.0f} series/s")
-        drawn = universe.draw(args.num, 2048, generator)
+        for name, source in generators.items():
+            rate = speed(lambda source=source: source.draw(args.num, 2048, generator), args.num)
+            print(f"{name:16} {rate:8,.0f} series/s")
+        mixture, augment = GeneratorMixture(), Augment()
+        print(f"{'mixture':16} {speed(lambda: mixture.draw(args.num, 2048, generator), args.num):8,.0f} series/s")
+        drawn = mixture.draw(args.num, 2048, generator)
         print(f"{'augment':16} {speed(lambda: augment(drawn, generator), args.num):8,.0f} series/s")
-    picture(args.path, {name: part.draw(args.rows, args.length, generator) for name, part in parts.items()})
+    picture(args.path, {name: source.draw(args.rows, args.length, generator) for name, source in generators.items()})
 
 
 def picture(path: str, drawn: dict[str, Tensor]) -> None:
+    """Save a figure with a row for each generator; values [series, time]."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -75,7 +78,7 @@ def picture(path: str, drawn: dict[str, Tensor]) -> None:
     figure.subplots_adjust(left=left, right=0.995, top=0.995, bottom=0.005, hspace=0.15, wspace=0.04)
     figure.savefig(path, dpi=100)
     plt.close(figure)
-    if path.endswith(".png"):  # two inks need no more than 16 colours: a third of the bytes
+    if path.endswith(".png"):  # 16 colors suffice and need a third of the bytes
         from PIL import Image
 
         with Image.open(path) as image:

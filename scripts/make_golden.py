@@ -1,8 +1,9 @@
-"""Write the golden checkpoints and their forecasts (tests/golden/): what this version of tsfm says must be said by
-every later one. Run it only when a change of answers is meant, and say why in the commit.
+"""Write the golden checkpoints and their forecasts (tests/golden/), which every later version must reproduce.
+
+Run it only when forecasts are meant to change, and say why in the commit.
 
     python scripts/make_golden.py            # adds missing ones
-    python scripts/make_golden.py --all      # writes all anew
+    python scripts/make_golden.py --all      # writes all again
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from tsfm.model.checkpoint import About, save  # noqa: E402
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--all", action="store_true", help="write the existing ones anew too")
-    again = parser.parse_args().all
+    """Write the checkpoints of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--all", action="store_true", help="write the existing ones again, too")
+    write_all = parser.parse_args().all
     for name, (backbone, kind, scaler) in CASES.items():
         folder = FOLDER / name
-        if folder.exists() and not again:
+        if folder.exists() and not write_all:
             continue
         save(tiny(backbone, kind, scaler=scaler), folder, about=About(command="scripts/make_golden.py"))
         (folder / "forecasts.json").write_text(json.dumps(forecasts(load(folder)), indent=1) + "\n")

@@ -1,6 +1,6 @@
 """Every bad input gets a short message that names what was found and what to do, and leaves nothing half-written.
 
-The table stands in tests/bad_inputs/; `python scripts/bad_inputs.py` prints it with the messages.
+The table of cases is in tests/bad_inputs/; `python scripts/bad_inputs.py` prints it with the messages.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.bad_inputs import CASES
-from tests.bad_inputs.desk import Case, act, contents, furnish, spread
+from tests.bad_inputs.workspace import Case, enter_workspace, files_of, fill_template, run_case
 
 NEXT_STEP = re.compile(r"; |did you mean|known: |expected |it must be|invalid int value|Try |write settings as")
+PYTHON_ARGUMENT = re.compile(
+    r"(?<![\w.-])(prediction_length|quantile_levels|id_column|timestamp_column|(future_)?df|overwrite|allow_mixed_freq)(?!\w)"
+)
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    desk = tmp_path_factory.mktemp("template")
-    furnish(desk)
-    return desk
+    folder = tmp_path_factory.mktemp("template")
+    fill_template(folder)
+    return folder
 
 
 def test_every_case_has_its_own_name() -> None:
@@ -32,26 +35,32 @@ def test_every_case_has_its_own_name() -> None:
 def test_a_bad_input_is_named_and_leaves_nothing(
     theme: str, case: Case, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = tmp_path / "desk"
-    spread(case, template, desk, monkeypatch)
-    before = contents(desk)
-    seen = act(case)
+    workspace = tmp_path / "workspace"
+    enter_workspace(case, template, workspace, monkeypatch)
+    before = files_of(workspace)
+    outcome = run_case(case)
     monkeypatch.undo()
-    assert seen.strange is None, f"a traceback for the user: {seen.strange!r}"
-    assert seen.failed == (case.works is None), seen.message
-    assert [word for word in case.words if word not in seen.message] == [], seen.message
-    assert "Traceback" not in seen.stderr
+    assert outcome.unexpected is None, f"a traceback for the user: {outcome.unexpected!r}"
+    assert outcome.failed == (case.works is None), outcome.message
+    assert [phrase for phrase in case.phrases if phrase not in outcome.message] == [], outcome.message
+    assert "Traceback" not in outcome.stderr
     if case.works is None:
-        assert len(seen.message) < 700
-        assert seen.message.count("\n") < 4
-        assert "site-packages" not in seen.message
-        assert "[Errno" not in seen.message or not case.command.startswith("tsfm ")
-        assert NEXT_STEP.search(seen.message), seen.message
+        check_message(outcome.message, is_command=case.command.startswith("tsfm "))
     else:
-        monkeypatch.chdir(desk)
+        monkeypatch.chdir(workspace)
         assert case.works()
-    after = contents(desk)
-    assert [name for name, data in before.items() if after.get(name, b"gone") != data] == []
-    new = [name for name in after if name not in before and Path(name).parts[0] not in case.leaves]
-    assert new == []
+    after = files_of(workspace)
+    assert [name for name, data in before.items() if after.get(name, b"removed") != data] == []
+    assert [name for name in after if name not in before and Path(name).parts[0] not in case.may_create] == []
     assert [name for name in after if re.search(r"(^|/)\.[^/]*$", name)] == [], "a draft was left"
+
+
+def check_message(message: str, *, is_command: bool) -> None:
+    """Check that an error message is short, without internals, and says what to do next."""
+    assert len(message) < 700
+    assert message.count("\n") < 4
+    assert "site-packages" not in message
+    assert NEXT_STEP.search(message), message
+    if is_command:
+        assert "[Errno" not in message
+        assert not PYTHON_ARGUMENT.search(message), message

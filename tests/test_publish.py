@@ -1,4 +1,4 @@
-"""Publishing a pre-trained run: a second leg says which experiment it went on from, and that its corpus is known."""
+"""Publishing a pre-trained run: one that started from another run names its experiment, and its corpus is covered."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from scripts.publish import first_leg
+from scripts.publish import initialization_record
 
 CORPUS: Any = SimpleNamespace(fingerprints=["a", "b", "c"])
 SKETCH: Any = SimpleNamespace(fingerprint="f" * 8)
 INIT = {"from": "/somewhere/run", "method": "full", "fingerprints": ["c", "a"]}
 
 
-def test_a_second_leg_names_its_first_and_no_folder() -> None:
-    assert first_leg(INIT, "pretrain/small", CORPUS, SKETCH) == {
+def test_a_continued_run_names_the_first_experiment_and_no_folder() -> None:
+    assert initialization_record(INIT, "pretrain/small", CORPUS, SKETCH) == {
         "from": "pretrain/small",
         "method": "full",
         "sketch": SKETCH.fingerprint,
@@ -23,12 +23,12 @@ def test_a_second_leg_names_its_first_and_no_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("init", "begun", "message"),
+    ("init", "experiment", "message"),
     [
-        (INIT, None, "name the experiment of that one by --begun"),
-        (INIT | {"fingerprints": ["a", "z"]}, "pretrain/small", "saw series that are not in its corpus"),
+        (INIT, None, "name the experiment of that one by --init-experiment"),
+        (INIT | {"fingerprints": ["a", "z"]}, "pretrain/small", "was trained on series that are not in its corpus"),
     ],
 )
-def test_what_is_not_known_is_not_published(init: dict[str, Any], begun: str | None, message: str) -> None:
+def test_what_is_not_known_is_not_published(init: dict[str, Any], experiment: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        first_leg(init, begun, CORPUS, SKETCH)
+        initialization_record(init, experiment, CORPUS, SKETCH)

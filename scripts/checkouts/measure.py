@@ -6,7 +6,7 @@ Write SECTION.npz for each section, and failures.json with the traceback of each
 array is called "section/check: name". Run it in an empty working directory.
 
 The same file measures old and new checkouts, so it uses the stable surface: `tsfm.load`, the DataFrame methods, the
-estimators and the command line. Names that were changed stand in the tables of alternatives, the current one first.
+estimators and the command line. Names that were changed are in the tables of alternatives, the current one first.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Chronos-Bolt (arXiv:2403.07815's successor) at the size of its smallest release, with random weights: nothing is
-fetched, and the speed of a network does not depend on what it learned.
+"""Chronos-Bolt (the successor of arXiv:2403.07815) at the size of its smallest release, with random weights.
+
+Nothing is downloaded: the speed of a network does not depend on its weights.
 
 B batch, L context, H horizon, Q quantile levels.
 """
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LEVELS = [k / 10 for k in range(1, 10)]
+QUANTILE_LEVELS = [k / 10 for k in range(1, 10)]
 NATIVE = 64  # steps of one pass
 # of amazon/chronos-bolt-tiny: the T5 sizes of google/t5-efficient-tiny, the rest as in all its sizes
 TINY = {
@@ -36,14 +37,14 @@ TINY = {
         "prediction_length": NATIVE,
         "input_patch_size": 16,
         "input_patch_stride": 16,
-        "quantiles": LEVELS,
+        "quantiles": QUANTILE_LEVELS,
         "use_reg_token": True,
     },
 }
 
 
 class Bolt:
-    """The pipeline that its users call, and the network inside."""
+    """The pipeline that users of Chronos-Bolt call, and the network in it."""
 
     name = "Chronos-Bolt-tiny"
 
@@ -57,13 +58,14 @@ class Bolt:
         self.pipeline = bolt.ChronosBoltPipeline(self.network)
 
     def forecast(self, context: Tensor, *, horizon: int) -> Tensor:
-        """[B, L] -> [B, H, Q]."""
-        return self.pipeline.predict_quantiles(context, prediction_length=horizon, quantile_levels=LEVELS)[0]
+        """Return quantiles [B, H, Q] of a context [B, L], as users do."""
+        return self.pipeline.predict_quantiles(context, prediction_length=horizon, quantile_levels=QUANTILE_LEVELS)[0]
 
     @torch.no_grad()
     def one_pass(self, context: Tensor) -> Tensor:
-        """[B, L] -> [B, Q, 64], without what stands around the network."""
+        """Return the output of the network [B, Q, 64] for a context [B, L], without the pipeline."""
         return self.network(context=context).quantile_preds
 
     def num_parameters(self) -> int:
+        """Return the number of parameters."""
         return sum(p.numel() for p in self.network.parameters())

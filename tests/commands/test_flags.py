@@ -34,6 +34,7 @@ def test_every_flag_exists(verb: str) -> None:
         (FORECAST, "df is empty; give a row", "sales.csv is empty; give a row"),
         (FORECAST, "a covariate is not in future_df", "a covariate is not in the file of --future"),
         (f"{FORECAST} --future f.csv", "no id of future_df is in df", "no id of f.csv is in sales.csv"),
+        (FORECAST, "known: a.b, df. Name it with id_column=", "known: a.b, df. Name it with --id-column"),
         (FORECAST, "pass freq=, e.g. freq='D'", "pass --freq, e.g. --freq D"),
         (INGEST, "give id_column=..., or layout='wide'", "give --id-column ..., or --layout wide"),
         (INGEST, "give allow_mixed_freq=True or freq to", "give --allow-mixed-freq or --freq to"),

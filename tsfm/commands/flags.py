@@ -28,9 +28,8 @@ FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python 
     "bench": {"device": "--device", "batch_size": "--batch-size"},
 }
 ENGLISH = ("calibration", "device", "grid", "layer", "layout", "level", "overwrite", "pool", "score", "target")
-_VERBATIM = (
-    r"""(?P<verbatim>(?<!\w)'[^']*'|"[^"]*"|`[^`]*`|\b(?:found|known): [^;]*)"""  # what the user or his file says
-)
+_LIST = r"\b(?:found|known): (?:[^;.]|\.(?! ))*"  # names of columns, up to the end of the clause
+_VERBATIM = rf"""(?P<verbatim>(?<!\w)'[^']*'|"[^"]*"|`[^`]*`|{_LIST})"""
 _NAME = r"(?<![\w./\\-]){names}(?![\w/\\-]|\.\w)"
 
 

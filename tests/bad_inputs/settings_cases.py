@@ -1,4 +1,4 @@
-"""Mistakes in what is typed: keys, names, values, and settings that do not fit each other."""
+"""Bad settings: unknown keys and names, wrong values, and settings that do not fit each other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from tests.bad_inputs.desk import Case
-from tests.bad_inputs.spoils import breaks, text
+from tests.bad_inputs.corruptions import raising, written
+from tests.bad_inputs.workspace import Case
 
 CASES = [
     Case("a typo in a key", "tsfm train ... sede=1", ("sede is not a setting; did you mean 'seed'?",)),
@@ -16,12 +16,12 @@ CASES = [
         "tsfm train ... backbone.dept=2",
         ("backbone.dept is not a setting; did you mean 'depth'?", "heads"),
     ),
-    Case("a key that no part has", "tsfm train ... +new.key=1", ("new is not a setting; known:", "backbone")),
+    Case("a key that no component has", "tsfm train ... +new.key=1", ("new is not a setting; known:", "backbone")),
     Case(
         "a typo in a sweep",
         "tsfm train -m ... sede=1,2",
         ("sede is not a setting; did you mean 'seed'?",),
-        leaves=("multirun",),
+        may_create=("multirun",),
     ),
     Case(
         "an unknown choice of a group",
@@ -50,7 +50,7 @@ CASES = [
     ),
     Case("a learning rate of 0", "tsfm train ... optim.lr=0", ("optim.lr is 0", "above 0")),
     Case(
-        "shares that do not sum to 1",
+        "ratios that do not sum to 1",
         "tsfm train ... data.ratios=[0.7,0.1,0.1]",
         ("ratios are [0.7, 0.1, 0.1]", "sum to 1"),
     ),
@@ -70,11 +70,11 @@ CASES = [
         ("task.loss=mse needs one number per step, the head gives 9 quantiles", "use task.loss=pinball"),
     ),
     Case(
-        "as many channels as the data has not",
+        "another number of channels than the data set has",
         "tsfm train ... model.channels=3",
         ("model.channels is 3, and data set 'store' has 1; set model.channels", "null"),
     ),
-    Case("no end to the training", "tsfm train ... trainer.max_epochs=-1", ("trainer has no end; set max_epochs",)),
+    Case("a training without an end", "tsfm train ... trainer.max_epochs=-1", ("trainer has no end; set max_epochs",)),
     Case(
         "a duration in words",
         "tsfm train ... trainer.max_time=soon",
@@ -89,19 +89,19 @@ CASES = [
         "more devices than there are",
         "tsfm train ... trainer.devices=4096",
         ("trainer.devices is 4096; this machine has at most", "use fewer"),
-        breaks(pl, "Trainer", RuntimeError("nothing may be started")),
+        raising(pl, "Trainer", RuntimeError("nothing may be started")),
     ),
     Case(
         "a bad value in a sweep",
         "tsfm train -m ... optim.lr=0,0.1",
         ("optim.lr is 0.0; a learning rate is above 0",),
-        leaves=("multirun", "runs"),  # the good combination is run
+        may_create=("multirun", "runs"),  # the valid combination is run
     ),
     Case(
-        "a validation that never comes",
+        "a training that ends before its first validation",
         "tsfm train ... trainer.val_every=1000 run_dir=new",
         ("training ended before its first validation: the last weights are kept", "RESULT {"),
-        leaves=("new",),
+        may_create=("new",),
         works=lambda: Path("new/model/model.safetensors").is_file(),
     ),
     Case(
@@ -110,7 +110,7 @@ CASES = [
         ("trainer.accelerator is 'gup'; did you mean 'gpu'?",),
     ),
     Case(
-        "an accelerator that this machine has not",
+        "an accelerator that this machine does not have",
         "tsfm train ... trainer.accelerator=tpu",
         ("trainer.accelerator=tpu", "is not possible here", "try accelerator=auto"),
     ),
@@ -133,11 +133,11 @@ CASES = [
         "a config file that is not YAML",
         "tsfm train ...",
         ("a config file is not YAML", "tiny.yaml", "line 1"),
-        text("conf/experiment/tiny.yaml", "a: [1\n"),
+        written("conf/experiment/tiny.yaml", "a: [1\n"),
     ),
     Case("no data set to show", "tsfm show data=store", ("no value for data.dataset; give one",)),
     Case(
-        "a covariate that the data has not",
+        "a covariate that the data set does not have",
         "tsfm train ... data.known=[price]",
         ("data set 'store': data.known: no channel 'price'; known: target",),
     ),
@@ -152,20 +152,20 @@ CASES = [
         ("channel 'target' is named in data.past and in data.known", "name it once"),
     ),
     Case(
-        "a field that the calendar has not",
+        "an unknown time feature",
         "tsfm train ... data.time_features=[huor]",
         ("data.time_features has 'huor'; did you mean 'hour'?",),
     ),
     Case(
-        "a calendar that is one word",
+        "time features that are not a list",
         "tsfm train ... data.time_features=hour",
         ("data.time_features is 'hour'; expected true, false or a list of fields: minute, hour",),
     ),
     Case(
-        "time marks for a backbone that keeps channels apart",
+        "time features for a backbone that does not mix channels",
         "tsfm train ... data.time_features=[hour] run_dir=new",
         ("does not mix channels, so the covariates calendar_hour are left out; set backbone.mix_every", "RESULT {"),
-        leaves=("new",),
+        may_create=("new",),
         works=lambda: Path("new/model/model.safetensors").is_file(),
     ),
 ]

@@ -1,4 +1,4 @@
-"""What can be wrong when a model is used or scored."""
+"""Bad inputs of `tsfm forecast` and `tsfm eval`."""
 
 from __future__ import annotations
 
@@ -9,31 +9,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.bad_inputs.desk import Case
-from tests.bad_inputs.in_files import silent, zones
-from tests.bad_inputs.spoils import both, cell, forbidden, table, text
+from tests.bad_inputs.corruptions import (
+    changed_cell,
+    changed_table,
+    combined,
+    item_without_values,
+    mixed_time_zones,
+    unwritable,
+    written,
+)
+from tests.bad_inputs.workspace import Case
 
 GOOD = "tsfm forecast sales.csv --model run --horizon 3"
 BAD = "tsfm forecast bad.csv --model run --horizon 3"
 EVAL = "tsfm eval data=store data.dataset=store"
 
 
-def near_the_constant() -> bool:
-    said = pd.read_csv("f.csv")["predictions"].to_numpy()
-    return len(said) == 6 and bool((np.abs(said - 7) < 0.1).all())
+def forecast_is_constant() -> bool:
+    """Return whether f.csv forecasts about 7 for both items."""
+    predictions = pd.read_csv("f.csv")["predictions"].to_numpy()
+    return len(predictions) == 6 and bool((np.abs(predictions - 7) < 0.1).all())
 
 
-def price(rows: pd.DataFrame) -> pd.DataFrame:
+def with_price(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add a covariate."""
     return rows.assign(price=1.0)
 
 
-def future(rows: pd.DataFrame) -> pd.DataFrame:
-    stamps = pd.date_range("2024-01-06", periods=2, freq="h")
-    return pd.DataFrame({"item_id": ["a", "a"], "timestamp": stamps, "price": 1.0})
+def short_future(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return two of three future steps of item a."""
+    timestamps = pd.date_range("2024-01-06", periods=2, freq="h")
+    return pd.DataFrame({"item_id": ["a", "a"], "timestamp": timestamps, "price": 1.0})
 
 
-def folder(desk: Path, patch: Any) -> None:
-    (desk / "store.png").mkdir()
+def folder_named_png(workspace: Path, patch: Any) -> None:
+    """Make a folder with the name of a figure."""
+    (workspace / "store.png").mkdir()
 
 
 CASES = [
@@ -45,13 +56,13 @@ CASES = [
     Case(
         "an empty file to forecast",
         BAD,
-        ("bad.csv can't be read as csv (No columns to parse from file); is it damaged",),
-        text("bad.csv", ""),
+        ("bad.csv cannot be read as csv (No columns to parse from file); is it damaged",),
+        written("bad.csv", ""),
     ),
     Case(
         "a horizon of 0",
         "tsfm forecast sales.csv --model run --horizon 0",
-        ("prediction_length is 0; expected at least 1 step",),
+        ("--horizon is 0; expected at least 1 step",),
     ),
     Case(
         "a negative horizon",
@@ -86,15 +97,15 @@ CASES = [
     Case(
         "a typo in the id column",
         f"{GOOD} --id-column item_di",
-        ("df has no id column 'item_di'; did you mean 'item_id'?",),
+        ("sales.csv has no id column 'item_di'; did you mean 'item_id'?",),
     ),
     Case(
-        "a level that the model has not",
+        "a quantile level that the model cannot predict",
         f"{GOOD} --quantile-levels 0.9",
         ("quantile levels [0.9] were requested of run; it can predict only 0.5",),
     ),
     Case(
-        "a level above 1",
+        "a quantile level above 1",
         f"{GOOD} --quantile-levels 1.5",
         ("quantile levels are [1.5]; expected at least one, each in (0, 1)",),
     ),
@@ -102,104 +113,107 @@ CASES = [
         "an infinity to forecast",
         BAD,
         ("'target' holds inf in row 7 (1 such rows)", "set such steps to NaN"),
-        cell(7, "target", np.inf),
+        changed_cell(7, "target", np.inf),
     ),
     Case(
         "a decimal comma to forecast",
         BAD,
         ("'target' is", "row 7 holds '12,5'; expected numbers"),
-        cell(7, "target", "12,5"),
+        changed_cell(7, "target", "12,5"),
     ),
     Case(
-        "a stamp that is none to forecast",
+        "a text that is not a timestamp, to forecast",
         BAD,
         ("'timestamp' in row 7 is 'next tuesday', not a timestamp; expected dates",),
-        cell(7, "timestamp", "next tuesday"),
+        changed_cell(7, "timestamp", "next tuesday"),
     ),
     Case(
         "mixed time zones to forecast",
         BAD,
         ("'timestamp' mixes time zones (UTC+01:00, UTC+02:00); convert it to one",),
-        table(zones),
+        changed_table(mixed_time_zones),
     ),
     Case(
         "an item without a value",
         BAD,
         ("item 'b' has no observed value in 'target'; drop the item or fill it",),
-        table(silent),
+        changed_table(item_without_values),
     ),
     Case(
-        "one point without a frequency",
+        "one step without a frequency",
         BAD,
-        ("item 'a' has 1 different timestamp(s): its frequency cannot be inferred; pass freq=",),
-        table(lambda rows: rows[:1]),
+        ("item 'a' has 1 different timestamp(s): its frequency cannot be inferred; pass --freq, e.g. --freq D",),
+        changed_table(lambda rows: rows[:1]),
     ),
     Case(
         "values too large for the model",
         BAD,
         ("run predicted values that are not finite for 2 of 2 series, so there is no result; rescale the series",),
-        table(lambda rows: rows.assign(target=3e38)),
+        changed_table(lambda rows: rows.assign(target=3e38)),
     ),
     Case(
         "a constant series",
         f"{BAD} --out f.csv",
         ("wrote 6 rows to f.csv",),
-        table(lambda rows: rows.assign(target=7.0)),
-        leaves=("f.csv",),
-        works=near_the_constant,
+        changed_table(lambda rows: rows.assign(target=7.0)),
+        may_create=("f.csv",),
+        works=forecast_is_constant,
     ),
     Case(
         "a constant series held out",
         f"{BAD} --holdout --out f.csv",
         ("MASE undefined", "seasonal_naive"),
-        table(lambda rows: rows.assign(target=7.0)),
-        leaves=("f.csv",),
-        works=near_the_constant,
+        changed_table(lambda rows: rows.assign(target=7.0)),
+        may_create=("f.csv",),
+        works=forecast_is_constant,
     ),
     Case(
         "a future that lacks rows",
         "tsfm forecast bad.csv --model run --horizon 3 --future future.csv",
         (
-            "future_df does not continue item 'a': it lacks 1 of 3 steps, the first is 2024-01-06 02:00:00",
+            "future.csv does not continue item 'a': it lacks 1 of 3 steps, the first is 2024-01-06 02:00:00",
             "give it the steps",
         ),
-        both(table(price), table(future, file="future.csv")),
+        combined(changed_table(with_price), changed_table(short_future, file="future.csv")),
     ),
     Case(
         "a holdout longer than the series",
         "tsfm forecast sales.csv --model run --horizon 200 --holdout",
-        ("item 'a' has 120 steps; holding out 200 leaves no observed value", "choose a shorter horizon"),
+        ("item 'a' has 120 steps; holding out 200 leaves no observed value", "choose a shorter --horizon"),
     ),
     Case(
-        "an unknown ending of the forecast",
+        "an unknown suffix of the forecast",
         f"{GOOD} --out f.xlsx",
         ("--out f.xlsx ends in .xlsx; expected .csv or .parquet",),
     ),
     Case(
         "a forecast below a file",
         f"{GOOD} --out sales.csv/f.csv",
-        ("cannot write sales.csv/f.csv (a file has the name of a folder that is needed)", "choose another place"),
+        ("sales.csv cannot be a folder: sales.csv is a file; choose another place",),
     ),
     Case(
         "a disk that is full when the forecast is written",
         f"{GOOD} --out f.csv",
         ("cannot write f.csv (the disk is full); free some space there",),
-        forbidden("f.csv", errno.ENOSPC),
+        unwritable("f.csv", errno.ENOSPC),
     ),
     Case(
-        "a picture in a folder that does not exist",
+        "a figure in a folder that does not exist",
         f"{GOOD} --out f.csv --plot none/f.png",
         ("there is no folder 'none' to hold 'f.png'; make it first",),
     ),
     Case(
-        "a picture below a file",
+        "a figure below a file",
         f"{GOOD} --plot sales.csv/f.png",
         ("there is no folder 'sales.csv' to hold 'f.png'; make it first",),
     ),
     Case(
-        "a picture in a folder's place", f"{GOOD} --plot store.png", ("'store.png' is a folder; name a file",), folder
+        "a figure in a folder's place",
+        f"{GOOD} --plot store.png",
+        ("'store.png' is a folder; name a file",),
+        folder_named_png,
     ),
-    Case("a picture of an unknown kind", f"{GOOD} --plot f.gif", ("'f.gif'; name it with one of .png",)),
+    Case("a figure of an unknown kind", f"{GOOD} --plot f.gif", ("'f.gif'; name it with one of .png",)),
     Case(
         "an unknown baseline",
         f"{EVAL} predictor=seasonal_naiv",
@@ -221,12 +235,12 @@ CASES = [
         ("split 'test': no window of context 32 and horizon 50 fits", "use a shorter horizon"),
     ),
     Case(
-        "a level above 1 to score",
+        "a quantile level above 1 to score",
         f"{EVAL} predictor=drift context=32 horizon=8 bench.quantile_levels=[2]",
         ("bench.quantile_levels: quantile levels are [2.0]; expected",),
     ),
     Case(
-        "a score where no test part is",
+        "a data set without a test part",
         f"{EVAL} predictor=drift context=32 horizon=8 data.split=all",
         ("data.split=all makes no test part to score; choose another data.split",),
     ),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bad_inputs.desk import Case
-from tests.bad_inputs.spoils import both, copied, cut, gone, settings, text
+from tests.bad_inputs.corruptions import changed_json, combined, copied, removed, truncated, written
+from tests.bad_inputs.workspace import Case
 
 LOAD = "tsfm.load('run')"
 WEIGHTS, CONFIG = "run/model/model.safetensors", "run/model/config.json"
@@ -29,39 +29,39 @@ CASES = [
         "weights cut short",
         LOAD,
         (f"{WEIGHTS} cannot be read", "it may be cut short: copy it again"),
-        cut(WEIGHTS, 4000),
+        truncated(WEIGHTS, 4000),
     ),
-    Case("no weights", LOAD, ("run/model has no model.safetensors; copy it",), gone(WEIGHTS)),
-    Case("a config cut short", LOAD, (f"{CONFIG} is not a tsfm model config", "copy it again"), cut(CONFIG, 100)),
+    Case("no weights", LOAD, ("run/model has no model.safetensors; copy it",), removed(WEIGHTS)),
+    Case("a config cut short", LOAD, (f"{CONFIG} is not a tsfm model config", "copy it again"), truncated(CONFIG, 100)),
     Case(
         "a checkpoint of another format",
         LOAD,
         (f"{CONFIG} has checkpoint format 7", "reads formats up to 2: install the version that wrote it"),
-        settings(CONFIG, format=7),
+        changed_json(CONFIG, format=7),
     ),
     Case(
         "the config of a foreign model",
         LOAD,
         (f"{CONFIG} is not a tsfm model config (it has no 'format'); name a folder",),
-        text(CONFIG, '{"architectures": ["T5"]}'),
+        written(CONFIG, '{"architectures": ["T5"]}'),
     ),
     Case(
         "an unknown backbone",
         LOAD,
         (CONFIG, "unknown backbone 'patch_transfomer'; did you mean 'patch_transformer'?"),
-        settings(CONFIG, model__backbone__name="patch_transfomer"),
+        changed_json(CONFIG, model__backbone__name="patch_transfomer"),
     ),
     Case(
         "a setting that no backbone has",
         LOAD,
         ("backbone.dept is not a setting of 'patch_transformer'; did you mean 'depth'?",),
-        settings(CONFIG, model__backbone__dept=2),
+        changed_json(CONFIG, model__backbone__dept=2),
     ),
     Case(
         "weights of another shape",
         LOAD,
         (f"{WEIGHTS}: backbone.", "has shape (16,); config.json describes (32,); copy both files from the same model"),
-        settings(CONFIG, model__width=32),
+        changed_json(CONFIG, model__width=32),
     ),
     Case(
         "weights of another depth",
@@ -70,25 +70,29 @@ CASES = [
             f"{WEIGHTS} does not belong to its config.json: missing ['backbone.blocks.1.",
             "copy both files from the same model",
         ),
-        settings(CONFIG, model__backbone__depth=2),
+        changed_json(CONFIG, model__backbone__depth=2),
     ),
     Case(
         "a model of more channels than the data",
         "tsfm eval data=store data.dataset=store predictor=run",
         ("this model was built for 3 channels; found 1: choose as many",),
-        settings(CONFIG, model__channels=3),
+        changed_json(CONFIG, model__channels=3),
     ),
     Case(
         "a config that describes no model",
         "tsfm show run",
         (CONFIG, "describes a model that this tsfm", "has no scaler, backbone, head; found []"),
-        settings(CONFIG, model={}),
+        changed_json(CONFIG, model={}),
     ),
     Case(
-        "a broken model among the models",
+        "a damaged model among others",
         "tsfm models",
-        ("runs/good/model  patch_transformer, context 32, horizon 8", "runs/odd/model  can't be read"),
-        both(copied("run/model", "runs/good/model"), settings(CONFIG, model={}), copied("run/model", "runs/odd/model")),
+        ("runs/good/model  patch_transformer, context 32, horizon 8", "runs/odd/model  cannot be read"),
+        combined(
+            copied("run/model", "runs/good/model"),
+            changed_json(CONFIG, model={}),
+            copied("run/model", "runs/odd/model"),
+        ),
         works=lambda: True,
     ),
 ]

@@ -1,7 +1,7 @@
-"""Our models and their peers at the same shape: what one step of training and of inference is on each side.
+"""Networks of tsfm and of other libraries (peers) at one shape, and a step of training and of inference of each.
 
-B batch, C channels, T steps, H horizon. A side takes its windows as its own users would hold them, [B, C, T] here and
-[B, T, C] there; both lose by the mean squared error of all B C H steps and step with torch.optim.Adam as it comes.
+B batch, C channels, T steps, H horizon. Windows have the layout of each library, [B, C, T] in tsfm and [B, T, C] in the
+peers. The loss is the mean squared error of all B C H values, the optimizer is torch.optim.Adam with its defaults.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ MODES = {"float32": (False, False), "bf16": (True, False), "compiled": (False, T
 
 @dataclass(frozen=True)
 class Shape:
+    """Sizes of the windows and of the networks."""
+
     batch: int = 32
     channels: int = 7
     lookback: int = 336
@@ -46,20 +48,22 @@ class Shape:
         )
 
     def windows(self, device: str) -> Tensor:
+        """Return random windows [B, C, T]."""
         generator = torch.Generator().manual_seed(0)
         return torch.randn(self.batch, self.channels, self.lookback + self.horizon, generator=generator).to(device)
 
 
 @dataclass(frozen=True)
 class Side:
-    """A network with its loss of one batch and its forecast [B, C, H] of it."""
+    """A network with its loss and its forecast [B, C, H] of one batch."""
 
     name: str
     network: nn.Module
     loss: Callable[[], Tensor]
     forecast: Callable[[], Tensor]
 
-    def trains(self, *, device: str, bf16: bool = False) -> Callable[[], None]:
+    def training_step(self, *, device: str, bf16: bool = False) -> Callable[[], None]:
+        """Return a function that takes one training step."""
         optimizer = torch.optim.Adam([p for p in self.network.parameters() if p.requires_grad], lr=1e-4)
 
         def step() -> None:
@@ -71,7 +75,9 @@ class Side:
 
         return step
 
-    def infers(self, *, device: str, bf16: bool = False) -> Callable[[], Tensor]:
+    def inference_step(self, *, device: str, bf16: bool = False) -> Callable[[], Tensor]:
+        """Return a function that forecasts without gradients."""
+
         def step() -> Tensor:
             with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
                 return self.forecast()
@@ -79,11 +85,13 @@ class Side:
         return step
 
     def num_parameters(self) -> int:
+        """Return the number of trained parameters."""
         return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
 
 
-def ours(shape: Shape, backbone: dict[str, Any], *, device: str, compiled: bool, **changes: Any) -> Side:
-    settings = {"context": shape.lookback, "horizon": shape.horizon, "width": shape.width}
+def tsfm_network(shape: Shape, backbone: dict[str, Any], *, device: str, compiled: bool, **changes: Any) -> Side:
+    """Return a model of tsfm; `changes` are further settings of the model."""
+    settings: dict[str, Any] = {"context": shape.lookback, "horizon": shape.horizon, "width": shape.width}
     settings |= {"patch": shape.patch, "stride": shape.stride}
     network = Model(
         ModelConfig(**(settings | changes)),
@@ -106,8 +114,8 @@ def ours(shape: Shape, backbone: dict[str, Any], *, device: str, compiled: bool,
     return Side(f"tsfm {backbone['name']}", network, loss, forecast)
 
 
-def of_transformers(name: str, shape: Shape, settings: dict[str, Any], *, device: str, compiled: bool) -> Side:
-    """A model of transformers; its own loss, when it is given the future, is the mean squared error."""
+def transformers_network(name: str, shape: Shape, settings: dict[str, Any], *, device: str, compiled: bool) -> Side:
+    """Return a model of transformers; its own loss, computed where it gets the future, is the mean squared error."""
     library = importlib.import_module("transformers")
     common = {
         "num_input_channels": shape.channels,
@@ -133,8 +141,8 @@ def of_transformers(name: str, shape: Shape, settings: dict[str, Any], *, device
     )
 
 
-def of_neuralforecast(name: str, shape: Shape, settings: dict[str, Any], *, device: str, compiled: bool) -> Side:
-    """The nn.Module of a neuralforecast model, without its trainer: a dictionary of windows in, [B, H, C] out."""
+def neuralforecast_network(name: str, shape: Shape, settings: dict[str, Any], *, device: str, compiled: bool) -> Side:
+    """Return the nn.Module of a neuralforecast model without its trainer; from a dict of windows to [B, H, C]."""
     for noisy in ("pytorch_lightning", "lightning_fabric", "lightning"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     library = importlib.import_module("neuralforecast.models")
@@ -143,50 +151,61 @@ def of_neuralforecast(name: str, shape: Shape, settings: dict[str, Any], *, devi
     past, future = shape.windows(device).transpose(1, 2).contiguous().split([shape.lookback, shape.horizon], dim=1)
     answer: Any = torch.compile(network, dynamic=False) if compiled else network
 
-    def said() -> Tensor:  # a new tensor each time: iTransformer scales what it is given in place
-        outside = {"hist_exog": None, "futr_exog": None, "stat_exog": None}
-        return answer({"insample_y": past.clone()} | outside)
+    def predict() -> Tensor:  # a new tensor each time, because iTransformer scales its input in place
+        covariates = {"hist_exog": None, "futr_exog": None, "stat_exog": None}
+        return answer({"insample_y": past.clone()} | covariates)
 
-    return Side(f"neuralforecast {name}", network, lambda: F.mse_loss(said(), future), lambda: said().transpose(1, 2))
+    return Side(
+        f"neuralforecast {name}", network, lambda: F.mse_loss(predict(), future), lambda: predict().transpose(1, 2)
+    )
 
 
-def patchtst(shape: Shape, **how: Any) -> tuple[Side, Side]:
+def patchtst(shape: Shape, **options: Any) -> tuple[Side, Side]:
+    """Return the patch transformer of tsfm and the PatchTST of transformers."""
     settings = {"depth": shape.depth, "heads": shape.heads, "hidden": shape.hidden, "dropout": shape.dropout}
-    theirs = {
+    peer_settings = {
         "num_hidden_layers": shape.depth,
         "num_attention_heads": shape.heads,
         "ffn_dim": shape.hidden,
         "pre_norm": False,
         "positional_encoding_type": "random",
         "pooling_type": None,
-    } | {f"{place}_dropout": shape.dropout for place in ("positional", "path", "ff")}
-    mine = ours(shape, {"name": "patch_transformer"} | settings, **how)
-    return mine, of_transformers("PatchTST", shape, theirs, **how)
+    } | {f"{name}_dropout": shape.dropout for name in ("positional", "path", "ff")}
+    network = tsfm_network(shape, {"name": "patch_transformer"} | settings, **options)
+    return network, transformers_network("PatchTST", shape, peer_settings, **options)
 
 
-def mixer(shape: Shape, **how: Any) -> tuple[Side, Side]:
+def mixer(shape: Shape, **options: Any) -> tuple[Side, Side]:
+    """Return the mixer of tsfm and the PatchTSMixer of transformers."""
     expansion = max(shape.hidden // shape.width, 1)
     settings = {"depth": shape.depth, "expansion": expansion, "dropout": shape.dropout}
-    theirs = {"num_layers": shape.depth, "expansion_factor": expansion, "dropout": shape.dropout}
-    return ours(shape, {"name": "mixer"} | settings, **how), of_transformers("PatchTSMixer", shape, theirs, **how)
+    peer_settings = {"num_layers": shape.depth, "expansion_factor": expansion, "dropout": shape.dropout}
+    return tsfm_network(shape, {"name": "mixer"} | settings, **options), transformers_network(
+        "PatchTSMixer", shape, peer_settings, **options
+    )
 
 
-def inverted(shape: Shape, **how: Any) -> tuple[Side, Side]:
+def inverted(shape: Shape, **options: Any) -> tuple[Side, Side]:
+    """Return the inverted transformer of tsfm and the iTransformer of neuralforecast."""
     settings = {"depth": shape.depth, "heads": shape.heads, "hidden": shape.hidden, "dropout": shape.dropout}
-    settings["attention_dropout"] = shape.dropout  # theirs has one dropout for all
-    theirs = {"hidden_size": shape.width, "n_heads": shape.heads, "e_layers": shape.depth, "d_ff": shape.hidden}
-    whole = {"patch": shape.lookback, "stride": shape.lookback}
-    mine = ours(shape, {"name": "inverted"} | settings, **how, **whole)
-    return mine, of_neuralforecast("iTransformer", shape, theirs, **how)
+    settings["attention_dropout"] = shape.dropout  # the peer has one dropout for all
+    peer_settings = {"hidden_size": shape.width, "n_heads": shape.heads, "e_layers": shape.depth, "d_ff": shape.hidden}
+    one_patch: dict[str, Any] = {"patch": shape.lookback, "stride": shape.lookback}
+    network = tsfm_network(shape, {"name": "inverted"} | settings, **options, **one_patch)
+    return network, neuralforecast_network("iTransformer", shape, peer_settings, **options)
 
 
-def tsmixerx(shape: Shape, **how: Any) -> tuple[Side, Side]:
-    """Two different mixers over time, features and channels: theirs mixes the H steps of the answer and knows no
-    patches, so that width and depth are alike and nothing else."""
+def tsmixerx(shape: Shape, **options: Any) -> tuple[Side, Side]:
+    """Return two different mixers over time, features and channels.
+
+    The peer mixes the H steps of its output and has no patches, so only width and depth are equal.
+    """
     expansion = max(shape.hidden // shape.width, 1)
     settings = {"depth": shape.depth, "expansion": expansion, "dropout": shape.dropout, "channel_mlp": True}
-    mine = ours(shape, {"name": "mixer"} | settings, channels=shape.channels, **how)
-    return mine, of_neuralforecast("TSMixerx", shape, {"n_block": shape.depth, "ff_dim": shape.width}, **how)
+    network = tsfm_network(shape, {"name": "mixer"} | settings, channels=shape.channels, **options)
+    return network, neuralforecast_network(
+        "TSMixerx", shape, {"n_block": shape.depth, "ff_dim": shape.width}, **options
+    )
 
 
 PAIRS: dict[str, Callable[..., tuple[Side, Side]]] = {

@@ -1,4 +1,4 @@
-"""Data that a model cannot be trained on, runs that go wrong, disks that fill up meanwhile."""
+"""Data that a model cannot be trained on, trainings that fail, and run directories that cannot be written."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tests.bad_inputs.desk import Case
-from tests.bad_inputs.spoils import both, breaks, cut, forbidden, gone, settings, store, text
+from tests.bad_inputs.corruptions import (
+    changed_json,
+    changed_store,
+    combined,
+    raising,
+    removed,
+    truncated,
+    unwritable,
+    written,
+)
+from tests.bad_inputs.workspace import Case
 from tsfm.training.learner import Learner
 
-OFFLINE = urllib.error.URLError("Name or service not known")
-MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+NO_NETWORK = urllib.error.URLError("Name or service not known")
+FULL_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-def flat(rows: pd.DataFrame) -> pd.DataFrame:
+def with_constant(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add a constant column."""
     return rows.assign(flat=3.0)
 
 
-def late(rows: pd.DataFrame) -> pd.DataFrame:
+def with_late_start(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add a column that has values only in the last rows of an item."""
     return rows.assign(late=np.where(np.arange(len(rows)) % 120 < 100, np.nan, 1.0))
 
 
-def extreme(rows: pd.DataFrame) -> pd.DataFrame:
+def extreme_values(rows: pd.DataFrame) -> pd.DataFrame:
+    """Replace the targets by the largest values that float32 holds."""
     return rows.assign(target=np.where(np.arange(len(rows)) % 2, 3e38, -3e38))
 
 
@@ -46,10 +58,10 @@ CASES = [
         "a data set that cannot be downloaded",
         "tsfm train data=etth1",
         ("data set 'etth1' could not be downloaded from https://", "(Name or service not known); set TSFM_DATA"),
-        breaks(urllib.request, "urlopen", OFFLINE),
+        raising(urllib.request, "urlopen", NO_NETWORK),
     ),
     Case(
-        "a data set that nobody offers",
+        "a data set that cannot be downloaded from anywhere",
         "tsfm train data=exchange",
         ("data set 'exchange' is not on this machine", "set TSFM_DATA"),
     ),
@@ -57,43 +69,43 @@ CASES = [
         "a store without manifest",
         "tsfm train ... data.dataset=./store",
         ("store is not a store: it has no manifest.json; make a store",),
-        gone("store/manifest.json"),
+        removed("store/manifest.json"),
     ),
     Case(
         "a store of a newer version",
         "tsfm train ... data.dataset=./store",
         ("store/manifest.json has schema version 9", "reads up to 1; upgrade tsfm"),
-        settings("store/manifest.json", schema_version=9),
+        changed_json("store/manifest.json", schema_version=9),
     ),
     Case(
         "a foreign manifest",
         "tsfm train ... data.dataset=./store",
         ("store/manifest.json is not a store's manifest", "ingest the data again"),
-        text("store/manifest.json", "[]"),
+        written("store/manifest.json", "[]"),
     ),
     Case(
         "a manifest with other channels",
         "tsfm train ... data.dataset=./store",
         ("store/part-00000.parquet has rows of [1] channels, its manifest.json names 2; copy the whole folder",),
-        settings("store/manifest.json", channels=["a", "b"]),
+        changed_json("store/manifest.json", channels=["a", "b"]),
     ),
     Case(
         "a manifest of another store",
         "tsfm train ... data.dataset=./store",
         ("store/_series.parquet lists 2 series that manifest.json does not describe; copy the whole folder",),
-        settings("store/manifest.json", num_series=7),
+        changed_json("store/manifest.json", num_series=7),
     ),
     Case(
         "a store that lacks a shard",
         "tsfm train ... data.dataset=./store",
         ("store store lacks part-00000.parquet; copy the whole folder",),
-        gone("store/part-00000.parquet"),
+        removed("store/part-00000.parquet"),
     ),
     Case(
         "a shard cut short",
         "tsfm train ... data.dataset=./store",
         ("store/part-00000.parquet is damaged", "copy it or ingest the data again"),
-        cut("store/part-00000.parquet", 500),
+        truncated("store/part-00000.parquet", 500),
     ),
     Case(
         "a typo in a channel",
@@ -110,7 +122,7 @@ CASES = [
         ),
     ),
     Case(
-        "a split that needs more rows",
+        "a split rule that needs more steps",
         "tsfm train ... data.split=ett_hour",
         ("data set 'store': split 'ett_hour' needs a series of 14400 steps, found 120; choose",),
     ),
@@ -118,7 +130,7 @@ CASES = [
         "a series too short for any split",
         "tsfm train ... data.dataset=./odd",
         ("data set './odd': split 'ratio' needs a series of 5 steps, found 4; choose another split rule",),
-        store(lambda rows: rows[:4]),
+        changed_store(lambda rows: rows[:4]),
     ),
     Case(
         "a split without validation",
@@ -129,8 +141,8 @@ CASES = [
         "a constant channel",
         "tsfm train ... data.dataset=./odd data.standardize=true run_dir=new",
         ("data set ./odd: channel 'flat' is constant in the train rows and gets scale 1", "RESULT {"),
-        store(flat),
-        leaves=("new",),
+        changed_store(with_constant),
+        may_create=("new",),
         works=lambda: Path("new/model/model.safetensors").is_file(),
     ),
     Case(
@@ -140,26 +152,26 @@ CASES = [
             "data set './odd': channel 'late' has no observed value in the train rows",
             "leave it out with channels=[...]",
         ),
-        store(late),
+        changed_store(with_late_start),
     ),
     Case(
         "values too large for the loss",
         "tsfm train ... data.dataset=./odd run_dir=new",
         ("the loss is", "at step 0; lower optim.lr", "look for extreme values"),
-        store(extreme),
-        leaves=("new",),
+        changed_store(extreme_values),
+        may_create=("new",),
     ),
     Case(
         "a learning rate too high",
         "tsfm train ... optim.lr=1e30 run_dir=new",
         ("the loss is nan at step 1; lower optim.lr (now 1e+30)",),
-        leaves=("new",),
+        may_create=("new",),
     ),
     Case(
         "a learning rate too high, seen by validation only",
         "tsfm train ... optim.lr=1e30 data.batch_size=512 run_dir=new",
         ("validation loss is", "no weights were kept; lower optim.lr (now 1e+30)"),
-        leaves=("new",),
+        may_create=("new",),
     ),
     Case("a run directory that is used", "tsfm train ... run_dir=run", ("run holds a run already; use resume=auto",)),
     Case(
@@ -171,19 +183,19 @@ CASES = [
         "an unfinished run resumed with another config",
         "tsfm train ... run_dir=run resume=auto optim.lr=0.5",
         ("run was run with another config (differs in: optim", "use another run_dir"),
-        gone("run/result.json"),
+        removed("run/result.json"),
     ),
     Case(
         "a run whose config is damaged",
         "tsfm train ... run_dir=run resume=auto",
         ("run/config.yaml cannot be read", "use another run_dir"),
-        text("run/config.yaml", "a: [1"),
+        written("run/config.yaml", "a: [1"),
     ),
     Case(
         "a run whose last checkpoint is cut short",
         "tsfm train ... trainer.checkpoint_every=1 run_dir=run resume=auto",
         ("run/checkpoints/last.ckpt is damaged or cut short; remove it",),
-        both(gone("run/result.json"), cut("run/checkpoints/last.ckpt", 500)),
+        combined(removed("run/result.json"), truncated("run/checkpoints/last.ckpt", 500)),
     ),
     Case(
         "a run directory below a file",
@@ -194,33 +206,33 @@ CASES = [
         "no permission for the run directory",
         "tsfm train ... run_dir=locked",
         ("cannot write locked (Permission denied); make it writable, or set run_dir=...",),
-        forbidden("locked", errno.EACCES),
+        unwritable("locked", errno.EACCES),
     ),
     Case(
         "a disk that is full when the run begins",
         "tsfm train ... run_dir=new",
         ("cannot write new (the disk is full); free some space there, or set run_dir=...",),
-        forbidden("config.yaml", errno.ENOSPC),
+        unwritable("config.yaml", errno.ENOSPC),
     ),
     Case(
         "a disk that fills up while training",
         "tsfm train ... run_dir=new",
         ("cannot write new (the disk is full); free some space there, then resume it by resume=auto run_dir=new",),
-        forbidden("checkpoints", errno.ENOSPC),
-        leaves=("new",),
+        unwritable("checkpoints", errno.ENOSPC),
+        may_create=("new",),
     ),
     Case(
         "a disk that fills up when the model is saved",
         "tsfm train ... run_dir=new",
         ("cannot write new (the disk is full); free some space there, then resume it by resume=auto run_dir=new",),
-        forbidden(".model-", errno.ENOSPC),
-        leaves=("new",),
+        unwritable(".model-", errno.ENOSPC),
+        may_create=("new",),
     ),
     Case(
         "an accelerator whose memory is full",
         "tsfm train ... run_dir=new",
         ("the accelerator's memory is full with data.batch_size=32; lower it", "CUDA out of memory"),
-        breaks(Learner, "training_step", MEMORY),
-        leaves=("new",),
+        raising(Learner, "training_step", FULL_MEMORY),
+        may_create=("new",),
     ),
 ]

@@ -1,4 +1,4 @@
-"""Files that cannot become a store, and places where a store cannot be."""
+"""Bad inputs of `tsfm ingest`: files that cannot be read, and folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from tests.bad_inputs.desk import Case
-from tests.bad_inputs.spoils import breaks, cell, forbidden, parquet, table, text
+from tests.bad_inputs.corruptions import (
+    changed_cell,
+    changed_table,
+    item_without_values,
+    mixed_time_zones,
+    raising,
+    truncated_parquet,
+    unwritable,
+    written,
+)
+from tests.bad_inputs.workspace import Case
 
 BAD, GOOD = "tsfm ingest bad.csv --out new", "tsfm ingest sales.csv --out new"
 
 
-def other_frequency(rows: pd.DataFrame) -> None:
+def daily_item(rows: pd.DataFrame) -> None:
+    """Make item b daily."""
     rows.loc[120:, "timestamp"] = pd.date_range("2024-01-01", periods=120, freq="D").astype(str)
 
 
-def zones(rows: pd.DataFrame) -> None:
-    rows["timestamp"] = rows["timestamp"].astype(str) + "+01:00"
-    rows.loc[7, "timestamp"] = "2024-01-01 07:00:00+02:00"
-
-
-def swapped(rows: pd.DataFrame) -> None:
+def swapped_rows(rows: pd.DataFrame) -> None:
+    """Exchange two timestamps."""
     rows.loc[[5, 6], "timestamp"] = rows.loc[[6, 5], "timestamp"].to_numpy()
-
-
-def silent(rows: pd.DataFrame) -> None:
-    rows.loc[120:, "target"] = np.nan
 
 
 CASES = [
@@ -40,40 +42,40 @@ CASES = [
         ("store is a folder; say which files with a glob", "store/*.csv"),
     ),
     Case(
-        "an unknown ending",
+        "an unknown suffix",
         "tsfm ingest run/config.yaml --out new",
         ("config.yaml has an ending tsfm does not read; known: .csv",),
     ),
-    Case("an empty file", BAD, ("bad.csv is empty; a table needs a header and rows",), text("bad.csv", "")),
+    Case("an empty file", BAD, ("bad.csv is empty; a table needs a header and rows",), written("bad.csv", "")),
     Case(
         "a header without rows",
         BAD,
         ("bad.csv has a header but no rows; leave the file out",),
-        text("bad.csv", "item_id,timestamp,target\n"),
+        written("bad.csv", "item_id,timestamp,target\n"),
     ),
     Case(
         "a binary file under the name of a CSV",
         BAD,
         ("bad.csv is not text in UTF-8", "save it as UTF-8"),
-        text("bad.csv", bytes(range(256)) * 9),
+        written("bad.csv", bytes(range(256)) * 9),
     ),
     Case(
         "a row with too many cells",
         BAD,
         ("bad.csv cannot be read: Expected 3 fields in line 3, saw 4; is it damaged",),
-        text("bad.csv", "item_id,timestamp,target\na,2024-01-01,1\na,2024-01-02,1,5\n"),
+        written("bad.csv", "item_id,timestamp,target\na,2024-01-01,1\na,2024-01-02,1,5\n"),
     ),
     Case(
         "a Parquet file cut short",
         "tsfm ingest bad.parquet --out new",
         ("bad.parquet cannot be read", "is it damaged or cut short?"),
-        parquet(900),
+        truncated_parquet(900),
     ),
     Case(
         "no timestamp column",
         BAD,
-        ("bad.csv has no column 'timestamp'; found: item_id, when, target", "give timestamp_column=..."),
-        table(lambda rows: rows.rename(columns={"timestamp": "when"})),
+        ("bad.csv has no column 'timestamp'; found: item_id, when, target", "give --timestamp-column ..."),
+        changed_table(lambda rows: rows.rename(columns={"timestamp": "when"})),
     ),
     Case(
         "a typo in the target", f"{GOOD} --target taget", ("sales.csv has no column 'taget'; did you mean 'target'?",)
@@ -84,70 +86,78 @@ CASES = [
         ("frequency 'fortnight' is not known; use an alias such as 15min, h, D",),
     ),
     Case(
-        "the same stamp twice",
+        "the same timestamp twice",
         BAD,
         ("bad.csv, item 'a', row 7", "04:00:00 occurs twice (before in row 6)", "drop or average"),
-        cell(5, "timestamp", "2024-01-01 04:00:00"),
+        changed_cell(5, "timestamp", "2024-01-01 04:00:00"),
     ),
-    Case("rows out of order", BAD, ("bad.csv, item 'a', row 8", "05:00:00 follows", "sort the rows"), table(swapped)),
     Case(
-        "a stamp that is none",
+        "rows out of order",
+        BAD,
+        ("bad.csv, item 'a', row 8", "05:00:00 follows", "sort the rows"),
+        changed_table(swapped_rows),
+    ),
+    Case(
+        "a text that is not a timestamp",
         BAD,
         ("bad.csv, item 'a', row 9", "'next tuesday' cannot be read; write dates as"),
-        cell(7, "timestamp", "next tuesday"),
+        changed_cell(7, "timestamp", "next tuesday"),
     ),
     Case(
-        "a row without a stamp",
+        "a row without a timestamp",
         BAD,
         ("bad.csv, item 'a', row 9", "the timestamp is missing; every row needs one"),
-        cell(7, "timestamp", None),
+        changed_cell(7, "timestamp", None),
     ),
     Case(
         "mixed frequencies",
         BAD,
-        ("bad.csv, item 'b' has a step every D, item 'a' every h", "allow_mixed_freq=True"),
-        table(other_frequency),
+        ("bad.csv, item 'b' has a step every D, item 'a' every h", "give --allow-mixed-freq to keep both"),
+        changed_table(daily_item),
     ),
     Case(
-        "mixed time zones", BAD, ("bad.csv, item 'a', row 9", "zone +02:00", "+01:00; convert all to UTC"), table(zones)
+        "mixed time zones",
+        BAD,
+        ("bad.csv, item 'a', row 9", "zone +02:00", "+01:00; convert all to UTC"),
+        changed_table(mixed_time_zones),
     ),
     Case(
         "a decimal comma",
         BAD,
         ("bad.csv, item 'a', row 9", "'12,5', which is not a number; correct it"),
-        cell(7, "target", "12,5"),
+        changed_cell(7, "target", "12,5"),
     ),
     Case(
         "an infinity",
         BAD,
         ("bad.csv, item 'a', row 9", "'target' is infinite; correct the cell"),
-        cell(7, "target", np.inf),
+        changed_cell(7, "target", np.inf),
     ),
     Case(
         "a number beyond float32",
         BAD,
         ("bad.csv, item 'a', row 9", "1e+300, too large for float32; correct"),
-        cell(7, "target", 1e300),
+        changed_cell(7, "target", 1e300),
     ),
     Case(
         "a series without a value",
         BAD,
         ("bad.csv, item 'b': all 120 values are missing; leave the item out",),
-        table(silent),
+        changed_table(item_without_values),
     ),
     Case(
-        "a series of one point",
+        "a series of one step",
         BAD,
-        ("bad.csv, item 'a' has 1 different timestamp(s)", "give freq"),
-        table(lambda rows: rows[:1]),
+        ("bad.csv, item 'a' has 1 different timestamp(s)", "give --freq, for example --freq D"),
+        changed_table(lambda rows: rows[:1]),
     ),
     Case(
         "a store that exists",
         "tsfm ingest sales.csv --out store",
-        ("store store exists; use overwrite=True (--overwrite)",),
+        ("store store exists; use --overwrite to replace it",),
     ),
     Case(
-        "a folder that is no store",
+        "a folder that is not a store",
         "tsfm ingest sales.csv --out conf",
         ("conf exists and is not a store; choose another name",),
     ),
@@ -160,24 +170,24 @@ CASES = [
         "no permission to write",
         "tsfm ingest sales.csv --out locked/new",
         ("cannot write store locked/new (Permission denied); make it writable", "choose another folder"),
-        forbidden("locked", errno.EACCES),
+        unwritable("locked", errno.EACCES),
     ),
     Case(
         "a disk that fills up",
         GOOD,
         ("cannot write store new (the disk is full); free some space there", "no part of the store was kept"),
-        breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
+        raising(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
     Case(
         "a disk that fills up while a store is replaced",
         "tsfm ingest sales.csv --out store --overwrite",
         ("cannot write store store (the disk is full)",),
-        breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
+        raising(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
     Case(
         "a disk that fills up, for a caller of Python",
         "ingest(sales, 'new', progress=False)",
         ("cannot write store new (the disk is full)",),
-        breaks(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
+        raising(pq.ParquetWriter, "write_table", OSError(errno.ENOSPC, "No space left on device")),
     ),
 ]
