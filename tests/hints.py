@@ -40,8 +40,10 @@ def shape_hint(hint: Any, module: str) -> Any:
     """The hint where it has a shape, else Any: other types are the type checker's business."""
     text = hint.__forward_arg__ if isinstance(hint, ForwardRef) else hint
     names = names_for_type_checkers(module)
-    words = re.findall(r"\w+", text) if isinstance(text, str) else []
-    shaped = any(word in names and names[word] is getattr(jaxtyping, word, None) for word in words)
+    identifiers = re.findall(r"\w+", text) if isinstance(text, str) else []
+    shaped = any(
+        identifier in names and names[identifier] is getattr(jaxtyping, identifier, None) for identifier in identifiers
+    )
     return eval(text, names) if shaped else Any
 
 

@@ -1,4 +1,4 @@
-"""Laws of the configs: every YAML composes, every part has one, and a mistake names its full key and the near name."""
+"""Laws of the configs: every YAML composes, every component has one, errors name the full key and the nearest name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tsfm.registry import BASELINES, REGISTRIES, TASKS, discover_all
 
 GROUPS = sorted(folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir() and folder.name != "hydra")
 CHOICES = [(group, name) for group in GROUPS for name in options(group)]
-DATASET = "data.dataset=somewhere"  # for those that leave it to be told
+DATASET = "data.dataset=somewhere"  # for those that leave it open
 
 
 @cache
@@ -68,7 +68,7 @@ def test_every_yaml_composes_into_checked_dataclasses(group: str, name: str) -> 
         assert config.name == name
 
 
-def test_the_defaults_compose_with_nothing_said() -> None:
+def test_the_defaults_compose_without_overrides() -> None:
     assert isinstance(run(), RunConfig)
     assert isinstance(typed(compose("eval", ["predictor=naive"])), EvalConfig)
 
@@ -180,20 +180,20 @@ WRONG: list[tuple[str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "words"), WRONG, ids=[overrides for overrides, _ in WRONG])
-def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, words: list[str]) -> None:
+@pytest.mark.parametrize(("overrides", "expected"), WRONG, ids=[overrides for overrides, _ in WRONG])
+def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, expected: list[str]) -> None:
     name, _, rest = overrides.partition(" ") if overrides.startswith("eval ") else ("train", "", overrides)
     with pytest.raises(ConfigError) as caught:
         typed(compose(name, re.split(r" (?![^\[{]*[\]}])", rest)))
     message = str(caught.value)
-    assert [word for word in words if word not in message] == []
+    assert [word for word in expected if word not in message] == []
     assert "\n" not in message
     assert "object_type" not in message
     assert "full_key" not in message
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         ("head.quantile_levels=[0.5,0.4]", r"head\.quantile_levels is \[0\.5, 0\.4\]; expected increasing"),
         (
@@ -225,8 +225,8 @@ def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, words: 
         ("backbone.name=dlinear", r"backbone\.name is 'dlinear' .* choose it by backbone=dlinear"),
     ],
 )
-def test_a_value_out_of_its_range_is_refused_before_anything_runs(overrides: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_value_out_of_its_range_is_refused_before_anything_runs(overrides: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         typed(OmegaConf.merge(defaults(), OmegaConf.from_dotlist(overrides.split(" "))))  # type: ignore[arg-type]
 
 
@@ -243,7 +243,7 @@ def test_ones_own_folder_of_configs_is_searched_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("model: {widht: 3}", r"model\.widht is not a setting; did you mean 'width'.*\(in experiment/mine\.yaml\)"),
         ("model: {width: x}", r"model\.width is 'x'; expected .* integer \(in experiment/mine\.yaml\)"),
@@ -260,11 +260,11 @@ def test_ones_own_folder_of_configs_is_searched_too(tmp_path: Path) -> None:
     ],
     ids=["typo", "type", "yaml", "option", "group", "base"],
 )
-def test_a_mistake_in_a_file_names_the_file(text: str, words: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_file_names_the_file(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     mine = tmp_path / "experiment" / "mine.yaml"
     mine.write_text(f"# @package _global_\n{text}\n")
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=message):
         run("experiment=mine", folder=tmp_path)
     mine.write_text("model: {width: 3}\n")  # without its first line it would be a setting called experiment
     with pytest.raises(ConfigError, match=r"begin the file with `# @package _global_` \(in experiment/mine\.yaml\)"):
@@ -375,28 +375,28 @@ def test_base_settings_replace_the_defaults_and_come_before_the_rest(tmp_path: P
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nmodel: {width: 48}\n")
     base = {"defaults": [{"override /backbone": "mixer"}], "model": {"width": 24, "patch": 8, "stride": 8}}
 
-    def found(*words: str) -> RunConfig:
-        return typed(compose("train", list(words), config_dir=str(tmp_path), base_settings=base))
+    def composed(*overrides: str) -> RunConfig:
+        return typed(compose("train", list(overrides), config_dir=str(tmp_path), base_settings=base))
 
-    plainly = found()
+    plainly = composed()
     assert (plainly.backbone.name, plainly.model.width, plainly.model.patch) == ("mixer", 24, 8)
     assert plainly.data == run().data
-    assert found("experiment=mine").model.width == 48
-    assert found("experiment=mine", "model.width=12").model.width == 12
-    assert found("backbone=dlinear").backbone.name == "dlinear"
+    assert composed("experiment=mine").model.width == 48
+    assert composed("experiment=mine", "model.width=12").model.width == 12
+    assert composed("backbone=dlinear").backbone.name == "dlinear"
     assert run().model == typed(compose("train")).model  # and nothing of it stays
     with pytest.raises(ConfigError, match=r"model\.widht is not a setting; did you mean 'width'"):
-        found("model.widht=3")
+        composed("model.widht=3")
 
 
 @pytest.mark.parametrize(
-    ("word", "words"),
+    ("word", "message"),
     [
         ("init.form=x", r"init\.form is not a setting; did you mean 'from'\? known: freeze, from"),
         ("init.lora.rnak=8", r"init\.lora\.rnak is not a setting; did you mean 'rank'\?"),
         ("inti.from=x", r"inti is not a setting; did you mean 'init'\?"),
     ],
 )
-def test_a_typo_in_init_is_named_though_it_is_a_dict(word: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_a_typo_in_init_is_named_though_it_is_a_dict(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         run(word)

@@ -101,7 +101,7 @@ def test_an_interrupted_write_of_a_file_leaves_the_old_one(tmp_path: Path, error
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EIO, "Input/output error")])
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_file_whose_last_step_fails_is_the_old_one(
+def test_a_file_is_unchanged_where_the_last_step_of_writing_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: BaseException
 ) -> None:
     write_text(tmp_path / "x.txt", "old")
@@ -196,7 +196,7 @@ def test_an_error_says_what_cannot_be_written_why_and_what_to_do(number: int, me
 
 
 def test_an_error_without_a_number_keeps_its_text() -> None:
-    assert "cannot write x (no room); check that path" in str(write_error("x", OSError("no room")))
+    assert "cannot write x (no quota); check that path" in str(write_error("x", OSError("no quota")))
     assert "cannot write x (the disk is full)" in str(write_error("x", OSError("[28] No space left on device")))
 
 

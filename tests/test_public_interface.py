@@ -38,8 +38,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def process_state() -> list[Any]:
     """Everything that a run changes for a while."""
     numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002
-    levels = [logging.getLogger(name).level for name in ("", "tsfm", "pytorch_lightning", "lightning")]
-    return [torch.get_rng_state().tolist(), numpy_state, random.getstate(), list(warnings.filters), levels]
+    log_levels = [logging.getLogger(name).level for name in ("", "tsfm", "pytorch_lightning", "lightning")]
+    return [torch.get_rng_state().tolist(), numpy_state, random.getstate(), list(warnings.filters), log_levels]
 
 
 def test_every_public_name_is_listed_imported_and_documented() -> None:

@@ -1,4 +1,4 @@
-"""Laws of the registry: a name means one part; what is not known says what is."""
+"""Laws of the registry: a name means one component; an error about an unknown name lists the known ones."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def add(toys: Registry[Any], name: str = "ball") -> type:
 
 
 def test_a_registered_part_is_built_from_its_config(toys: Registry[Any]) -> None:
-    part = add(toys)
+    component = add(toys)
     assert toys.names() == ["ball"]
-    assert [entry.component for entry in toys] == [part]
+    assert [entry.component for entry in toys] == [component]
     ball = toys.build(toys.config({"name": "ball", "size": 5}), colour="red")
-    assert type(ball) is part
+    assert type(ball) is component
     assert (ball.config.name, ball.config.size, ball.colour) == ("ball", 5, "red")
     assert toys.entry("ball").config().size == 3
-    assert isinstance(ball.config, part.Config)
+    assert isinstance(ball.config, component.Config)
     with pytest.raises(ValueError, match=r"toy\.size is 0"):  # its own checks run
         toys.config({"name": "ball", "size": 0})
 
 
-def test_registering_tells_hydra_the_schema(toys: Registry[Any]) -> None:
+def test_registering_adds_the_schema_to_hydra(toys: Registry[Any]) -> None:
     add(toys)
     node = ConfigStore.instance().load("toy/_ball.yaml")
     assert node.package == "toy"
@@ -65,24 +65,24 @@ def test_registering_tells_hydra_the_schema(toys: Registry[Any]) -> None:
 
 
 def test_the_config_is_not_changed_by_a_name_of_its_own(toys: Registry[Any]) -> None:
-    part = add(toys)
-    assert "name" not in part.Config.__dataclass_fields__
-    assert toys.entry("ball").config.__module__ == part.__module__
+    component = add(toys)
+    assert "name" not in component.Config.__dataclass_fields__
+    assert toys.entry("ball").config.__module__ == component.__module__
 
 
 def test_a_name_is_taken_once(toys: Registry[Any]) -> None:
-    part = add(toys)
+    component = add(toys)
 
     class Other:
-        Config = part.Config
+        Config = component.Config
 
     with pytest.raises(ValueError, match=f"toy 'ball' is taken by {__name__}; choose another name"):
         toys("ball")(Other)
-    twin = type(part.__name__, (), {"Config": part.Config, "__module__": "another.plugin"})
-    twin.__qualname__ = part.__qualname__  # a class of the same name from elsewhere is another class
+    twin = type(component.__name__, (), {"Config": component.Config, "__module__": "another.plugin"})
+    twin.__qualname__ = component.__qualname__  # a class of the same name from elsewhere is another class
     with pytest.raises(ValueError, match="is taken by"):
         toys("ball")(twin)
-    assert toys.entry("ball").component is part
+    assert toys.entry("ball").component is component
     assert add(toys) is toys.entry("ball").component  # the same class made anew, by a reload, takes its own place
 
 

@@ -50,8 +50,8 @@ def test_the_wheel_forecasts_shows_and_trains_outside_the_checkout(wheel: Path, 
     (tmp_path / "series.csv").write_text("\n".join(rows) + "\n")
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("TSFM_", "PYTHON", "VIRTUAL_ENV"))}
 
-    def run(*words: str) -> str:
-        done = subprocess.run([tsfm, *words], capture_output=True, text=True, cwd=tmp_path, env=plain)
+    def run(*arguments: str) -> str:
+        done = subprocess.run([tsfm, *arguments], capture_output=True, text=True, cwd=tmp_path, env=plain)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,4 +1,4 @@
-"""What the tests of the estimators share: cases that a small network tells apart in a few steps, and that network."""
+"""What tests of the estimators share: cases that a small network learns to distinguish, and that network."""
 
 from __future__ import annotations
 

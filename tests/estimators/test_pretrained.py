@@ -1,4 +1,4 @@
-"""What tsfm.load gives: a predictor that goes on learning on a frame and leaves itself as it was."""
+"""tsfm.load returns a predictor; its fit_df trains a new one on a frame and leaves it unchanged."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ TARGETS = ["item_id", "timestamp", "target"]
 
 
 def test_load_gives_a_model_that_can_learn_and_saves_itself(tmp_path: Path) -> None:
-    place = trained().save(tmp_path / "model")
-    found, plain = tsfm.load(place), plain_load(place)
-    assert type(found) is Pretrained
+    path = trained().save(tmp_path / "model")
+    loaded, plain = tsfm.load(path), plain_load(path)
+    assert type(loaded) is Pretrained
     assert type(plain) is ModelPredictor
     df = frame()[TARGETS]
-    pd.testing.assert_frame_equal(found.predict_df(df, 16), plain.predict_df(df, 16))
+    pd.testing.assert_frame_equal(loaded.predict_df(df, 16), plain.predict_df(df, 16))
 
 
 def test_a_fit_gives_a_new_model_and_leaves_the_old_one(tmp_path: Path) -> None:
     base, df = trained(), frame()
-    before, told = weights(base), base.predict_df(df[TARGETS], 16)
+    before, forecast = weights(base), base.predict_df(df[TARGETS], 16)
     new = base.fit_df(df, device="cpu", epochs=3, overrides=FEW[:1])
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
-    pd.testing.assert_frame_equal(base.predict_df(df[TARGETS], 16), told)
+    pd.testing.assert_frame_equal(base.predict_df(df[TARGETS], 16), forecast)
     assert any(not torch.equal(tensor, before[name]) for name, tensor in new.model.state_dict().items())
     assert new.about.trained_on["init"] == {"from": base.name, "method": "full", "fingerprints": ["a"]}
     assert len(new.about.trained_on["fingerprints"]) == 2
@@ -68,13 +68,13 @@ def test_a_fit_gives_a_new_model_and_leaves_the_old_one(tmp_path: Path) -> None:
     )
 
 
-def test_it_learns() -> None:
+def test_a_fit_halves_the_error() -> None:
     base, df = trained(), frame(length=400)
     past = df.groupby("item_id").head(384)
-    truth = df.groupby("item_id").tail(16)["target"].to_numpy()
+    y_true = df.groupby("item_id").tail(16)["target"].to_numpy()
     new = base.fit_df(past, device="cpu", epochs=4, overrides=["data.batches_per_epoch=30", "optim.lr=3e-3"])
-    found = [np.abs(one.predict_df(past[TARGETS], 16)["predictions"] - truth).mean() for one in (base, new)]
-    assert found[1] < 0.5 * found[0]
+    errors = [np.abs(model.predict_df(past[TARGETS], 16)["predictions"] - y_true).mean() for model in (base, new)]
+    assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.parametrize("method", ["head", "lora"])
@@ -96,14 +96,14 @@ def test_another_horizon(kind: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["impute", "detect"])
-def test_another_task(task: str) -> None:
+def test_a_forecaster_learns_another_task(task: str) -> None:
     new = trained().fit_df(frame(), task=task, device="cpu", overrides=FEW)
     assert new.about.task["name"] == task
     assert (new.model.config.context, new.model.config.horizon) == (64, 0)
     values = frame(1)["target"].to_numpy().copy()
     values[20:24] = np.nan
-    found = new.detect(values) if task == "detect" else new.impute(values).values
-    assert np.isfinite(np.asarray(found)[30:]).all()
+    result = new.detect(values) if task == "detect" else new.impute(values).values
+    assert np.isfinite(np.asarray(result)[30:]).all()
 
 
 def test_the_task_of_the_training_is_kept() -> None:
@@ -132,7 +132,7 @@ def test_covariates_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         ({"task": "classify"}, r"task is 'classify'; .*; for labels use tsfm\.Classifier"),
         ({"task": "impute", "prediction_length": 4}, r"prediction_length is 4, and task=impute has no horizon"),
@@ -144,12 +144,12 @@ def test_covariates_are_named() -> None:
         ({"prediction_length": 200}, r"the series given.* 200"),
     ],
 )
-def test_what_makes_no_sense_is_refused(words: dict, message: str) -> None:
+def test_wrong_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        trained().fit_df(frame(), device="cpu", **words)
+        trained().fit_df(frame(), device="cpu", **options)
 
 
-def test_a_model_without_a_horizon_must_be_told_one() -> None:
+def test_a_model_without_a_horizon_needs_prediction_length() -> None:
     filler = trained().fit_df(frame(), task="impute", device="cpu", overrides=FEW)
     with pytest.raises(ValueError, match=r"has no horizon of its own; give prediction_length"):
         filler.fit_df(frame())

@@ -53,12 +53,12 @@ def test_the_network_is_not_touched() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
 
 
-def test_a_model_that_does_not_scale_is_shown_standardised_cases() -> None:
+def test_a_model_without_a_scaler_gets_standardized_cases() -> None:
     base = trained(backbone="patch_transformer")
     plain = type(base)(base.model, name="plain")
     plain.model.scaler.equivariant = False
-    one, two = (Probe(plain, layers=1, device="cpu").fit(values, CODES) for values in (X, 50 * X + 9))
-    np.testing.assert_allclose(one.predict_proba(X), two.predict_proba(50 * X + 9), atol=1e-3)
+    probe, rescaled = (Probe(plain, layers=1, device="cpu").fit(values, CODES) for values in (X, 50 * X + 9))
+    np.testing.assert_allclose(probe.predict_proba(X), rescaled.predict_proba(50 * X + 9), atol=1e-3)
 
 
 def test_a_refit_that_fails_leaves_nothing_of_the_earlier_fit() -> None:

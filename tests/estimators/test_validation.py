@@ -1,4 +1,4 @@
-"""Bad inputs of the estimators end in one sentence each."""
+"""Bad inputs of the estimators end in an error of one sentence."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def test_nothing_is_predicted_before_a_fit(estimator: Any) -> None:
 
 
 def test_other_channels_at_predict_are_named() -> None:
-    one = Classifier(trained(), method="probe", device="cpu").fit(X, CODES)
+    classifier = Classifier(trained(), method="probe", device="cpu").fit(X, CODES)
     with pytest.raises(ValueError, match=r"case 0 has 1 channels, and the estimator was fitted on 2"):
-        one.predict(X[:, :1])
+        classifier.predict(X[:, :1])
     with pytest.raises(ValueError, match=r"case 2 has 1 channels, and the estimator was fitted on 2"):
-        one.predict([X[0], X[1], X[2, 0]])
+        classifier.predict([X[0], X[1], X[2, 0]])
     with pytest.raises(ValueError, match=r"X holds no case"):
-        one.predict([])
+        classifier.predict([])
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_a_detector_says_what_is_wrong(series: Any, settings: dict, message: str
         ({"level": 0.95, "calibration": 0.1, "stop": 558}, r"18 steps are held out, and level=0\.95 needs 19"),
     ],
 )
-def test_what_can_be_known_is_refused_before_the_training(
+def test_wrong_settings_are_refused_before_the_training(
     settings: dict, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(*args: Any, **words: Any) -> None:
+    def fit(*args: Any, **options: Any) -> None:
         raise AssertionError("it trained")
 
     monkeypatch.setattr("tsfm.estimators.detector.train_predictor", fit)
@@ -175,11 +175,11 @@ def test_what_can_be_known_is_refused_before_the_training(
         Detector(device="cpu", level=0.95).fit(SERIES)
 
 
-def test_a_detector_of_a_trained_model_has_no_recipe_of_its_own() -> None:
+def test_a_detector_of_a_trained_model_refuses_options_of_training() -> None:
     with pytest.raises(ValueError, match=r"window is 64, and a trained model has its own"):
         Detector(trained(), window=64).fit(SERIES)
     with pytest.raises(ValueError, match=r"without a method the model is not trained"):
         Detector(trained(), max_epochs=3).fit(SERIES)
-    one = Detector(trained(), device="cpu").fit(SERIES)
+    detector = Detector(trained(), device="cpu").fit(SERIES)
     with pytest.raises(ValueError, match=r"series 0 has 2 channels, the detector was fitted on 1"):
-        one.predict(np.stack([SERIES] * 2))
+        detector.predict(np.stack([SERIES] * 2))

@@ -40,9 +40,9 @@ def test_log_loss_agrees_with_scikit_learn(seed: int) -> None:
     y_true, shares = drawn(seed)
     assert c.log_loss(y_true, shares) == pytest.approx(sk.log_loss(y_true, shares, labels=range(5)), abs=1e-12)
     shares[0] = np.eye(5)[(y_true[0] + 1) % 4]  # certain, and wrong
-    found = c.log_loss(y_true, shares)
-    assert np.isfinite(found)
-    assert found == pytest.approx(sk.log_loss(y_true, shares, labels=range(5)), abs=1e-12)
+    loss = c.log_loss(y_true, shares)
+    assert np.isfinite(loss)
+    assert loss == pytest.approx(sk.log_loss(y_true, shares, labels=range(5)), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -66,7 +66,7 @@ def test_a_calibrated_forecaster_has_no_calibration_error() -> None:
     assert c.calibration_error(1 - y_true.astype(int), shares) == pytest.approx(0.5, abs=1e-12)
 
 
-def test_a_class_told_wrongly_alone_lowers_f1_and_not_balanced_accuracy() -> None:
+def test_a_predicted_class_that_no_case_has_lowers_f1_and_not_balanced_accuracy() -> None:
     y_true, y_pred = np.array(["a", "a", "b", "b"]), np.array(["a", "a", "b", "z"])
     assert c.balanced_accuracy(y_true, y_pred) == 0.75
     assert c.macro_f1(y_true, y_pred) == pytest.approx((1 + 2 / 3 + 0) / 3)
@@ -95,9 +95,9 @@ BAD = {
 
 
 @pytest.mark.wrong_shapes
-@pytest.mark.parametrize("what", BAD)
-def test_invalid_input_is_refused(what: str) -> None:
-    call, message = BAD[what]
+@pytest.mark.parametrize("name", BAD)
+def test_invalid_input_is_refused(name: str) -> None:
+    call, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -105,30 +105,30 @@ def test_invalid_input_is_refused(what: str) -> None:
 def windows(seed: int = 0, *, rows: int = 9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     target = rng.normal(size=(rows, 2, 16)).astype(np.float32)
-    asked = rng.random(target.shape) < 0.3
-    return target, target + rng.normal(size=target.shape).astype(np.float32), asked
+    wanted = rng.random(target.shape) < 0.3
+    return target, target + rng.normal(size=target.shape).astype(np.float32), wanted
 
 
 def test_imputation_counts_wanted_steps_only_and_batches_add_up() -> None:
-    target, filled, asked = windows()
-    one, many = ImputationScore(), ImputationScore()
-    one.update(target, filled, asked)
+    target, filled, wanted = windows()
+    whole, in_batches = ImputationScore(), ImputationScore()
+    whole.update(target, filled, wanted)
     for i in range(0, 9, 2):
-        many.update(target[i : i + 2], filled[i : i + 2], asked[i : i + 2])
-    found = one.result()
-    assert found["mse"] == pytest.approx(sk.mean_squared_error(target[asked], filled[asked]), rel=1e-6)
-    assert found["mae"] == pytest.approx(sk.mean_absolute_error(target[asked], filled[asked]), rel=1e-6)
-    assert found["steps_scored"] == asked.sum()
-    assert many.result() == pytest.approx(found, rel=1e-12)
+        in_batches.update(target[i : i + 2], filled[i : i + 2], wanted[i : i + 2])
+    metrics = whole.result()
+    assert metrics["mse"] == pytest.approx(sk.mean_squared_error(target[wanted], filled[wanted]), rel=1e-6)
+    assert metrics["mae"] == pytest.approx(sk.mean_absolute_error(target[wanted], filled[wanted]), rel=1e-6)
+    assert metrics["steps_scored"] == wanted.sum()
+    assert in_batches.result() == pytest.approx(metrics, rel=1e-12)
     poked = ImputationScore()
-    poked.update(np.where(asked, target, np.nan), np.where(asked, filled, 1e9), asked)
-    assert poked.result() == found
+    poked.update(np.where(wanted, target, np.nan), np.where(wanted, filled, 1e9), wanted)
+    assert poked.result() == metrics
 
 
 def test_an_unfilled_step_is_an_error() -> None:
-    target, filled, asked = windows()
-    filled[asked] = np.nan
+    target, filled, wanted = windows()
+    filled[wanted] = np.nan
     with pytest.raises(ValueError, match="y_pred is not finite at the wanted step"):
-        ImputationScore().update(target, filled, asked)
+        ImputationScore().update(target, filled, wanted)
     with pytest.raises(ValueError, match="no step of 0 windows"):
         ImputationScore().result()

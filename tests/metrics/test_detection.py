@@ -1,4 +1,4 @@
-"""Laws of the detection metrics; the published package stands beside them in tests/parity/test_tsb_ad.py. L steps."""
+"""Laws of the detection metrics; tests/parity/test_tsb_ad.py compares them with the published package. L steps."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def plain_vus(labels: np.ndarray, scores: np.ndarray, window: int, thresholds: i
         groups: list[list[int]] = []
         for start, last in events:
             for away in range(1, w // 2 + 1):
-                for place in (start - away, last + away):
-                    if 0 <= place < steps:
-                        soft[place] += np.sqrt(1 - away / w)
+                for step in (start - away, last + away):
+                    if 0 <= step < steps:
+                        soft[step] += np.sqrt(1 - away / w)
             low, high = max(start - w // 2, 0), min(last + w // 2, steps - 1)
             if groups and groups[-1][1] >= start - w // 2:
                 groups[-1][1] = high
@@ -104,12 +104,12 @@ def plain_vus(labels: np.ndarray, scores: np.ndarray, window: int, thresholds: i
         recalls, falses, precisions = [0.0], [0.0], []
         for cut in cuts:
             flags = scores >= cut
-            found = soft @ flags
+            true_positives = soft @ flags
             size = (labels.sum() + np.where(labels == 1, 1, soft * flags).sum()) / 2
             touched = np.mean([flags[low : high + 1].any() for low, high in groups])
-            recalls.append(min(found / size, 1) * touched)
-            falses.append((flags.sum() - found) / (steps - size))
-            precisions.append(found / flags.sum())
+            recalls.append(min(true_positives / size, 1) * touched)
+            falses.append((flags.sum() - true_positives) / (steps - size))
+            precisions.append(true_positives / flags.sum())
         pr = np.diff(recalls) @ precisions
         areas.append((auc([*falses, 1], [*recalls, 1]), pr))
     roc, pr = np.mean(areas, axis=0)
@@ -154,14 +154,16 @@ def test_scores_that_are_the_labels_are_perfect_and_the_reverse_are_not() -> Non
 
 
 @pytest.mark.parametrize("window", [0, 12])
-def test_constant_scores_say_nothing(window: int) -> None:
+def test_constant_scores_have_the_metrics_of_chance(window: int) -> None:
     labels, _ = drawn(6)
-    found = detection_scores(labels, np.full(len(labels), 3.0), window=window)
-    assert found["auc_roc"] == 0.5
-    assert found["auc_pr"] == pytest.approx(labels.mean())
-    assert found["f1_best"] == f1(labels, np.ones(len(labels), int))
-    assert found["f1_range"] == found["f1_event"] == found["f1_affiliation"] == 0  # nothing lies above a threshold
-    assert found["vus_pr"] < 3 * labels.mean()
+    metrics = detection_scores(labels, np.full(len(labels), 3.0), window=window)
+    assert metrics["auc_roc"] == 0.5
+    assert metrics["auc_pr"] == pytest.approx(labels.mean())
+    assert metrics["f1_best"] == f1(labels, np.ones(len(labels), int))
+    assert (
+        metrics["f1_range"] == metrics["f1_event"] == metrics["f1_affiliation"] == 0
+    )  # nothing lies above a threshold
+    assert metrics["vus_pr"] < 3 * labels.mean()
 
 
 def test_a_tolerance_forgives_an_alarm_beside_an_anomaly() -> None:

@@ -18,14 +18,14 @@ from tsfm.store.series_store import SeriesStore
 
 def long_table(lengths=(30, 12, 45), *, freq="h", channels=("a", "b"), seed=0):
     rng = np.random.default_rng(seed)
-    parts = []
+    items = []
     for i, length in enumerate(lengths):
         stamps = pd.date_range("2024-01-01", periods=length, freq=freq)
-        part = pd.DataFrame({"item_id": f"i{i}", "timestamp": stamps, "kind": f"k{i}"})
+        item = pd.DataFrame({"item_id": f"i{i}", "timestamp": stamps, "kind": f"k{i}"})
         for name in channels:
-            part[name] = rng.standard_normal(length).astype(np.float32)
-        parts.append(part)
-    table = pd.concat(parts, ignore_index=True)
+            item[name] = rng.standard_normal(length).astype(np.float32)
+        items.append(item)
+    table = pd.concat(items, ignore_index=True)
     table.loc[table.index % 7 == 3, channels[0]] = np.nan
     return table
 
@@ -37,9 +37,9 @@ def made(source, out, **rules):
 
 def check(store, table, channels=("a", "b")):
     assert store.ids == list(dict.fromkeys(table["item_id"]))
-    for i, (_, part) in enumerate(table.groupby("item_id", sort=False)):
-        assert np.array_equal(store.read(i), part[list(channels)].to_numpy(np.float32).T, equal_nan=True)
-        assert store.starts[i] == part["timestamp"].iloc[0].to_datetime64()
+    for i, (_, item) in enumerate(table.groupby("item_id", sort=False)):
+        assert np.array_equal(store.read(i), item[list(channels)].to_numpy(np.float32).T, equal_nan=True)
+        assert store.starts[i] == item["timestamp"].iloc[0].to_datetime64()
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet", "frame"])
@@ -95,7 +95,7 @@ def test_neither_block_size_nor_row_order_between_items_matters(tmp_path_factory
 
 
 def test_a_table_sorted_by_time_is_judged_by_whole_items(tmp_path, monkeypatch):
-    table = long_table([5] * 150, channels=("a",)).drop(columns="kind")  # item by item no row tells a frequency
+    table = long_table([5] * 150, channels=("a",)).drop(columns="kind")  # of single items no row has a frequency
     table.loc[table["timestamp"] == "2024-01-01", "a"] = np.nan  # and every item begins with a missing value
     by_time = table.sort_values("timestamp", kind="stable")
     monkeypatch.setattr(regroup, "ITEMS_PER_FILE", 20)
@@ -147,7 +147,7 @@ def test_a_wide_file_is_one_item_with_a_channel_per_column(tmp_path):
     assert indexed.steps == 20
 
 
-def test_names_of_nixtla_are_recognised_and_said(tmp_path):
+def test_names_of_nixtla_are_recognised_and_reported(tmp_path):
     table = long_table(channels=("y",)).drop(columns="kind").rename(columns={"item_id": "unique_id", "timestamp": "ds"})
     report, store = made(table, tmp_path / "s")
     assert (len(store), store.channels) == (3, ["y"])
@@ -197,14 +197,14 @@ def test_short_items_take_the_frequency_of_the_others(tmp_path):
         made(table[table["item_id"] == "i0"].drop(columns="kind"), tmp_path / "s")
 
 
-def test_mixed_frequencies_are_allowed_when_asked(tmp_path):
+def test_mixed_frequencies_need_allow_mixed_freq(tmp_path):
     table = pd.concat([long_table([20], freq="MS"), long_table([20], freq="D").assign(item_id="daily")])
     _, store = made(table.drop(columns="kind"), tmp_path / "s", allow_mixed_freq=True)
     assert store.freqs == ["MS", "D"]
     assert store.manifest.frequency == "mixed"
 
 
-def test_sentinels_and_zones_and_date_formats_are_said(tmp_path):
+def test_sentinels_and_time_zones_and_date_formats_are_reported(tmp_path):
     frame = pd.DataFrame(
         {"time": pd.date_range("2024", periods=9, freq="h", tz="Europe/Berlin"), "x": [1.0] * 8 + [-999]}
     )
@@ -467,7 +467,7 @@ def test_a_full_disk_while_regrouping_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_store_is_kept_unless_asked(tmp_path):
+def test_an_existing_store_is_kept_without_overwrite(tmp_path):
     table = long_table().drop(columns="kind")
     ingest(table, tmp_path / "s", progress=False)
     with pytest.raises(FileExistsError, match="use overwrite=True"):

@@ -1,4 +1,4 @@
-"""Laws of the store: what goes in comes out, however it is cut; all is written or nothing; damage has a name."""
+"""Laws of the store: what goes in comes out, however it is cut; all is written or nothing; damage is named."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def test_fingerprint_has_one_nan_one_zero_and_a_shape():
 def test_pandas_reads_a_store_as_it_is(tmp_path):
     values = series(np.random.default_rng(0), [100, 7], 2)
     write(tmp_path / "s", values, chunk_values=64, shard_bytes=300)
-    parts = sorted((tmp_path / "s").glob("part-*.parquet"))
-    assert len(parts) > 1
-    table = pd.concat([pd.read_parquet(part) for part in parts])
+    shards = sorted((tmp_path / "s").glob("part-*.parquet"))
+    assert len(shards) > 1
+    table = pd.concat([pd.read_parquet(shard) for shard in shards])
     assert list(table.columns) == ["item_id", "offset", "start", "freq", "values", "static_label", "static_size"]
     first = table[table["item_id"] == "i0"]
-    found = np.concatenate([np.stack(list(cell)) for cell in first["values"]], axis=1)
-    assert np.array_equal(found, values[0], equal_nan=True)
+    values_of_first = np.concatenate([np.stack(list(cell)) for cell in first["values"]], axis=1)
+    assert np.array_equal(values_of_first, values[0], equal_nan=True)
     expected = timestamp_at(np.datetime64("2024-01-01"), "h", first["offset"].to_numpy())
     assert (first["start"].to_numpy("datetime64[us]") == expected).all()
 
@@ -93,25 +93,25 @@ def test_duckdb_reads_a_store_as_it_is(tmp_path):
     write(tmp_path / "s", values, chunk_values=64, shard_bytes=300)
     query = f"""select item_id, static_label, count(*), sum(x) filter (not isnan(x))
         from (select *, unnest(values[2]) as x from '{tmp_path}/s/part-*.parquet') group by all order by item_id"""
-    found = duckdb.sql(query).fetchall()
-    assert [row[:3] for row in found] == [("i0", "k0", 100), ("i1", "k1", 7)]
-    assert found[0][3] == pytest.approx(np.nansum(values[0][1]), abs=1e-3)
+    rows = duckdb.sql(query).fetchall()
+    assert [row[:3] for row in rows] == [("i0", "k0", 100), ("i1", "k1", 7)]
+    assert rows[0][3] == pytest.approx(np.nansum(values[0][1]), abs=1e-3)
 
 
-def test_what_a_store_says(tmp_path):
+def test_a_store_describes_itself(tmp_path):
     store = write(tmp_path / "s", series(np.random.default_rng(0), [30, 20], 2), role="benchmark", licence="CC0")
     assert (store.ids, store.freqs, store.channels, len(store)) == (["i0", "i1"], ["h", "h"], ["c0", "c1"], 2)
     assert store.starts.dtype == "datetime64[us]"
     assert store.static.loc["i1"].tolist() == ["k1", 1.0]
     assert store.static.index.name == "item_id"
-    for words in (
+    for text in (
         "2 series, 50 steps, 2 channel(s), every h",
         "20 to 30",
         "role benchmark",
         "licence CC0",
         "label, size",
     ):
-        assert words in str(store)
+        assert text in str(store)
     again = pickle.loads(pickle.dumps(store))
     assert np.array_equal(again.read(1), store.read(1), equal_nan=True)
     assert store.index("i1") == 1
@@ -218,7 +218,7 @@ def test_what_exists_is_not_replaced_unasked(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_store_that_another_process_finishes_in_the_same_moment(tmp_path, monkeypatch, overwrite):
     values = series(np.random.default_rng(0), [50], 1)
-    theirs, mine, rename = write(tmp_path / "theirs", values), values[0] + 1, os.rename
+    other, mine, rename = write(tmp_path / "theirs", values), values[0] + 1, os.rename
 
     def late(source, target):
         monkeypatch.setattr(os, "rename", rename)  # once
@@ -231,7 +231,7 @@ def test_a_store_that_another_process_finishes_in_the_same_moment(tmp_path, monk
     else:
         with pytest.raises(FileExistsError, match="use overwrite=True"):
             write(tmp_path / "s", [mine])
-        assert SeriesStore.open(tmp_path / "s").fingerprint == theirs.fingerprint
+        assert SeriesStore.open(tmp_path / "s").fingerprint == other.fingerprint
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -263,8 +263,8 @@ def change(path, drop=None, **fields):
 
 def test_a_truncated_shard_is_named_when_it_is_read(tmp_path):
     write(tmp_path / "s", series(np.random.default_rng(0), [50], 1), chunk_values=16, shard_bytes=64)
-    part = tmp_path / "s" / "part-00002.parquet"
-    part.write_bytes(part.read_bytes()[:-20])
+    shard = tmp_path / "s" / "part-00002.parquet"
+    shard.write_bytes(shard.read_bytes()[:-20])
     store = SeriesStore.open(tmp_path / "s")
     assert store.read(0, 0, 10).shape == (1, 10)
     with pytest.raises(ValueError, match=r"part-00002.parquet is damaged"):

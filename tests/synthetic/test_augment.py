@@ -40,13 +40,13 @@ def test_settings_and_changes_are_the_same_names_in_the_same_order() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_change_is_seeded_pure_and_keeps_the_shape(name: str, rows: Tensor) -> None:
     before = rows.clone()
-    one, again = only(name)(rows, seeded()), only(name)(rows, seeded())
-    assert one.shape == rows.shape
-    assert one.dtype == rows.dtype
-    assert same(one, again)
+    changed, again = only(name)(rows, seeded()), only(name)(rows, seeded())
+    assert changed.shape == rows.shape
+    assert changed.dtype == rows.dtype
+    assert same(changed, again)
     assert same(rows, before)
-    assert not same(one, rows)
-    assert not torch.isinf(one).any()
+    assert not same(changed, rows)
+    assert not torch.isinf(changed).any()
 
 
 @pytest.mark.parametrize("name", KEEPS_PLACE)
@@ -118,9 +118,9 @@ def test_rows_without_negative_values_keep_it(rows: Tensor) -> None:
 
 def test_trend_and_shift_are_in_proportion_to_the_row(rows: Tensor) -> None:
     for name in ("trend", "shift", "spike", "noise"):
-        one = only(name)(rows, seeded()) - rows
+        difference = only(name)(rows, seeded()) - rows
         scaled = only(name)(rows * 1000, seeded()) - rows * 1000
-        assert torch.allclose(scaled.nan_to_num() / 1000, one.nan_to_num(), atol=1e-2)
+        assert torch.allclose(scaled.nan_to_num() / 1000, difference.nan_to_num(), atol=1e-2)
     line = only("trend")(rows, seeded()) - rows
     assert line[::4].diff(n=2, dim=-1).abs().max() < 1e-3
     jumps = (only("shift")(rows, seeded()) - rows)[::4].diff(dim=-1).abs() > 1e-4
@@ -162,9 +162,9 @@ def test_warping_keeps_the_ends_and_the_order_of_values(rows: Tensor) -> None:
 
 def test_quantiles_are_of_the_observed() -> None:
     x = torch.tensor([[4.0, math.nan, 1.0, 3.0, 2.0, 5.0], [math.nan] * 6])
-    found = augment.quantile(x, torch.tensor([[0.75], [0.5]]))
-    assert found[0, 0] == 4.0
-    assert torch.isnan(found[1, 0])
+    quantiles = augment.quantile(x, torch.tensor([[0.75], [0.5]]))
+    assert quantiles[0, 0] == 4.0
+    assert torch.isnan(quantiles[1, 0])
     mean, spread = augment.moments(x)
     assert mean[:, 0].tolist() == [3.0, 0.0]
     assert spread[:, 0].tolist() == pytest.approx([2**0.5, 1.0])
@@ -172,10 +172,10 @@ def test_quantiles_are_of_the_observed() -> None:
 
 def test_blocks_are_runs() -> None:
     x = torch.randn(300, 160, generator=seeded(1))
-    gone = torch.isnan(augment.blocks(Sampler(seeded()), x))
-    begins = (gone[:, 1:] & ~gone[:, :-1]).sum(-1) + gone[:, 0]
+    missing = torch.isnan(augment.blocks(Sampler(seeded()), x))
+    begins = (missing[:, 1:] & ~missing[:, :-1]).sum(-1) + missing[:, 0]
     assert begins.max() <= 3
-    assert gone.sum(-1).max() <= 3 * 20
+    assert missing.sum(-1).max() <= 3 * 20
 
 
 @pytest.mark.wrong_shapes

@@ -1,4 +1,4 @@
-"""What holds for every generator: shape, finite rows, the seed tells all, bad settings name themselves."""
+"""What holds for every generator: shape, finite rows, the seed decides all values, wrong settings are named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def part(name: str, **settings: object) -> Generator:
+def make_generator(name: str, **settings: object) -> Generator:
     return GENERATORS.build(GENERATORS.config({"name": name, **settings}))
 
 
@@ -28,7 +28,7 @@ def part(name: str, **settings: object) -> Generator:
 def test_rows_are_finite_bounded_and_not_constant_at_any_length(name: str) -> None:
     generator = seeded()
     for num, length in ((1, MIN_LENGTH), (7, 64), (5, 200), (3, 4096)):
-        drawn = part(name).draw(num, length, generator)
+        drawn = make_generator(name).draw(num, length, generator)
         assert drawn.shape == (num, length)
         assert drawn.dtype == torch.float32
         assert torch.isfinite(drawn).all()
@@ -37,41 +37,41 @@ def test_rows_are_finite_bounded_and_not_constant_at_any_length(name: str) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_seed_tells_everything(name: str) -> None:
+def test_the_seed_decides_all_values(name: str) -> None:
     torch.manual_seed(1)
-    one = part(name).draw(6, 128, seeded(3))
-    torch.manual_seed(2)  # the global generator is nobody's
-    again, other = part(name).draw(6, 128, seeded(3)), part(name).draw(6, 128, seeded(4))
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
+    first = make_generator(name).draw(6, 128, seeded(3))
+    torch.manual_seed(2)  # no generator uses the global random state
+    again, other = make_generator(name).draw(6, 128, seeded(3)), make_generator(name).draw(6, 128, seeded(4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_differ_from_each_other_and_between_draws(name: str) -> None:
     generator = seeded()
-    one, two = part(name).draw(8, 256, generator), part(name).draw(8, 256, generator)
-    both = torch.cat([one, two])
+    first, second = make_generator(name).draw(8, 256, generator), make_generator(name).draw(8, 256, generator)
+    both = torch.cat([first, second])
     assert len(torch.unique(both, dim=0)) == 16
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_raw_rows_need_no_healing(name: str) -> None:
     """A random walk in the place of a broken row is for the rare row, not the way a generator works."""
-    raw = part(name).series(Sampler(seeded()), 200, 256)
+    raw = make_generator(name).series(Sampler(seeded()), 200, 256)
     good = torch.isfinite(raw).all(-1) & (raw.amax(-1) > raw.amin(-1))
     assert good.float().mean() > 0.98
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_rows_are_an_empty_tensor(name: str) -> None:
-    assert part(name).draw(0, 64, seeded()).shape == (0, 64)
+    assert make_generator(name).draw(0, 64, seeded()).shape == (0, 64)
 
 
 def test_sizes_that_cannot_be_drawn_say_so() -> None:
     with pytest.raises(ValueError, match="too short for synthetic series"):
-        part("seasonal").draw(3, MIN_LENGTH - 1, seeded())
+        make_generator("seasonal").draw(3, MIN_LENGTH - 1, seeded())
     with pytest.raises(ValueError, match="expected 0 or more"):
-        part("seasonal").draw(-1, 64, seeded())
+        make_generator("seasonal").draw(-1, 64, seeded())
 
 
 def test_healing_touches_broken_rows_only() -> None:
@@ -138,7 +138,7 @@ BAD = [
 @pytest.mark.parametrize(("name", "settings", "says"), BAD)
 def test_a_bad_setting_names_itself(name: str, settings: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        part(name, **settings)
+        make_generator(name, **settings)
 
 
 def test_every_generator_with_settings_has_a_bad_one_above() -> None:
@@ -152,7 +152,7 @@ def test_a_config_survives_pickling() -> None:
 
 def test_channels_of_a_group_belong_together() -> None:
     """Two channels of one graph are more alike than channels of two graphs, at the best lag."""
-    scm = part("scm")
+    scm = make_generator("scm")
     assert isinstance(scm, StructuralCausal)
     x = scm.draw_group(200, 3, 512, seeded())
     assert x.shape == (200, 3, 512)
@@ -168,4 +168,4 @@ def test_channels_of_a_group_belong_together() -> None:
 
 def test_a_group_needs_a_channel() -> None:
     with pytest.raises(ValueError, match="1 or more"):
-        part("scm").draw_group(2, 0, 64, seeded())  # type: ignore[attr-defined]
+        make_generator("scm").draw_group(2, 0, 64, seeded())  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The universe: z-scored rows by weight, in random order, with mixes; every generator has a weight."""
+"""The mixture of generators: z-scored rows by weight, in random order, with mixes; every generator has a weight."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 import torch
 import yaml
 
-from tests.synthetic.test_generators import NAMES, part, seeded
+from tests.synthetic.test_generators import NAMES, make_generator, seeded
 from tsfm.synthetic.mixture import WEIGHTS, GeneratorMixture, GeneratorMixtureConfig
 from tsfm.synthetic.rng import Sampler
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def test_rows_are_z_scored_and_the_seed_tells_everything() -> None:
+def test_rows_are_z_scored_and_the_seed_decides_all_values() -> None:
     universe = GeneratorMixture()
     drawn = universe.draw(300, 256, seeded(5))
     assert drawn.shape == (300, 256)
@@ -155,7 +155,7 @@ def test_too_short_says_so() -> None:
 def test_everything_runs_where_the_generator_is() -> None:
     generator = torch.Generator("cuda").manual_seed(0)
     for name in NAMES:
-        assert part(name).draw(4, 128, generator).device.type == "cuda"
+        assert make_generator(name).draw(4, 128, generator).device.type == "cuda"
     drawn = GeneratorMixture().draw(200, 128, generator)
     assert drawn.device.type == "cuda"
     assert torch.isfinite(drawn).all()

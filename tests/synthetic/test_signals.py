@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tsfm.synthetic import periods as clocks
-from tsfm.synthetic import signals
+from tsfm.synthetic import periods, signals
 from tsfm.synthetic.gaussian import circulant
 from tsfm.synthetic.rng import Sampler
 
@@ -79,8 +78,8 @@ def test_circulant_embedding_gives_the_covariance(rng: Sampler, width: float) ->
     covariance = torch.exp(-0.5 * (lag / width) ** 2)
     x = circulant(rng, covariance.expand(8000, -1), 100)
     for k in (0, 3, 15, 60):
-        found = (x[:, k:] * x[:, : 100 - k]).mean()
-        assert found == pytest.approx(float(covariance[k]), abs=0.05)
+        estimate = (x[:, k:] * x[:, : 100 - k]).mean()
+        assert estimate == pytest.approx(float(covariance[k]), abs=0.05)
     assert torch.allclose(x.var(0), torch.ones(100), atol=0.12)  # as much at the ends as in the middle
 
 
@@ -93,10 +92,10 @@ def test_zscore_of_a_constant_is_zero() -> None:
 def test_latest_and_segments(rng: Sampler) -> None:
     begins = torch.tensor([[False, False, True, False, True, False]])
     assert signals.latest_true(begins).tolist() == [[0, 0, 2, 2, 4, 4]]
-    part = signals.segment_index(rng, 500, 200, torch.full((500, 1), 0.05))
-    assert (part[:, 0] == 0).all()
-    assert (part.diff(dim=-1) >= 0).all()
-    assert part[:, -1].float().mean() == pytest.approx(0.05 * 199, rel=0.05)
+    segment = signals.segment_index(rng, 500, 200, torch.full((500, 1), 0.05))
+    assert (segment[:, 0] == 0).all()
+    assert (segment.diff(dim=-1) >= 0).all()
+    assert segment[:, -1].float().mean() == pytest.approx(0.05 * 199, rel=0.05)
 
 
 def test_student_has_the_tails_of_its_freedom(rng: Sampler) -> None:
@@ -110,35 +109,35 @@ def test_shares_and_choices(rng: Sampler) -> None:
     shares = rng.shares(1000, 3, concentration=1.5)
     assert torch.allclose(shares.sum(-1), torch.ones(1000), atol=1e-5)
     assert torch.allclose(shares.mean(0), torch.full((3,), 1 / 3), atol=0.03)
-    found = torch.bincount(rng.choose(20_000, (1.0, 0.0, 3.0)), minlength=3) / 20_000
-    assert torch.allclose(found, torch.tensor([0.25, 0.0, 0.75]), atol=0.02)
+    frequencies = torch.bincount(rng.choose(20_000, (1.0, 0.0, 3.0)), minlength=3) / 20_000
+    assert torch.allclose(frequencies, torch.tensor([0.25, 0.0, 0.75]), atol=0.02)
     of_rows = rng.choose(2, torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
     assert of_rows.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("length", [16, 64, 500, 4096])
 def test_periods_fit_into_the_length(rng: Sampler, length: int) -> None:
-    found = clocks.draw_periods(rng, 2000, length, fits=3.0, off_calendar=0.3, jitter=0.1)
-    assert (found[:, 0] >= 3.0 * (1 - 0.12)).all()
-    assert (found[:, 0] <= length / 3 * 1.13).all()
-    assert (found[:, 1:] * 2 <= length).all()
-    both = (found[:, 0] > 0) & (found[:, 1] > 0)
-    assert (found[both, 1] > found[both, 0]).all()
+    drawn = periods.draw_periods(rng, 2000, length, fits=3.0, off_calendar=0.3, jitter=0.1)
+    assert (drawn[:, 0] >= 3.0 * (1 - 0.12)).all()
+    assert (drawn[:, 0] <= length / 3 * 1.13).all()
+    assert (drawn[:, 1:] * 2 <= length).all()
+    both = (drawn[:, 0] > 0) & (drawn[:, 1] > 0)
+    assert (drawn[both, 1] > drawn[both, 0]).all()
 
 
 def test_periods_are_mostly_those_of_calendars(rng: Sampler) -> None:
-    found = clocks.draw_periods(rng, 4000, 2048, fits=3.0, off_calendar=0.3, jitter=0.1)
-    pairs = {tuple(pair) for pair in found[:, :2].round().int().tolist()}
+    drawn = periods.draw_periods(rng, 4000, 2048, fits=3.0, off_calendar=0.3, jitter=0.1)
+    pairs = {tuple(pair) for pair in drawn[:, :2].round().int().tolist()}
     assert {(24, 168), (96, 672), (48, 336), (7, 30), (4, 0), (12, 0)} <= pairs
-    listed = torch.tensor([clock[1] for clock in clocks.PERIODS])
-    near = (found[:, :1] - listed).abs().amin(-1) < 1e-3
+    listed = torch.tensor([calendar[1] for calendar in periods.PERIODS])
+    near = (drawn[:, :1] - listed).abs().amin(-1) < 1e-3
     assert near.float().mean() == pytest.approx(0.63, abs=0.05)
 
 
 @pytest.mark.parametrize("length", [24, 64, 2048])
 def test_a_day_fits_often_enough(rng: Sampler, length: int) -> None:
-    steps_a_day = clocks.draw_day_length(rng, 1000, length, least=4.0, off_calendar=0.2)
+    steps_a_day = periods.draw_day_length(rng, 1000, length, least=4.0, off_calendar=0.2)
     assert (steps_a_day >= 4).all()
     assert (steps_a_day * 4 <= length + 2).all()  # a day off the calendar is rounded to whole steps
-    listed = (steps_a_day == torch.tensor(clocks.DAYS)).any(-1)
+    listed = (steps_a_day == torch.tensor(periods.DAYS)).any(-1)
     assert listed.float().mean() > 0.75

@@ -42,10 +42,10 @@ ALIASES += ["QS-DEC", "YS", "YE", "YS-JUL", "YE-JUN", "ms", "25D"]
 @pytest.mark.parametrize("freq", [*ALIASES, "B"])
 def test_stamps_are_those_of_pandas(freq):
     expected = pd.date_range("2000-01-03", periods=60, freq=freq).to_numpy("datetime64[us]")
-    found = make_timestamps(expected[0], freq, 60)
-    assert found.dtype == "datetime64[us]"
-    assert (found == expected).all()
-    assert infer_freq(found) == freq
+    timestamps = make_timestamps(expected[0], freq, 60)
+    assert timestamps.dtype == "datetime64[us]"
+    assert (timestamps == expected).all()
+    assert infer_freq(timestamps) == freq
 
 
 @pytest.mark.parametrize("freq", ALIASES)
