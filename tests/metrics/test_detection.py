@@ -127,9 +127,9 @@ def test_the_fast_volume_is_the_plain_one(seed: int, window: int) -> None:
 
 def test_a_long_series_takes_well_under_a_second() -> None:
     labels, scores = drawn(0, steps=10_000, events=20)
-    begun = time.perf_counter()
+    begun = time.process_time()
     vus(labels, scores, 300)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("metric", OF_SCORES[:5])
