@@ -302,6 +302,7 @@ def test_distinctive_windows_are_neither_smooth_nor_even() -> None:
     assert share["few counts"] < 0.2
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize(
     ("do", "message"),
     [

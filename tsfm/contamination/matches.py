@@ -13,7 +13,7 @@ from tsfm.contamination.patterns import Channel
 from tsfm.contamination.resolutions import MAX_COARSE_SPACING, MAX_SPACING, QUERY_RESOLUTIONS, RESOLUTIONS, Resolution
 
 if TYPE_CHECKING:
-    from jaxtyping import Int
+    from jaxtyping import Int, Integer
 
 MIN_HITS = 2  # kept windows that a copy must hit
 MIN_DISTANCE = 7  # windows between two hits, so that they are independent evidence
@@ -50,8 +50,8 @@ class SearchResult(NamedTuple):
 def best_matches(
     channels: Sequence[Channel],
     hits: Int[np.ndarray, "N 4"],
-    source: Int[np.ndarray, " N"],
-    resolution: Int[np.ndarray, " N"],
+    source: Integer[np.ndarray, " N"],
+    resolution: Integer[np.ndarray, " N"],
     names: Sequence[str],
 ) -> list[Match]:
     """Return the match with the most hits for each channel and source.

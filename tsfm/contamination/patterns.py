@@ -131,7 +131,7 @@ def _fixed(logarithm: Float[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     return np.rint(logarithm * (2**FRACTION_BITS / LEVEL_WIDTH)).astype(np.int32)
 
 
-def _means(values: Float[np.ndarray, " L"], factor: int) -> Float[np.ndarray, " L"]:
+def _means(values: Float[np.ndarray, " L"], factor: int) -> Float[np.ndarray, " N"]:
     """Means of `factor` steps from each step on; NaN where one of them is NaN."""
     missing = np.isnan(values)
     total = np.concatenate([[0.0], np.cumsum(np.where(missing, 0.0, values))])

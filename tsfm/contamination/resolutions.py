@@ -183,8 +183,8 @@ def _grid(length: int, resolution: Resolution, spacing: int) -> Int[np.ndarray, 
 
 def monthly_series(
     values: Float[np.ndarray, "C L"], stamps: Shaped[np.ndarray, " L"]
-) -> Float[np.ndarray, "R L"] | None:
-    """Return the R = 2 C series of monthly means, then monthly sums: months differ in length, so no factor covers them.
+) -> Float[np.ndarray, "R M"] | None:
+    """Return the R = 2 C series of means, then of sums, of M calendar months, which no factor covers.
 
     None where a step is a month or longer, or there are fewer than `MIN_STEPS` months.
     """

@@ -33,7 +33,7 @@ from tsfm.contamination.resolutions import ORIGINAL, PAIRS, QUERY_RESOLUTIONS, R
 from tsfm.files import write_bytes
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, Shaped
+    from jaxtyping import Int, Integer, Real, Shaped
 
 SKETCH_FILE, FORMAT = "trained_on.npz", 1  # its name next to the weights of a model
 BATCH_VALUES, HASH_CHUNK = (
@@ -52,8 +52,8 @@ class KeptWindows(NamedTuple):
     """Hashes, and for each the index of its source and the index of its resolution in RESOLUTIONS."""
 
     hashed: Shaped[np.ndarray, " N"]
-    source: Int[np.ndarray, " N"]
-    scale: Int[np.ndarray, " N"]
+    source: Integer[np.ndarray, " N"]
+    scale: Integer[np.ndarray, " N"]
 
 
 class HashTable:
@@ -66,8 +66,8 @@ class HashTable:
         self.table = np.zeros(2**num_bits, bool)
         self.table[hashed >> self.shift] = True
 
-    def find(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-        """Return the indices of the given hashes that are in the table, and their indices in the sketch."""
+    def find(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
+        """Return the indices of the M given hashes that are in the table, and their indices in the sketch."""
         candidates = np.flatnonzero(self.table[hashed >> self.shift])
         if not len(self.hashed):
             return candidates, candidates
@@ -98,7 +98,7 @@ class Sketch:
 
     @classmethod
     def build(
-        cls, series: Iterable[Float[np.ndarray, "C L"]], names: Iterable[str] | None = None, *, spacing: int = 1
+        cls, series: Iterable[Real[np.ndarray, "... _"]], names: Iterable[str] | None = None, *, spacing: int = 1
     ) -> Sketch:
         """Build the sketch of a corpus.
 
@@ -144,11 +144,11 @@ class Sketch:
             names += sketch.names
         return Sketch(_joined(chunks), names, num_series=sum(sketch.num_series for sketch in sketches))
 
-    def find(self, series: Iterable[Float[np.ndarray, "C L"]]) -> list[Match]:
+    def find(self, series: Iterable[Real[np.ndarray, "... _"]]) -> list[Match]:
         """Return the parts of [C, L] or [L] arrays that the corpus holds: one match for each channel and source."""
         return self.search(series).matches
 
-    def search(self, series: Iterable[Float[np.ndarray, "C L"]]) -> SearchResult:
+    def search(self, series: Iterable[Real[np.ndarray, "... _"]]) -> SearchResult:
         """Return the matches as `find`, the number of series, and which of them no sketch could recognise."""
         matches: list[Match] = []
         distinctive: set[int] = set()
@@ -271,7 +271,7 @@ class Sketch:
             raise ValueError(f"{path}: {error}") from None
 
 
-def channel_batches(series: Iterable[Float[np.ndarray, "C L"]]) -> Iterator[list[Channel]]:
+def channel_batches(series: Iterable[Real[np.ndarray, "... _"]]) -> Iterator[list[Channel]]:
     """Yield the normalized channels of series, about BATCH_VALUES values at a time."""
     channels: list[Channel] = []
     num_values = 0

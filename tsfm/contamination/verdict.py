@@ -19,7 +19,7 @@ from tsfm.fingerprint import fingerprint
 from tsfm.model.checkpoint import CONFIG, find, read_config
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Real
 
 MAX_NAMED = 5  # series that a message names
 
@@ -99,7 +99,7 @@ def training_record(model: str | Path) -> TrainingRecord:
 
 def check_contamination(
     model: str | Path,
-    series: Iterable[Float[np.ndarray, "C L"]],
+    series: Iterable[Real[np.ndarray, "... _"]],
     *,
     names: Sequence[str] | None = None,
     fingerprints: Sequence[str] | None = None,

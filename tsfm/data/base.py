@@ -32,7 +32,7 @@ class SourceSeries(NamedTuple):
     """Whole series behind the windows of a data set, in one order, for the leak check."""
 
     names: Sequence[str]
-    series: Iterable[Float[np.ndarray, "C L"]]
+    series: Iterable[Float[np.ndarray, "C _"]]
     fingerprints: Sequence[str] | None = None  # "" where a series has none
     timestamps: Callable[[int], np.ndarray] | None = None  # of the steps of series i, `[steps]` datetime64
 

@@ -55,7 +55,7 @@ def standardize_series(predictor: ModelPredictor, series: list[np.ndarray]) -> l
     return [((values - loc) / scale).astype(np.float32) for values in series]
 
 
-def channel_scale(series: list[Float[np.ndarray, "C L"]]) -> Float[np.ndarray, "C 1"]:
+def channel_scale(series: list[Float[np.ndarray, "C _"]]) -> Float[np.ndarray, "C 1"]:
     """Return the standard deviation of each channel within series, pooled over all series, with a lower bound."""
     wide = [values.astype(np.float64) for values in series]
     loc = [np.nanmean(values, axis=1, keepdims=True) for values in wide]

@@ -148,7 +148,7 @@ class Probe(DeviceEstimator):
         return float(search.best_score_), search.best_estimator_
 
 
-def channel_units(cases: list[Float[np.ndarray, "C L"]]) -> tuple[np.ndarray, np.ndarray]:
+def channel_units(cases: list[Float[np.ndarray, "C _"]]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each channel over all cases, for a model without scaler."""
     whole = np.concatenate(cases, axis=1).astype(np.float64)
     with warnings.catch_warnings():

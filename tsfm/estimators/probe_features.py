@@ -19,7 +19,7 @@ from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Real
 
 VIEWS = ((256, False), (1024, False), (1024, True))  # steps, and whether of differences
 NUM_SEGMENTS = 4  # of time, whose means locate patterns
@@ -28,7 +28,7 @@ MAX_PASS_STEPS = 2**16  # steps in one pass
 
 
 @torch.no_grad()
-def probe_features(predictor: ModelPredictor, cases: Sequence[Float[np.ndarray, "C L"]]) -> Float[np.ndarray, "N F"]:
+def probe_features(predictor: ModelPredictor, cases: Sequence[Float[np.ndarray, "C _"]]) -> Float[np.ndarray, "N F"]:
     """Return the features [N, F] of cases as float32.
 
     They are the pooled tokens, and mean and standard deviation of each channel, which the network's scaler removes. A
@@ -47,7 +47,7 @@ def probe_features(predictor: ModelPredictor, cases: Sequence[Float[np.ndarray, 
     return out
 
 
-def channel_moments(cases: Sequence[Float[np.ndarray, "C L"]]) -> Float[np.ndarray, "N 2C"]:
+def channel_moments(cases: Sequence[Real[np.ndarray, "C _"]]) -> Float[np.ndarray, "N 2*C"]:
     """Return mean and standard deviation of each channel over observed steps; zeros where there are none."""
     rows = []
     for case in cases:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-def as_cases(X: Any, *, channels: int | None = None, kind: str = "case") -> list[Float[np.ndarray, "C L"]]:
+def as_cases(X: Any, *, channels: int | None = None, kind: str = "case") -> list[Float[np.ndarray, "C _"]]:
     """Return cases [C, L] from an array [N, C, L] or [N, L], or from a list of [C, L] or [L] arrays of any lengths.
 
     Parameters
@@ -80,7 +80,7 @@ def as_array(row: Any, *, label: str) -> Float[np.ndarray, "C L"]:
     return np.ascontiguousarray(wide, dtype=np.float32)
 
 
-def as_series(X: Any, *, channels: int | None = None) -> list[Float[np.ndarray, "C L"]]:
+def as_series(X: Any, *, channels: int | None = None) -> list[Float[np.ndarray, "C _"]]:
     """Return series [C, L] from an array [L], [C, L] or [N, C, L], or from a list of [L] or [C, L] arrays."""
     many = is_list_of_series(X)
     rows = list(X) if many else [X]

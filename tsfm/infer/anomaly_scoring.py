@@ -51,14 +51,14 @@ class AnomalyScoring(LoadedModel):
     @torch.no_grad()
     def anomaly_scores(
         self,
-        arrays: Sequence[Float[np.ndarray, "C L"]],
+        arrays: Sequence[Float[np.ndarray, "C _"]],
         *,
         task: Detect,
         names: Sequence[str],
         stride: int | None = None,
         batch_size: int = 256,
         units: Sequence[Float[np.ndarray, "C 1"]] | None = None,
-    ) -> list[Float[np.ndarray, "C L"]]:
+    ) -> list[Float[np.ndarray, "C _"]]:
         """Return the scores of each channel, averaged over the windows that scored a step; NaN where none did.
 
         Parameters
@@ -109,8 +109,8 @@ class AnomalyScoring(LoadedModel):
         ]
 
     def blended_scores(
-        self, arrays: Sequence[Float[np.ndarray, "C L"]], *, task: Detect, names: Sequence[str], **options: Any
-    ) -> list[Float[np.ndarray, "C L"]]:
+        self, arrays: Sequence[Float[np.ndarray, "C _"]], *, task: Detect, names: Sequence[str], **options: Any
+    ) -> list[Float[np.ndarray, "C _"]]:
         """Return the blend of `anomaly_scores` and novelty of each channel; zeros for a channel that is constant."""
         rows = [(i, c) for i, array in enumerate(arrays) for c, row in enumerate(array) if _varies(row)]
         if self.model.mixes_channels or not rows:

@@ -39,7 +39,7 @@ class CovariateBlock:
 
     def __init__(
         self,
-        known: Sequence[Float[np.ndarray, "K W"]] | None,
+        known: Sequence[Float[np.ndarray, "K _"]] | None,
         time_features: TimeFeatures | None,
         *,
         lengths: Int[np.ndarray, " N"],

@@ -212,7 +212,7 @@ class LoadedModel:
             )
         return np.array([units[name] for name in names], np.float64).T
 
-    def item_arrays(self, frame: Frame) -> list[Float[np.ndarray, "C L"]]:
+    def item_arrays(self, frame: Frame) -> list[Float[np.ndarray, "C _"]]:
         """Return the values of the items of a frame in the units of the model."""
         units = self.channel_units(frame.targets)
         pairs = zip(frame, frame.item_names(), strict=True)
