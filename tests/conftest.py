@@ -11,7 +11,7 @@ import jaxtyping
 import pytest
 import torch
 
-HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types")  # whose shape hints are executed
+HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types", "bench")  # whose shape hints are executed
 CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,4 @@
-"""The anomaly protocol: what is read, who learns from what, what is scored and what is named. C channels, L steps."""
+"""The anomaly protocol: what is read, what detectors are fitted to, and what is scored. C channels, L steps."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Learned(SeriesDetector):
     name = "learned"
 
     def __init__(self) -> None:
-        self.seen: list[np.ndarray] = []
+        self.trained_on: list[np.ndarray] = []
 
     def fit(self, train):
-        self.seen.append(train)
+        self.trained_on.append(train)
         self.middle = train.mean(1, keepdims=True)
         self.threshold = float(np.abs(train - self.middle).max())
         return self
@@ -84,14 +84,14 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_series_come_as_they_were_written(root: Path) -> None:
     assert anomaly_names() == ["many", "one"]
     for name, channels in (("one", 1), ("many", 3)):
-        found = read_anomalies(name)
-        assert [series.item_id for series in found] == ["a_one", "a_clean", "b_two"]
-        for series in found:
+        selected = read_anomalies(name)
+        assert [series.item_id for series in selected] == ["a_one", "a_clean", "b_two"]
+        for series in selected:
             assert series.values.shape == (channels, STEPS)
             assert series.values.dtype == np.float64
-            assert np.array_equal(series.values, np.round(series.values, 3))  # decimals, not what float32 made of them
+            assert np.array_equal(series.values, np.round(series.values, 3))  # decimals, not rounded to float32
             assert (series.train_length, series.labels.dtype, len(series.timestamps)) == (TRAIN, np.int8, STEPS)
-    assert np.array_equal(found[0].values.argmax(1), [203] * 3)
+    assert np.array_equal(selected[0].values.argmax(1), [203] * 3)
 
 
 def test_a_float32_is_read_as_the_decimal_it_stands_for() -> None:
@@ -102,19 +102,19 @@ def test_a_float32_is_read_as_the_decimal_it_stands_for() -> None:
     assert np.array_equal(shortest_decimals(written), written)
 
 
-def test_what_cannot_be_read_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_read_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="unknown anomaly set 'onne'; did you mean 'one'"):
         read_anomalies("onne")
     with pytest.raises(ValueError, match=r"'tsb_ad_m' needs the file tsb_ad_m_smap\.parquet"):
         read_anomalies("tsb_ad_m")
-    spoilt = {
+    broken = {
         "no_label": table().drop(columns="label"),
         "no_value": table().rename(columns={"value": "y"}),
         "late_train": table().assign(split=lambda t: t["split"].replace({"train": "test", "test": "train"})),
         "odd_label": table().assign(label=2),
     }
     texts = ("no column 'label'", "no column 'value' or 'values'", "are not its first steps", "expected a 0 or 1")
-    for (name, frame), text in zip(spoilt.items(), texts, strict=True):
+    for (name, frame), text in zip(broken.items(), texts, strict=True):
         frame.to_parquet(root / "anomaly" / f"{name}.parquet")
         with pytest.raises(ValueError, match=text):
             read_anomalies(name)
@@ -126,32 +126,32 @@ def test_what_cannot_be_read_is_said(root: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("data", ["one", "many"])
 def test_every_series_is_scored_whole_and_what_is_left_out_is_named(root: Path, data: str) -> None:
     detector = find_detector("spectral_residual")
-    found = scored(detector, data=data)
-    assert (found["series"], found["skipped_series"], found["skipped"]) == (2, 1, ["a_clean"])
-    assert found["steps_scored"] == 2 * STEPS
-    assert found["fitted_to"] == "whole series, or nothing"
-    for row, series in zip(found["rows"], read_anomalies(data)[::2], strict=True):
+    result = scored(detector, data=data)
+    assert (result["series"], result["skipped_series"], result["skipped"]) == (2, 1, ["a_clean"])
+    assert result["steps_scored"] == 2 * STEPS
+    assert result["fitted_to"] == "whole series, or nothing"
+    for row, series in zip(result["rows"], read_anomalies(data)[::2], strict=True):
         window = find_length_rank(series.values[0])
         expected = detection_scores(series.labels, detector.score(series.values), window=window)
         assert {name: row[name] for name in expected} == expected
         assert (row["item_id"], row["window"], row["steps"], row["anomalous"]) == (series.item_id, window, STEPS, 10)
     for metric in METRICS[:9]:
-        assert found[metric] == pytest.approx(np.mean([row[metric] for row in found["rows"]]))
-    json.dumps(found)
+        assert result[metric] == pytest.approx(np.mean([row[metric] for row in result["rows"]]))
+    json.dumps(result)
 
 
-def test_one_that_learns_sees_the_train_part_alone(root: Path) -> None:
+def test_a_detector_that_learns_is_fitted_to_the_train_part(root: Path) -> None:
     detector = Learned()
-    found = scored(detector, data="one", every=False)
-    assert found["fitted_to"] == "train part"
-    assert [seen.shape for seen in detector.seen] == [(1, TRAIN)] * 2
-    assert np.array_equal(detector.seen[1], read_anomalies("one")[2].values[:, :TRAIN])
-    assert found["f1_at_own"] > 0.1
-    assert 0 <= found["false_alarms"] < 0.2
-    assert "f1_range" not in found
+    result = scored(detector, data="one", every=False)
+    assert result["fitted_to"] == "train part"
+    assert [train.shape for train in detector.trained_on] == [(1, TRAIN)] * 2
+    assert np.array_equal(detector.trained_on[1], read_anomalies("one")[2].values[:, :TRAIN])
+    assert result["f1_at_own"] > 0.1
+    assert 0 <= result["false_alarms"] < 0.2
+    assert "f1_range" not in result
 
 
-def test_one_that_learns_needs_a_train_part() -> None:
+def test_a_detector_that_learns_needs_a_train_part() -> None:
     labels = np.zeros(STEPS, np.int8)
     labels[50] = 1
     series = AnomalySeries("x", np.random.default_rng(0).normal(size=(1, STEPS)), labels, 0)
@@ -160,7 +160,7 @@ def test_one_that_learns_needs_a_train_part() -> None:
     assert score_series(find_detector("spectral_residual"), series)["train"] == 0
 
 
-def test_scores_that_are_no_numbers_name_the_detector_and_the_series(root: Path) -> None:
+def test_scores_that_are_not_finite_name_the_detector_and_the_series(root: Path) -> None:
     class Broken(SeriesDetector):
         name = "broken"
 
@@ -171,13 +171,13 @@ def test_scores_that_are_no_numbers_name_the_detector_and_the_series(root: Path)
         scored(Broken(), data="one")
 
 
-def test_a_part_is_chosen_by_name_and_by_number(root: Path) -> None:
+def test_series_are_selected_by_name_and_by_number(root: Path) -> None:
     detector = find_detector("spectral_residual")
-    one = scored(detector, data="one", only="b_", every=False)
-    assert [row["item_id"] for row in one["rows"]] == ["b_two"]
-    two = scored(detector, data="one", limit=1, every=False)
-    assert [row["item_id"] for row in two["rows"]] == ["a_one"]
-    assert len({one["fingerprint"], two["fingerprint"]}) == 2
+    by_name = scored(detector, data="one", only="b_", every=False)
+    assert [row["item_id"] for row in by_name["rows"]] == ["b_two"]
+    first = scored(detector, data="one", limit=1, every=False)
+    assert [row["item_id"] for row in first["rows"]] == ["a_one"]
+    assert len({by_name["fingerprint"], first["fingerprint"]}) == 2
     with pytest.raises(ValueError, match="no series of 'one' has 'NAB' in its name"):
         scored(detector, data="one", only="NAB")
     with pytest.raises(ValueError, match="none of the 1 series of 'one' can be scored: no step is anomalous"):
@@ -199,11 +199,11 @@ def test_hydra_knows_the_protocol() -> None:
 
 
 def test_a_series_checks_itself() -> None:
-    good = {"item_id": "x", "values": np.zeros((1, 5)), "labels": np.zeros(5, np.int8), "train_length": 2}
-    AnomalySeries(**good)
+    valid = {"item_id": "x", "values": np.zeros((1, 5)), "labels": np.zeros(5, np.int8), "train_length": 2}
+    AnomalySeries(**valid)
     for name, wrong in (("values", np.zeros(5)), ("labels", np.zeros(4, np.int8)), ("train_length", 6)):
         with pytest.raises(ValueError, match="x: "):
-            AnomalySeries(**(good | {name: wrong}))
+            AnomalySeries(**(valid | {name: wrong}))
 
 
 def test_the_benchmark_resumes_and_takes_other_detectors(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,12 +217,12 @@ def test_the_benchmark_resumes_and_takes_other_detectors(root: Path, monkeypatch
     kept = (root / "out" / "anomaly.json").read_text()
     assert len(json.loads(kept)) == first[0]["files"] == 2
 
-    made: list[Learned] = []
-    both = score("spectral_residual", "ours", ours=lambda: made.append(Learned()) or made[-1])
+    detectors: list[Learned] = []
+    both = score("spectral_residual", "learned", learned=lambda: detectors.append(Learned()) or detectors[-1])
     assert both[0] == first[0]
-    assert len(made[0].seen) == 2
-    again = score("ours", ours=lambda: made.append(Learned()) or made[-1])
-    assert not made[1].seen  # nothing is scored twice
+    assert len(detectors[0].trained_on) == 2
+    again = score("learned", learned=lambda: detectors.append(Learned()) or detectors[-1])
+    assert not detectors[1].trained_on  # nothing is scored twice
     assert again[0] == both[1]
 
 
@@ -234,8 +234,8 @@ def test_published_numbers_come_out(method: str, tmp_path: Path) -> None:
     file = data.parent / "anchors" / "anomaly_published.csv"
     if not file.is_file() or not (data / "anomaly").is_dir():
         pytest.skip(f"no published numbers at {file} or no anomaly data at {data}")
-    theirs = command.read_published(file, method, "tsb_ad_u")
+    published = command.read_published(file, method, "tsb_ad_u")
     chosen = sorted(read_anomalies("tsb_ad_u"), key=lambda series: series.num_steps)[:4]
     for series in chosen:
-        found = score_series(find_detector(method), series, every=False)["vus_pr"]
-        assert found == pytest.approx(theirs[series.item_id], abs=0.01)
+        vus_pr = score_series(find_detector(method), series, every=False)["vus_pr"]
+        assert vus_pr == pytest.approx(published[series.item_id], abs=0.01)

@@ -1,4 +1,4 @@
-"""Laws of the detectors: what they find, what they refuse, and that they are what they say. C channels, L steps."""
+"""Laws of the detectors: what they find, what they refuse, agreement with definitions. C channels, L steps."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def seasonal(*, channels: int = 1, steps: int = STEPS, seed: int = 0) -> np.ndar
 
 
 def test_every_detector_is_in_the_registry() -> None:
-    found = {entry.name for entry in BASELINES if issubclass(entry.component, SeriesDetector)}
-    assert set(EVERY) <= found
+    names = {entry.name for entry in BASELINES if issubclass(entry.component, SeriesDetector)}
+    assert set(EVERY) <= names
     for name in EVERY:
         assert find_detector(name).name == name
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_scores_are_one_finite_number_a_step_and_the_same_again(name: str) -> None:
+def test_scores_are_one_finite_number_per_step_and_reproducible(name: str) -> None:
     for channels in (1, 3):
         series = seasonal(channels=channels)
         before = series.copy()
@@ -45,7 +45,7 @@ def test_scores_are_one_finite_number_a_step_and_the_same_again(name: str) -> No
 
 
 @pytest.mark.parametrize("name", OF_SHAPES)
-def test_a_strange_shape_is_found(name: str) -> None:
+def test_an_anomalous_shape_is_found(name: str) -> None:
     series, labels = seasonal(), np.zeros(STEPS, int)
     series[0, 250:270] = -2 * series[0, 250:270] + np.sin(np.arange(20))
     labels[240:280] = 1
@@ -53,7 +53,7 @@ def test_a_strange_shape_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OF_STEPS)
-def test_a_strange_step_is_found(name: str) -> None:
+def test_an_anomalous_step_is_found(name: str) -> None:
     series = seasonal()
     series[0, 221] = 7
     assert abs(int(np.argmax(find_detector(name).score(series))) - 221) <= 1
@@ -62,8 +62,8 @@ def test_a_strange_step_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_units_do_not_matter(name: str) -> None:
     series = seasonal(channels=1)
-    one, two = find_detector(name).score(series), find_detector(name).score(series * 8 - 64)
-    rank = np.argsort(np.argsort(one)), np.argsort(np.argsort(two))
+    plain, scaled = find_detector(name).score(series), find_detector(name).score(series * 8 - 64)
+    rank = np.argsort(np.argsort(plain)), np.argsort(np.argsort(scaled))
     assert np.corrcoef(*rank)[0, 1] > 0.999
 
 
@@ -80,8 +80,9 @@ def test_fit_does_nothing(name: str) -> None:
     )
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize("name", EVERY)
-def test_what_cannot_be_scored_is_said(name: str) -> None:
+def test_bad_series_are_named(name: str) -> None:
     detector, series = find_detector(name), seasonal(channels=2)
     series[1, [7, 9]] = np.nan
     with pytest.raises(ValueError, match=rf"{name} cannot score missing values: 2 of them.*channel 1, step 7"):
@@ -113,7 +114,7 @@ def test_settings_are_checked(name: str, setting: str, value: float) -> None:
 
 
 def plain_profile(values: np.ndarray, window: int) -> np.ndarray:
-    """Every pair of windows."""
+    """The definition: every pair of windows."""
     windows = np.lib.stride_tricks.sliding_window_view(values, window)
     flat = np.ptp(windows, axis=1) == 0
     scaled = (
@@ -121,8 +122,8 @@ def plain_profile(values: np.ndarray, window: int) -> np.ndarray:
         / np.where(flat, 1, windows.std(1))[:, None]
     )
     apart = np.sqrt(((scaled[:, None] - scaled) ** 2).sum(-1))  # a flat one is sqrt(window) from any other
-    place = np.arange(len(windows))
-    return np.where(np.abs(place[:, None] - place) > -(-window // 4), apart, np.inf).min(1)
+    starts = np.arange(len(windows))
+    return np.where(np.abs(starts[:, None] - starts) > -(-window // 4), apart, np.inf).min(1)
 
 
 @pytest.mark.parametrize("window", [3, 8, 17])
@@ -147,18 +148,18 @@ def test_too_few_steps_for_two_windows() -> None:
         matrix_profile(np.arange(24.0), 20)
 
 
-def test_a_step_takes_the_mean_of_the_windows_that_hold_it() -> None:
+def test_a_step_gets_the_mean_of_the_windows_that_contain_it() -> None:
     scores = np.random.default_rng(0).random(9)
-    laid = SubKMeans().lay_out(scores, 4)
-    holding = [[scores[start] for start in range(9) if start <= step < start + 4] for step in range(12)]
-    assert laid == pytest.approx([np.mean(each) for each in holding])
+    by_step = SubKMeans().step_scores(scores, 4)
+    containing = [[scores[start] for start in range(9) if start <= step < start + 4] for step in range(12)]
+    assert by_step == pytest.approx([np.mean(each) for each in containing])
 
 
 def test_a_normalised_window_has_no_units() -> None:
     windows = np.random.default_rng(0).normal(size=(5, 8))
     windows[2] = 4.0
-    found = normalised(windows)
-    assert found[2] == pytest.approx(np.zeros(8))
-    assert np.delete(found, 2, 0).std(1, ddof=1) == pytest.approx(np.ones(4))
-    assert found == pytest.approx(normalised(windows * 2 + 1))
+    scaled = normalised(windows)
+    assert scaled[2] == pytest.approx(np.zeros(8))
+    assert np.delete(scaled, 2, 0).std(1, ddof=1) == pytest.approx(np.ones(4))
+    assert scaled == pytest.approx(normalised(windows * 2 + 1))
     assert np.array_equal(normalised(windows[:, :1]), windows[:, :1])

@@ -11,7 +11,7 @@ from tsfm.bench.baselines.simple import Drift, LastValue, Mean, SeasonalNaive
 from tsfm.registry import BASELINES
 
 SIMPLE = (LastValue, SeasonalNaive, Drift, Mean)
-LEVELS = (0.1, 0.5, 0.9)
+QUANTILE_LEVELS = (0.1, 0.5, 0.9)
 
 
 def past(seed: int = 0, *, rows: int = 4, channels: int = 2, steps: int = 60, missing: float = 0.0) -> np.ndarray:
@@ -28,137 +28,148 @@ def test_every_baseline_is_in_the_registry():
     assert built.config.window == 3
 
 
-@pytest.mark.parametrize("part", SIMPLE)
+@pytest.mark.parametrize("forecaster", SIMPLE)
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 class TestEach:
-    def test_rows_and_channels_do_not_know_each_other(self, part, missing):
+    def test_rows_and_channels_are_independent(self, forecaster, missing):
         context = past(missing=missing)
-        whole = part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
+        whole = forecaster().forecast(context, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6)
         assert whole.shape == (4, 2, 9, 3)
         assert whole.dtype == np.float32
         for row in range(4):
-            one = part().forecast(context[row : row + 1, 1:], horizon=9, quantile_levels=LEVELS, season_length=6)
-            assert np.array_equal(one[0, 0], whole[row, 1])
+            alone = forecaster().forecast(
+                context[row : row + 1, 1:], horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6
+            )
+            assert np.array_equal(alone[0, 0], whole[row, 1])
 
-    def test_padding_on_the_left_is_a_shorter_series(self, part, missing):
+    def test_padding_on_the_left_is_a_shorter_series(self, forecaster, missing):
         context = past(missing=missing)
         padded = np.concatenate([np.full((4, 2, 17), np.nan, np.float32), context], -1)
-        short = part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
+        short = forecaster().forecast(context, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6)
         assert np.allclose(
-            short, part().forecast(padded, horizon=9, quantile_levels=LEVELS, season_length=6), rtol=1e-6, atol=1e-6
+            short,
+            forecaster().forecast(padded, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6),
+            rtol=1e-6,
+            atol=1e-6,
         )
 
-    def test_units_do_not_matter(self, part, missing):
+    def test_units_do_not_matter(self, forecaster, missing):
         context = past(missing=missing)
-        one = part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
-        two = part().forecast(context * 4 - 100, horizon=9, quantile_levels=LEVELS, season_length=6)
-        assert np.allclose(one * 4 - 100, two, atol=2e-4)
+        plain = forecaster().forecast(context, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6)
+        scaled = forecaster().forecast(context * 4 - 100, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6)
+        assert np.allclose(plain * 4 - 100, scaled, atol=2e-4)
 
-    def test_the_interval_is_symmetric_and_never_narrows(self, part, missing):
-        reads = (
-            part()
-            .forecast(past(missing=missing), horizon=20, quantile_levels=LEVELS, season_length=6)
+    def test_the_interval_is_symmetric_and_never_narrows(self, forecaster, missing):
+        quantiles = (
+            forecaster()
+            .forecast(past(missing=missing), horizon=20, quantile_levels=QUANTILE_LEVELS, season_length=6)
             .astype(np.float64)
         )
-        up, down = reads[..., 2] - reads[..., 1], reads[..., 1] - reads[..., 0]
+        up, down = quantiles[..., 2] - quantiles[..., 1], quantiles[..., 1] - quantiles[..., 0]
         assert np.allclose(up, down, atol=1e-4)
         assert (np.diff(up, axis=-1) >= -1e-4).all()
 
-    def test_a_long_series_of_many_lengths_is_finite(self, part, missing):
+    def test_a_long_series_of_many_lengths_is_finite(self, forecaster, missing):
         context = past(missing=missing)
         for row, length in enumerate((1, 2, 5, 60)):
             context[row, :, : 60 - length] = np.nan
             context[row, :, -1] = 1.0
-        assert np.isfinite(part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)).all()
+        assert np.isfinite(
+            forecaster().forecast(context, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6)
+        ).all()
 
-    def test_a_series_nobody_observed_is_an_error(self, part, missing):
+    def test_a_series_without_observed_values_is_an_error(self, forecaster, missing):
         context = past(missing=missing)
         context[2, 1] = np.nan
         with pytest.raises(ValueError, match="no observed value, the first is row 2, channel 1"):
-            part().forecast(context, horizon=9, quantile_levels=LEVELS, season_length=6)
+            forecaster().forecast(context, horizon=9, quantile_levels=QUANTILE_LEVELS, season_length=6)
 
 
 def test_seasonal_naive_repeats_the_last_season():
     context = past()
-    reads = SeasonalNaive().forecast(context, horizon=15, quantile_levels=(0.5,), season_length=6)[..., 0]
-    assert np.array_equal(reads[..., :6], context[..., -6:])
-    assert np.array_equal(reads[..., 6:12], context[..., -6:])
-    assert np.array_equal(reads[..., 12:], context[..., -6:-3])
+    quantiles = SeasonalNaive().forecast(context, horizon=15, quantile_levels=(0.5,), season_length=6)[..., 0]
+    assert np.array_equal(quantiles[..., :6], context[..., -6:])
+    assert np.array_equal(quantiles[..., 6:12], context[..., -6:])
+    assert np.array_equal(quantiles[..., 12:], context[..., -6:-3])
 
 
 def test_seasonal_naive_takes_the_last_observed_value_of_a_phase():
     context = np.arange(12, dtype=np.float32)[None, None].copy()
-    context[0, 0, [8, 9, 5, 1]] = np.nan  # phase 0 of season 4 is last seen at 4, phase 1 never
-    reads = SeasonalNaive().forecast(context, horizon=4, quantile_levels=(0.5,), season_length=4)[0, 0, :, 0]
-    assert reads.tolist() == [4, 11, 10, 11]
+    context[0, 0, [8, 9, 5, 1]] = np.nan  # phase 0 of season 4 is last observed at step 4, phase 1 never
+    quantiles = SeasonalNaive().forecast(context, horizon=4, quantile_levels=(0.5,), season_length=4)[0, 0, :, 0]
+    assert quantiles.tolist() == [4, 11, 10, 11]
 
 
-def test_seasonal_naive_spreads_as_gift_eval_does():
+def test_the_width_of_seasonal_naive_is_that_of_gift_eval():
     context, m = past(rows=1, channels=1), 6
     series = context[0, 0].astype(np.float64)
     sigma = np.sqrt(np.mean((series[m:] - series[:-m]) ** 2))
-    reads = (
-        SeasonalNaive().forecast(context, horizon=15, quantile_levels=LEVELS, season_length=m)[0, 0].astype(np.float64)
+    quantiles = (
+        SeasonalNaive()
+        .forecast(context, horizon=15, quantile_levels=QUANTILE_LEVELS, season_length=m)[0, 0]
+        .astype(np.float64)
     )
     growth = np.sqrt((np.arange(1, 16) - 1) // m + 1)
-    assert np.allclose(reads[:, 2] - reads[:, 1], NormalDist().inv_cdf(0.9) * sigma * growth, rtol=1e-5)
+    assert np.allclose(quantiles[:, 2] - quantiles[:, 1], NormalDist().inv_cdf(0.9) * sigma * growth, rtol=1e-5)
 
 
 def test_seasonal_naive_of_season_1_is_last_value():
     context = past(missing=0.2)
     assert np.array_equal(
-        SeasonalNaive().forecast(context, horizon=7, quantile_levels=LEVELS, season_length=1),
-        LastValue().forecast(context, horizon=7, quantile_levels=LEVELS, season_length=6),
+        SeasonalNaive().forecast(context, horizon=7, quantile_levels=QUANTILE_LEVELS, season_length=1),
+        LastValue().forecast(context, horizon=7, quantile_levels=QUANTILE_LEVELS, season_length=6),
     )
     own = SeasonalNaive(SeasonalNaive.Config(season=1))
     assert np.array_equal(
-        own.forecast(context, horizon=7, quantile_levels=LEVELS, season_length=6),
-        LastValue().forecast(context, horizon=7, quantile_levels=LEVELS),
+        own.forecast(context, horizon=7, quantile_levels=QUANTILE_LEVELS, season_length=6),
+        LastValue().forecast(context, horizon=7, quantile_levels=QUANTILE_LEVELS),
     )
 
 
-def test_drift_follows_a_line_without_doubt():
+def test_drift_continues_a_line_with_width_0():
     line = (2.5 * np.arange(30) - 7).astype(np.float32)[None, None].copy()
     line[0, 0, [3, 4, 28, 29]] = np.nan  # gaps, also at the end
-    reads = Drift().forecast(line, horizon=10, quantile_levels=LEVELS, season_length=4)
-    assert np.allclose(reads[0, 0], (2.5 * np.arange(30, 40) - 7)[:, None], atol=1e-4)
+    quantiles = Drift().forecast(line, horizon=10, quantile_levels=QUANTILE_LEVELS, season_length=4)
+    assert np.allclose(quantiles[0, 0], (2.5 * np.arange(30, 40) - 7)[:, None], atol=1e-4)
 
 
-def test_drift_spreads_as_the_book_says():
+def test_the_width_of_drift_is_that_of_the_book():
     context = past(rows=1, channels=1, steps=40)
     series = context[0, 0].astype(np.float64)
     residual = np.diff(series) - (series[-1] - series[0]) / 39
     h = np.arange(1, 11)
     expected = np.sqrt((residual**2).sum() / 38) * np.sqrt(h * (1 + h / 39)) * NormalDist().inv_cdf(0.9)
-    reads = Drift().forecast(context, horizon=10, quantile_levels=LEVELS, season_length=1)[0, 0].astype(np.float64)
-    assert np.allclose(reads[:, 2] - reads[:, 1], expected, rtol=1e-5)
+    quantiles = (
+        Drift().forecast(context, horizon=10, quantile_levels=QUANTILE_LEVELS, season_length=1)[0, 0].astype(np.float64)
+    )
+    assert np.allclose(quantiles[:, 2] - quantiles[:, 1], expected, rtol=1e-5)
 
 
-def test_windows_look_at_the_newest_only():
+def test_a_window_uses_the_last_values_only():
     context = past(missing=0.2)
     context[..., -2:] = np.nan
     context[..., -3] = 1.0
-    poked = context.copy()
-    poked[..., :30] = 1e5
-    for part in (Mean(Mean.Config(window=5)), Drift(Drift.Config(window=20))):
+    changed = context.copy()
+    changed[..., :30] = 1e5
+    for forecaster in (Mean(Mean.Config(window=5)), Drift(Drift.Config(window=20))):
         assert np.array_equal(
-            part.forecast(context, horizon=3, quantile_levels=LEVELS),
-            part.forecast(poked, horizon=3, quantile_levels=LEVELS),
+            forecaster.forecast(context, horizon=3, quantile_levels=QUANTILE_LEVELS),
+            forecaster.forecast(changed, horizon=3, quantile_levels=QUANTILE_LEVELS),
         )
 
 
 def test_mean_agrees_with_numpy():
     context = past(missing=0.3)
-    reads = Mean().forecast(context, horizon=3, quantile_levels=(0.5, 0.9))
+    quantiles = Mean().forecast(context, horizon=3, quantile_levels=(0.5, 0.9))
     count = (~np.isnan(context)).sum(-1)
     wide = np.nanstd(context.astype(np.float64), axis=-1, ddof=1) * np.sqrt(1 + 1 / count)
-    assert np.allclose(reads[..., 0], np.nanmean(context, axis=-1)[..., None], atol=1e-5)
-    assert np.allclose((reads[..., 1] - reads[..., 0])[..., 0], wide * NormalDist().inv_cdf(0.9), rtol=1e-4)
+    assert np.allclose(quantiles[..., 0], np.nanmean(context, axis=-1)[..., None], atol=1e-5)
+    assert np.allclose((quantiles[..., 1] - quantiles[..., 0])[..., 0], wide * NormalDist().inv_cdf(0.9), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("part", "setting"), [(SeasonalNaive, {"season": -1}), (Drift, {"window": 1}), (Mean, {"window": -2})]
+    ("forecaster", "setting"), [(SeasonalNaive, {"season": -1}), (Drift, {"window": 1}), (Mean, {"window": -2})]
 )
-def test_bad_settings(part, setting):
+def test_bad_settings(forecaster, setting):
     with pytest.raises(ValueError, match=f"{next(iter(setting))} is {next(iter(setting.values()))}"):
-        part.Config(**setting)
+        forecaster.Config(**setting)

@@ -20,6 +20,7 @@ from tsfm.commands.bench.case_sets import read_manifest, read_published, thirty
 from tsfm.commands.cli import main
 from tsfm.config import compose, typed
 from tsfm.data.case_data import CaseData, CasesConfig
+from tsfm.registry import PROTOCOLS
 
 pytest.importorskip("aeon", reason="the case learners need aeon; pip install 'tsfm-platform[bench]'")
 NAMES = ("nn_euclidean", "nn_dtw", "minirocket", "catch22")
@@ -32,40 +33,40 @@ def learner(name: str, **settings) -> CaseLearner:
 
 
 def waves(
-    num: int = 24, *, channels: int = 2, seed: int = 0, uneven: bool = False
+    num: int = 24, *, channels: int = 2, seed: int = 0, unequal: bool = False
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Noisy sines: the fast are "fast", the slow "slow"; the second channel is noise."""
     rng = np.random.default_rng(seed)
     labels = np.array(["fast", "slow"] * (num // 2), dtype=object)
     cases = []
     for label in labels:
-        steps = int(rng.integers(24, 33)) if uneven else 32
+        steps = int(rng.integers(24, 33)) if unequal else 32
         wave = np.sin(np.arange(steps) * (1.5 if label == "fast" else 0.4))
         cases.append(np.stack([wave + 0.1 * rng.normal(size=steps), *rng.normal(0, 0.1, size=(channels - 1, steps))]))
-    if uneven:
+    if unequal:
         cases[1][0, 3:6] = np.nan
         cases[4][0, :2] = np.nan
     return cases, labels
 
 
-def test_the_four_are_there() -> None:
+def test_the_four_are_registered() -> None:
     assert set(baselines(CaseLearner)) >= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("uneven", [False, True])
-def test_what_is_easy_is_learnt_and_the_order_of_cases_does_not_matter(name: str, uneven: bool) -> None:
-    cases, labels = waves(uneven=uneven)
-    asked, truth = waves(seed=1, uneven=uneven)
+@pytest.mark.parametrize("unequal", [False, True])
+def test_easy_cases_are_learnt_and_their_order_does_not_matter(name: str, unequal: bool) -> None:
+    cases, labels = waves(unequal=unequal)
+    test_cases, y_true = waves(seed=1, unequal=unequal)
     fitted = learner(name).fit(cases, labels)
-    told = fitted.predict(asked)
-    assert (told == truth).mean() >= 0.9
-    assert (fitted.predict(asked[::-1])[::-1] == told).all()
-    assert (learner(name).fit(cases, labels).predict(asked) == told).all()
-    shares = fitted.predict_proba(asked)
+    y_pred = fitted.predict(test_cases)
+    assert (y_pred == y_true).mean() >= 0.9
+    assert (fitted.predict(test_cases[::-1])[::-1] == y_pred).all()
+    assert (learner(name).fit(cases, labels).predict(test_cases) == y_pred).all()
+    shares = fitted.predict_proba(test_cases)
     if name == "catch22":
         assert shares is not None
-        assert (np.array(["fast", "slow"])[shares.argmax(1)] == told).mean() >= 0.9
+        assert (np.array(["fast", "slow"])[shares.argmax(1)] == y_pred).mean() >= 0.9
     else:
         assert shares is None
 
@@ -75,11 +76,11 @@ def test_numbers_are_regressed(name: str) -> None:
     cases, labels = waves()
     y = np.where(labels == "fast", 10.0, -10.0) + np.arange(24) / 10
     fitted = learner(name).fit(cases, y)
-    asked, truth = waves(seed=1)
-    told = fitted.predict(asked)
+    test_cases, y_true = waves(seed=1)
+    y_pred = fitted.predict(test_cases)
     assert fitted.regresses
-    assert told.dtype.kind == "f"
-    assert ((told > 0) == (truth == "fast")).mean() >= 0.9
+    assert y_pred.dtype.kind == "f"
+    assert ((y_pred > 0) == (y_true == "fast")).mean() >= 0.9
 
 
 def plain_dtw(a: np.ndarray, b: np.ndarray, *, band: int) -> float:
@@ -100,17 +101,17 @@ def test_warped_distances_are_the_definition(window: float) -> None:
     cases = [rng.normal(size=(2, 12)) for _ in range(6)]
     fitted = learner("nn_dtw", window=window, normalize=True).fit(cases[:3], np.array(["a", "b", "c"], dtype=object))
     assert isinstance(fitted, classifiers.NearestWarped)
-    known, asked = z_normalised(np.stack(cases[:3])), z_normalised(np.stack(cases[3:]))
-    expected = [[plain_dtw(x, y, band=int(window * 12)) for y in known] for x in asked]
-    np.testing.assert_allclose(fitted.distances(asked), expected, rtol=1e-10)
+    known, test_cases = z_normalised(np.stack(cases[:3])), z_normalised(np.stack(cases[3:]))
+    expected = [[plain_dtw(x, y, band=int(window * 12)) for y in known] for x in test_cases]
+    np.testing.assert_allclose(fitted.distances(test_cases), expected, rtol=1e-10)
     if window == 0:
         euclid = learner("nn_euclidean", normalize=True).fit(cases[:3], np.array(["a", "b", "c"], dtype=object))
         assert isinstance(euclid, classifiers.NearestEuclidean)
-        np.testing.assert_allclose(euclid.distances(asked), expected, rtol=1e-10)
+        np.testing.assert_allclose(euclid.distances(test_cases), expected, rtol=1e-10)
 
 
 def test_a_learnt_window_leaves_the_fewest_training_cases_wrong() -> None:
-    cases, labels = waves(uneven=True)
+    cases, labels = waves(unequal=True)
     labels[5] = "fast"
     fitted = learner("nn_dtw", learn=True, normalize=True).fit(cases, labels)
     assert isinstance(fitted, classifiers.NearestWarped)
@@ -126,12 +127,12 @@ def test_a_learnt_window_leaves_the_fewest_training_cases_wrong() -> None:
         if window >= 0.04:  # five windows of the definition are slow enough
             break
     errors = np.array(wrong).reshape(-1, len(cases)).mean(1)
-    ours = [fitted._left_out(window) for window in classifiers.WINDOWS[: len(errors)]]
-    np.testing.assert_allclose(ours, errors)
+    left_out = [fitted._left_out(window) for window in classifiers.WINDOWS[: len(errors)]]
+    np.testing.assert_allclose(left_out, errors)
     assert fitted.window == classifiers.WINDOWS[int(np.argmin([fitted._left_out(w) for w in classifiers.WINDOWS]))]
 
 
-def test_evening_out() -> None:
+def test_cases_get_one_length() -> None:
     case = np.array([[np.nan, 1.0, np.nan, 3.0, np.nan], [np.nan] * 5])
     np.testing.assert_array_equal(without_gaps(case), [[1, 1, 2, 3, 3], [0] * 5])
     short = np.array([[1.0, 2.0, 3.0]])
@@ -142,29 +143,29 @@ def test_evening_out() -> None:
 
 def test_the_protocol_scores_every_case_and_hides_the_test_labels() -> None:
     cases, labels = waves()
-    asked, truth = waves(30, seed=1)
-    data = CaseData.from_arrays(cases, labels, test=(asked, truth))
-    found = score_cases(learner("catch22"), data)
-    assert (found["cases"], found["train_cases"], found["classes"], found["channels"]) == (30, 24, 2, 2)
+    test_cases, y_true = waves(30, seed=1)
+    data = CaseData.from_arrays(cases, labels, test=(test_cases, y_true))
+    scores = score_cases(learner("catch22"), data)
+    assert (scores["cases"], scores["train_cases"], scores["classes"], scores["channels"]) == (30, 24, 2, 2)
     assert (
-        found["accuracy"]
-        == (learner("catch22").fit(cases, labels).predict([a.astype(np.float32) for a in asked]) == truth).mean()
+        scores["accuracy"]
+        == (learner("catch22").fit(cases, labels).predict([a.astype(np.float32) for a in test_cases]) == y_true).mean()
     )
-    assert set(found) >= set(protocol.CLASS_METRICS)
-    shuffled = CaseData.from_arrays(cases, labels, test=(asked, truth[::-1]))
+    assert set(scores) >= set(protocol.CLASS_METRICS)
+    shuffled = CaseData.from_arrays(cases, labels, test=(test_cases, y_true[::-1]))
     assert score_cases(learner("nn_euclidean"), shuffled)["accuracy"] == pytest.approx(0)
-    json.dumps(found)
+    json.dumps(scores)
     with pytest.raises(ValueError, match="no val cases"):
         score_cases(learner("nn_euclidean"), data, split="val")
 
 
 def test_networks_are_scored_by_their_probabilities() -> None:
-    truth = np.array(["a", "b", "b"], dtype=object)
+    y_true = np.array(["a", "b", "b"], dtype=object)
     shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    found = score_probabilities(truth, shares, classes=("a", "b"))
-    assert found["accuracy"] == pytest.approx(2 / 3)
-    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
-    assert set(found) == set(protocol.CLASS_METRICS)
+    scores = score_probabilities(y_true, shares, classes=("a", "b"))
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
+    assert set(scores) == set(protocol.CLASS_METRICS)
     assert set(score_numbers(np.array([1.0, 2.0]), np.array([1.0, 3.0]))) == set(protocol.NUMBER_METRICS)
     with pytest.raises(ValueError, match="none of the 2 classes"):
         score_probabilities(np.array(["z"], dtype=object), shares[:1], classes=("a", "b"))
@@ -183,26 +184,26 @@ BAD: dict[str, tuple[Callable, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_bad_input_is_named(what: str) -> None:
-    call, message = BAD[what]
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_named(kind: str) -> None:
+    call, message = BAD[kind]
     with pytest.raises(ValueError, match=message):
         call()
 
 
 def test_without_aeon_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(name: str) -> None:
+    def fail(name: str) -> None:
         raise ImportError(f"No module named {name!r}")
 
     fresh = learner("minirocket")
-    monkeypatch.setattr(importlib, "import_module", gone)
+    monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(ImportError, match=r"pip install -c constraints.txt 'tsfm-platform\[bench\]'"):
         fresh.fit(*waves())
 
 
 def test_the_config_composes() -> None:
     config = typed(compose("eval", ["data=cases", "data.dataset=x", "bench=cases", "predictor=nn_dtw"]))
-    assert config.bench == CasesProtocol.Config()
+    assert config.bench == PROTOCOLS.config({"name": "cases"})
 
 
 @needs_data
@@ -218,8 +219,8 @@ def test_the_config_composes() -> None:
     ],
 )
 def test_published_accuracies_are_reproduced(name: str, dataset: str, published: float) -> None:
-    found = score_cases(learner(name), CaseData(CasesConfig(dataset)))
-    assert found["accuracy"] == pytest.approx(published, abs=1e-4)
+    scores = score_cases(learner(name), CaseData(CasesConfig(dataset)))
+    assert scores["accuracy"] == pytest.approx(published, abs=1e-4)
 
 
 @needs_data
@@ -237,22 +238,22 @@ def test_published_accuracies_are_reproduced(name: str, dataset: str, published:
 def test_published_values_of_channels_and_numbers_are_reproduced(
     name: str, settings: dict, dataset: str, score: str, published: float
 ) -> None:
-    found = score_cases(learner(name, **settings), CaseData(CasesConfig(dataset)))
-    assert found[score] == pytest.approx(published, abs=1e-6)
+    scores = score_cases(learner(name, **settings), CaseData(CasesConfig(dataset)))
+    assert scores[score] == pytest.approx(published, abs=1e-6)
 
 
 @needs_data
 @pytest.mark.realdata
 def test_the_thirty_sets_follow_from_the_rule() -> None:
-    facts = read_manifest(data_root())
+    infos = read_manifest(data_root())
     file = data_root().parent / "anchors" / "classification_published.csv"
     if not file.is_file():
-        pytest.skip("the published values are not beside the data")
-    sets = thirty(facts, read_published(file))
+        pytest.skip("the published values are not next to the data")
+    sets = thirty(infos, read_published(file))
     assert len(set(sets)) == 30
     assert sets == sorted(sets)
     assert (sets[0], sets[-1]) == ("Adiac", "Wine")
-    by_name = {fact.name: fact for fact in facts}
+    by_name = {info.name: info for info in infos}
     assert all(by_name[name].train <= 1000 for name in sets)
     assert all(by_name[name].train * by_name[name].longest <= 100_000 for name in sets)
 
@@ -260,13 +261,13 @@ def test_the_thirty_sets_follow_from_the_rule() -> None:
 @needs_data
 @pytest.mark.realdata
 def test_the_command_continues_where_it_stopped(tmp_path, capsys: pytest.CaptureFixture) -> None:
-    words = ["bench", "cases", "nn_euclidean", "--sets", "Coffee", "Chinatown", "--out", str(tmp_path)]
-    assert main(words) == 0
+    arguments = ["bench", "cases", "nn_euclidean", "--sets", "Coffee", "Chinatown", "--out", str(tmp_path)]
+    assert main(arguments) == 0
     first = capsys.readouterr().out
     file = tmp_path / "nn_euclidean-0" / "Coffee.json"
     changed = json.loads(file.read_text()) | {"accuracy": 0.125}
     file.write_text(json.dumps(changed))
-    assert main(words) == 0
+    assert main(arguments) == 0
     again = capsys.readouterr().out
     assert "nn_euclidean  Coffee  1.0000" in first
     assert "0.1250" in again  # read, not run

@@ -1,4 +1,4 @@
-"""Laws of the imputation protocol: every window and every hidden step counts once, and nothing hidden is given."""
+"""Laws of the imputation protocol: every window and every hidden step counts once, and no hidden value is visible."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> WindowData:
     frame["a"], frame["b"] = np.sin(time / 4) + noise[0], 3 * np.cos(time / 5) + 10 + noise[1]
     out = tmp_path_factory.mktemp("stores") / "sines"
     ingest(frame, out, progress=False)
-    found = WindowData(DataConfig(str(out)), context=CONTEXT, horizon=0)
-    found.setup()
-    return found
+    windows = WindowData(DataConfig(str(out)), context=CONTEXT, horizon=0)
+    windows.setup()
+    return windows
 
 
-def truth(problem: Problem) -> torch.Tensor:
+def true_values(problem: Problem) -> torch.Tensor:
     return problem.values
 
 
@@ -52,50 +52,50 @@ def test_every_window_is_scored_once_in_every_cell(data: WindowData) -> None:
         return problem.values + 1.0
 
     bench = ImputationProtocol.Config(masks=["points", "hybrid"], rates=[0.25, 0.5], batch_size=7)
-    found = score_imputation(count, data, bench)
-    assert found["windows"] == STEPS // 5 + 1
-    assert sum(calls) == 4 * found["windows"]
-    assert found["mse"] == pytest.approx(1.0)
-    assert found["mae"] == pytest.approx(1.0)
+    scores = score_imputation(count, data, bench)
+    assert scores["windows"] == STEPS // 5 + 1
+    assert sum(calls) == 4 * scores["windows"]
+    assert scores["mse"] == pytest.approx(1.0)
+    assert scores["mae"] == pytest.approx(1.0)
 
 
-def test_the_truth_scores_zero_and_seen_steps_do_not_count(data: WindowData) -> None:
+def test_true_values_score_zero_and_visible_steps_do_not_count(data: WindowData) -> None:
     bench = ImputationProtocol.Config(rates=[0.25])
-    assert score_imputation(truth, data, bench)["mse"] == 0.0
+    assert score_imputation(true_values, data, bench)["mse"] == 0.0
 
-    def wrong_where_seen(problem: Problem) -> torch.Tensor:
+    def wrong_where_visible(problem: Problem) -> torch.Tensor:
         return torch.where(problem.visible, problem.values + 9.0, problem.values)
 
-    assert score_imputation(wrong_where_seen, data, bench)["mse"] == 0.0
+    assert score_imputation(wrong_where_visible, data, bench)["mse"] == 0.0
 
 
 def test_masks_follow_from_the_seed(data: WindowData) -> None:
     def zeros(problem: Problem) -> torch.Tensor:
         return torch.zeros_like(problem.values)
 
-    one, again = (score_imputation(zeros, data, ImputationProtocol.Config(rates=[0.25]))["mse"] for _ in range(2))
+    first, again = (score_imputation(zeros, data, ImputationProtocol.Config(rates=[0.25]))["mse"] for _ in range(2))
     other = score_imputation(zeros, data, ImputationProtocol.Config(rates=[0.25], seed=1))["mse"]
-    assert one == again
-    assert one != other
+    assert first == again
+    assert first != other
 
 
 def test_a_baseline_gets_nothing_that_is_hidden(data: WindowData) -> None:
     linear: LinearInterpolation = BASELINES.build(BASELINES.config({"name": "linear_interpolation"}))
     filler = fill_with_baseline(linear, season_length=1)
-    seen: list[torch.Tensor] = []
+    differences: list[torch.Tensor] = []
 
     def both(problem: Problem) -> torch.Tensor:
-        poked = torch.where(problem.visible, problem.values, 1e6)
-        told = filler(problem)
-        seen.append(told - filler(Problem(poked, problem.visible, problem.wanted)))
-        return told
+        changed = torch.where(problem.visible, problem.values, 1e6)
+        filled = filler(problem)
+        differences.append(filled - filler(Problem(changed, problem.visible, problem.wanted)))
+        return filled
 
-    found = score_imputation(both, data, ImputationProtocol.Config(masks=["points"], rates=[0.25]))
-    assert all(not difference.any() for difference in seen)
-    assert found["mse"] < 0.2  # sines of 25 steps are nearly straight between neighbours
+    scores = score_imputation(both, data, ImputationProtocol.Config(masks=["points"], rates=[0.25]))
+    assert all(not difference.any() for difference in differences)
+    assert scores["mse"] < 0.2  # sines of 25 steps are nearly straight between neighbours
 
 
-def test_a_model_without_answers_for_what_it_sees_is_refused() -> None:
+def test_a_model_that_predicts_only_the_future_is_refused() -> None:
     from tests.tiny import tiny
 
     with pytest.raises(ValueError, match="head=patch_quantiles"):
@@ -103,7 +103,7 @@ def test_a_model_without_answers_for_what_it_sees_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"masks": ["block"]}, "did you mean 'blocks'"),
         ({"masks": []}, "at least one"),
@@ -111,15 +111,15 @@ def test_a_model_without_answers_for_what_it_sees_is_refused() -> None:
         ({"stride": 0}, "at least 1"),
     ],
 )
-def test_wrong_settings_are_named(settings: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_wrong_settings_are_named(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         ImputationProtocol.Config(**settings)
 
 
 def test_the_command_scores_a_baseline(data: WindowData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tsfm.commands.cli import main
 
-    words = ["predictor=linear_interpolation", "data=store", f"data.dataset={data.config.dataset}", "context=64"]
-    assert main(["eval", *words, "bench=imputation", "bench.masks=[blocks]", f"out={tmp_path}"]) == 0
+    overrides = ["predictor=linear_interpolation", "data=store", f"data.dataset={data.config.dataset}", "context=64"]
+    assert main(["eval", *overrides, "bench=imputation", "bench.masks=[blocks]", f"out={tmp_path}"]) == 0
     assert '"blocks_0.125_mse"' in capsys.readouterr().out
     assert (tmp_path / "result.json").is_file()

@@ -1,4 +1,4 @@
-"""Laws of the simple imputers: what was observed stays, agreement with pandas, cleverness on what they assume."""
+"""Laws of the simple imputers: observed values stay, agreement with pandas, exactness where the assumption holds."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def gappy(seed: int = 0, *, rate: float = 0.4, steps: int = 50) -> np.ndarray:
     return values
 
 
-def imputed(name: str, values: np.ndarray, *, season: int = 1) -> np.ndarray:
-    return find_baseline(name, Imputer).impute(values, season=season)  # type: ignore[type-abstract]
+def imputed(name: str, values: np.ndarray, *, season_length: int = 1) -> np.ndarray:
+    return find_baseline(name, Imputer).impute(values, season_length=season_length)  # type: ignore[type-abstract]
 
 
-def test_the_three_are_there() -> None:
+def test_the_three_are_registered() -> None:
     assert set(NAMES) >= {"linear_interpolation", "forward_fill", "seasonal_fill"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("season", [1, 7, 24, 60])
-def test_everything_is_filled_and_what_was_observed_stays(name: str, season: int) -> None:
+@pytest.mark.parametrize("season_length", [1, 7, 24, 60])
+def test_everything_is_filled_and_what_was_observed_stays(name: str, season_length: int) -> None:
     values = gappy()
-    filled = imputed(name, values, season=season)
+    filled = imputed(name, values, season_length=season_length)
     assert filled.dtype == values.dtype
     assert np.isfinite(filled).all()
     np.testing.assert_array_equal(filled[~np.isnan(values)], values[~np.isnan(values)])
     assert (filled[0, 0] == 0).all()
-    alone = np.concatenate([imputed(name, row[None], season=season) for row in values])
+    alone = np.concatenate([imputed(name, row[None], season_length=season_length) for row in values])
     np.testing.assert_array_equal(alone, filled)
 
 
@@ -62,18 +62,21 @@ def test_a_line_and_a_season_are_restored() -> None:
     np.testing.assert_allclose(imputed("linear_interpolation", gaps), line, rtol=1e-6)
     block = np.arange(40)
     gaps = np.where((block >= 12) & (block < 20), np.nan, cycle)  # a whole season is missing
-    np.testing.assert_allclose(imputed("seasonal_fill", gaps, season=8), cycle, rtol=1e-6)
+    np.testing.assert_allclose(imputed("seasonal_fill", gaps, season_length=8), cycle, rtol=1e-6)
     assert np.abs(imputed("linear_interpolation", gaps) - cycle).max() > 0.5
     # season and trend together: the same phase lies on a line
     both = np.where((block >= 12) & (block < 20), np.nan, cycle + line)
-    np.testing.assert_allclose(imputed("seasonal_fill", both, season=8), cycle + line, rtol=1e-6)
+    np.testing.assert_allclose(imputed("seasonal_fill", both, season_length=8), cycle + line, rtol=1e-6)
 
 
 def test_without_two_seasons_the_line_is_taken() -> None:
     values = gappy()
-    np.testing.assert_array_equal(imputed("seasonal_fill", values, season=26), imputed("linear_interpolation", values))
+    np.testing.assert_array_equal(
+        imputed("seasonal_fill", values, season_length=26), imputed("linear_interpolation", values)
+    )
 
 
+@pytest.mark.wrong_shapes
 def test_bad_windows_are_named() -> None:
     with pytest.raises(ValueError, match="windows, channels, steps"):
         imputed("forward_fill", np.zeros((3, 4)))

@@ -38,27 +38,27 @@ def etth1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
 def test_one_pass_equals_the_protocol_where_the_first_steps_do_not_depend_on_the_last(
     etth1: DataConfig, batch_size: int
 ) -> None:
-    ask = {"horizons": HORIZONS, "context": 48, "batch_size": batch_size}
-    single = score_long(SeasonalNaive(), etth1, **ask)
-    whole = score_long(SeasonalNaive(), etth1, one_pass=True, **ask)
-    for one, other, horizon in zip(single, whole, HORIZONS, strict=True):
-        assert one["horizon"] == other["horizon"] == horizon
-        assert one["windows"] == other["windows"] == ROWS // 5 - horizon + 1
-        assert other["mse"] == pytest.approx(one["mse"], rel=1e-9)
-        assert other["mae"] == pytest.approx(one["mae"], rel=1e-9)
+    options = {"horizons": HORIZONS, "context": 48, "batch_size": batch_size}
+    single = score_long(SeasonalNaive(), etth1, **options)
+    whole = score_long(SeasonalNaive(), etth1, one_pass=True, **options)
+    for row, other, horizon in zip(single, whole, HORIZONS, strict=True):
+        assert row["horizon"] == other["horizon"] == horizon
+        assert row["windows"] == other["windows"] == ROWS // 5 - horizon + 1
+        assert other["mse"] == pytest.approx(row["mse"], rel=1e-9)
+        assert other["mae"] == pytest.approx(row["mae"], rel=1e-9)
 
 
-def test_a_row_is_what_the_eval_command_says(etth1: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_equals_the_result_of_the_eval_command(etth1: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = score_long(SeasonalNaive(), etth1, horizons=[12], context=48)
-    words = ["predictor=seasonal_naive", "data=store", "data.dataset=waves", "context=48", "horizon=12"]
-    assert main(["eval", *words, "data.split=ratio", "data.standardize=true"]) == 0
+    overrides = ["predictor=seasonal_naive", "data=store", "data.dataset=waves", "context=48", "horizon=12"]
+    assert main(["eval", *overrides, "data.split=ratio", "data.standardize=true"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT "))
-    told = json.loads(line.removeprefix("RESULT "))
-    assert [row["mse"], row["mae"]] == pytest.approx([told["mse"], told["mae"]], rel=1e-9)
-    assert row["windows"] == told["windows"] == 69
+    result = json.loads(line.removeprefix("RESULT "))
+    assert [row["mse"], row["mae"]] == pytest.approx([result["mse"], result["mae"]], rel=1e-9)
+    assert row["windows"] == result["windows"] == 69
 
 
-def test_a_model_answers_beyond_its_own_horizon_and_context(etth1: DataConfig) -> None:
+def test_a_model_forecasts_beyond_its_own_horizon_and_context(etth1: DataConfig) -> None:
     model = step_model()
     assert model.max_horizon is not None
     rows = score_long(model, etth1, horizons=[model.max_horizon, 2 * model.max_horizon], context=24, one_pass=True)
@@ -66,7 +66,7 @@ def test_a_model_answers_beyond_its_own_horizon_and_context(etth1: DataConfig) -
     assert all(np.isfinite(row["mse"]) for row in rows)
 
 
-def test_what_cannot_be_asked_is_refused(etth1: DataConfig) -> None:
+def test_horizons_without_windows_are_refused(etth1: DataConfig) -> None:
     with pytest.raises(ValueError, match="at least one horizon"):
         score_long(SeasonalNaive(), etth1, horizons=[], context=48)
     with pytest.raises(ValueError, match="no window of context"):

@@ -82,7 +82,7 @@ def test_the_sets_of_a_role_are_those_of_the_manifest_with_their_official_horizo
 
 def test_windows_are_the_last_ones_and_their_number_follows_the_shortest_series(root: Path) -> None:
     (days,) = collected("days").tasks
-    assert (days.horizon, days.season_length, len(days.contexts)) == (20, 7, 2)  # a tenth of 300 takes two horizons
+    assert (days.horizon, days.season_length, len(days.contexts)) == (20, 7, 2)  # two horizons cover a tenth of 300
     assert [context.shape[1] for context in days.contexts] == [260, 280]
     whole = resolve("days").read(0)
     np.testing.assert_array_equal(np.concatenate(days.y_true, 1), whole[:, -40:])

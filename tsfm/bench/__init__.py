@@ -1,0 +1,1 @@
+"""Protocols, baselines and benchmark suites."""

@@ -1,10 +1,11 @@
-"""Learners of labelled cases that need every case of one length and without gaps. N cases, C channels, L steps of one,
-T of the longest training case, M classes.
+"""Learners of labelled cases that need all cases to have one length and no gaps.
 
-The rule, which reproduces the published 1-NN values of the UCR sets with missing values, and those of unequal lengths
-to a case or two (DataSummary.csv of the archive): NaN is interpolated linearly, a gap at an end takes the nearest
-value; a shorter case is filled with zeros at its end, where the archive's authors put noise of a tiny amplitude. A case
-longer than every training case keeps its first T steps, those that stand beside the others.
+N cases, C channels, L steps of a case, T steps of the longest training case.
+
+The rule: NaN is interpolated linearly, and a gap at an end takes the nearest value; a shorter case is padded with zeros
+at its end, where the archive's authors put noise of a tiny amplitude; a case longer than every training case keeps its
+first T steps. This reproduces the published 1-NN values of the UCR sets with missing values, and those of unequal
+lengths up to one or two cases (DataSummary.csv of the archive).
 """
 
 from __future__ import annotations
@@ -26,38 +27,50 @@ UNEQUAL = ("pad", "resample")
 
 
 def without_gaps(case: Float[np.ndarray, "C L"]) -> Float[np.ndarray, "C L"]:
-    """The case in float64 with every gap interpolated linearly; a channel nobody observed is 0."""
+    """Return the case in float64 with every gap interpolated linearly; a channel without observed values is 0."""
     filled = np.array(case, dtype=np.float64)
     steps = np.arange(filled.shape[1])
     for channel in np.flatnonzero(np.isnan(filled).any(1)):
         row = filled[channel]
-        seen = ~np.isnan(row)
-        filled[channel] = np.interp(steps, steps[seen], row[seen]) if seen.any() else 0.0
+        observed = ~np.isnan(row)
+        filled[channel] = np.interp(steps, steps[observed], row[observed]) if observed.any() else 0.0
     return filled
 
 
 def of_length(case: Float[np.ndarray, "C L"], length: int, *, unequal: str = "pad") -> Float[np.ndarray, "C T"]:
-    """A case without gaps, of that many steps: zeros at its end or stretched linearly."""
+    """Return a case of `length` steps.
+
+    Parameters
+    ----------
+    case
+        Without gaps.
+    unequal
+        pad: zeros at the end, or cut there. resample: interpolated linearly.
+    """
     steps = case.shape[1]
     if unequal == "pad" or steps == length:
         return np.pad(case[:, :length], ((0, 0), (0, max(length - steps, 0))))
-    places = np.linspace(0, steps - 1, length)
-    return np.stack([np.interp(places, np.arange(steps), row) for row in case])
+    positions = np.linspace(0, steps - 1, length)
+    return np.stack([np.interp(positions, np.arange(steps), row) for row in case])
 
 
 def z_normalised(cases: Float[np.ndarray, "N C T"]) -> Float[np.ndarray, "N C T"]:
-    """Each channel of each case with mean 0 and deviation 1; one that does not vary is 0."""
+    """Return the cases with mean 0 and deviation 1 of each channel; a channel that does not vary is 0."""
     scale = cases.std(-1, keepdims=True)
     return (cases - cases.mean(-1, keepdims=True)) / np.where(scale > 1e-8, scale, 1.0)
 
 
 def check_unequal(rule: str) -> None:
+    """Raise a ValueError if `rule` is not in `UNEQUAL`."""
     if rule not in UNEQUAL:
         raise ValueError(f"unequal is {rule!r}; {did_you_mean(rule, list(UNEQUAL))}")
 
 
 class EqualLength(CaseLearner):
-    """A learner with a config; `learn` and `tell` get cases [N, C, T], and float labels are numbers to regress."""
+    """A learner with a config, whose cases are brought to the length of the longest training case.
+
+    Float labels are numbers to regress.
+    """
 
     @dataclass
     class Config:
@@ -68,12 +81,21 @@ class EqualLength(CaseLearner):
         self.channels = self.length = 0  # of the training cases
 
     @abstractmethod
-    def learn(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None: ...
+    def fit_equal(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None:
+        """Learn from training cases of one length without gaps."""
 
     @abstractmethod
-    def tell(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray: ...
+    def predict_equal(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray:
+        """Return a label for each case; the cases have the training length and no gaps."""
 
     def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> EqualLength:
+        """Learn from the training cases and return itself.
+
+        Raises
+        ------
+        ValueError
+            If the counts of cases and labels differ, there is only one class, or a case cannot be used.
+        """
         labels = np.asarray(labels)
         if len(cases) != len(labels) or not len(cases):
             raise ValueError(
@@ -86,16 +108,23 @@ class EqualLength(CaseLearner):
             )
         self.channels = np.shape(cases[0])[0] if np.ndim(cases[0]) == 2 else 0
         self.length = max(np.shape(case)[-1] for case in cases)
-        self.learn(self.even(cases), labels)
+        self.fit_equal(self.equalize(cases), labels)
         return self
 
     def predict(self, cases: Sequence[np.ndarray]) -> np.ndarray:
-        return self.tell(self.even(cases))
+        """Return labels [cases], of the kind given to `fit`."""
+        return self.predict_equal(self.equalize(cases))
 
-    def even(self, cases: Sequence[np.ndarray]) -> Float[np.ndarray, "N C T"]:
-        """Checked cases of the training length, without gaps."""
+    def equalize(self, cases: Sequence[np.ndarray]) -> Float[np.ndarray, "N C T"]:
+        """Return the cases with the training length and without gaps.
+
+        Raises
+        ------
+        ValueError
+            If the learner is not fitted, or a case has other channels than the training cases or infinite values.
+        """
         if not self.length:
-            raise ValueError(f"{self.name} has learnt nothing yet; call fit with the training cases first")
+            raise ValueError(f"{self.name} is not fitted; call fit with the training cases first")
         for number, case in enumerate(cases):
             if np.ndim(case) != 2 or len(case) != self.channels or not np.shape(case)[1]:
                 raise ValueError(

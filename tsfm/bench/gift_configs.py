@@ -1,8 +1,7 @@
-"""The configurations of GIFT-Eval (arXiv:2410.10393) whose data tsfm's users can lay beside them, and their series.
+"""Configurations of GIFT-Eval (arXiv:2410.10393) with public data, and their series. C variates, L steps.
 
-A configuration is a file, a transform that brings it to the benchmark's frequency, and a rule. The transforms were
-found by trial: with each of them the seasonal naive equals its published MASE and CRPS to five digits.
-C variates, L steps.
+A configuration is a file, a transform to the frequency of the benchmark, and the settings of its windows. The
+transforms are inferred: with each of them the seasonal naive has its published MASE and CRPS to five digits.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,117 +20,127 @@ from tsfm.store.catalog import RAW_FOLDER, data_roots
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Transform = Callable[[pd.DataFrame], "list[Float[np.ndarray, 'C L']]"]
+Transform = Callable[[pd.DataFrame], "list[Float[np.ndarray, 'C _']]"]
 STEPS = {"M": 12, "W": 8, "D": 30, "H": 48, "T": 48, "S": 60}  # prediction length of the term "short"
 M4_STEPS = {"A": 6, "Q": 8, "M": 18, "W": 13, "D": 14, "H": 48}
-TERMS = {"short": 1, "medium": 10, "long": 15}  # what multiplies it
-SHARE, MOST = 0.1, 20  # test part of the shortest series; windows
+TERMS = {"short": 1, "medium": 10, "long": 15}  # factor of the prediction length
+TEST_RATE, MAX_WINDOWS = 0.1, 20  # share of the shortest series that is scored; windows of a series
 
 
-def as_stored(frame: pd.DataFrame) -> list[np.ndarray]:
-    """Every item of a long table, train and test part joined, or the columns of a wide one."""
+def as_stored(frame: pd.DataFrame) -> list[Float[np.ndarray, "C _"]]:
+    """Return every item of a long table, train and test part joined, or the columns of a wide one."""
     if "item_id" not in frame:
         return _wide(frame.set_index("timestamp"))
-    parts = frame.groupby("item_id", sort=False, observed=True)["target"]
-    return [part.to_numpy(np.float32)[None] for _, part in parts]
+    items = frame.groupby("item_id", sort=False, observed=True)["target"]
+    return [item.to_numpy(np.float32)[None] for _, item in items]
 
 
-def hourly_sum(frame: pd.DataFrame) -> list[np.ndarray]:
-    return _wide(_clock(frame).resample("h").sum())
+def hourly_sum(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return hourly sums."""
+    return _wide(_by_timestamp(frame).resample("h").sum())
 
 
-def daily_sum(frame: pd.DataFrame) -> list[np.ndarray]:
-    """The last day is not whole and is dropped."""
-    return _wide(_clock(frame).resample("D").sum().iloc[:-1])
+def daily_sum(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return daily sums without the last day, which is not complete."""
+    return _wide(_by_timestamp(frame).resample("D").sum().iloc[:-1])
 
 
-def weekly_sum(frame: pd.DataFrame) -> list[np.ndarray]:
-    """Weeks that end on the weekday before the first stamp's; the last is not whole and is dropped."""
+def weekly_sum(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return weekly sums without the last week, which is not complete; weeks begin on the weekday of the first day."""
     return _wide(_weeks(frame).sum().iloc[:-1])
 
 
-def weekly_mean(frame: pd.DataFrame) -> list[np.ndarray]:
-    """As `weekly_sum`; the sum gives the same scores, the monthly configuration of this set is known to be means."""
+def weekly_mean(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return weekly means of the weeks of `weekly_sum`.
+
+    Sums would have the same scores; the monthly configuration of the set consists of means.
+    """
     return _wide(_weeks(frame).mean().iloc[:-1])
 
 
-def monthly_sum(frame: pd.DataFrame) -> list[np.ndarray]:
-    return _wide(_clock(frame).resample("MS").sum())
+def monthly_sum(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return monthly sums."""
+    return _wide(_by_timestamp(frame).resample("MS").sum())
 
 
-def monthly_mean(frame: pd.DataFrame) -> list[np.ndarray]:
-    return _wide(_clock(frame).resample("MS").mean())
+def monthly_mean(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return monthly means."""
+    return _wide(_by_timestamp(frame).resample("MS").mean())
 
 
-def ten_minutes(frame: pd.DataFrame) -> list[np.ndarray]:
-    """On its grid: the gap in the stamps is NaN."""
-    return _wide(_clock(frame).asfreq("10min"))
+def ten_minutes(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return the values on a regular grid of 10 minutes; missing timestamps are NaN."""
+    return _wide(_by_timestamp(frame).asfreq("10min"))
 
 
-def hourly_mean(frame: pd.DataFrame) -> list[np.ndarray]:
-    """The last hour is not whole and is dropped."""
-    return _wide(_clock(frame).resample("h").mean().iloc[:-1])
+def hourly_mean(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return hourly means without the last hour, which is not complete."""
+    return _wide(_by_timestamp(frame).resample("h").mean().iloc[:-1])
 
 
-def daily_mean(frame: pd.DataFrame) -> list[np.ndarray]:
-    """The last day is not whole and is dropped."""
-    return _wide(_clock(frame).resample("D").mean().iloc[:-1])
+def daily_mean(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """Return daily means without the last day, which is not complete."""
+    return _wide(_by_timestamp(frame).resample("D").mean().iloc[:-1])
 
 
-def _clock(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers alone, by their stamps; a stamp that occurs twice counts once."""
+def _by_timestamp(frame: pd.DataFrame) -> pd.DataFrame:
+    """The numeric columns, indexed by timestamp; of a duplicate the first row."""
     return frame.drop_duplicates("timestamp").set_index("timestamp").select_dtypes("number")
 
 
-def _weeks(frame: pd.DataFrame):
-    table = _clock(frame)
+def _weeks(frame: pd.DataFrame) -> Any:
+    """Weeks that begin on the weekday of the first timestamp."""
+    table = _by_timestamp(frame)
     return table.resample(f"W-{(table.index[0] - pd.Timedelta(days=1)).strftime('%a').upper()}")
 
 
-def _wide(frame: pd.DataFrame) -> list[np.ndarray]:
+def _wide(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
+    """The columns as the variates of one series."""
     return [np.ascontiguousarray(frame.to_numpy(np.float32).T)]
 
 
 @dataclass(frozen=True)
 class GiftConfig:
-    """One configuration: data set / frequency / term, and what GIFT-Eval published of its seasonal naive."""
+    """A configuration: data set / frequency / term, and the published scores of its seasonal naive."""
 
     name: str
     file: str  # stem, in the folder `forecasting` of a data root
     transform: Transform
-    horizon: int  # steps of a window
-    season: int  # steps, of MASE and the seasonal naive
-    windows: int  # per series, without overlap, at its end
+    horizon: int  # steps
+    season_length: int  # steps, of MASE and the seasonal naive
+    windows: int  # the last ones of each series, without overlap
     mase: float  # of the seasonal naive
     crps: float
 
     @property
     def term(self) -> str:
+        """Return short, medium or long."""
         return self.name.rsplit("/", 1)[-1]
 
     @property
     def freq(self) -> str:
+        """Return the frequency, such as 15T."""
         return self.name.split("/")[1]
 
-    def read(self) -> list[Float[np.ndarray, "C L"]]:
-        """The series, float32, NaN where nobody observed."""
+    def read(self) -> list[Float[np.ndarray, "C _"]]:
+        """Return the series, float32; NaN is missing."""
         return self.transform(pd.read_parquet(find_file(self.file)))
 
 
 def prediction_length(freq: str, term: str, *, m4: bool) -> int:
-    """GIFT-Eval's rule: by the unit of the frequency, whatever its multiple, times the term's factor."""
+    """Return the prediction length of GIFT-Eval: that of the unit of the frequency, times the factor of the term."""
     return (M4_STEPS if m4 else STEPS)[freq.lstrip("0123456789")] * TERMS[term]
 
 
 def num_windows(shortest: int, *, horizon: int, m4: bool) -> int:
-    """GIFT-Eval's rule: as many horizons as cover a tenth of the shortest series, 1 to 20; of M4 the last one."""
-    return 1 if m4 else min(max(1, int(np.ceil(SHARE * shortest / horizon))), MOST)
+    """Return the number of windows of GIFT-Eval: 1 to 20 that cover a tenth of the shortest series; of M4 one."""
+    return 1 if m4 else min(max(1, int(np.ceil(TEST_RATE * shortest / horizon))), MAX_WINDOWS)
 
 
-def _ett(one: int, rows: Sequence[tuple[str, Transform, int, int, int, float, float]]) -> list[GiftConfig]:
-    """The rows of one transformer: its hours, days and weeks are sums of its quarters of an hour."""
+def _ett(number: int, rows: Sequence[tuple[str, Transform, int, int, int, float, float]]) -> list[GiftConfig]:
+    """The configurations of one transformer; hours, days and weeks are sums of the values of 15 minutes."""
     return [
-        GiftConfig(f"ett{one}/{name}", f"ETTm{one}", transform, horizon, season, windows, mase, crps)
+        GiftConfig(f"ett{number}/{name}", f"ETTm{number}", transform, horizon, season, windows, mase, crps)
         for name, transform, horizon, season, windows, mase, crps in rows
     ]
 
@@ -177,19 +186,31 @@ GIFT = (  # seasonal naive: results/seasonal_naive of SalesforceAIResearch/gift-
 
 
 def find_file(stem: str) -> Path:
-    """The raw file of that name in the first data root that has it."""
-    looked = [root / RAW_FOLDER / f"{stem}.parquet" for root in data_roots()]
-    for path in looked:
+    """Return the file `stem`.parquet of the first data root that has it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no data root has it.
+    """
+    searched = [root / RAW_FOLDER / f"{stem}.parquet" for root in data_roots()]
+    for path in searched:
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"{stem}.parquet is not on this machine (looked for {', '.join(map(str, looked))}); set TSFM_DATA to a folder "
+        f"{stem}.parquet is not on this machine (searched {', '.join(map(str, searched))}); set TSFM_DATA to a folder "
         f"that holds {RAW_FOLDER}/{stem}.parquet, or choose other configurations by bench.configs"
     )
 
 
-def chosen(names: Sequence[str] | None) -> list[GiftConfig]:
-    """The configurations of those names, in the order of the table; None: all. An unknown name lists the known."""
+def select_configs(names: Sequence[str] | None) -> list[GiftConfig]:
+    """Return the named configurations (None: all), in the order of `GIFT`.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or there is none.
+    """
     if names is None:
         return list(GIFT)
     known = [entry.name for entry in GIFT]

@@ -1,8 +1,7 @@
-"""What a baseline does, as its base class says: impute, learn labelled cases, or score a series for anomalies.
+"""Interfaces of baselines: imputers, learners of labelled cases, and anomaly detectors.
 
-Forecasting baselines are `tsfm.infer.predictor.Predictor`s. All kinds are registered in BASELINES, trained models stand
-behind the same faces, and a protocol asks for the kind it scores. B windows, C channels, T steps of a window, L of a
-series, N cases, M classes.
+Forecasting baselines are subclasses of `tsfm.infer.predictor.Predictor`. All kinds are in the registry BASELINES;
+each protocol scores one kind. B windows, C channels, T steps of a window, L steps of a series, N cases, M classes.
 """
 
 from __future__ import annotations
@@ -18,45 +17,64 @@ if TYPE_CHECKING:
 
 
 class Imputer(ABC):
-    """Fills what is missing in windows; it learns nothing."""
+    """Fills missing values of windows; it learns nothing."""
 
     name: str
 
     @abstractmethod
-    def impute(self, values: Float[np.ndarray, "B C T"], *, season: int = 1) -> Float[np.ndarray, "B C T"]:
-        """The windows with every NaN filled; the other values come back as they are."""
+    def impute(self, values: Float[np.ndarray, "B C T"], *, season_length: int = 1) -> Float[np.ndarray, "B C T"]:
+        """Return the windows with every NaN filled; other values are unchanged.
+
+        Parameters
+        ----------
+        values
+            NaN is missing.
+        season_length
+            Steps of a season of the data.
+        """
 
 
 class CaseLearner(ABC):
-    """Learns labels (text) or numbers of whole series, `Sequence` of [C, L] arrays of any lengths; NaN is missing."""
+    """Learns labels (text) or numbers of whole series.
+
+    Cases are arrays [channels, time] with one number of channels and any lengths; NaN is missing.
+    """
 
     name: str
     regresses: bool = False  # learns numbers, not labels
 
     @abstractmethod
     def fit(self, cases: Sequence[np.ndarray], labels: np.ndarray) -> CaseLearner:
-        """Learn from the training cases; returns itself."""
+        """Learn from the training cases and return itself.
+
+        Parameters
+        ----------
+        cases
+            Arrays [channels, time].
+        labels
+            [cases]; floats are numbers to regress, anything else is a class.
+        """
 
     @abstractmethod
     def predict(self, cases: Sequence[np.ndarray]) -> np.ndarray:
-        """[N] labels of the kind given to `fit`."""
+        """Return labels [cases], of the kind given to `fit`."""
 
     def predict_proba(self, cases: Sequence[np.ndarray]) -> Float[np.ndarray, "N M"] | None:
-        """Probabilities of the sorted classes, where the method has any."""
+        """Return probabilities of the sorted classes; None if the method has none."""
         del cases
         return None
 
 
 class SeriesDetector(ABC):
-    """Scores every step of a series: higher is stranger."""
+    """Scores every step of a series; higher is more anomalous."""
 
     name: str
 
     def fit(self, train: Float[np.ndarray, "C L"]) -> SeriesDetector:
-        """Learn from a stretch taken to be normal; methods that need none do nothing. Returns itself."""
+        """Learn from a part without anomalies and return itself; a method that does not learn does nothing."""
         del train
         return self
 
     @abstractmethod
     def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
-        """One finite number per step."""
+        """Return one finite number per step."""

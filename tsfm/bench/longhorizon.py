@@ -1,16 +1,16 @@
-"""The long-horizon protocol (Informer, arXiv:2012.07436) at several horizons, zero-shot: every window of the test part,
-stride 1, on values standardised by the train rows.
+"""The long-horizon protocol (Informer, arXiv:2012.07436) at several horizons, zero-shot.
 
-In one pass, each window is forecast once, over the longest horizon, and its first steps answer the shorter ones. A
-window of a short horizon near the end of the data, after which there are not that many steps, is forecast as far all
-the same and scored by its own steps, so that no window of any horizon is left out. B windows, C channels, H horizon.
+Every window of the test part is scored, with stride 1, on values standardized by the train rows. In one pass, each
+window is forecast once, over the longest horizon, and its first steps are the forecasts of shorter horizons. Windows of
+a short horizon at the end of the data, which the longest horizon does not have, are forecast as far too and scored on
+their own steps, so that no window of any horizon is left out. B windows, C channels, T steps of a window.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,12 @@ from tsfm.bench.protocols.windows import check_time_features, load_windows, scor
 from tsfm.config import compose, typed
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
+from tsfm.data.windows import WindowIndex
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast_score import ForecastScore
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
 def score_long(
@@ -31,29 +35,50 @@ def score_long(
     one_pass: bool = False,
     batch_size: int = 64,
 ) -> list[dict[str, Any]]:
-    """A row per horizon: MSE and MAE of the median over all windows, steps and channels, and the number of windows."""
-    wanted = sorted(set(horizons))
-    if not wanted or min(wanted) < 1 or batch_size < 1 or context < 1:
+    """Return a row per horizon: MSE and MAE of the median over all windows, steps and channels, and the window count.
+
+    Parameters
+    ----------
+    horizons, context
+        Numbers of steps.
+    one_pass
+        Forecast each window once, over the longest horizon.
+    batch_size
+        Windows of one call of the predictor.
+
+    Raises
+    ------
+    ValueError
+        If there is no horizon, a number is below 1, or the data set has no window for a horizon.
+    """
+    unique_horizons = sorted(set(horizons))
+    if not unique_horizons or min(unique_horizons) < 1 or batch_size < 1 or context < 1:
         raise ValueError(
             f"horizons {list(horizons)}, context {context}, batch_size {batch_size}: expected at least one horizon, "
             "and at least 1 of each"
         )
     sets = {}
-    for horizon in wanted:
+    for horizon in unique_horizons:
         sets[horizon] = load_windows(config, predictor, context=context, horizon=horizon)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     score = _one_pass if one_pass else _one_by_one
-    found = score(predictor, sets, batch_size=batch_size)
-    seconds = (time.perf_counter() - begun) / len(wanted)
+    metrics = score(predictor, sets, batch_size=batch_size)
+    seconds = (time.perf_counter() - start) / len(unique_horizons)
     return [
-        {"data": config.dataset, "horizon": horizon, "context": context, **found[horizon], "seconds": round(seconds, 2)}
-        for horizon in wanted
+        {
+            "data": config.dataset,
+            "horizon": horizon,
+            "context": context,
+            **metrics[horizon],
+            "seconds": round(seconds, 2),
+        }
+        for horizon in unique_horizons
     ]
 
 
 def _one_by_one(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: int) -> dict[int, dict[str, Any]]:
-    """Each horizon by the protocol of `bench=windows`."""
-    found = {}
+    """Score each horizon by the protocol of `bench=windows`."""
+    metrics = {}
     for horizon, data in sets.items():
         windows = data.windows("test", stride=1)
         result = score_windows(
@@ -64,12 +89,12 @@ def _one_by_one(predictor: Predictor, sets: dict[int, WindowData], *, batch_size
             quantile_levels=POINT,
             batch_size=batch_size,
         )
-        found[horizon] = {name: result[name] for name in ("mse", "mae", "windows")}
-    return found
+        metrics[horizon] = {name: result[name] for name in ("mse", "mae", "windows")}
+    return metrics
 
 
 def _one_pass(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: int) -> dict[int, dict[str, Any]]:
-    """Each window once: window i of every horizon has the same context, and shorter horizons have more windows."""
+    """Forecast each window once: window i of every horizon has the same context; shorter horizons have more windows."""
     indices = {horizon: data.windows("test", stride=1) for horizon, data in sets.items()}
     shortest, longest = min(sets), max(sets)
     first = indices[shortest]
@@ -79,37 +104,37 @@ def _one_pass(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: 
             "data set of one series with its channels: score the horizons one by one"
         )
     if predictor.uses_covariates and first.role is not None:
-        raise ValueError(f"{predictor.name} is given covariates here; score the horizons one by one")
+        raise ValueError(f"{predictor.name} gets covariates here; score the horizons one by one")
     check_time_features(predictor, first)
     scores = {horizon: ForecastScore(POINT) for horizon in sets}
-    for begin in range(0, len(first), batch_size):
-        numbers = np.arange(begin, min(begin + batch_size, len(first)))
+    for start in range(0, len(first), batch_size):
+        numbers = np.arange(start, min(start + batch_size, len(first)))
         values = _values(first, numbers)
-        reads = predictor.forecast(
+        predicted = predictor.forecast(
             values[..., :-shortest], horizon=longest, quantile_levels=POINT, season_length=sets[shortest].season_length
         )
         for horizon, windows in indices.items():
-            there = numbers[numbers < len(windows)]
-            if len(there):
-                truth = _values(windows, there)[..., -horizon:]
-                scores[horizon].update(truth, reads[: len(there), :, :horizon])
-    found = {}
+            existing = numbers[numbers < len(windows)]
+            if len(existing):
+                y_true = _values(windows, existing)[..., -horizon:]
+                scores[horizon].update(y_true, predicted[: len(existing), :, :horizon])
+    metrics = {}
     for horizon, score in scores.items():
         result = score.result()
         if result["windows"] != len(indices[horizon]):
             raise RuntimeError(
                 f"{result['windows']} windows were scored; horizon {horizon} has {len(indices[horizon])}"
             )
-        found[horizon] = {name: result[name] for name in ("mse", "mae", "windows")}
-    return found
+        metrics[horizon] = {name: result[name] for name in ("mse", "mae", "windows")}
+    return metrics
 
 
-def _values(windows: Any, numbers: np.ndarray) -> np.ndarray:
-    """[B, C, T] with NaN where nobody observed."""
+def _values(windows: WindowIndex, numbers: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B C T"]:
+    """The values of the windows; NaN is missing."""
     batch = windows.gather(numbers)
     return np.where(batch.observed.numpy(), batch.values.numpy(), np.nan)
 
 
 def dataset(name: str) -> DataConfig:
-    """The settings of a data set of the field, as `data=<name>` chooses them."""
+    """Return the settings that `data=<name>` selects."""
     return typed(compose("eval", ["predictor=none", f"data={name}"])).data

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def as_csv(rows: Sequence[dict[str, Any]], *, digits: int = 6) -> str:
-    """The rows as CSV, numbers with so many significant digits; the columns are the keys in order of appearance."""
+    """Return the rows as CSV; floats have `digits` significant digits, and columns are in order of appearance."""
     if not rows:
         raise ValueError("there are no rows to write")
     keys = list(dict.fromkeys(key for row in rows for key in row))
@@ -22,7 +22,7 @@ def as_csv(rows: Sequence[dict[str, Any]], *, digits: int = 6) -> str:
 
 
 def as_markdown(rows: Sequence[dict[str, Any]], *, digits: int = 4) -> str:
-    """The rows as a Markdown table; columns of numbers are aligned to the right, what a row lacks is left empty."""
+    """Return the rows as a Markdown table; floats have `digits` decimals, and what a row lacks is empty."""
     if not rows:
         raise ValueError("there are no rows to write")
     keys = list(dict.fromkeys(key for row in rows for key in row))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.protocols.gift import geometric_mean, quantiles
+from tsfm.bench.protocols.gift import forecast_deciles, geometric_mean
 from tsfm.bench.suite_windows import SuiteLimits, SuiteSet, SuiteWindows, collect_windows
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore, added_scores
@@ -34,8 +34,8 @@ def score_windows_of_set(predictor: Predictor, windows: SuiteWindows, *, batch_s
     """
     score = ForecastScore(DECILES)
     for task in windows.tasks:
-        predicted = quantiles(
-            predictor, task.contexts, horizon=task.horizon, season_length=task.season_length, size=batch_size
+        predicted = forecast_deciles(
+            predictor, task.contexts, horizon=task.horizon, season_length=task.season_length, batch_size=batch_size
         )
         score.update(np.stack(task.y_true), predicted, scale=np.stack(task.scales))
     metrics = score.result()

@@ -1,6 +1,6 @@
 """The data sets of the benchmark suite and the windows that are scored of each.
 
-Of a large set a sample is scored. W windows, H horizon, L context steps.
+Of a large set a sample is scored. H horizon, L steps of a series.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ForecastTask:
 
     horizon: int
     season_length: int
-    contexts: list[Float[np.ndarray, "1 L"]] = field(default_factory=list)
+    contexts: list[Float[np.ndarray, "1 _"]] = field(default_factory=list)
     y_true: list[Float[np.ndarray, "1 H"]] = field(default_factory=list)
     scales: list[Float[np.ndarray, " 1"]] = field(default_factory=list)
 

@@ -1,1 +1,1 @@
-"""Forecasters that need no training, behind the same Predictor as a trained model. They stand in every table."""
+"""Baselines: forecasters, imputers, classifiers and anomaly detectors with the same interfaces as trained models."""

@@ -1,7 +1,7 @@
-"""Learners of labelled cases that stand in every table: 1-NN by two distances, MiniRocket and catch22.
+"""Learners of labelled cases: 1-NN by two distances, MiniRocket and catch22.
 
-N cases, C channels, T steps, M classes. Cases are evened out as bench/evened.py says. Float labels are numbers to
-regress. What is needed of aeon, scipy and scikit-learn is imported where it is used.
+N cases, R training cases, C channels, T steps, M classes. Cases are brought to one length as `tsfm.bench.equal_length`
+describes. Float labels are numbers to regress. aeon, scipy and scikit-learn are imported where they are used.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import logging
 import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.bench.equal_length import EqualLength, check_unequal, without_gaps, z_normalised
 from tsfm.registry import BASELINES
@@ -26,13 +28,19 @@ ALPHAS = np.logspace(-3, 3, 10)  # ridge strengths that MiniRocket chooses from 
 WINDOWS = tuple(percent / 100 for percent in range(21))  # of the length, that a learned DTW window is chosen from
 
 
-def aeon_part(module: str, part: str) -> Any:
-    """A class or function of aeon, or an error that says how to install it."""
+def import_from_aeon(module: str, name: str) -> Any:
+    """Return a class or function of a module of aeon.
+
+    Raises
+    ------
+    ImportError
+        If aeon cannot be imported; the message says how to install it.
+    """
     try:
-        return getattr(importlib.import_module(f"aeon.{module}"), part)
+        return getattr(importlib.import_module(f"aeon.{module}"), name)
     except ImportError as error:
         raise ImportError(
-            f"{part} comes from aeon, which cannot be imported ({error}); "
+            f"{name} comes from aeon, which cannot be imported ({error}); "
             "pip install -c constraints.txt 'tsfm-platform[bench]'"
         ) from error
 
@@ -40,9 +48,12 @@ def aeon_part(module: str, part: str) -> Any:
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
 @dataclass
 class NearestConfig:
-    """`normalize` takes the mean and the scale from each channel of each case. Null: where one channel has classes, and
-    not where several channels or a number to regress make the level tell something: so it was done for the published
-    values of each archive (DataSummary.csv of UCR; tsml-eval's 1NN-DTW-D of UEA, and its 1NN-ED of TSER)."""
+    """Settings of 1-NN.
+
+    `normalize` removes the mean and the scale of each channel of each case. Null: where there is one channel and labels
+    are classes; with several channels, or numbers to regress, the level can carry information. The published values of
+    each archive were computed so (DataSummary.csv of UCR; tsml-eval's 1NN-DTW-D of UEA, and its 1NN-ED of TSER).
+    """
 
     normalize: Optional[bool] = None  # noqa: UP045
     unequal: str = "pad"  # pad: zeros at the end of shorter cases; resample: stretch them
@@ -54,20 +65,23 @@ class NearestConfig:
 class Nearest(EqualLength):
     """The label of the nearest training case, the first of several equally near."""
 
-    def learn(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None:
-        asked = self.config.normalize
-        self._normalize = asked if asked is not None else self.channels == 1 and not self.regresses
+    def fit_equal(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None:
+        """Store the training cases."""
+        requested = self.config.normalize
+        self._normalize = requested if requested is not None else self.channels == 1 and not self.regresses
         self._known, self._labels = self._normalized(cases), labels
 
-    def tell(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray:
+    @override
+    def predict_equal(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray:
+        """Return the labels of the nearest training cases."""
         return self._labels[self.distances(self._normalized(cases)).argmin(1)]
 
     def _normalized(self, cases: np.ndarray) -> np.ndarray:
         return z_normalised(cases) if self._normalize else cases
 
-    def distances(self, cases: Float[np.ndarray, "N C T"]) -> Float[np.ndarray, "N N"]:
-        """From each case to each training case."""
-        raise NotImplementedError
+    @abstractmethod
+    def distances(self, cases: Float[np.ndarray, "N C T"]) -> Float[np.ndarray, "N R"]:
+        """Return the distance from each case to each training case."""
 
 
 @BASELINES("nn_euclidean")
@@ -80,7 +94,8 @@ class NearestEuclidean(Nearest):
     class Config(NearestConfig):
         """See NearestConfig."""
 
-    def distances(self, cases):
+    def distances(self, cases: Float[np.ndarray, "N C T"]) -> Float[np.ndarray, "N R"]:
+        """Return squared Euclidean distances."""
         from scipy.spatial.distance import cdist
 
         return cdist(cases.reshape(len(cases), -1), self._known.reshape(len(self._known), -1), "sqeuclidean")
@@ -102,40 +117,51 @@ class NearestWarped(Nearest):
             if not 0 <= self.window <= 1:
                 raise ValueError(f"window is {self.window}; it is a fraction of the length, 0 to 1")
 
-    def learn(self, cases, labels):
-        super().learn(cases, labels)
+    @override
+    def fit_equal(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None:
+        """Store the training cases; with `learn` also choose the window."""
+        super().fit_equal(cases, labels)
         self.window = self.config.window
         if self.config.learn:
             wrong = [self._left_out(window) for window in WINDOWS]
             self.window = WINDOWS[int(np.argmin(wrong))]  # of several equally good ones the narrowest
 
     def _left_out(self, window: float) -> float:
-        """The error when each training case is told by the others: a share, or squares for numbers."""
+        """Leave-one-out error on the training cases: error rate, or mean squared error of numbers."""
         apart = self._warped(self._known, None, window)
         np.fill_diagonal(apart, np.inf)
-        told = self._labels[apart.argmin(1)]
-        return float(np.mean((told - self._labels) ** 2) if self.regresses else np.mean(told != self._labels))
+        y_pred = self._labels[apart.argmin(1)]
+        return float(np.mean((y_pred - self._labels) ** 2) if self.regresses else np.mean(y_pred != self._labels))
 
-    def distances(self, cases):
+    def distances(self, cases: Float[np.ndarray, "N C T"]) -> Float[np.ndarray, "N R"]:
+        """Return DTW distances."""
         return self._warped(cases, self._known, self.window)
 
     @staticmethod
     def _warped(cases: np.ndarray, others: np.ndarray | None, window: float) -> np.ndarray:
-        pairwise = aeon_part("distances", "dtw_pairwise_distance")
+        pairwise = import_from_aeon("distances", "dtw_pairwise_distance")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numba's remarks on its own casts
+            warnings.simplefilter("ignore")  # numba warns about casts of its own
             return pairwise(cases, others, window=None if window == 1 else window)
 
 
 @BASELINES("minirocket")
 class MiniRocket(EqualLength):
-    """Ridge on about 10,000 shares of positive values of fixed convolutions (Dempster, Schmidt & Webb,
-    arXiv:2012.08791), through aeon; features scaled to deviation 1, strength of the ridge cross-validated."""
+    """Ridge on about 10,000 shares of positive values of fixed convolutions, through aeon.
+
+    Features are scaled to deviation 1, and the strength of the ridge is cross-validated.
+
+    References
+    ----------
+    Dempster, Schmidt & Webb, arXiv:2012.08791.
+    """
 
     name = "minirocket"
 
     @dataclass
     class Config:
+        """Settings of MiniRocket."""
+
         features: int = 10_000
         unequal: str = "pad"  # pad: zeros at the end of shorter cases; resample: stretch them
         seed: int = 0
@@ -145,36 +171,46 @@ class MiniRocket(EqualLength):
             if self.features < 84:
                 raise ValueError(f"features is {self.features}; MiniRocket has 84 convolutions, so at least 84")
 
-    def learn(self, cases, labels):
+    def fit_equal(self, cases: Float[np.ndarray, "N C T"], labels: np.ndarray) -> None:
+        """Fit the transform and the ridge."""
         from sklearn.linear_model import RidgeClassifierCV, RidgeCV
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        transform = aeon_part("transformations.collection.convolution_based", "MiniRocket")
+        transform = import_from_aeon("transformations.collection.convolution_based", "MiniRocket")
         self._transform = transform(n_kernels=self.config.features, random_state=self.config.seed)
         features = self._transform.fit_transform(self._long_enough(cases))
         ridge = RidgeCV(alphas=ALPHAS) if self.regresses else RidgeClassifierCV(alphas=ALPHAS)
         self._ridge = make_pipeline(StandardScaler(with_mean=False), ridge).fit(features, labels)
 
-    def tell(self, cases):
+    def predict_equal(self, cases: Float[np.ndarray, "N C T"]) -> np.ndarray:
+        """Return the predictions of the ridge."""
         return self._ridge.predict(self._transform.transform(self._long_enough(cases)))
 
     @staticmethod
     def _long_enough(cases: np.ndarray) -> np.ndarray:
-        """Zeros at the end of cases shorter than a convolution, which has 9 steps."""
+        """Pad cases shorter than a convolution, which has 9 steps, with zeros at the end."""
         short = max(9 - cases.shape[-1], 0)
         return np.pad(cases, ((0, 0), (0, 0), (0, short))).astype(np.float32)
 
 
 @BASELINES("catch22")
 class Catch22(EqualLength):
-    """A random forest on 22 characteristics of each channel, its mean and its deviation (Lubba et al.,
-    arXiv:1901.10200), through aeon. Cases keep their own lengths; gaps are interpolated."""
+    """A random forest on 22 characteristics of each channel, its mean and its deviation, through aeon.
+
+    Cases keep their own lengths; gaps are interpolated.
+
+    References
+    ----------
+    Lubba et al., arXiv:1901.10200.
+    """
 
     name = "catch22"
 
     @dataclass
     class Config:
+        """Settings of catch22."""
+
         trees: int = 200
         seed: int = 0
 
@@ -182,15 +218,18 @@ class Catch22(EqualLength):
             if self.trees < 1:
                 raise ValueError(f"trees is {self.trees}; a forest needs at least 1")
 
-    def even(self, cases: Sequence[np.ndarray]) -> Any:
-        super().even(cases)  # for its checks
+    @override
+    def equalize(self, cases: Sequence[np.ndarray]) -> Any:
+        """Return checked cases without gaps, a list of [channels, steps]."""
+        super().equalize(cases)  # for its checks
         return [without_gaps(case) for case in cases]
 
-    def learn(self, cases, labels):
+    def fit_equal(self, cases: Any, labels: np.ndarray) -> None:
+        """Fit the forest to the features of the cases."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-        part = aeon_part("transformations.collection.feature_based", "Catch22")
-        self._transform = part(catch24=True, outlier_norm=True, replace_nans=True)
+        transform = import_from_aeon("transformations.collection.feature_based", "Catch22")
+        self._transform = transform(catch24=True, outlier_norm=True, replace_nans=True)
         forest = RandomForestRegressor if self.regresses else RandomForestClassifier
         self._forest = forest(self.config.trees, random_state=self.config.seed)
         self._forest.fit(self._features(cases), labels)
@@ -198,8 +237,11 @@ class Catch22(EqualLength):
     def _features(self, cases: Any) -> np.ndarray:
         return np.nan_to_num(np.asarray(self._transform.fit_transform(cases), dtype=np.float32))
 
-    def tell(self, cases):
+    def predict_equal(self, cases: Any) -> np.ndarray:
+        """Return the predictions of the forest."""
         return self._forest.predict(self._features(cases))
 
-    def predict_proba(self, cases):
-        return None if self.regresses else self._forest.predict_proba(self._features(self.even(cases)))  # type: ignore
+    @override
+    def predict_proba(self, cases: Sequence[np.ndarray]) -> Float[np.ndarray, "N M"] | None:
+        """Return the probabilities of the sorted classes; None if labels are numbers."""
+        return None if self.regresses else self._forest.predict_proba(self._features(self.equalize(cases)))  # type: ignore

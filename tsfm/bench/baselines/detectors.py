@@ -1,29 +1,41 @@
 """Detectors that fit a scikit-learn model to the sub-sequences of a series: PCA, k-means, isolation forest, neighbours.
 
+W windows, F features (channels x steps of a window), L steps.
+
 All are unsupervised: `score` fits them to the whole series that it scores, train part included, and `fit` does nothing,
-as TSB-AD runs them. Settings are those it tuned for one channel (HP_list.py, 1.5). The window, where none is given, is
-`find_length_rank` of channel 0. A window's score stands at its middle, the ends repeat the first and the last. Its
-published tables come out with each window normalised by itself and with single steps for IForest and PCA; the code of
-1.5 normalises the places of a window over the series for isolation forests and LOF, and takes 100 steps for those two.
+as in TSB-AD. Settings are those tuned there for one channel (HP_list.py, version 1.5). The default window length is
+`find_length_rank` of channel 0. The score of a window is assigned to its middle; the ends repeat the first and the last
+score. The published tables of TSB-AD are reproduced if each window is normalised by itself, and IForest and PCA get
+single steps; the code of version 1.5 normalises each position of a window over the series for isolation forests and
+LOF, and gives 100 steps to IForest and PCA.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
-from tsfm.bench.baselines.subsequences import Subsequences, WindowConfig, at_least_one, normalised
+from tsfm.bench.baselines.subsequences import Subsequences, WindowConfig, check_counts, normalised
 from tsfm.registry import BASELINES
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @BASELINES("sub_pca")
 class SubPCA(Subsequences):
-    """Sum over components of the distance to the component over its share of variance (Shyu et al. 2003; PyOD).
+    """Sum over components of the distance to the component, divided by its share of variance.
 
-    The distance is to the component's unit vector: a window near the mean of all is normal to it, whatever its shape.
+    The distance is to the unit vector of the component, so a window near the mean of all has a low score, whatever its
+    shape.
+
+    References
+    ----------
+    Shyu et al. 2003; PyOD.
     """
 
     name = "sub_pca"
@@ -37,7 +49,8 @@ class SubPCA(Subsequences):
             if not 0 <= self.components < 1:
                 raise ValueError(f"components is {self.components}; give a share of variance below 1, or 0 for all")
 
-    def strangeness(self, windows):
+    def anomaly_scores(self, windows: Float[np.ndarray, "W F"]) -> Float[np.ndarray, " W"]:
+        """Return the weighted sums of distances."""
         from scipy.spatial.distance import cdist
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import StandardScaler
@@ -65,8 +78,12 @@ class PCADetector(SubPCA):
 
 @BASELINES("sub_kmeans")
 class SubKMeans(Subsequences):
-    """Distance of a normalised window to its nearest centre; a step takes the mean of the windows that hold it
-    (Yairi et al. 2001; TimeEval's k-means, KMeansAD of TSB-AD: in -M on windows of 40 steps)."""
+    """Distance of a normalised window to its nearest centre; a step gets the mean over the windows that contain it.
+
+    References
+    ----------
+    Yairi et al. 2001; k-means of TimeEval; KMeansAD of TSB-AD, where TSB-AD-M has windows of 40 steps.
+    """
 
     name = "sub_kmeans"
 
@@ -78,9 +95,10 @@ class SubKMeans(Subsequences):
 
         def __post_init__(self):
             super().__post_init__()
-            at_least_one(clusters=self.clusters)
+            check_counts(clusters=self.clusters)
 
-    def strangeness(self, windows):
+    def anomaly_scores(self, windows: Float[np.ndarray, "W F"]) -> Float[np.ndarray, " W"]:
+        """Return distances to the nearest centre."""
         from sklearn.cluster import KMeans
 
         scaled = normalised(windows)
@@ -88,7 +106,9 @@ class SubKMeans(Subsequences):
         model = KMeans(n_clusters=clusters, n_init="auto", random_state=self.config.seed).fit(scaled)
         return np.linalg.norm(scaled - model.cluster_centers_[model.labels_], axis=1)
 
-    def lay_out(self, scores, window):
+    @override
+    def step_scores(self, scores: Float[np.ndarray, " W"], window: int) -> Float[np.ndarray, " L"]:
+        """Return for each step the mean score of the windows that contain it."""
         total = np.concatenate([[0.0], np.cumsum(scores)])
         steps = np.arange(1, len(scores) + window)
         start, stop = np.maximum(steps - window, 0), np.minimum(steps, len(scores))
@@ -97,23 +117,24 @@ class SubKMeans(Subsequences):
 
 @BASELINES("sub_iforest")
 class SubIForest(Subsequences):
-    """Isolation forest on normalised windows (Liu et al. 2008), each tree on one of their numbers."""
+    """Isolation forest on normalised windows (Liu et al. 2008), each tree on one feature."""
 
     name = "sub_iforest"
 
     @dataclass
     class Config(WindowConfig):
         trees: int = 150
-        features: float = 0.0  # share of a window's numbers that a tree sees; 0: one number
+        features: float = 0.0  # share of features that a tree gets; 0: one feature
         seed: int = 0
 
         def __post_init__(self):
             super().__post_init__()
-            at_least_one(trees=self.trees)
+            check_counts(trees=self.trees)
             if not 0 <= self.features <= 1:
-                raise ValueError(f"features is {self.features}; give a share up to 1, or 0 for one number a tree")
+                raise ValueError(f"features is {self.features}; give a share up to 1, or 0 for one feature per tree")
 
-    def strangeness(self, windows):
+    def anomaly_scores(self, windows: Float[np.ndarray, "W F"]) -> Float[np.ndarray, " W"]:
+        """Return the anomaly scores of an isolation forest."""
         from sklearn.ensemble import IsolationForest
 
         scaled, features = normalised(windows), self.config.features or 1
@@ -123,7 +144,7 @@ class SubIForest(Subsequences):
 
 @BASELINES("iforest")
 class IForest(SubIForest):
-    """The same on single steps (IForest of TSB-AD: its published numbers come out so; -M: 25 trees, features 0.8)."""
+    """The same on single steps, as for the published numbers of TSB-AD (TSB-AD-M: 25 trees, features 0.8)."""
 
     name = "iforest"
 
@@ -146,9 +167,10 @@ class SubKNN(Subsequences):
 
         def __post_init__(self):
             super().__post_init__()
-            at_least_one(neighbours=self.neighbours)
+            check_counts(neighbours=self.neighbours)
 
-    def strangeness(self, windows):
+    def anomaly_scores(self, windows: Float[np.ndarray, "W F"]) -> Float[np.ndarray, " W"]:
+        """Return distances to the k-th nearest window."""
         from sklearn.neighbors import NearestNeighbors
 
         scaled = normalised(windows)
@@ -166,7 +188,8 @@ class SubLOF(SubKNN):
     class Config(SubKNN.Config):
         neighbours: int = 30
 
-    def strangeness(self, windows):
+    def anomaly_scores(self, windows: Float[np.ndarray, "W F"]) -> Float[np.ndarray, " W"]:
+        """Return local outlier factors."""
         from sklearn.neighbors import LocalOutlierFactor
 
         scaled = normalised(windows)

@@ -1,6 +1,6 @@
-"""Detectors of a series without a fitted model: matrix profile, spectral residual, seasonal naive residual.
+"""Detectors without a fitted model: matrix profile, spectral residual, seasonal naive residual.
 
-C channels, L steps, W windows. They score the whole series from itself, train part included; `fit` does nothing.
+C channels, L steps, W windows. They score a whole series, train part included; `fit` does nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,20 @@ if TYPE_CHECKING:
 
 
 def matrix_profile(values: Float[np.ndarray, " L"], window: int) -> Float[np.ndarray, " W"]:
-    """Distance of each z-normalised window to the nearest one that starts at least window / 4 (rounded up) away.
+    """Return the distance of each z-normalised window to the nearest one that starts more than window / 4 away.
 
-    Along a diagonal the covariance of two windows is a running sum of differences (mpx; Zimmerman et al., SoCC 2019),
-    from centred products, so that nothing cancels. Two windows that do not vary are 0 apart; one that does not vary is
-    sqrt(window) away from any that does, as in stumpy.
+    `window` / 4 is rounded up. Along a diagonal the covariance of two windows is a running sum of centred products,
+    which avoids cancellation. Two windows that do not vary have distance 0; a window that does not vary has distance
+    sqrt(window) from any that varies, as in stumpy.
+
+    Raises
+    ------
+    ValueError
+        If the series is too short for two such windows.
+
+    References
+    ----------
+    mpx: Zimmerman et al., SoCC 2019.
     """
     count = len(values) - window + 1
     apart = -(-window // 4)
@@ -53,13 +62,15 @@ def matrix_profile(values: Float[np.ndarray, " L"], window: int) -> Float[np.nda
 
 
 def _with_flat(profile: np.ndarray, flat: np.ndarray, *, apart: int, window: int) -> np.ndarray:
-    """The distances to and from windows that do not vary, which have no correlation."""
-    place = np.arange(len(flat))
+    """Set the distances to and from windows that do not vary, which have no correlation."""
+    starts = np.arange(len(flat))
 
     def has(kind: np.ndarray) -> np.ndarray:
         """Whether a window of that kind starts far enough away."""
-        found = np.flatnonzero(kind)
-        return (place - found[0] > apart) | (found[-1] - place > apart) if len(found) else np.zeros(len(kind), bool)
+        matches = np.flatnonzero(kind)
+        if not len(matches):
+            return np.zeros(len(kind), bool)
+        return (starts - matches[0] > apart) | (matches[-1] - starts > apart)
 
     near = np.sqrt(window)
     of_varying = np.where(has(flat), np.minimum(profile, near), profile)
@@ -69,7 +80,7 @@ def _with_flat(profile: np.ndarray, flat: np.ndarray, *, apart: int, window: int
 
 @BASELINES("matrix_profile")
 class MatrixProfile(SeriesDetector):
-    """The mean matrix profile of the channels (Yeh et al., ICDM 2016); beyond its ends its lowest value (TSB-AD)."""
+    """Mean matrix profile of the channels (Yeh et al., ICDM 2016); its lowest value beyond its ends, as in TSB-AD."""
 
     name = "matrix_profile"
 
@@ -78,12 +89,13 @@ class MatrixProfile(SeriesDetector):
         def __post_init__(self):
             super().__post_init__()
             if self.window in (1, 2):
-                raise ValueError(f"window is {self.window}; a shape needs 3 steps or more, 0 finds its length")
+                raise ValueError(f"window is {self.window}; a window needs 3 steps or more; 0 finds its length")
 
     def __init__(self, config: Any = None):
         self.config: Any = self.Config() if config is None else config
 
     def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
+        """See `SeriesDetector.score`."""
         values = check_series(series, name=self.name)
         window = find_window(values, self.config, name=self.name)
         out = np.empty(values.shape)
@@ -96,10 +108,15 @@ class MatrixProfile(SeriesDetector):
 
 @BASELINES("spectral_residual")
 class SpectralResidual(SeriesDetector):
-    """The saliency of a series: its log spectrum less its moving average, back in time (Ren et al., KDD 2019).
+    """Saliency of a series: inverse transform of its log spectrum minus the moving average of the spectrum.
 
-    Channels are averaged. The spectrum is padded as TSB-AD's SR does it, by the first and the last value of the series
-    (scaled to 0..1) in place of its own: without meaning, but the published numbers depend on it.
+    Scores of channels are averaged. The spectrum is padded as in SR of TSB-AD, with the first and the last value of the
+    series (scaled to 0..1) instead of values of the spectrum: this has no meaning, but the published numbers depend on
+    it.
+
+    References
+    ----------
+    Ren et al., KDD 2019.
     """
 
     name = "spectral_residual"
@@ -116,12 +133,14 @@ class SpectralResidual(SeriesDetector):
         self.config: Any = self.Config() if config is None else config
 
     def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
+        """See `SeriesDetector.score`."""
         values = check_series(series, name=self.name)
         if values.shape[1] < 4:
             raise ValueError(f"{self.name} needs 4 steps or more; found {values.shape[1]}")
         return np.mean([self.saliency(row) for row in values], axis=0)
 
     def saliency(self, values: Float[np.ndarray, " L"]) -> Float[np.ndarray, " L"]:
+        """Return the saliency of one channel; 0 if it does not vary."""
         low, high = values.min(), values.max()
         if low == high:
             return np.zeros(len(values))
@@ -140,18 +159,18 @@ class SpectralResidual(SeriesDetector):
 
 @BASELINES("seasonal_residual")
 class SeasonalResidual(SeriesDetector):
-    """How far each step lies from the same phase one season before, over the channel's median such distance.
+    """Absolute difference of each step to the step one season before, divided by the median difference of the channel.
 
-    The first season is compared with the one after it. Steps in a row are averaged over `smooth` seasons, since an
-    anomaly outlasts a step; channels are averaged. The plain idea that every other detector must beat.
+    The first season is compared with the second. Scores are averaged over channels and smoothed over `smooth` seasons,
+    since an anomaly is longer than a step. It is the simple reference for all other detectors.
     """
 
     name = "seasonal_residual"
 
     @dataclass
     class Config:
-        season: int = 0  # steps; 0 finds it in the series (find_length_rank)
-        smooth: float = 1.0  # seasons that are averaged; 0 leaves each step by itself
+        season: int = 0  # steps; 0: find_length_rank of the series
+        smooth: float = 1.0  # length of the moving average in seasons; 0: none
 
         def __post_init__(self):
             if self.season < 0 or self.smooth < 0:
@@ -161,6 +180,7 @@ class SeasonalResidual(SeriesDetector):
         self.config: Any = self.Config() if config is None else config
 
     def score(self, series: Float[np.ndarray, "C L"]) -> Float[np.ndarray, " L"]:
+        """See `SeriesDetector.score`."""
         values = check_series(series, name=self.name)
         season = self.config.season or find_length_rank(values[0])
         steps = values.shape[1]

@@ -1,8 +1,8 @@
-"""The simple forecasters that stand in every table, each with its known forecast distribution.
+"""Simple forecasters, each with its known forecast distribution.
 
-B batch, C channels, L past steps, H horizon, Q quantile levels, m season. NaN is missing, on the left it is padding.
-Formulas: Hyndman & Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), sections 5.2 and 5.5, table 5.2: a
-normal distribution around the forecast, whose width is the residuals' root mean square times a known growth.
+B batch, C channels, L past steps, H horizon, Q quantile levels, m season length. NaN is missing; on the left it is
+padding. Formulas: Hyndman & Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), sections 5.2 and 5.5, table
+5.2: a normal distribution around the forecast; its width is the RMS of the residuals times a known growth.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ from tsfm.metrics.forecast import seasonal_moments
 from tsfm.registry import BASELINES
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 
-def observed_past(context: Float[np.ndarray, "B C L"], *, name: str) -> np.ndarray:
-    """What was observed, after checking that every series has something."""
+def observed_past(context: Float[np.ndarray, "B C L"], *, name: str) -> Bool[np.ndarray, "B C L"]:
+    """Return where the context is observed, [batch, channels, time].
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a series has no observed value; the message begins with `name`.
+    """
     if np.ndim(context) != 3:
         raise ValueError(f"{name} got a context of shape {np.shape(context)}; expected [batch, channels, steps]")
     observed = ~np.isnan(context)
@@ -39,36 +45,36 @@ def observed_past(context: Float[np.ndarray, "B C L"], *, name: str) -> np.ndarr
 
 
 def spread(
-    center: Float[np.ndarray, "B C H"], sigma: Float[np.ndarray, "B C H"], levels: Sequence[float]
+    center: Float[np.ndarray, "B C H"], sigma: Float[np.ndarray, "B C H"], quantile_levels: Sequence[float]
 ) -> Float[np.ndarray, "B C H Q"]:
-    """Normal quantiles around the forecast, float32."""
-    z = np.array([NormalDist().inv_cdf(level) for level in levels])
+    """Return quantiles of normal distributions around the forecast, float32."""
+    z = np.array([NormalDist().inv_cdf(level) for level in quantile_levels])
     return (center[..., None] + z * sigma[..., None]).astype(np.float32)
 
 
 def last_season(context: Float[np.ndarray, "B C L"], season: int) -> Float[np.ndarray, "B C m"]:
-    """The last observed value of each phase, oldest phase first; a phase never observed takes the last value of all."""
+    """Return the last observed value of each phase, oldest phase first; without one, the last value of all phases."""
     rows, channels, steps = context.shape
     fill = -steps % season
     padded = np.pad(context, ((0, 0), (0, 0), (fill, 0)), constant_values=np.nan)
     cycles = padded.reshape(rows, channels, -1, season)
-    newest = cycles.shape[2] - 1 - np.argmax(~np.isnan(cycles[:, :, ::-1]), axis=2)  # a phase never seen gives the last
-    found = np.take_along_axis(cycles, newest[:, :, None], axis=2)[:, :, 0]
+    newest = cycles.shape[2] - 1 - np.argmax(~np.isnan(cycles[:, :, ::-1]), axis=2)  # an unobserved phase: the last
+    latest = np.take_along_axis(cycles, newest[:, :, None], axis=2)[:, :, 0]
     if season == 1:
-        return found
-    return np.where(np.isnan(found), last_season(context, 1), found)
+        return latest
+    return np.where(np.isnan(latest), last_season(context, 1), latest)
 
 
 def seasonal_quantiles(
-    context: Float[np.ndarray, "B C L"], *, horizon: int, levels: Sequence[float], season: int
+    context: Float[np.ndarray, "B C L"], *, horizon: int, quantile_levels: Sequence[float], season_length: int
 ) -> Float[np.ndarray, "B C H Q"]:
-    """The seasonal naive as GIFT-Eval publishes it: f + z_q sigma sqrt(floor((h-1)/m) + 1), sigma the residuals' RMS.
+    """Return the seasonal naive forecast as in GIFT-Eval: f + z_q sigma sqrt(floor((h-1)/m) + 1).
 
-    A series not longer than the season has no residual there: it takes season 1, as its MASE scale does. Where no pair
-    of steps was observed sigma is 0: nothing is known of the width.
+    sigma is the RMS of the residuals. A series not longer than the season has no residual: it takes season 1, as its
+    MASE scale does. Where no pair of steps is observed, sigma is 0.
     """
     context = np.asarray(context, np.float64)
-    _, sigma, used = seasonal_moments(context, season)
+    _, sigma, used = seasonal_moments(context, season_length)
     step = np.arange(horizon)
     center = np.empty((*context.shape[:2], horizon))
     growth = np.empty_like(center)
@@ -77,11 +83,11 @@ def seasonal_quantiles(
         series = context[rows][:, None]
         center[rows] = last_season(series, int(m))[:, 0][:, step % m]
         growth[rows] = np.sqrt(step // m + 1)
-    return spread(center, np.nan_to_num(sigma)[..., None] * growth, levels)
+    return spread(center, np.nan_to_num(sigma)[..., None] * growth, quantile_levels)
 
 
 class Simple(Predictor):
-    """A baseline with no more to it than its config."""
+    """A forecaster with a config."""
 
     @dataclass
     class Config:
@@ -93,7 +99,7 @@ class Simple(Predictor):
 
 @BASELINES("last_value")
 class LastValue(Simple):
-    """The last observed value, for ever; sigma sqrt(h) (FPP3 table 5.2): the seasonal naive of season 1."""
+    """The last observed value; sigma sqrt(h) (FPP3 table 5.2): the seasonal naive of season 1."""
 
     name = "last_value"
 
@@ -104,7 +110,7 @@ class LastValue(Simple):
     @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         observed_past(context, name=self.name)
-        return seasonal_quantiles(context, horizon=horizon, levels=quantile_levels, season=1)
+        return seasonal_quantiles(context, horizon=horizon, quantile_levels=quantile_levels, season_length=1)
 
 
 @BASELINES("seasonal_naive")
@@ -115,7 +121,7 @@ class SeasonalNaive(Simple):
 
     @dataclass
     class Config:
-        season: int = 0  # steps; 0 takes the season of the data
+        season: int = 0  # steps; 0: that of the data
 
         def __post_init__(self):
             if self.season < 0:
@@ -125,7 +131,10 @@ class SeasonalNaive(Simple):
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
         observed_past(context, name=self.name)
         return seasonal_quantiles(
-            context, horizon=horizon, levels=quantile_levels, season=self.config.season or season_length
+            context,
+            horizon=horizon,
+            quantile_levels=quantile_levels,
+            season_length=self.config.season or season_length,
         )
 
 
@@ -137,11 +146,11 @@ class Drift(Simple):
 
     @dataclass
     class Config:
-        window: int = 0  # past steps the line is drawn over; 0 takes all
+        window: int = 0  # past steps that are used; 0: all
 
         def __post_init__(self):
             if self.window < 0 or self.window == 1:
-                raise ValueError(f"window is {self.window}; a line needs 2 steps or more, 0 takes all")
+                raise ValueError(f"window is {self.window}; a line needs 2 steps or more; 0 takes all")
 
     @override
     def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
@@ -160,19 +169,19 @@ class Drift(Simple):
         residual = np.diff(whole, axis=-1) - slope
         pairs = (~np.isnan(residual)).sum(-1, keepdims=True)
         sigma = np.sqrt(np.nansum(residual**2, -1, keepdims=True) / np.maximum(pairs - 1, 1))
-        ahead = whole.shape[-1] - 1 - last + np.arange(1, horizon + 1)  # steps since the last observed one
-        return spread(newest + ahead * slope, sigma * np.sqrt(ahead * (1 + ahead / span)), quantile_levels)
+        steps = whole.shape[-1] - 1 - last + np.arange(1, horizon + 1)  # steps since the last observed one
+        return spread(newest + steps * slope, sigma * np.sqrt(steps * (1 + steps / span)), quantile_levels)
 
 
 @BASELINES("mean")
 class Mean(Simple):
-    """The mean of what was observed; sigma sqrt(1 + 1/n) with the n - 1 standard deviation (FPP3 5.2 and table 5.2)."""
+    """Mean of the observed values; sigma sqrt(1 + 1/n) with the n - 1 standard deviation (FPP3 5.2 and table 5.2)."""
 
     name = "mean"
 
     @dataclass
     class Config:
-        window: int = 0  # how many of the last observed values are averaged; 0 takes all
+        window: int = 0  # last observed values that are used; 0: all
 
         def __post_init__(self):
             if self.window < 0:

@@ -1,6 +1,6 @@
 """GIFT-Eval (arXiv:2410.10393): every window of every configuration, relative to the seasonal naive forecast.
 
-N series, C variates, W windows, H horizon, L context steps, Q = 9 quantile levels.
+C variates, L steps of a series, W windows, H horizon, 9 quantile levels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 from typing_extensions import override
 
-from tsfm.bench.gift_configs import TERMS, GiftConfig, chosen
+from tsfm.bench.gift_configs import TERMS, GiftConfig, select_configs
 from tsfm.bench.predictors import prepare_predictor
 from tsfm.bench.protocol import Protocol
 from tsfm.bench.report import as_csv
@@ -38,10 +38,10 @@ MAX_VALUES = 2**25  # context values of one batch, 128 MiB in float32
 
 
 class GiftData(NamedTuple):
-    """Configurations with their series, which are read once, and the context length that is shown (None: all)."""
+    """Configurations with their series, and the context length (None: all past steps)."""
 
     configs: list[GiftConfig]
-    series: list[list[np.ndarray]]
+    series: list[list[Float[np.ndarray, "C _"]]]
     context: int | None
 
 
@@ -65,7 +65,7 @@ class GiftProtocol(Protocol):
         def __post_init__(self):
             if self.batch_size < 1:
                 raise ValueError(f"bench.batch_size is {self.batch_size}; expected at least 1 series")
-            chosen(self.configs)
+            select_configs(self.configs)
 
     metrics = METRICS
     uses = ("context",)
@@ -104,7 +104,7 @@ def read_configs(names: Sequence[str] | None = None, *, context: int | None = No
     """Return the named configurations (None: all) with their series."""
     if context is not None and context < 1:
         raise ValueError(f"context is {context}; it is a number of past steps, at least 1")
-    entries = chosen(names)
+    entries = select_configs(names)
     return GiftData(entries, [entry.read() for entry in entries], context)
 
 
@@ -153,12 +153,27 @@ def check_predictor(predictor: Predictor) -> None:
 def score_config(
     predictor: Predictor,
     entry: GiftConfig,
-    series: Sequence[Float[np.ndarray, "C L"]],
+    series: Sequence[Float[np.ndarray, "C _"]],
     *,
     context: int | None = None,
     batch_size: int = 256,
 ) -> dict[str, Any]:
-    """Return one row: MASE and CRPS over all series, variates, windows and steps, absolute and relative."""
+    """Return one row: MASE and CRPS over all series, variates, windows and steps, absolute and relative.
+
+    Parameters
+    ----------
+    series
+        Arrays [channels, time] of any lengths and one number of channels.
+    context
+        Last past steps that the predictor gets; None: all. The scale of MASE is that of all past steps.
+
+    Raises
+    ------
+    ValueError
+        If a series is too short for the windows.
+    RuntimeError
+        If a window was lost.
+    """
     start = time.perf_counter()
     starts = [values.shape[1] - entry.horizon * k for values in series for k in range(entry.windows, 0, -1)]
     owners = [values for values in series for _ in range(entry.windows)]
@@ -167,17 +182,22 @@ def score_config(
             f"{entry.name}: a series of {min(values.shape[1] for values in series)} steps has no past before its "
             f"{entry.windows} windows of {entry.horizon}; give the whole file {entry.file}.parquet"
         )
-    score = ForecastScore(DECILES, entry.season)
+    score = ForecastScore(DECILES, entry.season_length)
     seconds = 0.0
     for batch in _batches([first * values.shape[0] for values, first in zip(owners, starts, strict=True)]):
         contexts = [owners[i][:, : starts[i]] for i in batch]
         y_true = np.stack([owners[i][:, starts[i] : starts[i] + entry.horizon] for i in batch])
         forecast_start = time.perf_counter()
-        predicted = quantiles(
-            predictor, contexts, horizon=entry.horizon, season_length=entry.season, context=context, size=batch_size
+        predicted = forecast_deciles(
+            predictor,
+            contexts,
+            horizon=entry.horizon,
+            season_length=entry.season_length,
+            context=context,
+            batch_size=batch_size,
         )
         seconds += time.perf_counter() - forecast_start
-        scale = np.stack([seasonal_error(values, entry.season) for values in contexts])
+        scale = np.stack([seasonal_error(values, entry.season_length) for values in contexts])
         score.update(y_true, predicted, scale=scale)
     metrics = score.result()
     if metrics["windows"] != len(starts):
@@ -187,7 +207,7 @@ def score_config(
         "series": len(series),
         "windows": int(metrics["windows"]),
         "prediction_length": entry.horizon,
-        "season": entry.season,
+        "season": entry.season_length,
         "mase": metrics["mase"],
         "crps": metrics["wql"],
         "mase_relative": metrics["mase"] / entry.mase,
@@ -198,16 +218,16 @@ def score_config(
     }
 
 
-def quantiles(
+def forecast_deciles(
     predictor: Predictor,
-    past: Sequence[Float[np.ndarray, "C L"]],
+    past: Sequence[Float[np.ndarray, "C _"]],
     *,
     horizon: int,
     season_length: int,
     context: int | None = None,
-    size: int = 256,
+    batch_size: int = 256,
 ) -> Float[np.ndarray, "W C H 9"]:
-    """Return forecasts at the nine levels of GIFT-Eval; a point forecast counts for each of them, as there."""
+    """Return quantiles at the nine levels of GIFT-Eval; a point forecast is repeated for each level, as there."""
     contexts = list(past) if context is None else [values[:, -context:] for values in past]
     quantile_levels = POINT if predictor.quantile_levels == POINT else DECILES
     predicted = predictor.predict(
@@ -215,7 +235,7 @@ def quantiles(
         prediction_length=horizon,
         quantile_levels=quantile_levels,
         season_length=season_length,
-        batch_size=size,
+        batch_size=batch_size,
     ).quantiles
     return np.repeat(predicted, len(DECILES), axis=-1) if quantile_levels == POINT else predicted
 

@@ -252,6 +252,6 @@ def fill_with_baseline(imputer: Imputer, *, season_length: int) -> Filler:
 
     def fill(problem: Problem) -> Tensor:
         visible = torch.where(problem.visible, problem.values, torch.nan).numpy()
-        return torch.from_numpy(imputer.impute(visible, season=season_length))
+        return torch.from_numpy(imputer.impute(visible, season_length=season_length))
 
     return fill
