@@ -11,7 +11,8 @@ import jaxtyping
 import pytest
 import torch
 
-HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types", "bench")  # whose shape hints are executed
+# packages whose shape hints are executed
+HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types", "bench")
 CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]
 
