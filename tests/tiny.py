@@ -19,6 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "inverted": {"depth": 2, "heads": 2, "hidden": 32},
     "mamba": {"depth": 2, "head": 8, "state": 8, "chunk": 4, "hidden": 32},
     "mixer": {"depth": 2, "dropout": 0.1},
+    "dilated_conv": {"hidden": 32},
 }
 # backbones for which the window is one patch: the embedding with the flatten head, and with one that reads the window
 ONE_PATCH: dict[str, dict[str, str]] = {
@@ -53,6 +54,7 @@ ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "group": QUANTILES | {"needs": {"mix_every": 1, "mix_heads": 2}},
     "bidirectional": QUANTILES | {"needs": {"bidirectional": True}},
     "variates": {"head": "flatten", "model": {"patch": CONTEXT, "stride": CONTEXT}, "needs": {"over": "variates"}},
+    "symmetric": QUANTILES | {"needs": {"causal": False, "kernel": 3}},  # of one backbone: dilated_conv
     "channel_mlp": {"head": "flatten", "model": {"channels": CHANNELS}, "needs": {"channel_mlp": True}},
 }
 

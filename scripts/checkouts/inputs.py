@@ -30,6 +30,10 @@ TRAININGS = {
         *TINY, *EIGHT, "backbone=mixer", "backbone.depth=2", "backbone.dropout=0.1", "optim=adam",
         "optim.schedule=onecycle", "trainer.precision=bf16",
     ],
+    "dilated_conv": [
+        *TINY, *EIGHT, "backbone=dilated_conv", "backbone.hidden=32", "head=patch_quantiles", "model.embed=residual",
+        "task.loss=pinball",
+    ],
     "dlinear": [*TINY, *WHOLE, "backbone=dlinear", "model.embed=values_visible", "scaler=none"],
     "nlinear": [*TINY, *WHOLE, "backbone=nlinear", "model.embed=values", "scaler=last", "optim=sgd"],
     "pretrain": [

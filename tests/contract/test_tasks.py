@@ -21,7 +21,7 @@ from tsfm.training.learner import Learner
 from tsfm.training.optim import OptimConfig
 from tsfm.types import Batch
 
-BACKBONES_UNDER_TEST = ("patch_transformer", "inverted", "mamba", "mixer")
+BACKBONES_UNDER_TEST = ("patch_transformer", "inverted", "mamba", "mixer", "dilated_conv")
 TASK_SETTINGS: dict[str, dict[str, Any]] = {
     "forecast": {"loss": "pinball", "units": "scaled"},
     "impute": {"loss": "pinball", "units": "scaled"},

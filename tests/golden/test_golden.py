@@ -21,6 +21,7 @@ CASES = {
     "mamba_variates": ("mamba", "variates", "standard"),
     "mixer_flatten": ("mixer", "flatten", "standard"),
     "mixer_quantiles": ("mixer", "quantiles", "robust"),
+    "dilated_conv": ("dilated_conv", "lags", "standard"),
     "dlinear": ("dlinear", "flatten", "none"),
     "nlinear": ("nlinear", "flatten", "last"),
     "seasonal_lags": ("patch_transformer", "lags", "standard"),  # the first of format 2

@@ -13,7 +13,7 @@ from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.types import Problem
 
 
-@pytest.mark.parametrize("backbone", ["patch_transformer", "mixer", "mamba", "inverted"])
+@pytest.mark.parametrize("backbone", ["patch_transformer", "mixer", "mamba", "inverted", "dilated_conv"])
 @pytest.mark.parametrize("layer", [0, 1, -1])
 def test_vectors_are_pooled_tokens(backbone: str, layer: int) -> None:
     model, series = step_model(backbone), sines(WINDOW, channels=2).astype(np.float32)

@@ -44,6 +44,7 @@ BACKBONE_SETTINGS: dict[str, list[str]] = {
     ],
     "mamba": [*PATCHED, "backbone.head=16", "backbone.state=8", "backbone.hidden=64", "backbone.bidirectional=true"],
     "mixer": [*PATCHED, "backbone.max_patches=10"],
+    "dilated_conv": [*PATCHED, "backbone.hidden=64", "backbone.causal=false"],
     "inverted": [*WHOLE, "backbone.heads=2", "backbone.hidden=128"],
 }  # fmt: skip
 
