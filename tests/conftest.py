@@ -12,7 +12,7 @@ import pytest
 import torch
 
 # packages whose shape hints are executed
-HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types", "bench")
+HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types", "contamination", "bench")
 CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]
 
