@@ -69,6 +69,12 @@ class SeriesDetector(ABC):
     """Scores every step of a series; higher is more anomalous."""
 
     name: str
+    threshold: float | None = None  # of its own; steps with higher scores are anomalous
+
+    @property
+    def learns(self) -> bool:
+        """Return whether the detector has a `fit` of its own."""
+        return type(self).fit is not SeriesDetector.fit
 
     def fit(self, train: Float[np.ndarray, "C L"]) -> SeriesDetector:
         """Learn from a part without anomalies and return itself; a method that does not learn does nothing."""

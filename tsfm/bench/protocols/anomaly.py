@@ -131,11 +131,6 @@ def reason_to_skip(series: AnomalySeries) -> str | None:
     return {0: "no step is anomalous", series.num_steps: "every step is anomalous"}.get(int(series.labels.sum()))
 
 
-def learns(detector: SeriesDetector) -> bool:
-    """Return whether the detector has a `fit` of its own."""
-    return type(detector).fit is not SeriesDetector.fit
-
-
 def score_series(detector: SeriesDetector, series: AnomalySeries, *, every: bool = True) -> dict[str, Any]:
     """Return one row: the metrics of a series, its properties, and the seconds of fitting and scoring.
 
@@ -143,7 +138,7 @@ def score_series(detector: SeriesDetector, series: AnomalySeries, *, every: bool
     """
     window = find_length_rank(series.values[0])
     start = time.perf_counter()
-    if learns(detector):
+    if detector.learns:
         if not series.train_length:
             raise ValueError(
                 f"{series.item_id} has no training part for {detector.name}; score it by a detector that does not learn"
@@ -153,7 +148,7 @@ def score_series(detector: SeriesDetector, series: AnomalySeries, *, every: bool
     seconds = time.perf_counter() - start
     try:
         row = _metrics(series.labels, scores, window=window, every=every)
-        if (threshold := getattr(detector, "threshold", None)) is not None:
+        if (threshold := detector.threshold) is not None:
             unseen = (series.labels == 0) & (np.arange(series.num_steps) >= series.train_length)
             row["f1_at_own"] = f1_at(series.labels, scores, float(threshold))
             row["false_alarms"] = float(np.mean(scores[unseen] > threshold)) if unseen.any() else float("nan")
@@ -200,7 +195,7 @@ def score_anomaly(detector: SeriesDetector, chosen: Sequence[AnomalySeries], con
         "steps_scored": sum(row["steps"] for row in rows),
         "skipped_series": len(skipped),
         "skipped": [item for item, _ in skipped],
-        "fitted_to": "train part" if learns(detector) else "whole series, or nothing",
+        "fitted_to": "train part" if detector.learns else "whole series, or nothing",
         "seconds_detecting": round(sum(row["seconds"] for row in rows), 2),
         "fingerprint": fingerprint(chosen),
         "rows": rows,
