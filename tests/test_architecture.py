@@ -39,6 +39,7 @@ LAZY = (
     "tensorboard",
     "aeon",
     "mamba_ssm",
+    "fla",
     "huggingface_hub",
     "statsmodels",
     "duckdb",

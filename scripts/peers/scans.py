@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from peers.measure import Step, Timer, alternate, milliseconds, ratio, repeat
-from tsfm.nn.scan import find_kernel, scan, scan_chunked, scan_sequential
+from tsfm.nn.scan import scan, scan_chunked, scan_sequential
+from tsfm.nn.scan_kernels import find_kernel
 from tsfm.nn.ssm import SSM
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
@@ -53,7 +54,7 @@ def scan_table(*, rows: int, tokens: int, width: int, timer: Timer, rounds: int)
     for name, dtype in dtypes.items():
         sides: dict[str, Scan] = {"chunked": scan_chunked}
         if timer.device == "cuda" and run is not None:
-            sides["mamba_ssm kernel"] = scan
+            sides["kernel"] = scan
         steps = {side: scan_step(path, dtype=dtype, **shape) for side, path in sides.items()}
         steps["loop"] = scan_step(scan_sequential, dtype=dtype, **shape)
         taken = alternate(steps, timer=timer, rounds=rounds, warm=1)
@@ -128,7 +129,7 @@ def step_makers(*, width: int, device: str) -> dict[str, Callable[[int], Step]]:
     makers: dict[str, Callable[[int], Step]] = {}
     for label, bf16 in modes.items():
         dtype = torch.bfloat16 if bf16 else torch.float32
-        paths = {"scan": scan_chunked} | ({"mamba_ssm kernel": scan} if device == "cuda" and run is not None else {})
+        paths = {"scan": scan_chunked} | ({"kernel": scan} if device == "cuda" and run is not None else {})
         for name, path in paths.items():
             makers[name + label] = lambda tokens, path=path, dtype=dtype: scan_step(
                 path, rows=1, tokens=tokens, width=width, device=device, dtype=dtype

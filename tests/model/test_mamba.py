@@ -9,6 +9,7 @@ import torch
 
 from tsfm.model.backbone import Backbone
 from tsfm.nn import scan as scans
+from tsfm.nn.scan_kernels import find_kernel
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
 
@@ -81,7 +82,7 @@ def test_over_variates_patches_are_independent_and_every_channel_depends_on_ever
 def test_the_code_path_is_logged_once_and_in_the_notes(caplog: pytest.LogCaptureFixture) -> None:
     line = mamba().notes()
     assert line.startswith("scan: ")
-    assert line == scans.find_kernel()[1]
+    assert line == find_kernel()[1]
     scans.log_once.cache_clear()
     with caplog.at_level(logging.INFO, logger="tsfm"):
         scans.log_once(line)

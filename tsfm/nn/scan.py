@@ -21,11 +21,9 @@ tokens of a chunk (only the speed depends on it), `state` the state before the f
 
 from __future__ import annotations
 
-import importlib
 import logging
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
@@ -33,6 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tsfm.nn.scan_chunks import MIN_LOG_DECAY, CellOutputs, exp_decay, pass_states
+from tsfm.nn.scan_kernels import find_kernel
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -56,12 +55,12 @@ def scan(
         kernel, description = find_kernel()
         log_once(description)
         if kernel is not None:
-            return scan_by_kernel(kernel, x, dt, a, b, c, state=state)
+            return kernel(x, dt, a, b, c, state=state)
     return scan_chunked(x, dt, a, b, c, chunk=chunk, state=state)
 
 
 def _suits_kernel(x: Tensor) -> bool:
-    # the kernel has no float64, and torch.compile cannot trace it
+    # no kernel has float64, and torch.compile cannot trace one
     return x.is_cuda and x.dtype != torch.float64 and not torch.compiler.is_compiling()
 
 
@@ -145,40 +144,6 @@ def scan_step(
 
 
 @cache
-def find_kernel() -> tuple[Callable[..., Any] | None, str]:
-    """Return mamba_ssm's SSD kernel or None, and a line that describes which path is used and the reason."""
-    try:
-        module = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
-        kernel: Callable[..., Any] = module.mamba_chunk_scan_combined
-    except Exception as error:  # noqa: BLE001  compiled code of others: it fails in more ways than ImportError
-        return None, f"scan: chunked matmul in PyTorch (mamba_ssm does not import: {error})"
-    elsewhere = "chunked matmul in PyTorch on a CPU, in float64 and under torch.compile"
-    return kernel, f"scan: mamba_ssm's SSD kernel on CUDA; {elsewhere}"
-
-
-@cache
 def log_once(line: str) -> None:
     """Log a line at its first call only."""
     log.info(line)
-
-
-def scan_by_kernel(
-    kernel: Callable[..., Any], x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, *, state: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return the same from mamba_ssm.ops.triton.ssd_combined, v2.2.1 to v2.3.2.
-
-    dt_softplus is off since dt is the step itself. The kernel takes one dtype for x, b and c and float32 for the
-    decays; float32 products run in TF32. Its chunk has between 64 tokens (as in the authors' tests) and 256 (as in
-    their module).
-    """
-    chunk = min(256, max(64, 1 << (x.shape[1] - 1).bit_length()))
-    return kernel(
-        x.contiguous(),
-        dt.float().contiguous(),
-        a.float(),
-        b.to(x.dtype).contiguous(),
-        c.to(x.dtype).contiguous(),
-        chunk_size=chunk,
-        initial_states=None if state is None else state.float(),
-        return_final_states=True,
-    )

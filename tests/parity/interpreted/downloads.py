@@ -75,6 +75,7 @@ def unpack_source(url: str, folder: Path) -> Path:
     address, _, digest = url.partition("#sha256=")
     content = read_url(address)
     assert hashlib.sha256(content).hexdigest() == digest, f"{address} does not have the hash that the index names"
+    folder.mkdir(exist_ok=True)
     archive = folder / "source.tar.gz"
     archive.write_bytes(content)
     with tarfile.open(archive) as source:

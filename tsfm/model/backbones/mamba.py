@@ -18,7 +18,8 @@ from tsfm.model.mixing import ChannelMixing, MixingConfig
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import FeedForward
 from tsfm.nn.norms import NORMS, make_norm
-from tsfm.nn.scan import CHUNK, find_kernel
+from tsfm.nn.scan import CHUNK
+from tsfm.nn.scan_kernels import find_kernel
 from tsfm.nn.ssm import SSM, SSMState
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
