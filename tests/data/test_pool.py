@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsfm.data import pool as pool_file
+from tsfm.data import balance
 from tsfm.data.pool import FACTORS, MIN_STEPS, SeriesPool, build_pool
 from tsfm.data.splits import holdout_length
 from tsfm.store.series_store import SeriesStore, StoreWriter
@@ -117,7 +117,7 @@ def test_missing_steps_stay_missing_and_means_are_over_what_was_observed(tmp_pat
 def test_a_set_weighs_its_number_of_values_to_the_temperature(
     temperature: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_file, "MAX_VALUES", 5000)
+    monkeypatch.setattr(balance, "MAX_VALUES", 5000)
     lengths = [[300, 900], [2000], [20_000]]
     stores = [store(tmp_path / f"s{i}", [ramp(n) for n in ns]) for i, ns in enumerate(lengths)]
     drawn = build_pool(stores, temperature=temperature)

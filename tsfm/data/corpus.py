@@ -19,6 +19,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from tsfm.contamination.sketch import Sketch
+from tsfm.data.balance import set_factors
 from tsfm.data.base import DataModule, SourceSeries
 from tsfm.data.loader import WindowLoader, as_batch
 from tsfm.data.mixture import CorpusBatches, CorpusConfig, CorpusPlan
@@ -112,7 +113,17 @@ class CorpusData(DataModule):
     @cached_property
     def pool(self) -> SeriesPool:
         """The trainable parts of all real series."""
-        pool = build_pool(self.stores, temperature=self.config.temperature)
+        config = self.config
+        factors, unused = set_factors([Path(name).name for name in self.names], config.factors)
+        if unused:
+            log.warning("data.factors names no set of this corpus with %s", ", ".join(unused))
+        pool = build_pool(
+            self.stores,
+            temperature=config.temperature,
+            balance=config.balance,
+            factors=factors,
+            length_ratio=config.length_ratio,
+        )
         log.info(
             "corpus: %d series of %d sets, %.1f million values", len(pool), len(self.names), len(pool.values) / 1e6
         )

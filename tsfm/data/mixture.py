@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsfm.data.balance import BALANCES, check_factors
 from tsfm.data.loader import as_batch
 from tsfm.data.pool import SeriesPool
 from tsfm.data.sampling import random_uint64
+from tsfm.messages import did_you_mean
 from tsfm.synthetic.augment import Augment, AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
 from tsfm.types import Batch
@@ -40,6 +42,9 @@ class CorpusConfig:
     sets: Optional[list[str]] = None  # noqa: UP045
     real_rate: float = 0.6  # share of real windows; 0: synthetic series alone, 1: real ones alone
     temperature: float = 0.4  # a data set has the weight (its number of values, at most 3 million) ** temperature
+    balance: str = "size"  # frequency: equal weight for sub-hourly, hourly, daily, weekly, monthly and slower series
+    factors: dict[str, float] = field(default_factory=dict)  # data set -> by which its weight is multiplied
+    length_ratio: int = 3  # a window is at most so many times as long as its series, or the series has 512 steps
     resample_rate: float = 0.35  # share of real windows that are read at a coarser resolution
     mix_rate: float = 0.2  # share of real windows that are a weighted mean of up to three
     lengths: list[int] = field(default_factory=lambda: [256, 768, 1792])  # steps of a window; a batch has one of them
@@ -57,6 +62,9 @@ class CorpusConfig:
         for name in ("real_rate", "temperature", "resample_rate", "mix_rate", "coupling_rate"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"data.{name} is {value}; expected a number between 0 and 1")
+        if self.balance not in BALANCES:
+            raise ValueError(f"data.balance is {self.balance!r}; {did_you_mean(self.balance, list(BALANCES))}")
+        check_factors(self.factors)
         lengths, weights = list(self.lengths), list(self.length_weights)
         if len(lengths) != len(weights) or not lengths or min(lengths) < MIN_WINDOW:
             raise ValueError(
@@ -65,7 +73,7 @@ class CorpusConfig:
             )
         if not all(0 <= weight < float("inf") for weight in weights) or not sum(weights):
             raise ValueError(f"data.length_weights is {weights}; expected weights of at least 0, not all of them 0")
-        for name in ("channels", "batches_per_epoch", "eval_batch_size", "val_windows"):
+        for name in ("length_ratio", "channels", "batches_per_epoch", "eval_batch_size", "val_windows"):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"data.{name} is {value}; it must be at least 1")
         if self.batch_values < (least := max(lengths) * self.channels):

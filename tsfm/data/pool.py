@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsfm.data.balance import MIN_STEPS, SetSeries, band_of, series_weights
 from tsfm.data.flat import flatten
 from tsfm.data.splits import holdout_length, typical_horizon
 from tsfm.store.series_store import SeriesStore
@@ -20,14 +21,12 @@ from tsfm.store.series_store import SeriesStore
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-MAX_VALUES = 3_000_000  # values beyond which the weight of a data set does not grow
-MIN_STEPS = 16  # that a series must have, at the resolution it is read at
 FACTORS = (2, 3, 4, 6, 7, 8, 12, 24, 48)  # steps that are averaged into one
 
 
-def min_length(steps: int) -> int:
-    """Return the trained steps that a series must have for windows of `steps` steps: a third of them, at most 512."""
-    return min(steps // 3, 512)
+def min_length(steps: int, ratio: int = 3) -> int:
+    """Return the trained steps that a series must have for windows of `steps` steps: steps / ratio, at most 512."""
+    return min(steps // ratio, 512)
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,9 @@ class SeriesPool:
     length: Int[Tensor, " N"]
     weight: Float[Tensor, " N"]  # probability of a series to be drawn
     total: Int[Tensor, " N"]  # length with the part that is held out
+    set_index: Int[Tensor, " N"]  # which data set
+    band: Int[Tensor, " N"]  # of frequencies, an index of `balance.BANDS`
+    length_ratio: int = 3  # a window is at most so many times as long as a series, or the series has 512 steps
 
     def __len__(self) -> int:
         return len(self.length)
@@ -61,7 +63,7 @@ class SeriesPool:
             When no series is long enough.
         """
         self.check_length(steps)
-        weight = torch.where(self.length >= min_length(steps), self.weight, 0.0)
+        weight = self.weights_for(steps)
         series = torch.multinomial(weight, num, replacement=True, generator=generator)
         max_factor = self.length[series] // max(MIN_STEPS, steps // 4)
         factors = torch.tensor((1, *FACTORS))
@@ -78,10 +80,14 @@ class SeriesPool:
             windows[rows] = self._read(series[rows], end[rows], steps=steps, factor=value)
         return windows
 
+    def weights_for(self, steps: int) -> Float[Tensor, " N"]:
+        """Return the weight of each series for windows of `steps` steps: 0 where it is too short."""
+        return torch.where(self.length >= min_length(steps, self.length_ratio), self.weight, 0.0)
+
     def check_length(self, steps: int) -> None:
         """Raise a ValueError if no series is long enough for windows of `steps` steps."""
         longest = int(torch.where(self.weight > 0, self.length, 0).max())
-        if longest < (needed := min_length(steps)):
+        if longest < (needed := min_length(steps, self.length_ratio)):
             raise ValueError(
                 f"windows of {steps} steps need a series of at least {needed} trained steps; the longest has "
                 f"{longest}: lower data.lengths, or name data sets with longer series"
@@ -100,7 +106,15 @@ class SeriesPool:
         return torch.where(index >= 0, values, torch.nan)
 
 
-def build_pool(stores: Sequence[SeriesStore], *, temperature: float, hold_out: bool = True) -> SeriesPool:
+def build_pool(
+    stores: Sequence[SeriesStore],
+    *,
+    temperature: float,
+    hold_out: bool = True,
+    balance: str = "size",
+    factors: Sequence[float] | None = None,
+    length_ratio: int = 3,
+) -> SeriesPool:
     """Return the series of many data sets, each channel as a series of its own.
 
     Parameters
@@ -112,6 +126,12 @@ def build_pool(stores: Sequence[SeriesStore], *, temperature: float, hold_out: b
         in proportion to the square root of their lengths.
     hold_out
         Whether the end of every series is kept out of training.
+    balance
+        ``"size"`` leaves these weights; ``"frequency"`` gives each band of frequencies the same sum.
+    factors
+        By which the weight of each data set is multiplied; None: 1.
+    length_ratio
+        Windows are drawn from series of at least a `length_ratio`-th of their steps, or 512.
 
     Raises
     ------
@@ -119,22 +139,20 @@ def build_pool(stores: Sequence[SeriesStore], *, temperature: float, hold_out: b
         When no series has `MIN_STEPS` steps to train on.
     """
     values: list[np.ndarray] = []
-    lengths: list[np.ndarray] = []
     totals: list[np.ndarray] = []
-    weights: list[np.ndarray] = []
-    for store in stores:
+    sets: list[SetSeries] = []
+    for number, store in enumerate(stores):
         flat = flatten(store)
         total = np.repeat(np.asarray(flat.lengths), flat.num_channels)
         freqs = np.repeat(np.asarray(store.freqs, dtype=object), flat.num_channels)
         held_out = [holdout_length(int(n), typical_horizon(str(freq))) for n, freq in zip(total, freqs, strict=True)]
         trained = total - np.asarray(held_out) if hold_out else total
-        share = np.sqrt(np.where(trained >= MIN_STEPS, trained, 0).astype(np.float64))
-        store_weight = min(float(trained.sum()), MAX_VALUES) ** temperature
+        bands = np.array([band_of(str(freq)) for freq in freqs], dtype=np.int64)
         values.append(np.asarray(flat.values))
-        lengths.append(trained)
         totals.append(total)
-        weights.append(share / share.sum() * store_weight if share.sum() else share)
-    if not values or not (weight := np.concatenate(weights)).sum():
+        sets.append(SetSeries(trained, bands, 1.0 if factors is None else factors[number]))
+    weight = series_weights(sets, temperature=temperature, balance=balance) if sets else np.zeros(0)
+    if not weight.sum():
         raise ValueError(
             f"the {len(stores)} data sets have no series of {MIN_STEPS} steps to learn from; name others in data.sets"
         )
@@ -143,7 +161,10 @@ def build_pool(stores: Sequence[SeriesStore], *, temperature: float, hold_out: b
     return SeriesPool(
         torch.from_numpy(np.concatenate(values)),
         torch.from_numpy(first),
-        torch.from_numpy(np.concatenate(lengths)),
+        torch.from_numpy(np.concatenate([item.lengths for item in sets])),
         torch.from_numpy(weight / weight.sum()),
         torch.from_numpy(total),
+        torch.from_numpy(np.repeat(np.arange(len(sets)), [len(item.lengths) for item in sets])),
+        torch.from_numpy(np.concatenate([item.bands for item in sets])),
+        length_ratio,
     )
