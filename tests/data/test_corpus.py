@@ -14,7 +14,7 @@ import torch
 from tests.data.test_pool import seeded, store
 from tsfm.data.corpus import CorpusConfig, CorpusData
 from tsfm.data.loader import WindowLoader
-from tsfm.data.mixture import GROUP_SIZE, CorpusPlan, couple_channels, mix_rows, zscore_rows
+from tsfm.data.mixture import GROUP_SIZE, CorpusPlan, blend_rows, couple_channels, mix_rows, zscore_rows
 from tsfm.data.splits import holdout_length
 from tsfm.synthetic.mixture import GeneratorMixtureConfig
 from tsfm.types import Batch
@@ -287,3 +287,42 @@ def test_data_that_are_not_there_or_too_short_say_so(path: str, tmp_path: Path) 
     config = replace(corpus(path).config, lengths=[2048], length_weights=[1.0], batch_values=4096)
     with pytest.raises(ValueError, match="2048"):
         next(iter(loader(CorpusData(config))))
+
+
+def test_a_blend_lies_between_a_real_and_a_synthetic_row_and_keeps_gaps() -> None:
+    """Real rows are even, synthetic ones odd functions of time, so both weights can be read off."""
+    t = torch.linspace(-3, 3, 61)
+    real, synthetic = torch.cos(t).expand(400, -1).clone(), torch.sin(t).expand(7, -1)
+    real[:, 5] = torch.nan
+    blended = blend_rows(real, synthetic, 0.4, seeded())
+    assert blended[:, 5].isnan().all()
+    assert not blended[:, :5].isnan().any()
+    changed = (blended != real)[:, 6:].any(-1)
+    assert changed.float().mean() == pytest.approx(0.4, abs=0.08)
+    even = (blended[changed, 10] + blended[changed, 50]) / (2 * torch.cos(t[10]))
+    odd = (blended[changed, 50] - blended[changed, 10]) / (2 * torch.sin(t[50]))
+    assert torch.allclose(even + odd, torch.ones(len(even)), atol=1e-5)
+    assert even.min() >= -1e-5
+    assert odd.min() >= -1e-5
+    assert odd.std() > 0.1
+
+
+def test_no_blend_draws_nothing_and_changes_nothing() -> None:
+    rows, generator = torch.randn(5, 40, generator=seeded()), seeded()
+    before = generator.get_state()
+    assert blend_rows(rows, torch.zeros(3, 40), 0.0, generator) is rows
+    assert blend_rows(rows, torch.zeros(0, 40), 0.5, generator) is rows
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_blends_change_batches_and_stay_reproducible(path: str) -> None:
+    plain, blended, again = (corpus(path, real_rate=0.5, blend_rate=rate).first_batch() for rate in (0.0, 1.0, 1.0))
+    assert equal(blended, again)
+    assert plain.values.shape == blended.values.shape
+    assert not torch.equal(plain.values, blended.values)
+
+
+@pytest.mark.parametrize("real_rate", [0.0, 1.0])
+def test_a_blend_without_real_or_synthetic_series_is_refused(real_rate: float) -> None:
+    with pytest.raises(ValueError, match=r"data\.blend_rate is 0\.2 and data\.real_rate"):
+        CorpusConfig(real_rate=real_rate, blend_rate=0.2)

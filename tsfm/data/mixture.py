@@ -1,6 +1,6 @@
 """Training batches of the corpus: real windows and synthetic series, mixed, augmented, in random order.
 
-B windows of a batch, C channels, T steps of a window, N series.
+B windows of a batch, R real and S synthetic rows, C channels, T steps of a window, N series.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class CorpusConfig:
     length_ratio: int = 3  # a window is at most so many times as long as its series, or the series has 512 steps
     resample_rate: float = 0.35  # share of real windows that are read at a coarser resolution
     mix_rate: float = 0.2  # share of real windows that are a weighted mean of up to three
+    blend_rate: float = 0.0  # share of real windows that are a weighted mean of the window and a synthetic series
     lengths: list[int] = field(default_factory=lambda: [256, 768, 1792])  # steps of a window; a batch has one of them
     length_weights: list[float] = field(default_factory=lambda: [0.25, 0.45, 0.3])  # how often each length is drawn
     batch_values: int = 49_152  # values of a batch; its number of windows is this over their length
@@ -59,9 +60,14 @@ class CorpusConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self):
-        for name in ("real_rate", "temperature", "resample_rate", "mix_rate", "coupling_rate"):
+        for name in ("real_rate", "temperature", "resample_rate", "mix_rate", "blend_rate", "coupling_rate"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"data.{name} is {value}; expected a number between 0 and 1")
+        if self.blend_rate and self.real_rate in (0, 1):
+            raise ValueError(
+                f"data.blend_rate is {self.blend_rate} and data.real_rate {self.real_rate}; a blend needs real and "
+                "synthetic series, so choose a real_rate between 0 and 1"
+            )
         if self.balance not in BALANCES:
             raise ValueError(f"data.balance is {self.balance!r}; {did_you_mean(self.balance, list(BALANCES))}")
         check_factors(self.factors)
@@ -165,7 +171,8 @@ class CorpusBatches:
         steps = rows.shape[-1]
         if self.pool is not None and (num_real := self._counts(steps)[0]):
             real = zscore_rows(self.pool.draw(num_real, steps, generator, resample=config.resample_rate))
-            rows = torch.cat([mix_rows(real, config.mix_rate, generator), rows])
+            real = mix_rows(real, config.mix_rate, generator)
+            rows = torch.cat([blend_rows(real, rows, config.blend_rate, generator), rows])
         rows = self.augment(rows, generator)[torch.randperm(len(rows), generator=generator)]
         windows = rows.unflatten(0, (-1, config.channels))
         if config.channels > 1:
@@ -198,6 +205,23 @@ def mix_rows(rows: Float[Tensor, "B T"], rate: float, generator: torch.Generator
     mean = (torch.where(~stack.isnan(), stack, 0.0) * weights[..., None]).sum(dim=1)
     replaced = (torch.rand(num, generator=generator) < rate)[:, None] & ~rows.isnan()
     return torch.where(replaced, mean, rows)
+
+
+def blend_rows(
+    real: Float[Tensor, "R T"], synthetic: Float[Tensor, "S T"], rate: float, generator: torch.Generator
+) -> Float[Tensor, "R T"]:
+    """Replace a share of the real rows by a weighted mean of the row and a synthetic one; missing steps stay missing.
+
+    Both are z-scored; the weights are those of `mix_rows`, Dirichlet(3/2).
+    """
+    if not rate or not len(synthetic):
+        return real
+    num = len(real)
+    weights = torch.randn(num, 2, 3, generator=generator).square().sum(dim=-1)
+    weights = weights / weights.sum(dim=-1, keepdim=True)
+    other = synthetic[torch.randint(len(synthetic), (num,), generator=generator)]
+    mean = weights[:, :1] * real + weights[:, 1:] * other
+    return torch.where(torch.rand(num, 1, generator=generator) < rate, mean, real)
 
 
 def couple_channels(windows: Float[Tensor, "B C T"], rate: float, generator: torch.Generator) -> Float[Tensor, "B C T"]:
