@@ -75,7 +75,7 @@ def scan_table(*, rows: int, tokens: int, width: int, timer: Timer, rounds: int)
 
 
 def _mamba_row(*, rows: int, tokens: int, width: int, timer: Timer, rounds: int) -> dict[str, Any]:
-    """The row of a block of tsfm next to the Mamba of transformers."""
+    """Return the row of a block of tsfm next to the Mamba of transformers."""
     from transformers import MambaConfig
     from transformers.models.mamba.modeling_mamba import MambaMixer
 

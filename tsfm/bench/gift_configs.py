@@ -84,7 +84,7 @@ def daily_mean(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
 
 
 def _by_timestamp(frame: pd.DataFrame) -> pd.DataFrame:
-    """The numeric columns, indexed by timestamp; of a duplicate the first row."""
+    """Return the numeric columns, indexed by timestamp; of a duplicate the first row."""
     return frame.drop_duplicates("timestamp").set_index("timestamp").select_dtypes("number")
 
 
@@ -95,7 +95,7 @@ def _weeks(frame: pd.DataFrame) -> Any:
 
 
 def _wide(frame: pd.DataFrame) -> list[Float[np.ndarray, "C L"]]:
-    """The columns as the variates of one series."""
+    """Return the columns as the variates of one series."""
     return [np.ascontiguousarray(frame.to_numpy(np.float32).T)]
 
 
@@ -138,7 +138,7 @@ def num_windows(shortest: int, *, horizon: int, m4: bool) -> int:
 
 
 def _ett(number: int, rows: Sequence[tuple[str, Transform, int, int, int, float, float]]) -> list[GiftConfig]:
-    """The configurations of one transformer; hours, days and weeks are sums of the values of 15 minutes."""
+    """Return the configurations of one transformer; hours, days and weeks are sums of the values of 15 minutes."""
     return [
         GiftConfig(f"ett{number}/{name}", f"ETTm{number}", transform, horizon, season, windows, mase, crps)
         for name, transform, horizon, season, windows, mase, crps in rows

@@ -130,7 +130,7 @@ def _one_pass(predictor: Predictor, sets: dict[int, WindowData], *, batch_size: 
 
 
 def _values(windows: WindowIndex, numbers: Int[np.ndarray, " B"]) -> Float[np.ndarray, "B C T"]:
-    """The values of the windows; NaN is missing."""
+    """Return the values of the windows; NaN is missing."""
     batch = windows.gather(numbers)
     return np.where(batch.observed.numpy(), batch.values.numpy(), np.nan)
 

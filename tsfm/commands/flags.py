@@ -80,18 +80,18 @@ def translate_message(message: str, args: argparse.Namespace) -> str:
 
 
 def _assignment(flags: Mapping[str, str]) -> str:
-    """The pattern of `name=value`, `name=...` and `name=`."""
+    """Return the pattern of `name=value`, `name=...` and `name=`."""
     value = r"'[^']*'|\"[^\"]*\"|\.\.\.|[\w.+-]*\w"
     return rf"(?<![\w./\\-])(?P<argument>{_any(flags)})=(?P<value>{value})?"
 
 
 def _any(names: Mapping[str, str] | set[str]) -> str:
-    """The pattern of any of the names; of none, one that never matches."""
+    """Return the pattern of any of the names; of none, one that never matches."""
     return "|".join(sorted(names)) or r"(?!)"
 
 
 def _file_names(args: argparse.Namespace) -> dict[str, str]:
-    """The names of DataFrames in messages -> the files that they were read from."""
+    """Map the names of DataFrames in messages to the files that they were read from."""
     source = getattr(args, "source", None)
     if not isinstance(source, str):
         return {}

@@ -146,7 +146,7 @@ def score_holdout(frame: Frame, predictors: Sequence[Predictor], *, horizon: int
 
 
 def _before_last_steps(frame: Frame, horizon: int) -> Frame:
-    """The frame that ends before its last steps, with the covariates that are known through them."""
+    """Return the frame without its last `horizon` steps, and the covariates that are known through them."""
     series = [
         replace(
             item, values=item.values[:, :-horizon], past=item.past[:, :-horizon],
@@ -158,7 +158,7 @@ def _before_last_steps(frame: Frame, horizon: int) -> Frame:
 
 
 def _line(name: str, metrics: Mapping[str, float], horizon: int, season: int) -> str:
-    """The scores of a predictor on the items of one season length."""
+    """Format the scores of a predictor on the items of one season length."""
     values = "  ".join(
         f"{metric.upper()} {metrics[metric]:{form}}" if metric in metrics else f"{metric.upper()} undefined"
         for metric, form in FORMATS.items()

@@ -106,7 +106,7 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_model_commands(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:
-    """The commands of trained models, which share most options."""
+    """Add the commands of trained models, which share most options."""
     run = lazy("tsfm.commands.verbs")
     sub = _add_model_options(add("impute", "fill the missing values of the series of a file", run))
     sub.add_argument("--quantile-levels", type=float, nargs="+", metavar="LEVEL",

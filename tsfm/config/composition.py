@@ -68,7 +68,7 @@ def compose(
 
 
 def _with_base(config_name: str) -> dict[str, Any]:
-    """A config like `config_name` that includes `_base` right before the experiment."""
+    """Return the config `config_name` with `_base` included right before the experiment."""
     body = yaml.safe_load((conf_dir() / f"{config_name}.yaml").read_text(encoding="utf-8"))
     items = body["defaults"]
     index = next(i for i, item in enumerate(items) if isinstance(item, dict) and "experiment" in item)
@@ -96,7 +96,7 @@ def sweep(
 
 @contextmanager
 def _process_state(argv: list[str]) -> Iterator[None]:
-    """What `hydra.main` reads: arguments of the process, and that errors are raised instead of printed."""
+    """Set what `hydra.main` reads: arguments of the process, and that errors are raised instead of printed."""
     old_argv, old_value = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = argv
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")

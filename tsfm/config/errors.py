@@ -49,13 +49,13 @@ def one_line(error: BaseException) -> str:
 
 
 def _file(text: str) -> str:
-    """The file that a message names, where it is not the main config."""
+    """Return the file that a message names, where it is not the main config."""
     file = re.search(r"In '(.+/.+)': ", text)
     return f" (in {file[1]}.yaml)" if file else ""
 
 
 def _fault(chain: list[BaseException], key: str, groups: Sequence[str]) -> str:
-    """What is wrong with a key, as the end of a sentence that begins with it."""
+    """Say what is wrong with a key, as the end of a sentence that begins with it."""
     text = "\n".join(str(error) for error in chain)
     if re.search(r"Key '.+' (?:not in|is not in struct)", text):
         if re.search(rf"In '{key}/.*raised", text):  # a file of a group was taken for a setting of that name
@@ -73,14 +73,14 @@ def _fault(chain: list[BaseException], key: str, groups: Sequence[str]) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and its causes."""
+    """Yield an error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _siblings(chain: list[BaseException], key: str, groups: Sequence[str]) -> list[str]:
-    """The settings next to an unknown key, from the config node where the error happened."""
+    """Return the settings next to an unknown key, from the config node where the error happened."""
     for error in chain:
         node = getattr(error, "parent_node", None)
         if node is not None and hasattr(node, "keys"):

@@ -74,12 +74,12 @@ def combine_overrides(
 
 
 def quote(text: object) -> str:
-    """Return a name or a path as the value of a setting, whatever characters it has; `${...}` stays an interpolation.
+    r"""Return a name or a path as the value of a setting, whatever characters it has; `${...}` stays an interpolation.
 
     Examples
     --------
     >>> quote("it's, here")
-    "'it\\\\'s, here'"
+    "'it\\'s, here'"
     """
     escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), str(text))
     return f"'{escaped}'"
@@ -94,7 +94,7 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _text(key: str, value: Any) -> str:
-    """A value in Hydra's grammar."""
+    """Write a value in Hydra's grammar."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -114,7 +114,7 @@ def _plausible(query: int, kept: int) -> bool:
 
 
 def _count_distant(steps: Int[np.ndarray, " N"], distance: int) -> int:
-    """The largest number of these ascending steps that are at least `distance` from each other."""
+    """Return the largest number of these ascending steps that are at least `distance` from each other."""
     count, last = 0, -distance
     for step in steps.tolist():
         if step - last >= distance:

@@ -127,7 +127,7 @@ def shortest_decimals(values: np.ndarray) -> Float[np.ndarray, "C L"]:
 
 
 def _train_length(item: str, split: Any) -> int:
-    """Number of first steps that are marked train."""
+    """Count the first steps, which are marked train."""
     train = (split == "train").to_numpy()
     count = int(train.sum())
     if not train[:count].all():

@@ -164,7 +164,7 @@ class CaseData(DataModule):
             )
 
     def _pad(self, raw: dict[str, Cases], num_channels: int) -> dict[str, CaseIndex]:
-        """The tensors of train, val and test, standardized where the config says so."""
+        """Return the tensors of train, val and test, standardized where the config says so."""
         config, steps, name = self.config, self.length, f"data set {self.config.dataset!r}"
         gigabytes = 4 * sum(map(len, raw.values())) * num_channels * steps / 2**30
         if gigabytes > LIMIT_GIB:

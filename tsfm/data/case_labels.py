@@ -95,7 +95,7 @@ def select_validation(
 
 
 def _strata(labels: np.ndarray, pool: np.ndarray) -> list[np.ndarray]:
-    """The cases of each class; all cases of a regression are one stratum."""
+    """Return the cases of each class; all cases of a regression are one stratum."""
     if labels.dtype.kind == "f":
         return [pool]
     return [pool[labels[pool] == name] for name in sorted(set(labels[pool].tolist()))]

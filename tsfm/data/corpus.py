@@ -218,7 +218,7 @@ class CorpusData(DataModule):
 
 
 def _listed() -> list[dict[str, Any]]:
-    """The entries of the manifest of the first data root that has one."""
+    """Return the entries of the manifest of the first data root that has one."""
     for root in data_roots():
         file = root / RAW_FOLDER / "manifest.json"
         if file.is_file():

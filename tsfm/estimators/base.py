@@ -92,7 +92,7 @@ class CaseEstimator(DeviceEstimator):
             self.n_features_in_ = int(np.shape(X)[1])
 
     def _start(self) -> StartingPoint:
-        """The starting point of the fit; a ValueError names parameters that do not fit together."""
+        """Return the starting point of the fit; a ValueError names parameters that do not fit together."""
         start = find_starting_point(self.model, device=self.device)
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}; {did_you_mean(str(self.method), list(METHODS))}")

@@ -179,7 +179,7 @@ class Detector(DeviceEstimator):
         return save(self.predictor_.model, path, about=self.predictor_.about)
 
     def _start(self) -> StartingPoint:
-        """The starting point of the fit; a ValueError names parameters that do not fit together."""
+        """Return the starting point of the fit; a ValueError names parameters that do not fit together."""
         check_level(self.level)
         start = find_starting_point(self.model, device=self.device)
         if not is_number(self.calibration) or not 0 < self.calibration < 0.9:

@@ -130,7 +130,7 @@ class Probe(DeviceEstimator):
         return vectors.reshape(len(cases), -1).astype(np.float64)
 
     def _search(self, features: np.ndarray, targets: np.ndarray) -> tuple[float, Pipeline]:
-        """The best score on held-out training cases, and the linear model of that strength fitted on all of them."""
+        """Return the best score on held-out training cases, and the linear model of that strength fitted on all."""
         if self.task == "regress" or self.pool == VIEWS:
             ridge = RidgeCV(RIDGE_PENALTIES) if self.task == "regress" else RidgeClassifierCV(VIEW_PENALTIES)
             pipe = make_pipeline(StandardScaler(), ridge).fit(features, targets)

@@ -110,7 +110,7 @@ class Classification(LoadedModel):
         return out
 
     def _class_names(self, scores: Float[np.ndarray, "N M"]) -> np.ndarray:
-        """The class of the highest score."""
+        """Return the class of the highest score."""
         return np.array(self.about.labels["classes"], dtype=str)[scores.argmax(-1)]
 
     def _to_label_units(self, predicted: Float[np.ndarray, "N M"]) -> Float[np.ndarray, " N"]:

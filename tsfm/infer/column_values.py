@@ -20,7 +20,7 @@ MAX_LOST_CHANGES = 0.1  # share of the changes from step to step that float32 ma
 
 
 def _time_zones(column: pd.Series) -> set[str]:
-    """The time zones of a column that could not be read as timestamps of one zone."""
+    """Return the time zones of a column that could not be read as timestamps of one zone."""
     zones = set()
     for value in column:
         with contextlib.suppress(ValueError, TypeError, OverflowError):

@@ -39,7 +39,7 @@ def _missing_column(kind: str, name: str, frame: pd.DataFrame, *, label: str) ->
 
 
 def _find(frame: pd.DataFrame, name: str, *, kind: str, default: str, label: str, notes: list[str]) -> str | None:
-    """The column of that name; where it was left at its default and is absent, that of its alternative name."""
+    """Return the column of that name; where it was left at its default and is absent, that of its alternative name."""
     if name in frame.columns:
         return name
     other = ALTERNATIVE_NAMES[default]

@@ -129,7 +129,7 @@ def similar_channels(errors: Float[Tensor, "C T"], visible: Bool[Tensor, "C T"])
 
 
 def _estimate(errors: Float[Tensor, "B C T"], visible: Bool[Tensor, "B C T"]) -> Correction:
-    """Expectation maximisation for the covariance of the standardised errors, then the conditional mean and spread."""
+    """Estimate the covariance of the standardised errors by EM, then their conditional mean and spread."""
     seen = visible.transpose(1, 2).double()
     count = seen.sum(dim=1).clamp_min(1)
     scale = ((errors.double().transpose(1, 2) * seen).square().sum(dim=1) / count).sqrt()[:, None]

@@ -191,7 +191,7 @@ class Detection(AnomalyScoring):
         return [note]
 
     def _error_units(self, frame: Frame, *, known: dict[str, np.ndarray] | None = None) -> list[np.ndarray]:
-        """The unit of the errors of each item; `known` are those of other data, by item name."""
+        """Return the unit of the errors of each item; `known` are those of other data, by item name."""
         pairs = zip(frame.item_names(), self.item_arrays(frame), strict=True)
         known = known or {}
         return [known[name] if name in known else error_unit(array) for name, array in pairs]
@@ -199,7 +199,7 @@ class Detection(AnomalyScoring):
     def _frame_scores(
         self, frame: Frame, *, task: Detect, combine: str, batch_size: int, units: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
-        """The score of each step of each item."""
+        """Return the score of each step of each item."""
         names = frame.item_names()
         scores = self.anomaly_scores(
             self.item_arrays(frame), task=task, names=names, batch_size=batch_size, units=units

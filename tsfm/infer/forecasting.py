@@ -34,7 +34,7 @@ class _Past:
         self.observed = torch.isfinite(values)
 
     def recent(self, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """The last `length` steps: values with 0 where missing, which are observed, and the covariates."""
+        """Return the last `length` steps: values with 0 where missing, which are observed, and the covariates."""
         first = max(self.values.shape[-1] - length, 0)
         observed = self.observed[..., first:]
         values = torch.where(observed, self.values[..., first:], 0.0)
@@ -103,7 +103,7 @@ class Forecasting(LoadedModel, Predictor):
         return self.interpolate_quantiles(forecast.cpu().numpy(), quantile_levels)
 
     def _strided(self, past: _Past, *, season_length: int) -> _Past | None:
-        """The phases of the past as series of their own, where that is worthwhile for any series."""
+        """Return the phases of the past as series of their own, where that is worthwhile for any series."""
         stride = self.inference_config.stride
         if past.known is not None or not self.uses_stride(season_length):
             return None
@@ -124,7 +124,7 @@ class Forecasting(LoadedModel, Predictor):
         return self.max_context_length * (self.inference_config.stride if self.uses_stride(season_length) else 1)
 
     def _check_channels(self, num_targets: int, num_covariates: int) -> None:
-        """A model of a fixed number of channels must get that many; without covariates the network checks it."""
+        """Check that a model of a fixed number of channels gets that many; without covariates the network checks it."""
         count, num_time_features = self.model.config.channels, len(self.time_features)
         trained = self.past_covariates + self.known_covariates
         if count in (None, num_targets + num_covariates) or not (num_covariates or trained):

@@ -151,7 +151,7 @@ def read_frame(
 def _item_grid(
     rows: ItemRows, item: int, timestamps: np.ndarray, *, freq: str, item_id: Any, targets: Sequence[str]
 ) -> GriddedSeries:
-    """The values of one item on its regular grid; each target needs an observed value."""
+    """Return the values of one item on its regular grid; each target needs an observed value."""
     span = rows.span(item)
     try:
         grid = regular_grid(timestamps, rows.values[span], freq=freq, item=str(item_id), rows=rows.row[span])

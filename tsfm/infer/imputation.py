@@ -251,7 +251,7 @@ class Imputation(LoadedModel):
         return self.model(problem).prediction.sort(dim=-1).values
 
     def _unobserved(self, problem: str, steps: np.ndarray) -> ValueError:
-        """A channel without an observed value in a window cannot be filled: even its level is unknown."""
+        """Return the error of a channel without an observed value in a window, of which even the level is unknown."""
         return ValueError(
             f"{problem} within the {self.window_length} steps around its missing steps {steps[0]} to {steps[-1]}, all "
             f"that {self.name} reads at once; end the series there, or use a model of a longer window"
@@ -259,7 +259,7 @@ class Imputation(LoadedModel):
 
 
 def _with_missing_values(arrays: Sequence[np.ndarray], windows: Windows) -> np.ndarray:
-    """The windows with a missing value among the steps that are kept of them."""
+    """Return the windows with a missing value among the steps that are kept of them."""
     counts = [np.append(0, np.isnan(array).any(0).cumsum()) for array in arrays]  # missing steps before each step
     kept = zip(windows.series, windows.begin, windows.stop, strict=True)
     indices = [w for w, (series, begin, stop) in enumerate(kept) if counts[series][stop] > counts[series][begin]]

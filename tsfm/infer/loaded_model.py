@@ -119,7 +119,7 @@ class LoadedModel:
         )
 
     def _training_task(self) -> type[Task] | None:
-        """The class of the task of the training; None where it is unknown or not installed."""
+        """Return the class of the task of the training; None where it is unknown or not installed."""
         name = self.about.task.get("name")
         return TASKS.entry(name).component if name in TASKS.names() else None
 
@@ -185,7 +185,7 @@ class LoadedModel:
         return notes
 
     def _training(self) -> str:
-        """The task of the model, as the beginning of a sentence."""
+        """Say for which task the model was trained, as the beginning of a sentence."""
         task = self.about.task.get("name")
         return f"{self.name} was trained for task={task}" if task else f"{self.name} has no record of its training"
 

@@ -57,7 +57,7 @@ def _line(columns: Columns, item: Any, target: str, *, label: str) -> Line:
 
 
 def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
-    """The quantile columns of a forecast, by level."""
+    """Return the quantile columns of a forecast, by level."""
     columns = {}
     for name in forecast.columns:
         try:
@@ -70,7 +70,7 @@ def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
 
 
 def _select_pairs(forecast: pd.DataFrame, item: Any, target_name: str | None) -> list[tuple[Any, str]]:
-    """The (item, target) pairs of the forecast that are requested."""
+    """Return the (item, target) pairs of the forecast that are requested."""
     absent = [name for name in FORECAST_COLUMNS if name not in forecast.columns]
     if absent or forecast.empty:
         raise ValueError(f"forecast lacks {', '.join(absent) or 'rows'}; give the DataFrame that predict_df returned")

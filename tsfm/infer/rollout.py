@@ -78,7 +78,7 @@ def rollout(
 
 
 def _pass_length(model: Model, num_steps: int | None) -> int:
-    """Steps of one pass; `num_steps` is what is still to be forecast, None for a model of one horizon."""
+    """Return the steps of one pass; `num_steps` is what is still to be forecast, None for a model of one horizon."""
     config = model.config
     if num_steps is None or model.fixed_length:
         return config.horizon
@@ -117,7 +117,7 @@ def predict_horizon(
 
 
 def _pose(model: Model, values: Tensor, observed: Tensor, *, horizon: int) -> Problem:
-    """The most recent context and the hidden horizon."""
+    """Return the problem of the most recent context and the hidden horizon."""
     context = model.config.context
     if not model.fixed_length:  # patches without an observed step would only cost time
         patch = model.config.patch
@@ -133,7 +133,7 @@ def _pose(model: Model, values: Tensor, observed: Tensor, *, horizon: int) -> Pr
 
 
 def _with_covariates(problem: Problem, known: Tensor, *, first: int, num_time_features: int) -> Problem:
-    """The problem with covariates from step `first` on below its targets: visible where known, and not wanted."""
+    """Add covariates from step `first` on below the targets of the problem: visible where known, and not wanted."""
     num_targets, num_steps = problem.values.shape[1:]
     window = known[..., max(first, 0) : max(first + num_steps, 0)]
     window = _pad_left(window, window.shape[-1] + max(-first, 0), fill=torch.nan)

@@ -102,7 +102,7 @@ def first_steps_thresholds(
 
 
 def _threshold(scores: np.ndarray, level: float, source: str) -> float:
-    """The threshold from clean scores; `source` says where they are from."""
+    """Return the threshold from clean scores; `source` says where they are from."""
     num_scored = int((~np.isnan(scores)).sum())
     if num_scored < (num_needed := scores_needed(level)):
         raise ValueError(

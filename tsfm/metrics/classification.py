@@ -39,7 +39,7 @@ def _checked_pair(y_true: object, y_pred: object) -> tuple[np.ndarray, np.ndarra
 
 
 def _confusion(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    """Number of cases of true class i and predicted class j, over all classes that occur in either array."""
+    """Count the cases of true class i and predicted class j, over all classes that occur in either array."""
     labels = np.array([*y_true.tolist(), *y_pred.tolist()])
     classes, codes = np.unique(labels, return_inverse=True)
     num_classes, num_cases = len(classes), len(y_true)

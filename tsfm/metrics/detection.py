@@ -48,7 +48,7 @@ __all__ = [
 
 
 def _counts(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """True positives and flagged steps at each distinct score used as threshold, from the highest down."""
+    """Count true positives and flagged steps at each distinct score used as threshold, from the highest down."""
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each group of equal scores
     return np.cumsum(labels[order])[last], last + 1

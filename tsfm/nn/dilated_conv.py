@@ -60,7 +60,7 @@ class DilatedConv(nn.Module):
 
 
 def _padded_sum(x: Tensor, weight: Tensor, bias: Tensor, offsets: tuple[int, ...]) -> Tensor:
-    """The definition: the sum over the taps of the weighted tokens, padded with zeros on both sides."""
+    """Sum the weighted tokens over the taps, padded with zeros on both sides: the definition."""
     tokens, before = x.shape[1], max(0, -offsets[0])
     padded, y = F.pad(x, (0, 0, before, max(0, offsets[-1]))), bias.to(x.dtype)
     for offset, tap in zip(offsets, weight.to(x.dtype).unbind(1), strict=True):
@@ -98,6 +98,6 @@ class _ShiftedSum(torch.autograd.Function):
 
 
 def _overlap(offset: int, tokens: int) -> tuple[slice, slice]:
-    """The outputs whose tap at `offset` is inside the window, and these taps."""
+    """Return the outputs whose tap at `offset` is inside the window, and these taps."""
     first, stop = max(0, -offset), min(tokens, tokens - offset)
     return (slice(first, stop), slice(first + offset, stop + offset)) if stop > first else (slice(0, 0), slice(0, 0))

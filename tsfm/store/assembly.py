@@ -74,7 +74,7 @@ class SeriesAssembly:
         self._observed = np.zeros(0, dtype=bool)  # channels with any value
 
     def open(self, channels: list[str], table: Table, *, whole: bool) -> StoreWriter:
-        """The writer for these channels. `whole`: the table is one item, whose name no other table may have."""
+        """Return the writer for these channels. `whole`: the table is one item, whose name no other table may have."""
         if whole and self._tables.setdefault(table.item, table) is not table:
             raise ValueError(
                 f"{self._tables[table.item].data} and {table.data} would both be item {table.item!r}; rename one file"
@@ -159,7 +159,7 @@ class SeriesAssembly:
                 self._give_up()
 
     def _own_freq(self, rows: ItemRows) -> str | None:
-        """The frequency that the item's stamps tell; None if they are too few or too irregular to tell one."""
+        """Infer the frequency from the item's timestamps; None if they are too few or too irregular."""
         if (
             self.freq
             and (micros := parse_freq(self.freq).micros)
@@ -176,7 +176,7 @@ class SeriesAssembly:
         infer_freq(self._waiting[0].times, item=self._waiting[0].item_id, file=self._waiting[0].file)
 
     def _agree(self, freq: str, item: str, file: str) -> None:
-        """The steps of all items are equally long, unless mixed frequencies are allowed."""
+        """Check that the steps of all items are equally long, unless mixed frequencies are allowed."""
         if self.freq is None:
             self.freq, self.freq_item = freq, item
         if not self.mixed and base_freq(freq) != base_freq(self.freq):
@@ -198,7 +198,7 @@ class SeriesAssembly:
         self._add(rows.item_id, values, start, freq, rows.static, rows.file, inserted)
 
     def add_item(self, item: FileSeries, table: Table) -> None:
-        """A series that its file held as a whole."""
+        """Add a series that its file held as a whole."""
         self.open(item.channels, table, whole=False)
         self._agree(item.freq, item.item_id, item.file)
         self._add(item.item_id, item.values, item.start, item.freq, item.static, item.file, 0)

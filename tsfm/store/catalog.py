@@ -102,7 +102,7 @@ def names() -> list[str]:
 
 
 def resolve(name_or_path: str | Path, *, download: bool = True) -> SeriesStore:
-    """The store of that name or path; made from its raw file if need be."""
+    """Return the store of that name or path; made from its raw file if need be."""
     name, path = str(name_or_path), Path(name_or_path)
     if (path / MANIFEST).is_file():
         return SeriesStore.open(path)
@@ -125,7 +125,7 @@ def resolve(name_or_path: str | Path, *, download: bool = True) -> SeriesStore:
 
 
 def _from_raw(known: CatalogEntry, path: Path) -> SeriesStore:
-    """The store of a raw file, from the cache if the file has not changed since."""
+    """Return the store of a raw file, from the cache if the file has not changed since."""
     stat = path.stat()
     source = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, known.grid, known.freq, known.mixed, SCHEMA_VERSION)
     key = hashlib.blake2b(repr(source).encode(), digest_size=6).hexdigest()
@@ -137,7 +137,7 @@ def _from_raw(known: CatalogEntry, path: Path) -> SeriesStore:
 
 
 def _labels(known: CatalogEntry, path: Path) -> dict[str, Any]:
-    """What the manifest.json beside a raw file says of it, else what the catalog knows."""
+    """Return what the manifest.json next to a raw file says of it, else what the catalog knows."""
     labels = {"role": known.role, "domain": known.domain, "licence": known.licence, "source_note": path.name}
     manifest = path.parent / MANIFEST
     if not manifest.is_file():
@@ -167,7 +167,7 @@ def _ingest(known: CatalogEntry, path: Path, target: Path, labels: dict[str, Any
 
 
 def _downloaded(known: CatalogEntry, *, allowed: bool) -> SeriesStore:
-    """The store of the public original, downloaded once and compared with the known fingerprint."""
+    """Return the store of the public original, downloaded once and compared with the known fingerprint."""
     target = cache_folder() / "stores" / f"{known.name}-download-{known.fingerprint}"
     if (target / MANIFEST).is_file():
         return SeriesStore.open(target)
@@ -222,7 +222,7 @@ def _fetch(url: str, path: Path, *, advice: str, name: str) -> None:
 
 @contextmanager
 def _usable_cache() -> Iterator[None]:
-    """A cache that cannot be written is an error that says how to choose another."""
+    """Raise an error that says how to choose another cache where this one cannot be written."""
     try:
         yield
     except PermissionError as error:

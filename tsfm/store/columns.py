@@ -42,7 +42,13 @@ class ColumnPlan:
 
 
 def plan_columns(columns: Sequence[str], options: ColumnOptions, *, file: str) -> ColumnPlan:
-    """The plan for a table with these columns; a column that should be there and is not is an error that lists them."""
+    """Return the plan for a table with these columns.
+
+    Raises
+    ------
+    ValueError
+        When a column occurs twice or has two roles, or a named or needed one is absent.
+    """
     columns = [str(column) for column in columns]
     listed = ", ".join(columns[:30]) + (f", ... ({len(columns)} in all)" if len(columns) > 30 else "")
     if len(set(columns)) < len(columns):

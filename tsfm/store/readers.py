@@ -56,7 +56,7 @@ class Table:
 
 
 def tables(source: Any) -> list[Table]:
-    """The tables behind a path, a glob, a DataFrame or a list of these, files in the order of their names."""
+    """Return the tables behind a path, a glob, a DataFrame or a list of these, files in the order of their names."""
     sources: list[Table] = []
     for entry in source if isinstance(source, (list, tuple)) else [source]:
         if isinstance(entry, pd.DataFrame):
@@ -103,7 +103,7 @@ def kind_of(path: Path) -> str:
 def blocks(
     table: Table, options: ColumnOptions, timestamp_parser: TimestampParser, notes: list[str]
 ) -> Iterator[tuple[ColumnPlan, RowBlock]]:
-    """The table's rows in order, a bounded number at a time; what was guessed is added to `notes`."""
+    """Yield the table's rows in order, a bounded number at a time; what was guessed is added to `notes`."""
     timestamp_parser.new_file()
     with _readable(table):
         columns = {"csv": _csv_columns, "parquet": _parquet_columns, "frame": _memory_columns}[table.kind](table.data)
@@ -219,7 +219,7 @@ def _parquet(path: Path, plan: ColumnPlan) -> Iterator[tuple[Any, int]]:
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """A named index, or one of dates, is a column too."""
+    """Turn a named index, or one of dates, into a column."""
     if isinstance(frame.index, pd.DatetimeIndex) or frame.index.name or isinstance(frame.index, pd.MultiIndex):
         name = frame.index.name or TIME
         if isinstance(frame.index, pd.MultiIndex):

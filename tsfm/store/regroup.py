@@ -32,7 +32,7 @@ class ItemRows:
 
 
 def static_of(block: RowBlock, chunk: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
-    """The static values of rows of one item; a value that changes within the item is an error."""
+    """Return the static values of rows of one item; a value that changes within the item is an error."""
     static = {}
     for name, column in block.static.items():
         cells = column[chunk]

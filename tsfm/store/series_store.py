@@ -59,7 +59,7 @@ class SeriesStore:
 
     @classmethod
     def open(cls, path: str | Path) -> SeriesStore:
-        """The store in folder `path`; a missing or foreign part is named."""
+        """Open the store in folder `path`; an error names a missing or foreign part."""
         path = Path(path)
         if not (path / MANIFEST).is_file():
             problem = "does not exist" if not path.exists() else f"is not a store: it has no {MANIFEST}"
@@ -96,14 +96,14 @@ class SeriesStore:
         return SeriesStore.open, (self.path,)  # a worker process opens its own files
 
     def index(self, item_id: str) -> int:
-        """The number of a series."""
+        """Return the number of a series."""
         try:
             return self.ids.index(item_id)
         except ValueError:
             raise ValueError(f"store {self.path} has no item {item_id!r}; its first are {self.ids[:5]}") from None
 
     def read(self, i: int, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "C L"]:
-        """Steps start..stop of series i, float32, NaN where missing; a copy of its own."""
+        """Return a copy of steps start to stop (excluded) of series i, float32, NaN where missing."""
         if not 0 <= i < len(self.ids):
             raise ValueError(f"store {self.path} has series 0 to {len(self) - 1}; series {i} was asked for")
         length, size = int(self.lengths[i]), self.manifest.chunk_steps
@@ -119,7 +119,7 @@ class SeriesStore:
         return out
 
     def _chunk(self, row: int) -> np.ndarray:
-        """A view of one row's values [C, steps]."""
+        """Return a view of one row's values [C, steps]."""
         number = int(np.searchsorted(self._first_row, row, side="right")) - 1
         group = self._cache.get(number) or self._decode(number)
         self._cache[number] = group
@@ -158,7 +158,7 @@ class SeriesStore:
                 raise ValueError(f"store {self.path}, item {self.ids[i]!r}: values changed since ingest; ingest again")
 
     def describe(self) -> str:
-        """A few lines for a person."""
+        """Return a few lines for a person."""
         about, lengths = self.manifest, np.sort(self.lengths)
         span = f"{lengths[0]:,} to {lengths[-1]:,} (median {int(np.median(lengths)):,})"
         names = ", ".join(self.channels[:8]) + (f" ... (+{len(self.channels) - 8})" if len(self.channels) > 8 else "")

@@ -90,7 +90,7 @@ class ShardWriter:
         self._filled += self._held
 
     def static_columns(self, ids: Sequence[str], static: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
-        """The static values of some rows as typed columns; the first value seen decides the type."""
+        """Return the static values of some rows as typed columns; the first observed value decides the type."""
         columns = {}
         for key in static[0]:
             values = [plain(row[key]) for row in static]
@@ -119,7 +119,7 @@ class ShardWriter:
 
 
 def plain(value: Any) -> Any:
-    """A static value as Python has it; NaN and the NA of pandas are None."""
+    """Return a static value as Python has it; NaN and the NA of pandas are None."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
     value = value.item() if isinstance(value, np.generic) else value

@@ -39,7 +39,7 @@ class FileSeries:
 
 
 def add_anchor(freq: str, start: np.datetime64) -> str:
-    """The alias with the anchor that the start stamp gives it: W from a Sunday is W-SUN, QS from January is QS-OCT."""
+    """Return the alias with the anchor of the first timestamp: W from a Sunday is W-SUN, QS from January is QS-OCT."""
     step = parse_freq(freq)
     if step.anchor or step.unit not in ("W", "Q", "Y"):
         return str(step)
@@ -52,7 +52,7 @@ def add_anchor(freq: str, start: np.datetime64) -> str:
 
 
 def read_items(path: Path, *, freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
-    """The series of a .ts or .tsf file, one at a time; `freq` overrides the file's own."""
+    """Yield the series of a .ts or .tsf file, one at a time; `freq` overrides the file's own."""
     reader = _tsf if path.name.lower().endswith(".tsf") else _ts
     count = 0
     try:
@@ -81,7 +81,7 @@ def _values(text: str, location: str, sign: str = ",") -> np.ndarray:
 
 
 def _header(path: Path, lines: Iterator[str]) -> tuple[list[list[str]], int]:
-    """The words of every @ line up to @data, and that line's number."""
+    """Return the words of every @ line up to @data, and that line's number."""
     tokens = []
     for number, line in enumerate(lines, start=1):
         line = line.strip().lstrip("\ufeff")
@@ -96,7 +96,7 @@ def _header(path: Path, lines: Iterator[str]) -> tuple[list[list[str]], int]:
 
 
 def _data(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
-    """The lines below @data that say something, with their numbers."""
+    """Yield the lines below @data that are neither empty nor comments, with their numbers."""
     for number, line in enumerate(lines, start=above + 1):
         if line.strip() and not line.startswith("#"):
             yield number, line.strip()

@@ -25,7 +25,7 @@ MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null",
 def parse_numbers(
     frame: Any, columns: Sequence[str], location: Location, sentinel: Sequence[float] = ()
 ) -> Float[np.ndarray, "L C"]:
-    """The columns as float32, NaN where missing (or equal to a sentinel); text and infinities are errors."""
+    """Return the columns as float32, NaN where missing (or equal to a sentinel); text and infinities are errors."""
     values = np.empty((len(frame), len(columns)), dtype=np.float64)
     for c, name in enumerate(columns):
         values[:, c] = _numeric(frame[name], name, location)

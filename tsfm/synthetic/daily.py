@@ -25,7 +25,7 @@ WEEKS = ((0, 0, 0, 0, 0, 1, 2), (0, 0, 0, 0, 0, 1, 1), (0, 0, 0, 0, 0, 0, 2), (0
 
 
 def profiles(rng: Sampler, num: int) -> Float[Tensor, "N R"]:
-    """What a day looks like: a base, a long hump of activity and up to three peaks; low about phase 0."""
+    """Draw what a day looks like: a base, a long hump of activity and up to three peaks; low about phase 0."""
     at = torch.arange(POINTS, device=rng.device)[None] / POINTS
     rise = rng.uniform(num, 1, low=0.2, high=0.4)
     fall = rng.uniform(num, 1, low=0.65, high=0.95)
@@ -55,7 +55,7 @@ def day_profiles(rng: Sampler, num: int) -> Float[Tensor, "N K R"]:
 
 
 def kinds(rng: Sampler, num: int, days: int, *, holidays: float) -> Int[Tensor, "N days"]:
-    """The kind of each day: a weekly plan from a random weekday on, with single holidays."""
+    """Draw the kind of each day: a weekly plan from a random weekday on, with single holidays."""
     plans = torch.tensor(WEEKS, device=rng.device)[rng.choose(num, (4.0, 3.0, 1.0, 1.5))]
     weekday = (torch.arange(days, device=rng.device)[None] + rng.integers(num, 1, low=0, high=6)) % 7
     rate = rng.uniform(num, 1, high=2 * holidays)

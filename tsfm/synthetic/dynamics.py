@@ -45,7 +45,7 @@ def features(x: Float[Tensor, "N D"]) -> Float[Tensor, "N F"]:
 
 
 def _feature_index(monomial: str) -> int:
-    """The feature of a product of states."""
+    """Return the index of the feature that is this product of states."""
     if len(monomial) == 3:
         return 25 + STATES.index(monomial.replace("x", "", 2) or "x")
     at = [STATES.index(letter) + 1 for letter in monomial]
@@ -84,7 +84,7 @@ def integrate(
 
 
 def hermite(values: Float[Tensor, "N K"], slopes: Float[Tensor, "N K"], at: Float[Tensor, "N L"]) -> Tensor:
-    """The curve between evenly spaced values, slopes per spacing, at positions in spacings."""
+    """Evaluate the curve between evenly spaced values, slopes per spacing, at positions in spacings."""
     i = at.long().clamp(0, values.shape[-1] - 2)
     u = at - i
     a, b = values.gather(1, i), values.gather(1, i + 1)

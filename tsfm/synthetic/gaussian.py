@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def circulant(rng: Sampler, covariance: Float[Tensor, "N M"], length: int) -> Float[Tensor, "N L"]:
-    """Samples with the covariance given at lags 0..M-1, M > L; negative eigenvalues of the embedding count as 0."""
+    """Draw samples with the covariance at lags 0..M-1, M > L; negative eigenvalues of the embedding count as 0."""
     num, lags = covariance.shape
     size = 2 * (lags - 1)
     mirrored = torch.cat([covariance, covariance[:, 1:-1].flip(-1)], -1)
@@ -36,7 +36,7 @@ def circulant(rng: Sampler, covariance: Float[Tensor, "N M"], length: int) -> Fl
 
 
 def stationary(rng: Sampler, lag: Float[Tensor, "1 M"], period: Float[Tensor, "N 1"]) -> Float[Tensor, "N M"]:
-    """A random kernel per row over the lags (in lengths): periodic, RBF, rational quadratic, Matern 1/2, 3/2, 5/2."""
+    """Draw a kernel per row over the lags (in lengths): periodic, RBF, rational quadratic, Matern 1/2, 3/2, 5/2."""
     num = period.shape[0]
     kind = rng.choose(num, (5.0, 1.5, 1.0, 0.5, 0.7, 0.7))
     scale = rng.log_uniform(num, 1, low=0.02, high=2.0)

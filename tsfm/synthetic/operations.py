@@ -32,7 +32,7 @@ INTERVAL, VARIATION = 1.32, 0.49  # the borders of the four classes (Syntetos, B
 
 
 def rhythm(rng: Sampler, num: int, length: int, *, share: float) -> Float[Tensor, "N L"]:
-    """A positive rate of mean about 1: a cycle in a share of the rows, times a slow drift."""
+    """Draw a positive rate of mean 1: a cycle in a share of the rows, times a slow drift."""
     period = draw_periods(rng, num, length, fits=3.0, off_calendar=0.2, jitter=0.05)[:, :1]
     turn = read_cycle(random_cycles(rng, num, most=6), step_index(length, rng.device) / period + rng.uniform(num, 1))
     strength = rng.uniform(num, 1, high=1.0) * rng.chance(num, 1, rate=share)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def drift(rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
-    """A level: a line, a bent line, a random walk or nothing, with up to three jumps in a fifth of the rows; z-scored.
+    """Draw a z-scored level: a line, a bent line, a random walk or nothing; a fifth of the rows also jump a few times.
 
     The rows that have no level are 0.
     """
@@ -46,7 +46,7 @@ def drift(rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
 
 
 def seasons(rng: Sampler, num: int, length: int, periods: Float[Tensor, "N 3"]) -> Float[Tensor, "N L"]:
-    """The sum of up to three cycles of unit and smaller size, each changing its size slowly."""
+    """Draw the sum of up to three cycles of unit and smaller size, each changing its size slowly."""
     total = torch.zeros(num, length, device=rng.device)
     t = step_index(length, rng.device)
     for k in range(periods.shape[1]):

@@ -100,16 +100,14 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> 
 
 
 def _modal(steps: np.ndarray) -> tuple[int, bool, float]:
-    """The most common step, whether it dominates (half of all, or a fifth that divides the others), and its share."""
+    """Return the most common step, whether it dominates (half of all, or a fifth dividing the rest), and its share."""
     sizes, counts = np.unique(steps, return_counts=True)
     modal, share = int(sizes[counts.argmax()]), counts.max() / len(steps)
     return modal, share >= 0.5 or (share >= 0.2 and not (steps % modal).any()), share
 
 
 def _calendar_step(times: np.ndarray, steps: np.ndarray) -> Step | None:
-    """A monthly, quarterly or yearly step, if the day of the month (or its end) is the same in all timestamps, or "
-    "nearly.
-    """
+    """Return a monthly, quarterly or yearly step, if the day of the month (or its end) is (nearly) always the same."""
     day, last = day_of_month(times), month_length(times)
     months = np.diff(times.astype("M8[M]").astype(np.int64))
     if not (day == np.minimum(day.max(), last)).all():
@@ -132,7 +130,7 @@ def _calendar_step(times: np.ndarray, steps: np.ndarray) -> Step | None:
 
 
 def _fixed_step(micros: int, times: np.ndarray) -> Step:
-    """The step of a fixed length, in its largest unit."""
+    """Return the step of a fixed length, in its largest unit."""
     unit = next(unit for unit in ("W", "D", "h", "min", "s", "ms", "us") if micros % MICROS[unit] == 0)
     weekday = (int(times[0].astype("M8[D]").astype(np.int64)) + 3) % 7  # 1970-01-01 was a Thursday
     return Step(micros // MICROS[unit], unit, "", DAY_NAMES[weekday] if unit == "W" else "")

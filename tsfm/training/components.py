@@ -89,7 +89,7 @@ def build_data(config: RunConfig) -> DataModule:
 
 
 def _checkpoint_length(config: RunConfig) -> int | None:
-    """The steps that a model from a checkpoint reads, if it reads only windows of one length."""
+    """Return the steps that a model from a checkpoint reads, if it reads only windows of one length."""
     init = InitConfig.of(config.init)
     if init.source is None or "backbone" in init.reset:
         return None

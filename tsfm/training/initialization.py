@@ -101,7 +101,7 @@ def _shape(tensor: torch.Tensor | None) -> str:
 
 
 def _advice(name: str, model: Model, saved: Model, reset: Sequence[str]) -> str:
-    """What to do about a tensor that does not fit: different lengths are the likeliest reason."""
+    """Say what to do about a tensor that does not fit: different lengths are the likeliest reason."""
     lengths = {key: (getattr(model.config, key), getattr(saved.config, key)) for key in LENGTHS}
     differences = [f"model.{key} is {own}, there {other}" for key, (own, other) in lengths.items() if own != other]
     advice = f"start that part from random weights: init.reset=[{','.join([*reset, name.partition('.')[0]])}]"

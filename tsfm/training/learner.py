@@ -115,7 +115,7 @@ class Learner(pl.LightningModule):
         return torch.Generator(device=self.device).manual_seed(self._step_seed() ^ 0x5DEECE66D)
 
     def _evaluation_problem(self, batch: Batch, batch_idx: int) -> Problem:
-        """The problem of a batch outside training, the same whatever was trained before."""
+        """Pose the problem of a batch outside training, the same whatever was trained before."""
         generator = torch.Generator(device=self.device).manual_seed(self.seed * 1_000_003 + batch_idx)
         return self.task.pose(batch, generator)
 

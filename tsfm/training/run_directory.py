@@ -143,7 +143,7 @@ def check_same_config(run_dir: Path, config: RunConfig) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The configuration of an earlier run; empty if it cannot be read."""
+    """Read the configuration of an earlier run; empty if it cannot be read."""
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -172,7 +172,7 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package is imported from, with + if it was changed since."""
+    """Return the commit of the checkout that this package is imported from, with + if it was changed since."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
         return None

@@ -72,7 +72,7 @@ class Statistical(Simple):
         self._logged_seasons: set[int] = set()  # too long for the model; each is logged once
 
     def _season(self, season: int, length: int) -> int:
-        """The season, if the series has two of it and the model can use it; else 1."""
+        """Return the season, if the series has two of it and the model can use it; else 1."""
         if 2 * season > length or (self.highest_season is not None and season > self.highest_season):
             return 1
         return season

@@ -149,5 +149,5 @@ def _column(published: Published, method: str, sets: Sequence[str]) -> dict[str,
 
 
 def _score(scores: Mapping[str, Any]) -> float:
-    """The accuracy, or of a set of numbers the RMSE."""
+    """Return the accuracy, or of a set of numbers the RMSE."""
     return scores["accuracy"] if "accuracy" in scores else scores["rmse"]

@@ -130,7 +130,7 @@ def means_table(rows: Sequence[dict[str, Any]], published: Published) -> list[di
 
 
 def _mean(lines: list[dict[str, Any]], mask: str) -> dict[str, Any]:
-    """The mean of each score that every line has."""
+    """Average each score that every line has."""
     scores = [key for key in lines[0] if key not in ("set", "mask", "windows") and all(key in line for line in lines)]
     head = {"set": f"mean of {len(lines)}", "mask": mask, "windows": sum(line["windows"] for line in lines)}
     return head | {key: float(np.mean([line[key] for line in lines])) for key in scores}

@@ -176,5 +176,5 @@ def _cases(parser: argparse.ArgumentParser) -> None:
 
 
 def _anchors() -> Path:
-    """The folder of published numbers next to the data."""
+    """Return the folder of published numbers next to the data."""
     return Path(os.environ.get("TSFM_DATA", "data")).parent / "anchors"
