@@ -18,6 +18,7 @@ from tsfm.data.shares import corpus_shares, share_table
 
 
 def main(overrides: list[str]) -> None:
+    """Print the table of shares."""
     config = typed(compose("train", ["experiment=pretrain/default", "data=corpus", *overrides])).data
     data = CorpusData(config)
     names = [Path(name).name for name in data.names]
