@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class DilatedConv(nn.Module):
     """A filter for each feature over `kernel` tokens that are `dilation` apart; tokens outside the window are 0.
 
-    A sum of shifted copies: on a CPU `torch.nn.functional.conv1d` with as many groups as features takes longer, in
-    training with long dilations about three times as long.
+    A sum of shifted copies: on a CPU `torch.nn.functional.conv1d` with as many groups as features takes two to four
+    times as long.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _padded_sum(x: Tensor, weight: Tensor, bias: Tensor, offsets: tuple[int, ...
 
 
 class _ShiftedSum(torch.autograd.Function):
-    """`_padded_sum` in half the time of training: without copies for padding, and gradients added in place."""
+    """`_padded_sum` in half the time where float32 is trained: no copies for padding, gradients added in place."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor, offsets: tuple[int, ...]) -> Tensor:
