@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
 
     generator = torch.Generator().manual_seed(args.seed)
-    chosen = args.only.split(",") if args.only else GENERATORS.names()
+    chosen = args.only.split(",") if args.only else [name for name in GENERATORS.names() if name != "synforecast"]
     generators = {name: GENERATORS.build(GENERATORS.config({"name": name})) for name in chosen}
     if args.num:
         for name, source in generators.items():
