@@ -11,7 +11,7 @@ import torch
 
 from tests.synthetic.test_generators import make_generator, seeded
 from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
-from tsfm.synthetic.synforecast import SynForecast, values
+from tsfm.synthetic.synforecast import FREQS, SynForecast, values
 
 
 class Member:
@@ -44,6 +44,8 @@ def test_a_weight_of_0_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None
 def test_no_frequency_is_refused() -> None:
     with pytest.raises(ValueError, match="freqs is empty"):
         SynForecast.Config(freqs=())
+    with pytest.raises(ValueError, match="frequency 'hourly' is not known"):
+        SynForecast.Config(freqs=("hourly",))
 
 
 def test_missing_steps_repeat_the_last_value() -> None:
@@ -63,6 +65,13 @@ def test_rows_are_finite_and_the_seed_decides_all_of_them() -> None:
         assert torch.equal(drawn, make_generator("synforecast").draw(num, length, seeded(3)))
         assert not torch.equal(drawn, source.draw(num, length, seeded(4)))
     assert len(torch.unique(source.draw(40, 300, seeded()), dim=0)) == 40
+
+
+@pytest.mark.parametrize("freq", FREQS)
+def test_long_series_of_every_frequency_can_be_drawn(freq: str) -> None:
+    pytest.importorskip("synforecast", reason="the extra synforecast brings it")
+    drawn = make_generator("synforecast", freqs=(freq,)).draw(60, 4096, seeded())
+    assert torch.isfinite(drawn).all()
 
 
 def test_it_is_one_generator_among_others_in_a_mixture() -> None:

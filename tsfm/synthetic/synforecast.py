@@ -14,6 +14,7 @@ from torch import Tensor
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator
 from tsfm.synthetic.rng import Sampler
+from tsfm.timestamps.offsets import parse_freq, season_length
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -39,6 +40,8 @@ class SynForecast(Generator):
         def __post_init__(self) -> None:
             if not self.freqs:
                 raise ValueError("freqs is empty; expected frequencies such as h, D or MS")
+            for freq in self.freqs:
+                parse_freq(freq)
 
     def __init__(self, config: Any):
         super().__init__(config)
@@ -47,8 +50,11 @@ class SynForecast(Generator):
     def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
         """See `Generator.series`."""
         seed, index = (int(rng.integers(1, low=0, high=high)) for high in (2**30, len(self.config.freqs) - 1))
+        freq = self.config.freqs[index]
+        # nanosecond stamps end in 2262: months, quarters and years are numbered, with the season of their frequency
+        stamps = {"freq": 1, "seasonal_period": season_length(freq)} if parse_freq(freq).months else {"freq": freq}
         pool = self.package.pretraining_pool(
-            min_length=length, max_length=length, freq=self.config.freqs[index], seed=seed, n_meta_variants=1
+            min_length=length, max_length=length, seed=seed, n_meta_variants=1, **stamps
         )
         pool = [member for member in pool if type(member).__name__ not in self.config.without]
         if not pool:
