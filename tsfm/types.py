@@ -2,7 +2,8 @@
 
 Legend of letters:
 B batch, C channels, T steps in the window (context and horizon together), H horizon, S steps in a patch, P patches,
-D width, N rows (batch and channels together), K head width, Q quantile levels, M classes or numbers, J SSM state.
+D width, N rows (batch and channels together), K head width or seasons, Q quantile levels,
+M classes or numbers, J SSM state.
 Other letters are explained in the files that use them.
 
 Every mask is named by what True means. Time is the last axis of `values`, oldest step first.
@@ -62,6 +63,14 @@ def _check_roles(role: Tensor, *, like: Tensor) -> None:
             )
 
 
+def _check_seasons(seasons: Tensor | None, *, like: Tensor) -> None:
+    if seasons is not None and (seasons.ndim != 2 or len(seasons) != len(like) or seasons.dtype != torch.long):
+        raise ValueError(
+            f"seasons has shape {tuple(seasons.shape)} and dtype {seasons.dtype}; expected [batch, seasons] of "
+            f"torch.long for {len(like)} windows"
+        )
+
+
 @dataclass(frozen=True)
 class Batch(_TensorBundle):
     """Windows of series as they are in the data; checked at construction.
@@ -81,6 +90,9 @@ class Batch(_TensorBundle):
         (covariate known up to the forecast origin) or TIME_FEATURE (known covariate that no scaler changes, such as
         the hour of the day). None: all channels are targets. Tasks turn roles into masks; a network receives only the
         masks.
+    seasons
+        `[batch, seasons]`, season lengths in steps that are known from the frequency, ascending; 0 where there is none.
+        None: unknown.
 
     Raises
     ------
@@ -93,6 +105,7 @@ class Batch(_TensorBundle):
     label: Tensor | None = None
     key: Int[Tensor, "B 2"] | None = None
     role: Int8[Tensor, "B C"] | None = None
+    seasons: Int[Tensor, "B K"] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3:
@@ -103,6 +116,7 @@ class Batch(_TensorBundle):
         _check_mask("observed", self.observed)
         if self.role is not None:
             _check_roles(self.role, like=self.values)
+        _check_seasons(self.seasons, like=self.values)
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,12 @@ class Problem(_TensorBundle):
         As in `Batch`.
     unscaled
         `[batch, channels]`, True for channels that no scaler changes. None: all channels are scaled.
+    seasons
+        As in `Batch`.
+    origins, tail
+        First steps of several tails of `tail` steps that are all to be forecast, each from the visible steps before it
+        (training only). The steps before the last origin are visible, those after the first one wanted. Empty: one
+        problem, whose hidden steps are those that are not visible.
     """
 
     values: Float[Tensor, "B C T"]
@@ -128,17 +148,41 @@ class Problem(_TensorBundle):
     wanted: Bool[Tensor, "B C T"]
     label: Tensor | None = None
     unscaled: Bool[Tensor, "B C"] | None = None
+    seasons: Int[Tensor, "B K"] | None = None
+    origins: tuple[int, ...] = ()
+    tail: int = 0
 
     def __post_init__(self) -> None:
         for name, mask in (("visible", self.visible), ("wanted", self.wanted)):
             _check_shape(name, mask, like=self.values)
             _check_mask(name, mask)
+        _check_seasons(self.seasons, like=self.values)
         if self.unscaled is not None:
             _check_mask("unscaled", self.unscaled)
             if self.unscaled.shape != self.values.shape[:2]:
                 raise ValueError(
                     f"unscaled has shape {tuple(self.unscaled.shape)}; expected {tuple(self.values.shape[:2])}"
                 )
+
+    def tails(self) -> Problem:
+        """Return the tails of all origins as channels of a problem in which nothing is visible, for the loss."""
+        values, wanted = (
+            torch.cat([field[..., origin : origin + self.tail] for origin in self.origins], dim=1)
+            for field in (self.values, self.wanted)
+        )
+        return Problem(values=values, visible=torch.zeros_like(wanted), wanted=wanted)
+
+    def at_origin(self, origin: int) -> Problem:
+        """Return the plain problem of one origin: the window ends with its tail, which is hidden."""
+        end = origin + self.tail
+        hidden = torch.arange(end, device=self.values.device) >= origin
+        return Problem(
+            values=self.values[..., :end],
+            visible=self.visible[..., :end] & ~hidden,
+            wanted=self.wanted[..., :end] & hidden,
+            unscaled=self.unscaled,
+            seasons=self.seasons,
+        )
 
     def visible_values(self) -> Float[Tensor, "B C T"]:
         """Return the visible values, and 0 elsewhere; the only access of a network, so no hidden value can leak."""

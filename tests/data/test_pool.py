@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tsfm.data import balance
-from tsfm.data.pool import FACTORS, MIN_STEPS, SeriesPool, build_pool
+from tsfm.data.pool import FACTORS, MIN_STEPS, SeriesPool, build_pool, resampled_seasons
 from tsfm.data.splits import holdout_length
 from tsfm.store.series_store import SeriesStore, StoreWriter
 
@@ -48,17 +48,21 @@ def test_no_window_holds_a_step_that_is_held_out(steps: int, resample: float, tm
     lengths = [100, 133, 700, 5000]
     two_channels = store(tmp_path / "one", [np.stack([marked(n), marked(n)]) for n in lengths])
     one_channel = store(tmp_path / "two", [marked(n) for n in lengths])
-    drawn = build_pool([two_channels, one_channel], temperature=0.5).draw(2000, steps, seeded(), resample=resample)
+    drawn = (
+        build_pool([two_channels, one_channel], temperature=0.5).draw(2000, steps, seeded(), resample=resample).values
+    )
     assert torch.isfinite(drawn).any(-1).all()
     assert drawn.nan_to_num(0.0).max() < max(lengths), "a held-out step"
-    everything = build_pool([two_channels, one_channel], temperature=0.5, hold_out=False).draw(2000, steps, seeded())
+    everything = (
+        build_pool([two_channels, one_channel], temperature=0.5, hold_out=False).draw(2000, steps, seeded()).values
+    )
     assert everything.nan_to_num(0.0).max() == MARKER
 
 
 def test_a_window_is_a_run_of_one_series_and_every_step_that_is_trained_can_be_its_last(tmp_path: Path) -> None:
     lengths = [400, 150, 90]
     drawn = build_pool([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate(lengths)])], temperature=0.5)
-    windows = drawn.draw(30_000, 64, seeded())
+    windows = drawn.draw(30_000, 64, seeded()).values
     seen = ~windows.isnan()
     assert (seen[:, 1:] | ~seen[:, :-1]).all(), "a hole within a window"
     assert (windows.diff()[seen[:, 1:] & seen[:, :-1]] == 1).all()
@@ -74,14 +78,16 @@ def test_a_window_is_a_run_of_one_series_and_every_step_that_is_trained_can_be_i
 def test_resampling_takes_the_mean_of_whole_groups_of_steps(tmp_path: Path) -> None:
     """On a ramp, means of f steps are f apart, and each is the middle of its group."""
     drawn = build_pool([store(tmp_path / "s", [ramp(20_000)])], temperature=0.5)
-    windows = drawn.draw(400, 64, seeded(), resample=1.0)
+    windows = drawn.draw(400, 64, seeded(), resample=1.0).values
     apart = windows.diff()
     assert (apart == apart[:, :1]).all()
     assert set(apart[:, 0].int().tolist()) == set(FACTORS)
     first = windows[:, 0] - (apart[:, 0] - 1) / 2
     assert torch.equal(first, first.round())
     assert (windows[:, -1] + (apart[:, 0] - 1) / 2).max() < 20_000 - holdout_length(20_000, HOURLY)
-    shares = [(drawn.draw(4000, 64, seeded(), resample=rate).diff()[:, 0] > 1).float().mean() for rate in (0.0, 0.35)]
+    shares = [
+        (drawn.draw(4000, 64, seeded(), resample=rate).values.diff()[:, 0] > 1).float().mean() for rate in (0.0, 0.35)
+    ]
     assert shares[0] == 0
     assert abs(shares[1] - 0.35) < 0.03
 
@@ -89,7 +95,7 @@ def test_resampling_takes_the_mean_of_whole_groups_of_steps(tmp_path: Path) -> N
 def test_a_series_is_never_averaged_to_a_few_steps(tmp_path: Path) -> None:
     """What is left at the coarser resolution is a quarter of the window at least."""
     drawn = build_pool([store(tmp_path / "s", [ramp(300)])], temperature=0.5)
-    windows = drawn.draw(500, 128, seeded(), resample=1.0)
+    windows = drawn.draw(500, 128, seeded(), resample=1.0).values
     assert ((~windows.isnan()).sum(-1) >= 32).all()
 
 
@@ -98,7 +104,7 @@ def test_missing_steps_stay_missing_and_means_are_over_what_was_observed(tmp_pat
     values[::7] = np.nan
     values[500:700] = np.nan
     drawn = build_pool([store(tmp_path / "s", [values])], temperature=0.5)
-    for row in drawn.draw(200, 64, seeded()).tolist():
+    for row in drawn.draw(200, 64, seeded()).values.tolist():
         observed = [(i, value) for i, value in enumerate(row) if not np.isnan(value)]
         if observed:
             first = int(observed[0][1]) - observed[0][0]
@@ -132,7 +138,7 @@ def test_a_set_weighs_its_number_of_values_to_the_temperature(
 def test_series_are_drawn_as_often_as_they_weigh(tmp_path: Path) -> None:
     series = [ramp(n, number=i) for i, n in enumerate((200, 800, 3200))]
     drawn = build_pool([store(tmp_path / "s", series)], temperature=0.4)
-    number = (drawn.draw(20_000, 32, seeded())[:, -1] // 100_000).long()
+    number = (drawn.draw(20_000, 32, seeded()).values[:, -1] // 100_000).long()
     share = torch.bincount(number, minlength=3) / 20_000
     torch.testing.assert_close(share.double(), drawn.weight, atol=0.02, rtol=0)
 
@@ -142,8 +148,8 @@ def test_series_too_short_to_learn_from_are_never_drawn(tmp_path: Path) -> None:
     lengths = (2, 2 * MIN_STEPS - 2, 140, 2000)
     drawn = build_pool([store(tmp_path / "s", [ramp(n, number=i) for i, n in enumerate(lengths)])], temperature=0.4)
     assert drawn.weight[:2].tolist() == [0, 0]
-    assert set((drawn.draw(2000, 32, seeded())[:, -1] // 100_000).tolist()) == {2, 3}
-    assert set((drawn.draw(2000, 512, seeded())[:, -1] // 100_000).tolist()) == {3}
+    assert set((drawn.draw(2000, 32, seeded()).values[:, -1] // 100_000).tolist()) == {2, 3}
+    assert set((drawn.draw(2000, 512, seeded()).values[:, -1] // 100_000).tolist()) == {3}
 
 
 def test_windows_that_no_series_fills_are_refused_by_name(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_windows_that_no_series_fills_are_refused_by_name(tmp_path: Path) -> Non
 
 def test_the_same_generator_seed_draws_the_same_windows(tmp_path: Path) -> None:
     drawn = build_pool([store(tmp_path / "s", [ramp(900), ramp(700)])], temperature=0.4)
-    first, again, other = (drawn.draw(50, 64, seeded(seed), resample=0.5) for seed in (0, 0, 1))
+    first, again, other = (drawn.draw(50, 64, seeded(seed), resample=0.5).values for seed in (0, 0, 1))
     torch.testing.assert_close(first, again, rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(first.nan_to_num(), other.nan_to_num())
 
@@ -178,3 +184,18 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
     for stores in ([], [store(tmp_path / "s", [ramp(20), ramp(8)])]):
         with pytest.raises(ValueError, match=rf"the {len(stores)} data sets have no series of {MIN_STEPS} steps"):
             build_pool(stores, temperature=0.4)
+
+
+def test_seasons_follow_the_frequency_and_the_resolution(tmp_path: Path) -> None:
+    hourly = build_pool([store(tmp_path / "h", [ramp(5000)])], temperature=0.4)
+    assert hourly.draw(8, 64, seeded()).seasons.tolist() == [[24, 168]] * 8
+    drawn = hourly.draw(400, 64, seeded(), resample=1.0)
+    steps = (drawn.values[:, 1] - drawn.values[:, 0]).round().long()
+    for factor, seasons in zip(steps.tolist(), drawn.seasons.tolist(), strict=True):
+        assert seasons == [24 // factor if 24 % factor == 0 and factor < 24 else seasons[0], seasons[1]]
+        assert seasons[1] in (0, round(168 / factor))
+    factors = torch.tensor([7, 24, 48])
+    assert resampled_seasons(torch.tensor([[24, 168]] * 3), factors).tolist() == [[0, 24], [0, 7], [0, 0]]
+    assert resampled_seasons(torch.tensor([[7, 365]]), torch.tensor([7])).tolist() == [[0, 52]]
+    monthly = build_pool([store(tmp_path / "m", [ramp(300)], freq="MS")], temperature=0.4)
+    assert monthly.draw(2, 32, seeded()).seasons.tolist() == [[12, 0]] * 2

@@ -158,3 +158,36 @@ def test_the_path_for_windows_without_gaps_agrees_with_the_general_one(monkeypat
         features, compute_lag_features(values, visible, interpolated=line, num_lags=2), strict=True
     ):
         torch.testing.assert_close(fast, general, rtol=1e-4, atol=1e-4)
+
+
+def known(seasons: list[list[int]], *, steps: int, visible_steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the previous value of the known season for each step of a ramp, and the channel features."""
+    rows = torch.arange(steps, dtype=torch.float32).expand(len(seasons), 1, -1) / steps
+    visible = (torch.arange(steps) < visible_steps).expand_as(rows)
+    line = interpolate(torch.where(visible, rows, 0.0), visible)
+    features = compute_lag_features(rows, visible, interpolated=line, num_lags=1, seasons=torch.tensor(seasons))
+    return features.values[:, 0, :, 3] * steps, features.channel_features[:, 0]
+
+
+def test_the_known_season_is_the_longest_one_that_is_visible_once() -> None:
+    previous, features = known([[7, 30], [7, 50], [0, 0], [50, 90]], steps=60, visible_steps=40)
+    hidden = torch.arange(40, 60)
+    for row, lag in enumerate((30, 7)):
+        expected = hidden - lag
+        while (expected >= 40).any():  # the last visible value a whole number of seasons earlier
+            expected = torch.where(expected >= 40, expected - lag, expected)
+        torch.testing.assert_close(previous[row, 40:], expected.float(), rtol=0, atol=1e-3)
+        assert features[row, 2] == 1
+    for row in (2, 3):  # no season, or none that is visible: the last visible value
+        torch.testing.assert_close(previous[row, 40:], torch.full((20,), 39.0), rtol=0, atol=1e-3)
+        assert features[row, 2] == 0
+
+
+def test_the_shapes_of_features_with_a_known_season() -> None:
+    values, visible = windows()
+    line = interpolate(torch.where(visible, values, 0.0), visible)
+    seasons = torch.tensor([[24, 168]] * len(values))
+    features = compute_lag_features(values, visible, interpolated=line, num_lags=2, seasons=seasons)
+    assert features.values.shape[-1] == num_step_features(3)
+    assert features.channel_features.shape[-1] == num_channel_features(3)
+    assert all(bool(torch.isfinite(field).all()) for field in features)

@@ -14,7 +14,8 @@ from torch import Tensor
 from tsfm.config import RunConfig, conf_dir, options, plain, typed
 from tsfm.infer.load import bundled, load
 from tsfm.model.checkpoint import CONFIG, read_config, weights_dir
-from tsfm.model.model import Model, flops_per_window
+from tsfm.model.flops import flops_per_window
+from tsfm.model.model import Model
 from tsfm.registry import BASELINES
 from tsfm.training.components import build_components
 from tsfm.training.init_config import compose_with_checkpoint

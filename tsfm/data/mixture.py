@@ -6,7 +6,7 @@ B windows of a batch, R real and S synthetic rows, C channels, T steps of a wind
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Optional
 
 import numpy as np
@@ -18,15 +18,17 @@ from tsfm.data.loader import as_batch
 from tsfm.data.pool import SeriesPool
 from tsfm.data.sampling import random_uint64
 from tsfm.messages import did_you_mean
+from tsfm.model.season_search import find_seasonal_lags
 from tsfm.synthetic.augment import Augment, AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
 from tsfm.types import Batch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 GROUP_SIZE = 32  # batches whose synthetic series are drawn at once
 MIN_WINDOW = 32  # steps
+MIN_SEASON_STRENGTH = 0.3  # autocorrelation from which a lag of a synthetic series is its season
 MAX_DELAY = 16  # steps by which a channel may follow another
 
 
@@ -53,6 +55,7 @@ class CorpusConfig:
     batch_values: int = 49_152  # values of a batch; its number of windows is this over their length
     channels: int = 1  # series of a window, for models that mix channels
     coupling_rate: float = 0.5  # share of windows of several channels in which each also follows another
+    seasons: bool = False  # also give the seasons of each window, for model.known_season
     batches_per_epoch: int = 500
     eval_batch_size: int = 128
     val_windows: int = 512  # from the held-out ends of the real series
@@ -169,15 +172,32 @@ class CorpusBatches:
         """Return these synthetic series and as many real ones as belong to them, augmented, in random order."""
         config, generator, rows = self.config, torch.Generator().manual_seed(seed % 2**63), synthetic
         steps = rows.shape[-1]
+        seasons = torch.zeros(len(rows), 2, dtype=torch.long)
         if self.pool is not None and (num_real := self._counts(steps)[0]):
-            real = zscore_rows(self.pool.draw(num_real, steps, generator, resample=config.resample_rate))
-            real = mix_rows(real, config.mix_rate, generator)
+            real, real_seasons = self.pool.draw(num_real, steps, generator, resample=config.resample_rate)
+            real = mix_rows(zscore_rows(real), config.mix_rate, generator)
             rows = torch.cat([blend_rows(real, rows, config.blend_rate, generator), rows])
-        rows = self.augment(rows, generator)[torch.randperm(len(rows), generator=generator)]
+            seasons = torch.cat([real_seasons, seasons])
+        rows = self.augment(rows, generator)
+        if config.seasons:
+            seasons = self.add_seasons(rows, seasons)
+        order = torch.randperm(len(rows), generator=generator)
+        rows, seasons = rows[order], seasons[order]
         windows = rows.unflatten(0, (-1, config.channels))
         if config.channels > 1:
             windows = couple_channels(windows, config.coupling_rate, generator)
-        return as_batch(windows.contiguous())
+        batch = as_batch(windows.contiguous())
+        return replace(batch, seasons=seasons[:: config.channels].contiguous()) if config.seasons else batch
+
+    def add_seasons(self, rows: Float[Tensor, "B T"], seasons: Int[Tensor, "B 2"]) -> Int[Tensor, "B 2"]:
+        """Return the seasons, with those of synthetic series found in the whole window.
+
+        They stand for what is known of a series without its values, such as its frequency.
+        """
+        observed = ~rows.isnan()
+        lags, strength = find_seasonal_lags(torch.where(observed, rows, 0.0), observed)
+        measured = torch.where(strength >= MIN_SEASON_STRENGTH, lags, 0).sort(dim=-1).values
+        return torch.where((seasons == 0).all(dim=-1, keepdim=True), measured, seasons)
 
 
 def zscore_rows(rows: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from tsfm.data.balance import MIN_STEPS, SetSeries, band_of, series_weights
 from tsfm.data.flat import flatten
 from tsfm.data.splits import holdout_length, typical_horizon
 from tsfm.store.series_store import SeriesStore
+from tsfm.timestamps.offsets import nested_seasons, season_length
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -29,6 +30,16 @@ def min_length(steps: int, ratio: int = 3) -> int:
     return min(steps // ratio, 512)
 
 
+class Drawn(NamedTuple):
+    """Windows, and the season lengths in steps of their frequency at the resolution they are read at.
+
+    Values are NaN before the first step of a series and where they are missing; seasons are 0 where there is none.
+    """
+
+    values: Float[Tensor, "B T"]
+    seasons: Int[Tensor, "B 2"]
+
+
 @dataclass(frozen=True)
 class SeriesPool:
     """The trainable part of each channel of each series is values[first : first + length]."""
@@ -38,6 +49,7 @@ class SeriesPool:
     length: Int[Tensor, " N"]
     weight: Float[Tensor, " N"]  # probability of a series to be drawn
     total: Int[Tensor, " N"]  # length with the part that is held out
+    seasons: Int[Tensor, "N 2"]  # season lengths of its frequency in steps, 0 where there is none
     set_index: Int[Tensor, " N"]  # which data set
     band: Int[Tensor, " N"]  # of frequencies, an index of `balance.BANDS`
     length_ratio: int = 3  # a window is at most so many times as long as a series, or the series has 512 steps
@@ -45,8 +57,8 @@ class SeriesPool:
     def __len__(self) -> int:
         return len(self.length)
 
-    def draw(self, num: int, steps: int, generator: torch.Generator, *, resample: float = 0.0) -> Float[Tensor, "B T"]:
-        """Return windows drawn at random, NaN before the first step of a series and where values are missing.
+    def draw(self, num: int, steps: int, generator: torch.Generator, *, resample: float = 0.0) -> Drawn:
+        """Return windows drawn at random.
 
         Parameters
         ----------
@@ -78,7 +90,7 @@ class SeriesPool:
         for value in factor.unique().tolist():
             rows = (factor == value).nonzero()[:, 0]
             windows[rows] = self._read(series[rows], end[rows], steps=steps, factor=value)
-        return windows
+        return Drawn(windows, resampled_seasons(self.seasons[series], factor))
 
     def weights_for(self, steps: int) -> Float[Tensor, " N"]:
         """Return the weight of each series for windows of `steps` steps: 0 where it is too short."""
@@ -104,6 +116,14 @@ class SeriesPool:
         index = self.total[series][:, None] + torch.arange(-steps, 0)
         values = self.values[self.first[series][:, None] + index.clamp_min(0)]
         return torch.where(index >= 0, values, torch.nan)
+
+
+def resampled_seasons(seasons: Int[Tensor, "B 2"], factor: Int[Tensor, " B"]) -> Int[Tensor, "B 2"]:
+    """Return season lengths after `factor` steps became one; 0 where that is not close to a whole number of steps."""
+    exact = seasons / factor[:, None]
+    rounded = exact.round()
+    is_whole = (rounded >= 2) & ((exact - rounded).abs() <= 0.015 * exact)
+    return torch.where(is_whole, rounded, 0).long()
 
 
 def build_pool(
@@ -140,6 +160,7 @@ def build_pool(
     """
     values: list[np.ndarray] = []
     totals: list[np.ndarray] = []
+    seasons: list[np.ndarray] = []
     sets: list[SetSeries] = []
     for number, store in enumerate(stores):
         flat = flatten(store)
@@ -150,6 +171,7 @@ def build_pool(
         bands = np.array([band_of(str(freq)) for freq in freqs], dtype=np.int64)
         values.append(np.asarray(flat.values))
         totals.append(total)
+        seasons.append(np.array([nested_seasons(season_length(str(freq))) for freq in freqs], np.int64).reshape(-1, 2))
         sets.append(SetSeries(trained, bands, 1.0 if factors is None else factors[number]))
     weight = series_weights(sets, temperature=temperature, balance=balance) if sets else np.zeros(0)
     if not weight.sum():
@@ -164,6 +186,7 @@ def build_pool(
         torch.from_numpy(np.concatenate([item.lengths for item in sets])),
         torch.from_numpy(weight / weight.sum()),
         torch.from_numpy(total),
+        torch.from_numpy(np.concatenate(seasons)),
         torch.from_numpy(np.repeat(np.arange(len(sets)), [len(item.lengths) for item in sets])),
         torch.from_numpy(np.concatenate([item.bands for item in sets])),
         length_ratio,

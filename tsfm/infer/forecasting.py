@@ -21,6 +21,7 @@ from tsfm.infer.strided import (
     is_worthwhile,
     split_phases,
 )
+from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -81,6 +82,7 @@ class Forecasting(LoadedModel, Predictor):
         forecasts = []
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             for past in (plain,) if strided is None else (plain, strided):
+                own_season = season_length if past is plain else season_length // config.stride
                 per_context = []
                 for length in config.context_lengths or (self.max_context_length,):
                     quantiles = rollout(
@@ -90,6 +92,7 @@ class Forecasting(LoadedModel, Predictor):
                         any_horizon=self.any_horizon,
                         num_time_features=len(self.time_features),
                         flip=config.flip,
+                        seasons=nested_seasons(own_season) if self.model.config.known_season else (),
                     )
                     per_context.append(quantiles.sort(dim=-1).values)
                 forecasts.append(torch.stack(per_context).mean(dim=0))

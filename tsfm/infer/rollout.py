@@ -6,9 +6,9 @@ B batch, C target channels, K covariates, L past steps, R future steps, W = L + 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange, repeat
@@ -34,6 +34,7 @@ def rollout(
     any_horizon: bool = False,
     num_time_features: int = 0,
     flip: bool = False,
+    seasons: Sequence[int] = (),
 ) -> Float[Tensor, "B C H Q"]:
     """Return quantiles of the next `horizon` steps, in as many passes as that takes.
 
@@ -50,9 +51,11 @@ def rollout(
         patches. Otherwise each pass has the horizon of the model.
     flip
         Forecast the series times -1 too, and return the mean of both.
+    seasons
+        Season lengths of the frequency in steps, for a model that reads them.
     """
     _keep_pages()
-    covariates = {"num_time_features": num_time_features, "flip": flip}
+    covariates: dict[str, Any] = {"num_time_features": num_time_features, "flip": flip, "seasons": seasons}
     pass_length = _pass_length(model, horizon if any_horizon else None)
     quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
     blocks, num_steps = [quantiles], pass_length
@@ -94,6 +97,7 @@ def predict_horizon(
     known: Float[Tensor, "B K W"] | None = None,
     num_time_features: int = 0,
     flip: bool = False,
+    seasons: Sequence[int] = (),
 ) -> Float[Tensor, "B C H Q"]:
     """Return quantiles of the next `horizon` steps in one pass; see `rollout` for the parameters."""
     num_targets = values.shape[1]
@@ -101,6 +105,9 @@ def predict_horizon(
     if known is not None:
         first = values.shape[-1] + horizon - problem.values.shape[-1]  # the step at which the window begins
         problem = _with_covariates(problem, known, first=first, num_time_features=num_time_features)
+    if seasons:
+        known_seasons = torch.tensor(sorted(seasons), device=values.device).expand(len(values), -1)
+        problem = replace(problem, seasons=known_seasons)
     problems = [problem]
     if flip:
         flipped = torch.cat([-problem.values[:, :num_targets], problem.values[:, num_targets:]], dim=1)
@@ -154,12 +161,12 @@ def _chunks(problem: Problem) -> Iterator[Problem]:
     """On a CPU some windows at a time, so that their tensors stay in its cache; elsewhere all of them."""
     num_values = problem.values.numel() if problem.values.device.type == "cpu" else 0
     num_chunks = min(max(-(-num_values // CHUNK_VALUES), 1), len(problem.values))
-    fields = (problem.values, problem.visible, problem.wanted, problem.unscaled)
+    fields = (problem.values, problem.visible, problem.wanted, problem.unscaled, problem.seasons)
     chunks = zip(
         *([None] * num_chunks if field is None else field.tensor_split(num_chunks) for field in fields), strict=True
     )
-    for values, visible, wanted, unscaled in chunks:
-        yield Problem(values=values, visible=visible, wanted=wanted, unscaled=unscaled)
+    for values, visible, wanted, unscaled, seasons in chunks:
+        yield Problem(values=values, visible=visible, wanted=wanted, unscaled=unscaled, seasons=seasons)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 
 class Backbone(nn.Module):
@@ -31,6 +31,8 @@ class Backbone(nn.Module):
         `start` and `step` are implemented: one token in, one token out, constant memory.
     whole_window
         The window of a channel is one token.
+    shares_context
+        `attend` is implemented: several forecasts of a window may share the tokens of its context.
     layout
         Order of the axes in the outputs of the modules in `blocks`, as an einops pattern.
     """
@@ -41,6 +43,7 @@ class Backbone(nn.Module):
     fixed_length: bool = False
     streaming: bool = False
     whole_window: bool = False
+    shares_context: bool = False
     layout: str = "(b c) p d"
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
@@ -52,6 +55,28 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "B C last D"]:
         """Return the last `last` tokens of `forward`; a subclass may skip what only earlier tokens need."""
         return self(x, valid)[:, :, -last:]
+
+    def attend(
+        self,
+        x: Float[Tensor, "B 1 P D"],
+        valid: Bool[Tensor, "B 1 P"],
+        *,
+        allowed: Bool[Tensor, "P P"],
+        positions: Int[Tensor, " P"],
+    ) -> Float[Tensor, "B 1 P D"]:
+        """Return the output of every token, where row p of `allowed` says which tokens token p depends on.
+
+        Parameters
+        ----------
+        positions
+            Positions of the tokens in time, in patches.
+
+        Raises
+        ------
+        NotImplementedError
+            If the backbone has no such attention.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no attention over a choice of tokens")
 
     def start(self, *, batch: int, channels: int) -> Any:
         """Return the state before the first token, a value that `step` does not change.

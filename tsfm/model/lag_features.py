@@ -49,6 +49,24 @@ class LagFeatures(NamedTuple):
     unit: Float[Tensor, "B C 1"]
 
 
+class Lags(NamedTuple):
+    """Seasonal lags of rows (batch and channels together).
+
+    Attributes
+    ----------
+    lag
+        Steps, at least 1.
+    strength
+        Autocorrelation at the lag, 0 where there is no season; 1 for a known season.
+    known
+        Whether the last lag is the known season.
+    """
+
+    lag: Int[Tensor, "N K"]
+    strength: Float[Tensor, "N K"]
+    known: bool
+
+
 def num_step_features(num_lags: int) -> int:
     """Return the number of features in `LagFeatures.values`."""
     return FEATURES_PER_LAG * num_lags + 1
@@ -66,6 +84,8 @@ def compute_lag_features(
     interpolated: Float[Tensor, "B C T"],
     num_lags: int,
     neighbours: Neighbours | None = None,
+    seasons: Int[Tensor, "B K"] | None = None,
+    lags: Lags | None = None,
 ) -> LagFeatures:
     """Return the lag features of each channel, without gradients.
 
@@ -80,11 +100,37 @@ def compute_lag_features(
         are equal where one explains all.
     neighbours
         As from `find_neighbours`, where they are known.
+    seasons
+        Season lengths in steps that are known without the values, ascending, 0 where there is none: one lag more, the
+        longest of them that fits once into the visible part. None: only the lags found in the values.
+    lags
+        As from `find_lags`, where they are known; `num_lags` and `seasons` then have no effect.
     """
     # a compiler must leave this as it is; a decorator for that would import the compiler, for seconds, at every start
     compute: Any = torch.compiler.disable(_compute) if torch.compiler.is_compiling() else _compute
     neighbours = find_neighbours(visible, dtype=torch.float32) if neighbours is None else neighbours
-    return compute(values, visible, interpolated=interpolated, num_lags=num_lags, neighbours=neighbours)
+    if lags is None:
+        find: Any = torch.compiler.disable(find_lags) if torch.compiler.is_compiling() else find_lags
+        lags = find(values, visible, num_lags=num_lags, seasons=seasons)
+    return compute(values, visible, interpolated=interpolated, neighbours=neighbours, lags=lags)
+
+
+@torch.no_grad()
+def find_lags(
+    values: Float[Tensor, "B C T"],
+    visible: Bool[Tensor, "B C T"],
+    *,
+    num_lags: int,
+    seasons: Int[Tensor, "B K"] | None = None,
+) -> Lags:
+    """Return the seasonal lags of each channel, with the known season last; see `compute_lag_features`."""
+    channels, rows, visible = values.shape[1], values.flatten(0, 1).float(), visible.flatten(0, 1)
+    lag, strength = (result[:, :num_lags] for result in find_seasonal_lags(rows, visible))
+    if seasons is not None:
+        known_lag = longest_visible_season(seasons.repeat_interleave(channels, dim=0), visible)
+        lag = torch.cat([lag, known_lag.clamp_min(1)], dim=-1)
+        strength = torch.cat([strength, (known_lag > 0).to(strength.dtype)], dim=-1)
+    return Lags(lag, strength, seasons is not None)
 
 
 @torch.no_grad()
@@ -93,15 +139,15 @@ def _compute(
     visible: Bool[Tensor, "B C T"],
     *,
     interpolated: Float[Tensor, "B C T"],
-    num_lags: int,
     neighbours: Neighbours,
+    lags: Lags,
 ) -> LagFeatures:
     batch = values.shape[0]
     rows, visible = values.flatten(0, 1).float(), visible.flatten(0, 1)
     line = interpolated.flatten(0, 1).float()
     fraction = neighbours.fraction.to(rows.dtype)
     neighbours = Neighbours(*(field.flatten(0, 1) for field in (*neighbours[:3], fraction)))
-    lag, strength = (result[:, :num_lags] for result in find_seasonal_lags(rows, visible))
+    lag, strength, num_lags = lags.lag, lags.strength, lags.lag.shape[-1]
     is_seasonal = strength > MIN_AUTOCORRELATION
     log_lag = torch.where(is_seasonal, lag.clamp_min(1).float().log2() / 10, 0.0)
     channel_features = torch.stack([strength, log_lag], dim=-1).flatten(1)
@@ -116,6 +162,11 @@ def _compute(
     step_error = mean_absolute(rows[:, 1:] - rows[:, :-1], visible[:, 1:] & visible[:, :-1])
     has_season = visible & exists[:, 0]
     season_error = mean_absolute(rows - previous[:, 0], has_season)
+    if lags.known:  # the known season counts where the values show none
+        has_known = visible & exists[:, -1]
+        known_error = mean_absolute(rows - previous[:, -1], has_known)
+        season_error = torch.where(has_season.any(dim=-1), season_error, known_error)
+        has_season = has_season | has_known
     season_error = torch.where(has_season.any(dim=-1), season_error, step_error)
     unit = torch.minimum(step_error, season_error).clamp(MIN_UNIT, 1.0)
     log_errors = torch.stack([step_error, season_error], dim=-1).clamp(MIN_UNIT, 10.0).log10()
@@ -133,6 +184,13 @@ def _compute(
         channel_features=rearrange(torch.cat([channel_features, log_errors], dim=-1), "(b c) g -> b c g", b=batch),
         unit=rearrange(unit, "(b c) -> b c 1", b=batch),
     )
+
+
+def longest_visible_season(seasons: Int[Tensor, "N K"], visible: Bool[Tensor, "N T"]) -> Int[Tensor, "N 1"]:
+    """Return the longest of the seasons that the visible part of each row contains once; 0 where there is none."""
+    first, last = visible_extent(visible)
+    fits = (seasons >= 2) & (seasons <= last - first + 1)
+    return torch.where(fits, seasons, 0).amax(dim=-1, keepdim=True)
 
 
 def mean_absolute(errors: Float[Tensor, "N T"], mask: Bool[Tensor, "N T"]) -> Float[Tensor, " N"]:

@@ -5,7 +5,7 @@ B batch, C channels, T steps, P patches, D width, Q quantile levels.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from tsfm.messages import did_you_mean
 from tsfm.model.fill import find_neighbours, interpolate
 from tsfm.model.lag_features import LagFeatures, compute_lag_features, num_channel_features, num_step_features
 from tsfm.model.model_config import ModelConfig
+from tsfm.model.origins import forecast_origins
 from tsfm.model.patching import Patching, num_patches
 from tsfm.model.scalers import State
 from tsfm.model.seasonal_skip import SeasonalSkip
@@ -76,7 +77,7 @@ class Model(nn.Module):
         grid = Grid(channels=config.channels, patches=patches, patch=config.patch, width=config.width)
         self.grid = grid
         self.scaler = SCALERS.build(scaler, grid=grid)
-        num_lags = config.seasonal_lags
+        num_lags = config.num_lags
         self.patching = Patching(
             patch=config.patch,
             stride=config.stride,
@@ -133,6 +134,8 @@ class Model(nn.Module):
         ValueError
             If the windows do not fit the model, or `last` does not fit the windows.
         """
+        if problem.origins:
+            return self._forecast_origins(problem)
         if last is not None and not 1 <= last <= problem.values.shape[-1]:
             raise ValueError(f"last is {last}; expected 1 to {problem.values.shape[-1]} steps of this window")
         tokens, valid, state, interpolated, lag_features = self._embed(problem)
@@ -159,6 +162,31 @@ class Model(nn.Module):
             quantile_levels=self.quantile_levels,
         )
 
+    def _forecast_origins(self, problem: Problem) -> Answer:
+        """Return the answer for the tail of each origin, `[batch, origins, tail, quantile]`; see `model.origins`."""
+        if self.head.predicts != "steps" or not self.head.reads_window or problem.values.shape[1] != 1:
+            raise ValueError(
+                "several origins need windows of one channel and a head that reads the window; use task.max_origins=1, "
+                f"or data.channels=1 and head=patch_quantiles (found {problem.values.shape[1]} channels)"
+            )
+        if not (self.backbone.shares_context and self.skip is not None):  # one after the other, the definition
+            answers = [self(problem.at_origin(origin), last=problem.tail) for origin in problem.origins]
+            prediction = torch.cat([answer.prediction for answer in answers], dim=1)
+            hidden, loc, scale = (
+                torch.cat([getattr(answer, name) for answer in answers], dim=1) for name in ("hidden", "loc", "scale")
+            )
+            return replace(answers[0], hidden=hidden, prediction=prediction, loc=loc, scale=scale)
+        return forecast_origins(
+            problem,
+            scaler=self.scaler,
+            patching=self.patching,
+            backbone=self.backbone,
+            head=self.head,
+            skip=self.skip,
+            num_lags=self.config.seasonal_lags,
+            seasons=self._seasons(problem),
+        )
+
     def _base(self, interpolated: Float[Tensor, "B C T"], *, num_steps: int, like: Tensor) -> Tensor:
         """Return the values that predictions are relative to; after the context, the last interpolated one."""
         if self.head.reads_window:
@@ -166,7 +194,7 @@ class Model(nn.Module):
         return interpolated[..., -1:].expand(*interpolated.shape[:-1], like.shape[-2])
 
     def _embed(self, problem: Problem) -> Embedded:
-        self._check(problem)
+        self.config.check_windows(problem.values.shape, fixed_length=self.fixed_length)
         length = problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon)
         values, visible = problem.visible_values()[..., :length], problem.visible[..., :length]
         state = self.scaler.fit(values, visible)
@@ -182,7 +210,14 @@ class Model(nn.Module):
         if not num_lags:
             tokens, valid = self.patching(scaled, visible, filled=filled)
             return Embedded(tokens, valid, state, filled, None)
-        features = compute_lag_features(scaled, visible, interpolated=filled, num_lags=num_lags, neighbours=neighbours)
+        features = compute_lag_features(
+            scaled,
+            visible,
+            interpolated=filled,
+            num_lags=num_lags,
+            neighbours=neighbours,
+            seasons=self._seasons(problem),
+        )
         tokens, valid = self.patching(
             scaled,
             visible,
@@ -192,6 +227,14 @@ class Model(nn.Module):
             neighbours=neighbours,
         )
         return Embedded(tokens, valid, state, filled, features)
+
+    def _seasons(self, problem: Problem) -> Tensor | None:
+        """Return the known season lengths of each window, 0 where unknown; None for a model that reads none."""
+        if not self.config.known_season:
+            return None
+        if problem.seasons is not None:
+            return problem.seasons
+        return torch.zeros(len(problem.values), 1, dtype=torch.long, device=problem.values.device)
 
     def layers(self, problem: Problem) -> tuple[list[Float[Tensor, "B C P D"]], Bool[Tensor, "B C P"]]:
         """Return the tokens after the embedding, after each block and after the backbone; and which are valid."""
@@ -210,24 +253,6 @@ class Model(nn.Module):
             for hook in hooks:
                 hook.remove()
         return layers, valid
-
-    def _check(self, problem: Problem) -> None:
-        num_windows, channels, num_steps = problem.values.shape
-        if not num_windows or not channels:
-            raise ValueError(
-                f"found a batch of {num_windows} windows and {channels} channels; give at least one of each"
-            )
-        window_length = self.config.context + self.config.horizon
-        if self.fixed_length and num_steps != window_length:
-            raise ValueError(
-                f"this model takes windows of exactly {window_length} steps (context {self.config.context} + horizon "
-                f"{self.config.horizon}); found {num_steps}; pad shorter series on the left with unobserved steps"
-            )
-        if self.config.channels is not None and channels != self.config.channels:
-            raise ValueError(
-                f"this model was built for {self.config.channels} channels; found {channels}: choose as many "
-                "by data.channels or target"
-            )
 
     def spec(self) -> dict[str, Any]:
         """Return the resolved config as plain values, from which `from_spec` builds the same network."""
@@ -268,15 +293,3 @@ class Model(nn.Module):
     def num_parameters(self) -> int:
         """Return the number of parameters, frozen ones included."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def flops_per_window(model: Model, *, channels: int) -> int:
-    """Return the floating-point operations of a forward pass over one window, twice the multiply-adds."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    training = model.training
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(model.example(channels=channels))
-    model.train(training)
-    return int(counter.get_total_flops())

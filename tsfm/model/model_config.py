@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tsfm.messages import did_you_mean
@@ -31,6 +32,7 @@ class ModelConfig:
     embed: str = "linear"  # linear | residual | conv | values | values_visible
     fill: str = "zero"  # of hidden steps: zero | linear (interpolation; predictions are then relative to it)
     seasonal_lags: int = 0  # lag features of each token: those of 0, 1 or 2 lags, found in the visible values
+    known_season: bool = False  # one lag more: the season of the frequency, where it is known and visible once
 
     def __post_init__(self):
         for name in ("context", "horizon", "width", "patch", "stride"):
@@ -51,9 +53,40 @@ class ModelConfig:
             raise ValueError(f"model.fill is {self.fill!r}; {did_you_mean(self.fill, list(FILLS))}")
         if self.seasonal_lags not in (0, 1, 2):
             raise ValueError(f"model.seasonal_lags is {self.seasonal_lags}; expected 0, 1 or 2")
+        if self.known_season and not self.seasonal_lags:
+            raise ValueError(
+                "model.known_season=true needs lags found in the values; set model.seasonal_lags to 1 or 2"
+            )
         if self.seasonal_lags and (self.embed != "residual" or self.fill != "linear"):
             raise ValueError(
                 f"model.seasonal_lags={self.seasonal_lags} needs model.embed=residual and model.fill=linear; found "
                 f"{self.embed} and {self.fill}"
             )
         self.width = raw_width(self.embed, self.patch) or self.width
+
+    @property
+    def num_lags(self) -> int:
+        """The number of lags that have features: those found in the values, and the known season."""
+        return self.seasonal_lags + self.known_season
+
+    def check_windows(self, shape: Sequence[int], *, fixed_length: bool) -> None:
+        """Raise a ValueError when a model cannot read windows of this shape, `[batch, channels, time]`.
+
+        `fixed_length` is whether they must have exactly context + horizon steps.
+        """
+        num_windows, channels, num_steps = shape
+        if not num_windows or not channels:
+            raise ValueError(
+                f"found a batch of {num_windows} windows and {channels} channels; give at least one of each"
+            )
+        window_length = self.context + self.horizon
+        if fixed_length and num_steps != window_length:
+            raise ValueError(
+                f"this model takes windows of exactly {window_length} steps (context {self.context} + horizon "
+                f"{self.horizon}); found {num_steps}; pad shorter series on the left with unobserved steps"
+            )
+        if self.channels is not None and channels != self.channels:
+            raise ValueError(
+                f"this model was built for {self.channels} channels; found {channels}: choose as many "
+                "by data.channels or target"
+            )

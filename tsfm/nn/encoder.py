@@ -16,7 +16,7 @@ from tsfm.nn.mlp import FeedForward
 from tsfm.nn.norms import NORMS, make_norm
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 @dataclass
@@ -70,11 +70,17 @@ class EncoderBlock(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Float[Tensor, "N P D"], mask: Tensor | None, *, queries: slice = ALL
+        self,
+        x: Float[Tensor, "N P D"],
+        mask: Tensor | None,
+        *,
+        queries: slice = ALL,
+        positions: Int[Tensor, " P"] | None = None,
     ) -> Float[Tensor, "N R D"]:
         """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows."""
+        tokens = {"queries": queries, "positions": positions}
         if self.pre_norm:
-            x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, queries=queries))
+            x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, **tokens))
             return x + self.dropout(self.feed(self.norm_feed(x)))
-        x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, queries=queries)))
+        x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, **tokens)))
         return self.norm_feed(x + self.dropout(self.feed(x)))

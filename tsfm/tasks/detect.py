@@ -101,7 +101,13 @@ class Detect(StepTask):
     def _reconstruct(self, batch: Batch) -> Problem:
         visible = hide_steps(batch, torch.zeros_like(batch.observed))
         hidden = hide_steps(batch, torch.ones_like(batch.observed))
-        return Problem(values=batch.values, visible=visible.visible, wanted=hidden.wanted, unscaled=visible.unscaled)
+        return Problem(
+            values=batch.values,
+            visible=visible.visible,
+            wanted=hidden.wanted,
+            unscaled=visible.unscaled,
+            seasons=batch.seasons,
+        )
 
     def score(
         self, answer: Answer, problem: Problem, *, unit: Float[Tensor, "B C 1"] | None = None

@@ -73,4 +73,5 @@ class LabelTask(Task):
             visible=batch.observed,
             wanted=torch.zeros_like(batch.observed),
             label=batch.label,
+            seasons=batch.seasons,
         )

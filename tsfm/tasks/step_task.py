@@ -109,7 +109,7 @@ def hide_steps(
     """
     wanted = batch.observed & hidden if wanted is None else batch.observed & hidden & wanted
     if batch.role is None:
-        return Problem(values=batch.values, visible=batch.observed & ~hidden, wanted=wanted)
+        return Problem(values=batch.values, visible=batch.observed & ~hidden, wanted=wanted, seasons=batch.seasons)
     role = batch.role[..., None]
     always_visible = (role == KNOWN) | (role == TIME_FEATURE)
     return Problem(
@@ -117,4 +117,5 @@ def hide_steps(
         visible=batch.observed & (always_visible | ~hidden),
         wanted=wanted & (role == TARGET),
         unscaled=batch.role == TIME_FEATURE,
+        seasons=batch.seasons,
     )

@@ -33,6 +33,7 @@ SPELLINGS = {  # alias -> unit and edge (S start, E end of the month, quarter or
     **{"MS": ("M", "S"), "ME": ("M", "E"), "M": ("M", "E"), "QS": ("Q", "S"), "QE": ("Q", "E"), "Q": ("Q", "E")},
     **{"YS": ("Y", "S"), "YE": ("Y", "E"), "Y": ("Y", "E"), "AS": ("Y", "S"), "A": ("Y", "E")},
 }
+YEARS = {7: 365, 5: 261}  # steps of a week -> steps of a year: of all days, of business days
 SEASONS = {"h": 24, "M": 12, "Q": 4, "Y": 1, "B": 5, "D": 7, "W": 52, "min": 1440, "s": 3600, "ms": 1000, "us": 1}
 
 
@@ -167,6 +168,24 @@ def season_length(freq: str) -> int:
     (24, 96, 12)
     """
     return _season(freq, SEASONS)
+
+
+def nested_seasons(season_length: int) -> tuple[int, int]:
+    """Return a season and the next longer one that series of its frequency have, 0 where there is none.
+
+    A week for a day, and a year for a week.
+
+    Examples
+    --------
+    >>> nested_seasons(24), nested_seasons(7), nested_seasons(12), nested_seasons(1)
+    ((24, 168), (7, 365), (12, 0), (0, 0))
+    """
+    if season_length < 2:
+        return 0, 0
+    if season_length in YEARS:
+        return season_length, YEARS[season_length]
+    is_day = season_length > 12 and 1440 % season_length == 0
+    return season_length, 7 * season_length if is_day else 0
 
 
 def gift_season_length(freq: str) -> int:
