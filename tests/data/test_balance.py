@@ -107,7 +107,7 @@ def test_a_larger_ratio_lets_shorter_series_into_long_windows(tmp_path: Path) ->
     strict, loose = (build_pool(made, temperature=0.4, length_ratio=ratio) for ratio in (3, 8))
     assert (strict.weights_for(768) > 0).tolist() == [True, False]
     assert (loose.weights_for(768) > 0).tolist() == [True, True]
-    padded = loose.draw(300, 768, seeded()).isnan().any(-1)
+    padded = loose.draw(300, 768, seeded()).values.isnan().any(-1)
     assert padded.any()
 
 
