@@ -17,7 +17,7 @@ from tsfm.data.loader import WindowLoader
 from tsfm.data.mixture import GROUP_SIZE, CorpusPlan, blend_rows, couple_channels, mix_rows, zscore_rows
 from tsfm.data.splits import holdout_length
 from tsfm.synthetic.mixture import GeneratorMixtureConfig
-from tsfm.types import Batch
+from tsfm.types import TARGET, Batch
 
 FEW = GeneratorMixtureConfig(weights={"ets": 1.0, "random_walk": 1.0})
 SMALL: dict[str, Any] = {
@@ -177,6 +177,40 @@ def test_windows_of_several_channels(channels: int, path: str) -> None:
     assert (num, num_channels) == (512 // steps // channels, channels)
 
 
+def test_a_share_of_the_windows_has_covariates_and_the_others_stay_as_they_are(path: str) -> None:
+    settings: dict[str, Any] = {"channels": 3, "seasons": True, "coupling_rate": 0.5}
+    without = list(loader(corpus(path, **settings)))
+    batches = list(loader(corpus(path, covariate_rate=0.5, **settings)))
+    assert all(batch.role is None for batch in without)
+    kept, changed, num = 0, 0, 0
+    for batch, plain in zip(batches, without, strict=True):
+        assert batch.role is not None
+        assert (batch.role[:, 0] == TARGET).all()
+        assert (batch.values[~batch.observed] == 0).all()
+        assert torch.isfinite(batch.values).all()
+        same = (batch.values == plain.values).flatten(1).all(-1)
+        targets_alone = (batch.role == TARGET).all(-1)
+        assert batch.seasons is not None
+        assert plain.seasons is not None
+        assert torch.equal(batch.seasons, plain.seasons)
+        kept, num = kept + int((targets_alone & same).sum()), num + len(same)
+        changed += int((targets_alone & ~same).sum())  # windows of further targets alone
+    assert abs(kept / num - 0.5) < 0.15
+    assert changed / num < 0.05
+    again = corpus(path, covariate_rate=0.5, **settings)
+    assert all(equal(a, b) for a, b in zip(batches, loader(again), strict=True))
+
+
+def test_a_share_of_the_batches_has_windows_of_one_channel(path: str) -> None:
+    batches = list(loader(corpus(path, channels=2, univariate_rate=0.5, covariate_rate=1.0)))
+    single = [batch.values.shape[1] == 1 for batch in batches]
+    assert 0.2 < sum(single) / len(single) < 0.8
+    for batch, is_single in zip(batches, single, strict=True):
+        num, channels, steps = batch.values.shape
+        assert num * channels == 512 // steps // 2 * 2
+        assert (batch.role is None) == is_single
+
+
 def test_fingerprints_of_every_real_series_are_kept(path: str, tmp_path: Path) -> None:
     store(tmp_path / "two", [walk(200, 9)])
     data = corpus(path, str(tmp_path / "two"))
@@ -263,6 +297,8 @@ def test_a_coupled_channel_is_itself_plus_a_weighted_later_copy_of_another() -> 
         ({"length_weights": [0.0, 0.0]}, r"data\.length_weights is \[0\.0, 0\.0\]"),
         ({"length_weights": [-1.0, 2.0]}, r"data\.length_weights is \[-1\.0, 2\.0\]"),
         ({"length_weights": [float("nan"), 1.0]}, r"data\.length_weights is \[nan, 1\.0\]"),
+        ({"covariate_rate": 0.5}, r"data\.covariate_rate is 0\.5 and data\.channels 1; .*set data\.channels=2"),
+        ({"univariate_rate": -0.5}, r"data\.univariate_rate is -0\.5"),
         ({"batch_values": 63}, r"data\.batch_values is 63, less than one window of 64"),
         ({"batch_values": 100, "channels": 2}, r"data\.batch_values is 100, less than one window of 128"),
         ({"channels": 0}, r"data\.channels is 0"),

@@ -11,7 +11,7 @@ import torch
 from tsfm.registry import TASKS
 from tsfm.tasks.losses import pinball
 from tsfm.tasks.pretrain import MAX_ARCSINH, Pretrain
-from tsfm.types import MIN_SCALE, Answer, Batch, Problem
+from tsfm.types import KNOWN, MIN_SCALE, PAST, TARGET, Answer, Batch, Problem
 
 NUM, SIZE, PATCH = 200, 512, 32
 PLAIN = {"block_rate": 0.0, "point_rate": 0.0, "short_context_rate": 0.0}
@@ -336,3 +336,47 @@ def test_known_seasons_are_left_out_at_the_rate_of_the_setting() -> None:
         seasons = task(season_drop_rate=0.3, **settings).pose(batch, seeded()).seasons
         assert seasons is not None
         assert 0.65 < float((seasons[:, 0] == 24).float().mean()) < 0.75
+
+
+@pytest.mark.parametrize(
+    "settings", [{"impute_rate": 0.0, **PLAIN}, {"impute_rate": 0.0}, {"impute_rate": 1.0}], ids=str
+)
+def test_roles_decide_what_is_visible_and_wanted(settings: dict[str, float]) -> None:
+    plain = series(missing=0.1)
+    values, observed = plain.values.expand(-1, 3, -1), plain.observed.expand(-1, 3, -1)
+    role = torch.tensor([TARGET, KNOWN, PAST], dtype=torch.int8).expand(NUM, -1)
+    batch = Batch(values, observed, role=role)
+    problem = task(**settings).pose(batch, seeded())
+    target, known, past = problem.visible.unbind(1)
+    targets_alone = task(**settings).pose(replace(batch, role=None), seeded())
+    assert torch.equal(target, targets_alone.visible[:, 0])
+    assert torch.equal(past, targets_alone.visible[:, 2])
+    assert torch.equal(problem.wanted[:, 0], targets_alone.wanted[:, 0])
+    assert not problem.wanted[:, 1:].any()
+    assert (known.sum(-1) >= target.sum(-1)).all()
+    start = observed[:, 1] & (known.cumsum(-1) > 0)  # a hidden beginning is that of all channels
+    assert torch.equal(known, start)
+    length = targets_alone.visible[:, :1].flip(-1).int().cumsum(-1).eq(0).sum(-1)[:, 0]
+    if not settings.get("impute_rate"):
+        assert (length >= PATCH).all()
+        tail = torch.arange(SIZE) >= SIZE - PATCH
+        assert torch.equal(known[:, tail], observed[:, 1, tail])
+        assert not target[:, tail].any()
+        assert not past[:, tail].any()
+    else:
+        assert (target != past).any()
+    assert problem.unscaled is not None
+    assert not problem.unscaled.any()
+
+
+def test_the_loss_has_no_gradient_for_covariates() -> None:
+    role = torch.tensor([TARGET, KNOWN, PAST], dtype=torch.int8).expand(NUM, -1)
+    plain = series()
+    problem = task().pose(Batch(plain.values.expand(-1, 3, -1), plain.observed.expand(-1, 3, -1), role=role), seeded())
+    given = answer(problem)
+    task().loss(given, problem).backward()
+    gradient = given.prediction.grad
+    assert gradient is not None
+    assert torch.isfinite(gradient).all()
+    assert (gradient[:, 1:] == 0).all()
+    assert (gradient[:, 0] != 0).any()

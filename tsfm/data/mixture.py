@@ -17,6 +17,7 @@ from tsfm.data.balance import BALANCES, check_factors
 from tsfm.data.loader import as_batch
 from tsfm.data.pool import SeriesPool
 from tsfm.data.sampling import random_uint64
+from tsfm.data.synthetic_covariates import with_covariates
 from tsfm.messages import did_you_mean
 from tsfm.model.season_search import find_seasonal_lags
 from tsfm.synthetic.augment import Augment, AugmentConfig
@@ -55,6 +56,8 @@ class CorpusConfig:
     batch_values: int = 49_152  # values of a batch; its number of windows is this over their length
     channels: int = 1  # series of a window, for models that mix channels
     coupling_rate: float = 0.5  # share of windows of several channels in which each also follows another
+    covariate_rate: float = 0.0  # share of windows of several channels that get synthesized covariates, see `role`
+    univariate_rate: float = 0.0  # share of batches whose windows have one channel, where channels is above 1
     seasons: bool = False  # also give the seasons of each window, for model.known_season
     batches_per_epoch: int = 500
     eval_batch_size: int = 128
@@ -63,7 +66,16 @@ class CorpusConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self):
-        for name in ("real_rate", "temperature", "resample_rate", "mix_rate", "blend_rate", "coupling_rate"):
+        for name in (
+            "real_rate",
+            "temperature",
+            "resample_rate",
+            "mix_rate",
+            "blend_rate",
+            "coupling_rate",
+            "covariate_rate",
+            "univariate_rate",
+        ):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"data.{name} is {value}; expected a number between 0 and 1")
         if self.blend_rate and self.real_rate in (0, 1):
@@ -85,6 +97,11 @@ class CorpusConfig:
         for name in ("length_ratio", "channels", "batches_per_epoch", "eval_batch_size", "val_windows"):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"data.{name} is {value}; it must be at least 1")
+        if self.covariate_rate and self.channels < 2:
+            raise ValueError(
+                f"data.covariate_rate is {self.covariate_rate} and data.channels {self.channels}; covariates are "
+                "channels beside the target, so set data.channels=2 or more"
+            )
         if self.batch_values < (least := max(lengths) * self.channels):
             raise ValueError(
                 f"data.batch_values is {self.batch_values}, less than one window of {least} values; give more"
@@ -183,11 +200,22 @@ class CorpusBatches:
             seasons = self.add_seasons(rows, seasons)
         order = torch.randperm(len(rows), generator=generator)
         rows, seasons = rows[order], seasons[order]
-        windows = rows.unflatten(0, (-1, config.channels))
-        if config.channels > 1:
-            windows = couple_channels(windows, config.coupling_rate, generator)
-        batch = as_batch(windows.contiguous())
-        return replace(batch, seasons=seasons[:: config.channels].contiguous()) if config.seasons else batch
+        channels = self._draw_channels(generator)
+        windows, role = rows.unflatten(0, (-1, channels)), None
+        if channels > 1:
+            mixed = couple_channels(windows, config.coupling_rate, generator)
+            if config.covariate_rate:
+                mixed, role = with_covariates(windows, mixed, rate=config.covariate_rate, generator=generator)
+            windows = mixed
+        batch = as_batch(windows.contiguous(), role=role)
+        return replace(batch, seasons=seasons[::channels].contiguous()) if config.seasons else batch
+
+    def _draw_channels(self, generator: torch.Generator) -> int:
+        """Return the number of channels of the windows of a batch."""
+        config = self.config
+        if config.univariate_rate and float(torch.rand(1, generator=generator)) < config.univariate_rate:
+            return 1
+        return config.channels
 
     def add_seasons(self, rows: Float[Tensor, "B T"], seasons: Int[Tensor, "B 2"]) -> Int[Tensor, "B 2"]:
         """Return the seasons, with those of synthetic series found in the whole window.
