@@ -90,8 +90,8 @@ def test_kinds_and_roles_have_their_shares() -> None:
     assert role.dtype == torch.int8
     assert torch.equal(role == TARGET, kind == FURTHER)
     assert (kind == IRRELEVANT).float().mean() > 0.25
-    for one in (ADDS, COMPONENT, INTERACTS, FURTHER):
-        assert (kind == one).float().mean() > 0.05
+    for expected in (ADDS, COMPONENT, INTERACTS, FURTHER):
+        assert (kind == expected).float().mean() > 0.05
     covariates = role[role != TARGET]
     assert abs((covariates == KNOWN).float().mean() - 2 / 3) < 0.03
     assert ((covariates == KNOWN) | (covariates == PAST)).all()

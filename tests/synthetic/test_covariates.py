@@ -89,11 +89,11 @@ def test_responses_are_finite_functions_of_the_signal_at_the_same_step() -> None
     x = noise().sort(-1).values
     response = respond(sampler(), plain(x))
     assert (response.diff(dim=-1) >= -1e-6).all()  # linear, saturating and threshold responses increase
-    levels = draw_signals(sampler(), noise())
-    coded = respond(sampler(), levels)
-    for row in levels.is_coded.nonzero()[:50, 0].tolist():
-        for level in levels.level[row].unique().tolist():
-            assert coded[row][levels.level[row] == level].unique().numel() <= 2  # a sine may differ at equal phases
+    drawn = draw_signals(sampler(), noise())
+    coded = respond(sampler(), drawn)
+    for row in drawn.is_coded.nonzero()[:50, 0].tolist():
+        for level in drawn.level[row].unique().tolist():
+            assert coded[row][drawn.level[row] == level].unique().numel() <= 2  # a sine may differ at equal phases
 
 
 def test_interactions_vanish_where_the_signal_is_at_its_mean() -> None:
@@ -111,8 +111,8 @@ def test_moving_averages_and_harmonics_agree_with_their_definitions() -> None:
     torch.testing.assert_close(mean[:, 8], x[:, 6:11].nanmean(-1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(mean[:, 0], x[:, :3].mean(-1), atol=1e-5, rtol=1e-5)
     wave = torch.sin(2 * torch.pi * 8 * torch.arange(SIZE) / SIZE)[None]
-    found = strongest_harmonics(wave + 5, torch.tensor([[1]]))
-    torch.testing.assert_close(found, wave, atol=1e-4, rtol=0)
+    harmonics = strongest_harmonics(wave + 5, torch.tensor([[1]]))
+    torch.testing.assert_close(harmonics, wave, atol=1e-4, rtol=0)
 
 
 def test_components_are_finite_also_where_the_target_is_missing() -> None:

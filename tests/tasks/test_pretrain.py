@@ -373,9 +373,9 @@ def test_the_loss_has_no_gradient_for_covariates() -> None:
     role = torch.tensor([TARGET, KNOWN, PAST], dtype=torch.int8).expand(NUM, -1)
     plain = series()
     problem = task().pose(Batch(plain.values.expand(-1, 3, -1), plain.observed.expand(-1, 3, -1), role=role), seeded())
-    given = answer(problem)
-    task().loss(given, problem).backward()
-    gradient = given.prediction.grad
+    predicted = answer(problem)
+    task().loss(predicted, problem).backward()
+    gradient = predicted.prediction.grad
     assert gradient is not None
     assert torch.isfinite(gradient).all()
     assert (gradient[:, 1:] == 0).all()
