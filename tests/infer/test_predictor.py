@@ -136,7 +136,21 @@ class TestLevels:
         with pytest.raises(ValueError, match=re.escape("it can predict only 0.5, as a point model")):
             Recorder((0.5,)).predict(np.zeros(5), prediction_length=1, quantile_levels=(0.1, 0.5))
 
-    @pytest.mark.parametrize("quantile_levels", [(), (0.0,), (0.9, 0.1), (0.5, 0.5)])
+    @given(quantile_levels=st.permutations((0.1, 0.3, 0.5, 0.8, 0.9)))
+    def test_any_order_gives_the_same_quantiles_in_that_order(self, quantile_levels):
+        for predictor in (Recorder(), Recorder((0.1, 0.5, 0.9))):
+            values = np.arange(7.0)
+            options = {"prediction_length": 2}
+            ascending = predictor.predict(values, quantile_levels=sorted(quantile_levels), **options)
+            forecast = predictor.predict(values, quantile_levels=quantile_levels, **options)
+            order = [sorted(quantile_levels).index(level) for level in quantile_levels]
+            assert forecast.quantile_levels == tuple(quantile_levels)
+            np.testing.assert_array_equal(forecast.quantiles, ascending.quantiles[..., order])
+            np.testing.assert_array_equal(forecast.predictions, ascending.predictions)
+            batch = predictor.forecast(values[None, None], horizon=2, quantile_levels=quantile_levels)
+            np.testing.assert_array_equal(batch, forecast.quantiles)
+
+    @pytest.mark.parametrize("quantile_levels", [(), (0.0,), (float("nan"),), (0.5, 0.5)])
     def test_bad_levels(self, quantile_levels):
         with pytest.raises(ValueError, match="quantile levels are"):
             Recorder().predict(np.zeros(5), prediction_length=1, quantile_levels=quantile_levels)
@@ -159,6 +173,21 @@ class TestFrames:
         out = Recorder().predict_df(frame(), 3, quantile_levels=[0.25, 0.75])
         assert list(out.columns[3:]) == ["predictions", "0.25", "0.75"]
         assert out["predictions"].iloc[0] == 29.5
+
+    def test_columns_have_the_order_of_the_levels(self):
+        out = Recorder().predict_df(frame(), 3, quantile_levels=[0.9, 0.1])
+        assert list(out.columns[3:]) == ["predictions", "0.9", "0.1"]
+        assert (out["0.9"] > out["0.1"]).all()
+
+    def test_the_mean_is_one_more_column(self):
+        predictor = Recorder((0.1, 0.2, 0.5, 0.9))  # its quantiles are linear in the level: mean = median
+        for quantile_levels in (None, [0.85, 0.15]):  # the mean does not depend on the request
+            plain = predictor.predict_df(frame(), 3, quantile_levels=quantile_levels)
+            out = predictor.predict_df(frame(), 3, quantile_levels=quantile_levels, mean=True)
+            assert list(out.columns[3:5]) == ["predictions", "mean"]
+            pd.testing.assert_frame_equal(out.drop(columns="mean"), plain)
+            np.testing.assert_allclose(out["mean"], out["predictions"], rtol=1e-6)
+        assert Recorder((0.5,)).predict_df(frame(), 3, mean=True)["mean"].iloc[0] == 29.5
 
     def test_an_item_with_values_that_end_early_is_named(self):
         df = frame(second=1.0)

@@ -111,12 +111,12 @@ class BatchPredictor(ABC):
         return self.max_context_length
 
     def check_quantile_levels(self, quantile_levels: Sequence[float] | None) -> tuple[float, ...]:
-        """Return the requested levels as floats, by default those of the predictor, else the nine deciles.
+        """Return the requested levels as floats, in their order; by default its own levels, else the nine deciles.
 
         Raises
         ------
         ValueError
-            When they are not ascending numbers between 0 and 1, or outside the range that it predicts.
+            When they are not different numbers between 0 and 1, or outside the range that it predicts.
         """
         requested = self.quantile_levels or DECILES if quantile_levels is None else quantile_levels
         return check_requested_levels(requested, self.quantile_levels, name=self.name)
@@ -139,7 +139,7 @@ class BatchPredictor(ABC):
         season_length: int = 1,
         known: Float[np.ndarray, "B K W"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
-        """Return finite, ascending quantiles for one batch; see `quantiles` for the parameters.
+        """Return finite quantiles for one batch, at levels in any order; see `quantiles` for the parameters.
 
         Raises
         ------
@@ -155,10 +155,14 @@ class BatchPredictor(ABC):
         limit = self.usable_context_length(season_length)
         if limit is not None and (num_unused := context.shape[-1] - limit) > 0:
             context, known = context[..., num_unused:], None if known is None else known[..., num_unused:]
+        ascending = tuple(sorted(requested_levels))
         predicted = self.quantiles(
-            context, horizon=horizon, quantile_levels=requested_levels, season_length=season_length, known=known
+            context, horizon=horizon, quantile_levels=ascending, season_length=season_length, known=known
         )
-        return self.check_predicted(predicted, shape=(*context.shape[:2], horizon, len(requested_levels)))
+        predicted = self.check_predicted(predicted, shape=(*context.shape[:2], horizon, len(ascending)))
+        if ascending == requested_levels:
+            return predicted
+        return predicted[..., [ascending.index(level) for level in requested_levels]]
 
     def check_predicted(self, predicted: Any, *, shape: tuple[int, ...]) -> Float[np.ndarray, "B C H Q"]:
         """Return what `quantiles` returned as ascending float32.

@@ -171,11 +171,13 @@ def write_frame(
     predictions: Float[np.ndarray, "N C H"],
     quantiles: Float[np.ndarray, "N C H Q"] | None = None,
     quantile_levels: Sequence[float] = (),
+    *,
+    mean: Float[np.ndarray, "N C H"] | None = None,
 ) -> pd.DataFrame:
     """Return forecasts as rows: item_id, timestamp, target_name, predictions, then one column per level ("0.1", ...).
 
-    Rows run over items in the order of the input, then targets, then steps. Ids keep their dtype, timestamps their
-    time zone.
+    A column `mean` follows `predictions` where one is given. Rows run over items in the order of the input, then
+    targets, then steps. Ids keep their dtype, timestamps their time zone.
     """
     num_targets = len(frame.targets)
     zone, unit = frame.series[0].timestamps.tz, frame.series[0].timestamps.unit
@@ -189,6 +191,8 @@ def write_frame(
         out["timestamp"] = times
     out["target_name"] = np.tile(np.repeat(frame.targets, frame.horizon), len(frame))
     out["predictions"] = np.asarray(predictions).reshape(-1)
+    if mean is not None:
+        out["mean"] = np.asarray(mean).reshape(-1)
     for i, level in enumerate(quantile_levels):
         out[f"{level:g}"] = np.asarray(quantiles)[..., i].reshape(-1)
     return out

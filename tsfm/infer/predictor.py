@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,28 +16,19 @@ import numpy as np
 from tsfm.infer.arguments import check_count, check_prediction_length
 from tsfm.infer.batch_predictor import BatchPredictor
 from tsfm.infer.covariates import CovariateBlock, check_known, covariate_rows, make_time_features
+from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frames import Frame, read_frame, write_frame
-from tsfm.infer.quantiles import DECILES, POINT
+from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, length_batches, number_names, read_series, stack_padded
 from tsfm.infer.units import from_model_units, to_model_units
 from tsfm.timestamps.frequency import season_length as season_length_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Float
     from matplotlib.figure import Figure
 
 __all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
 logger = logging.getLogger("tsfm")
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Forecasts of N series in the units of the data; `predictions` is the median, or a point model's prediction."""
-
-    predictions: Float[np.ndarray, "N C H"]
-    quantiles: Float[np.ndarray, "N C H Q"]
-    quantile_levels: tuple[float, ...]
 
 
 class Predictor(BatchPredictor):
@@ -55,6 +45,7 @@ class Predictor(BatchPredictor):
         known: Sequence[np.ndarray] | None = None,
         starts: Any = None,
         freq: str | Sequence[str] | None = None,
+        mean: bool = False,
     ) -> Forecast:
         """Forecast arrays. NaN is missing.
 
@@ -65,7 +56,7 @@ class Predictor(BatchPredictor):
         prediction_length
             Steps to forecast.
         quantile_levels
-            Ascending, each in (0, 1). None: those of the predictor.
+            Each in (0, 1), in any order. None: those of the predictor.
         season_length
             Steps of a season, such as 24 for hourly values.
         known
@@ -73,12 +64,15 @@ class Predictor(BatchPredictor):
             those known only in the past.
         starts, freq
             Timestamp of the first step of each series and the frequency, for a predictor with time features.
+        mean
+            Also compute the mean, from quantiles at all levels of the predictor. Means of steps add up to the mean of
+            their sum, medians do not.
 
         Returns
         -------
         Forecast
-            Predictions [N, C, prediction_length] and quantiles [N, C, prediction_length, Q]. A predictor with
-            `channel_units` reads and predicts in those units.
+            Predictions [N, C, prediction_length], quantiles [N, C, prediction_length, Q] and, if requested, the mean
+            [N, C, prediction_length]. A predictor with `channel_units` reads and predicts in those units.
 
         Raises
         ------
@@ -107,6 +101,7 @@ class Predictor(BatchPredictor):
             known=known,
             starts=starts,
             freq=freq,
+            mean=mean,
         )
 
     def _predict_arrays(
@@ -120,9 +115,11 @@ class Predictor(BatchPredictor):
         known: Sequence[np.ndarray] | None,
         starts: Any,
         freq: Any,
+        mean: bool,
     ) -> Forecast:
         """`predict` for checked arguments, in batches of similar length. The median is always predicted."""
-        predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *POINT}))
+        mean_levels = (self.quantile_levels or MEAN_LEVELS) if mean else ()
+        predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *mean_levels, *POINT}))
         limit, num_channels = self.usable_context_length(season_length), arrays[0].shape[0]
         full_lengths = np.array([array.shape[1] for array in arrays])
         lengths = full_lengths if limit is None else np.minimum(full_lengths, limit)
@@ -145,8 +142,9 @@ class Predictor(BatchPredictor):
                 known=covariates.batch(indices, length=length),
             )
             out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
-        requested = [predicted_levels.index(level) for level in requested_levels]
-        return Forecast(out[..., predicted_levels.index(0.5)], out[..., requested], requested_levels)
+        requested, of_mean = ([predicted_levels.index(level) for level in x] for x in (requested_levels, mean_levels))
+        means = mean_from_quantiles(out[..., of_mean], mean_levels).astype(np.float32) if mean else None
+        return Forecast(out[..., predicted_levels.index(0.5)], out[..., requested], requested_levels, means)
 
     def predict_df(
         self,
@@ -159,6 +157,7 @@ class Predictor(BatchPredictor):
         quantile_levels: Sequence[float] | None = None,
         freq: str | None = None,
         batch_size: int = 256,
+        mean: bool = False,
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
 
@@ -173,11 +172,15 @@ class Predictor(BatchPredictor):
         target
             One column or several. Alternative names of the default columns are found: unique_id, ds, y.
         quantile_levels
-            Ascending, each in (0, 1). None: those of the predictor; a point model then has no quantile columns.
+            Each in (0, 1); their columns have the order given. None: those of the predictor; a point model then has no
+            quantile columns.
         freq
             Such as "h" or "MS". None infers it for each item.
         batch_size
             Series that are forecast at once.
+        mean
+            Add a column `mean`, computed from quantiles at all levels of the predictor. For totals: means of steps add
+            up to the mean of their sum, medians do not.
 
         Returns
         -------
@@ -189,6 +192,7 @@ class Predictor(BatchPredictor):
             timestamp       of the forecast step, in the time zone of `df`
             target_name     the target column
             predictions     the median, or a point model's prediction
+            mean            only with ``mean=True``
             0.1, 0.2, ...   one column for each quantile level
             =============== ==================================================
 
@@ -225,24 +229,29 @@ class Predictor(BatchPredictor):
             notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted from its own forecast")
         for note in notes:
             logger.info(note)
-        result = self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size)
+        result = self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size, mean=mean)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
-        out = write_frame(frame, result.predictions, result.quantiles, columns)
+        out = write_frame(frame, result.predictions, result.quantiles, columns, mean=result.mean)
         out.attrs["announcements"] = [*frame.announcements, *notes]
         return out
 
     def predict_frame(
-        self, frame: Frame, *, quantile_levels: Sequence[float] | None = None, batch_size: int = 256
+        self,
+        frame: Frame,
+        *,
+        quantile_levels: Sequence[float] | None = None,
+        batch_size: int = 256,
+        mean: bool = False,
     ) -> Forecast:
         """Forecast the items of a frame, [N, C, H], in the units of its DataFrame; see `predict_df`."""
         self.check_forecasts()
         requested_levels = self.check_quantile_levels(quantile_levels)
         covariates, _ = self.select_covariates(frame.past_names, frame.known_names)
         batch_size = check_count("batch_size", batch_size, unit="series")
-        return self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size)
+        return self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size, mean=mean)
 
     def _predict_items(
-        self, frame: Frame, requested_levels: tuple[float, ...], *, covariates: list[str], batch_size: int
+        self, frame: Frame, requested_levels: tuple[float, ...], *, covariates: list[str], batch_size: int, mean: bool
     ) -> Forecast:
         """`predict_frame` for checked arguments: once for each season length, so that items share batches."""
         units, names = self.channel_units(frame.targets), frame.item_names()
@@ -252,6 +261,7 @@ class Predictor(BatchPredictor):
         season_lengths = np.array([season_length_of(item.freq) for item in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)
         predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(requested_levels)), np.float32)
+        means = np.empty(shape, np.float32) if mean else None
         for season_length in np.unique(season_lengths):
             indices = np.flatnonzero(season_lengths == season_length)
             items = [frame.series[i] for i in indices]
@@ -270,11 +280,16 @@ class Predictor(BatchPredictor):
                 known=known,
                 starts=[item.start for item in items],
                 freq=[item.freq for item in items],
+                mean=mean,
             )
             predictions[indices], quantiles[indices] = result.predictions, result.quantiles
+            if means is not None:
+                means[indices] = result.mean
         predictions = from_model_units(predictions, units, channel_axis=1).astype(np.float32)
         quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32)
-        return Forecast(predictions, quantiles, requested_levels)
+        if means is not None:
+            means = from_model_units(means, units, channel_axis=1).astype(np.float32)
+        return Forecast(predictions, quantiles, requested_levels, means)
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
         """Draw a DataFrame and its forecast; see `tsfm.infer.plot.plot`."""
