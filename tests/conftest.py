@@ -11,8 +11,6 @@ import jaxtyping
 import pytest
 import torch
 
-# packages whose shape hints are executed
-HINTED = ("nn", "model", "metrics", "tasks", "synthetic", "timestamps", "types", "contamination", "bench")
 CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.stash[CHECKS_SHAPES]:
         from tests import hints
 
-        hints.install(*(f"tsfm.{name}" for name in HINTED))
+        hints.install("tsfm")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
