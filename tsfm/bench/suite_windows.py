@@ -165,7 +165,7 @@ def _fits(length: int, horizon: int, role: str) -> bool:
     return holdout_length(length, horizon) >= horizon if role == "corpus" else length >= horizon + 2
 
 
-def _read_variates(store: SeriesStore, variates: Sequence[int]) -> Iterator[Float[np.ndarray, "1 L"]]:
+def _read_variates(store: SeriesStore, variates: Sequence[int]) -> Iterator[Float[np.ndarray, "1 _"]]:
     """One variate after another; an item of many channels is read once."""
     channels, last, item = len(store.channels), -1, np.empty((0, 0), np.float32)
     for variate in variates:

@@ -129,7 +129,7 @@ def _offsets(lengths: Int[np.ndarray, " N"], num_channels: int) -> Int[np.ndarra
     return np.concatenate([[0], np.cumsum(lengths * num_channels)[:-1]]).astype(np.int64)
 
 
-def _rows(store: SeriesStore) -> Iterator[tuple[int, Float[np.ndarray, " L"]]]:
+def _rows(store: SeriesStore) -> Iterator[tuple[int, Float[np.ndarray, " _"]]]:
     """(position in the flat array, values) of every channel of every series, long series in blocks."""
     num_channels = len(store.channels)
     step = max(1, BLOCK_VALUES // num_channels)

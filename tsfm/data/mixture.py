@@ -165,7 +165,7 @@ class CorpusBatches:
         """Return the batch of one row of random numbers."""
         return self.cut(draws, 0, len(draws))
 
-    def draw_synthetic(self, seed: int) -> list[Float[Tensor, "B T"]]:
+    def draw_synthetic(self, seed: int) -> list[Float[Tensor, "_ _"]]:
         """Return the synthetic series of each batch of a group; their length decides that of the batch."""
         config, generator = self.config, torch.Generator().manual_seed(seed % 2**63)
         weights = torch.tensor(config.length_weights)

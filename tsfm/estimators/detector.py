@@ -225,12 +225,12 @@ class Detector(DeviceEstimator):
     def _sign(self) -> int:
         return -1 if self.sklearn_labels else 1
 
-    def _user_scores(self, X: Any) -> list[Float[np.ndarray, " L"]]:
+    def _user_scores(self, X: Any) -> list[Float[np.ndarray, " _"]]:
         """Scores of series given by the user; higher is more anomalous."""
         check_is_fitted(self, "threshold_")
         return self._scores(standardize_series(self.predictor_, as_series(X, channels=self.n_channels_in_)))
 
-    def _scores(self, series: list[np.ndarray]) -> list[Float[np.ndarray, " L"]]:
+    def _scores(self, series: list[np.ndarray]) -> list[Float[np.ndarray, " _"]]:
         """Scores of series in the units of the model, scaled by the series of the fit, channels combined."""
         scores_by_channel = self.predictor_.anomaly_scores(
             series,

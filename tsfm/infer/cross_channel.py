@@ -110,7 +110,7 @@ def estimate_corrections(errors: Float[Tensor, "B C T"], visible: Bool[Tensor, "
     return Correction(error, spread)
 
 
-def similar_channels(errors: Float[Tensor, "C T"], visible: Bool[Tensor, "C T"]) -> list[Int[Tensor, " G"]]:
+def similar_channels(errors: Float[Tensor, "C T"], visible: Bool[Tensor, "C T"]) -> list[Int[Tensor, " _"]]:
     """Return groups of at most `MAX_CHANNELS` channels: the first that is left, and those with the most similar errors.
 
     Similarity is the absolute cosine of the errors.

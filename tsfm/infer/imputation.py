@@ -210,7 +210,7 @@ class Imputation(LoadedModel):
         cross_channel: bool | None,
         names: Sequence[str],
         channels: Sequence[str],
-    ) -> list[tuple[Float[np.ndarray, "C L"], Float[np.ndarray, "C L Q"]]]:
+    ) -> list[tuple[Float[np.ndarray, "C _"], Float[np.ndarray, "C _ Q"]]]:
         """Median and quantiles of each series; at observed steps the value itself."""
         window_length = self.window_length
         predicted_levels = tuple(sorted({*requested_levels, 0.5}))

@@ -102,12 +102,12 @@ class ProbeLearner(CaseLearner):
         predictor = load(model, precision="bf16")
         self.name, self.probe = PROBE + model, Probe(predictor, pool="views")
 
-    def fit(self, cases: Sequence[Float[np.ndarray, "C L"]], labels: np.ndarray) -> ProbeLearner:
+    def fit(self, cases: Sequence[Float[np.ndarray, "C _"]], labels: np.ndarray) -> ProbeLearner:
         """Fit the ridge on the features of the training cases."""
         self.probe.fit(list(cases), labels)
         return self
 
-    def predict(self, cases: Sequence[Float[np.ndarray, "C L"]]) -> np.ndarray:
+    def predict(self, cases: Sequence[Float[np.ndarray, "C _"]]) -> np.ndarray:
         """Return the label of each case."""
         return self.probe.predict(list(cases))
 
