@@ -150,7 +150,7 @@ def _before_last_steps(frame: Frame, horizon: int) -> Frame:
     series = [
         replace(
             item, values=item.values[:, :-horizon], past=item.past[:, :-horizon],
-            known=item.known[:, : item.past.shape[1]],
+            known=item.known[:, : item.past.shape[1]], rows=item.rows[:-horizon],
         )
         for item in frame
     ]  # fmt: skip
