@@ -121,3 +121,15 @@ def test_several_channels_are_refused() -> None:
     )
     with pytest.raises(ValueError, match="windows of one channel"):
         model()(wide)
+
+
+def test_layers_across_channels_that_single_channels_skip_allow_a_shared_context() -> None:
+    plain = model()
+    mixed = Model.from_spec(plain.spec() | {"backbone": plain.spec()["backbone"] | {"mix_every": 1, "mix_heads": 2}})
+    skipping_spec = mixed.spec()
+    skipping_spec["backbone"]["mix_single"] = False
+    skipping = Model.from_spec(skipping_spec).eval()
+    skipping.load_state_dict(plain.state_dict(), strict=False)
+    assert (mixed.backbone.shares_context, skipping.backbone.shares_context) == (False, True)
+    with torch.no_grad():
+        assert torch.equal(skipping(problem()).prediction, plain(problem()).prediction)

@@ -380,3 +380,10 @@ def test_the_loss_has_no_gradient_for_covariates() -> None:
     assert torch.isfinite(gradient).all()
     assert (gradient[:, 1:] == 0).all()
     assert (gradient[:, 0] != 0).any()
+
+
+def test_windows_of_several_channels_have_one_origin() -> None:
+    plain = series()
+    batch = Batch(plain.values.expand(-1, 2, -1), plain.observed.expand(-1, 2, -1))
+    assert task(max_origins=6).pose(plain, seeded()).origins
+    assert not task(max_origins=6).pose(batch, seeded()).origins

@@ -171,6 +171,32 @@ def test_other_lengths_are_allowed_if_the_weights_fit(store: Path, parent: Path,
             initialize(build_model(fixed), fixed)
 
 
+def test_layers_across_channels_can_be_added_to_a_checkpoint(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="tsfm")
+    model = tiny("patch_transformer", "quantiles", seed=1).eval()
+    save(model, tmp_path / "model", about=About())
+    mixing = [
+        "backbone.mix_every=2",
+        "backbone.mix_heads=2",
+        "backbone.mix_zero_init=true",
+        "backbone.mix_single=false",
+    ]
+    run_config = config(store, f"init.from={tmp_path / 'model'}", *mixing)
+    initialize(mixed := build_model(run_config).eval(), run_config)
+    assert mixed.mixes_channels
+    for channels in (1, 3):
+        problem = forecast_problem(waves(channels=channels))
+        assert torch.equal(mixed(problem).prediction, model(problem).prediction)
+    assert "with new weights" in caplog.text
+    assert "backbone.mixing.groups.1.attention.qkv.weight" in caplog.text
+    save(mixed, tmp_path / "mixed", about=About())
+    with pytest.raises(ValueError, match=r"backbone\.mix_every is 0, but it is 2 in "):
+        config(store, f"init.from={tmp_path / 'mixed'}", "backbone.mix_every=0")
+    assert config(store, f"init.from={tmp_path / 'mixed'}").backbone.mix_every == 2
+
+
 def test_a_bundled_model_is_found_by_its_name(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "weights_dir", lambda: tmp_path)
     save(model := tiny("mamba", "quantiles"), tmp_path / "small", about=About())

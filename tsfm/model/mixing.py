@@ -27,6 +27,8 @@ class MixingConfig:
 
     mix_every: int = 0  # attention across channels after every k-th block; 0: channels are independent
     mix_heads: int = 4
+    mix_zero_init: bool = False  # the output of these layers starts at 0: the network starts as if it had none
+    mix_single: bool = True  # whether windows of one channel pass these layers too; false: they skip them
 
     def __post_init__(self):
         if self.mix_every < 0:
@@ -53,6 +55,10 @@ class ChannelMixing(nn.Module):
         blocks = range(config.mix_every - 1, depth, config.mix_every) if config.mix_every else ()
         self.norms = nn.ModuleDict({str(block): RMSNorm(width, eps=1e-6) for block in blocks})
         self.groups = nn.ModuleDict({str(block): GroupAttention(width, heads=config.mix_heads) for block in blocks})
+        self.skips_single = not config.mix_single
+        if config.mix_zero_init:
+            for group in self.groups.values():
+                group.set_output_to_zero()
 
     @property
     def any(self) -> bool:
@@ -60,9 +66,12 @@ class ChannelMixing(nn.Module):
         return len(self.groups) > 0
 
     def forward(self, y: Float[Tensor, "N R D"], valid: Bool[Tensor, "B C P"], *, after: int) -> Float[Tensor, "N R D"]:
-        """Return the tokens after the layer that follows block `after`, if there is one; N = B C and R = P."""
+        """Return the tokens after the layer that follows block `after`, if there is one; N = B C and R = P.
+
+        A window of one channel is returned as it is where `mix_single` is false.
+        """
         block = str(after)
-        if block not in self.groups:
+        if block not in self.groups or (self.skips_single and valid.shape[1] == 1):
             return y
         x = y.unflatten(0, valid.shape[:2])
         return (x + self.groups[block](self.norms[block](x), valid)).flatten(0, 1)
@@ -78,6 +87,11 @@ class GroupAttention(nn.Module):
     def __init__(self, width: int, *, heads: int, dropout: float = 0.0):
         super().__init__()
         self.attention = Attention(width, heads=heads, rotary=False, qk_norm=False, causal=False, dropout=dropout)
+
+    def set_output_to_zero(self) -> None:
+        """Set the output projection to zero, so that every output is 0 until it is trained."""
+        for parameter in self.attention.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
         """Return the outputs; tokens that are not valid have no effect on others."""

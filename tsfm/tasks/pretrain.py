@@ -38,7 +38,7 @@ class Pretrain(StepTask):
         loss: str = "pinball"
         units: str = "scaled"
         patch: int = 32  # steps: tails are whole patches
-        max_origins: int = 1  # forecast origins of a window, whose forecasts share the tokens of the context
+        max_origins: int = 1  # forecast origins of a window of one channel; their forecasts share tokens of the context
         origins_rate: float = 1.0  # share of batches with several origins, where max_origins is above 1
         max_tail_patches: int = 23  # largest number of patches in a tail; it is log-uniform
         impute_rate: float = 0.25  # share of windows without a tail
@@ -86,7 +86,7 @@ class Pretrain(StepTask):
         """Return the problem; channels with fewer visible steps than `min_context_length`, or 4, are not wanted."""
         num, _, size = batch.values.shape
         device, config = batch.values.device, self.config
-        if config.max_origins > 1 and not size % config.patch:
+        if config.max_origins > 1 and not size % config.patch and batch.values.shape[1] == 1:
             drawn = torch.rand(1, generator=generator, device=device)
             if float(drawn) < config.origins_rate:
                 return self._pose_origins(batch, generator)

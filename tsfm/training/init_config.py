@@ -21,6 +21,7 @@ COMPONENTS = ("scaler", "patching", "backbone", "head")  # of a model
 CONFIGURED = ("scaler", "backbone", "head")  # components with a config of their own
 ALL_BUT_HEAD = "all_but_head"
 LENGTHS = ("context", "horizon", "channels")  # of model: they may differ where the shapes of the weights agree
+MIXING = ("mix_every", "mix_heads", "mix_zero_init", "mix_single")  # of backbone: layers that a run may add
 PATCHING = ("patch", "stride", "pad_end", "embed")  # of model: settings of the patching
 
 
@@ -186,6 +187,8 @@ def compose_with_checkpoint(overrides: list[str] | None = None, *, config_dir: s
 def check_architecture(config: Any, spec: dict[str, Any], init: InitConfig) -> None:
     """Refuse a run whose architecture differs from that of its checkpoint in a component that is not reset.
 
+    A backbone may have layers across channels (`mix_every`) that the checkpoint has not.
+
     Parameters
     ----------
     config
@@ -203,7 +206,9 @@ def check_architecture(config: Any, spec: dict[str, Any], init: InitConfig) -> N
         if own["name"] != saved["name"]:
             differences.append(f"{name} is {own['name']}, but it is {saved['name']} in {init.source}")
         else:  # dropout is not part of the architecture
+            added = MIXING if name == "backbone" and saved.get("mix_every") == 0 else ()
             keys = [key for key in saved if own.get(key) != saved[key] and not key.endswith("dropout")]
+            keys = [key for key in keys if key not in added]
             differences += [f"{name}.{key} is {own.get(key)}, but it is {saved[key]} in {init.source}" for key in keys]
     free = {*CONFIGURED, *LENGTHS, *(PATCHING if "patching" in init.reset else ())}
     free |= {"width"} if {"patching", "backbone", "head"} <= set(init.reset) else set()

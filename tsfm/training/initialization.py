@@ -20,6 +20,8 @@ from tsfm.training.init_config import ALL_BUT_HEAD, LENGTHS, InitConfig, check_a
 
 log = logging.getLogger("tsfm")
 
+ADDED = "backbone.mixing"  # layers across channels, which a run may add to those of its checkpoint
+
 
 @dataclass(frozen=True)
 class Initialization:
@@ -79,6 +81,8 @@ def initialize(model: Model, config: RunConfig) -> Initialization:
 def copy_weights(model: Model, saved: Model, *, path: Path, reset: Sequence[str]) -> None:
     """Copy every tensor of `saved` into `model`, except for the components that are reset.
 
+    Layers across channels that only `model` has keep their first weights; the log names them.
+
     Raises
     ------
     ValueError
@@ -87,6 +91,11 @@ def copy_weights(model: Model, saved: Model, *, path: Path, reset: Sequence[str]
     own, source = ({k: v for k, v in m.state_dict().items() if not _is_under(k, reset)} for m in (model, saved))
     if not own:
         raise ValueError(f"init.reset=[{','.join(reset)}] leaves nothing of {path}; leave init.from out")
+    added = [name for name in own if _is_under(name, [ADDED]) and name not in source]
+    if added:
+        num = sum(own[name].numel() for name in added)
+        log.info("not in %s, so with new weights (%d parameters): %s", path, num, ", ".join(added))
+        own = {name: tensor for name, tensor in own.items() if name not in added}
     for name in [*own, *source]:
         if name not in own or name not in source or own[name].shape != source[name].shape:
             own_shape, saved_shape = (_shape(tensors.get(name)) for tensors in (own, source))

@@ -63,7 +63,8 @@ class PatchTransformer(Backbone):
         )
         self.mixing = ChannelMixing(config, depth=config.depth, width=grid.width)
         self.mixes_channels = self.mixing.any
-        self.shares_context = not (self.causal or self.fixed_length or self.mixes_channels)
+        mixes_single = self.mixes_channels and config.mix_single  # `attend` is for windows of one channel
+        self.shares_context = not (self.causal or self.fixed_length or mixes_single)
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
