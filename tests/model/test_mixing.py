@@ -35,7 +35,7 @@ def test_layers_that_start_at_zero_change_no_bit_of_a_forecast(name: str, channe
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_windows_of_one_channel_skip_the_layers_where_asked(name: str) -> None:
+def test_windows_of_one_channel_skip_the_layers_by_mix_single(name: str) -> None:
     model = tiny(name, "quantiles", seed=3).eval()
     single, several = forecast_problem(waves(channels=1)), forecast_problem(waves(channels=3))
     skipping = with_layers(model, name, mix_single=False)
