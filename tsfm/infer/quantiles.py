@@ -10,7 +10,7 @@ import numpy as np
 from tsfm.metrics.forecast import check_quantile_levels
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Real
 
 DECILES = tuple(k / 10 for k in range(1, 10))  # the default of a predictor that can predict any level
 MEAN_LEVELS = (0.01, *(k / 20 for k in range(1, 20)), 0.99)  # from which the mean of such a predictor is computed
@@ -90,8 +90,8 @@ def interpolate_quantiles(
 
 
 def mean_from_quantiles(
-    quantiles: Float[np.ndarray, "*rows Q"], quantile_levels: Sequence[float]
-) -> Float[np.ndarray, "*rows"]:
+    quantiles: Real[np.ndarray, "*rows Q"], quantile_levels: Sequence[float]
+) -> Float[np.ndarray, "*rows"] | np.float64:
     """Return the mean of distributions that are known by their quantiles, in float64.
 
     The mean is the integral of the quantile function over the levels 0 to 1. Between two levels the function is taken
