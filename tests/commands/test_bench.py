@@ -12,7 +12,7 @@ from tsfm.commands.bench import anomaly, options
 from tsfm.commands.cli import main
 from tsfm.commands.parser import parser
 
-NAMES = ("gift", "suite", "longhorizon", "imputation", "anomaly", "cases")
+NAMES = ("gift", "suite", "short", "intervals", "longhorizon", "imputation", "anomaly", "cases")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,6 +42,8 @@ def test_choices_are_those_of_the_benchmarks() -> None:
         ("imputation tsfm-mini --sets wether --out out", "unknown data 'wether'; did you mean 'weather'"),
         ("anomaly --methods iforrest --out out", "no detector 'iforrest'; did you mean 'iforest'"),
         ("suite last_value --sets nothing --out out", "no benchmark set 'nothing'"),
+        ("short last_value --sets nothing --out out", "no corpus set 'nothing'"),
+        ("intervals last_value --sets nothing --out out", "no corpus set 'nothing'"),
         ("gift lastvalue --out out --configs us_births/D/short", "no predictor 'lastvalue'"),
     ],
 )
@@ -50,7 +52,7 @@ def test_an_unknown_name_is_one_line_with_known_names(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "root" / "forecasting").mkdir(parents=True)
-    listed = '{"datasets": [{"file": "a.parquet", "role": "benchmark"}]}'
+    listed = '{"datasets": [{"file": "a.parquet", "role": "benchmark"}, {"file": "b.parquet", "role": "corpus"}]}'
     (tmp_path / "root" / "forecasting" / "manifest.json").write_text(listed)
     monkeypatch.setenv("TSFM_DATA", str(tmp_path / "root"))
     assert main(["bench", *command.split()]) == 2

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 GIFT_MODELS = ["FlowState-9.1M", "Toto-2.0-4m", "Kairos_10m", "TempoPFN", "chronos_bolt_small"]
+CYCLES = [1.1, 1.3, 1.6, 1.9, 2.5]
+WALK_STEPS = [10, 100, 736, 2000]
 LONG_SETS = ["etth1", "etth2", "ettm1", "ettm2"]
 LONG_HORIZONS = [96, 192, 336, 720]
 IMPUTATION_SETS = ["etth1", "etth2", "ettm1", "ettm2", "weather"]
@@ -35,6 +37,27 @@ Writes suite.md (the share of sets where both are better, the sets where not, ev
 their roles are those of forecasting/manifest.json in a data root (TSFM_DATA). Of a large set a fixed part is drawn
 (--series, --windows, --seed). For benchmark sets, `seen` is the number of series that the training data of a model
 contain, as far as its sketch shows, and there are means over the sets without any, too."""
+
+SHORT = """Short histories next to the seasonal naive: MAE by number of cycles of the season in the past.
+
+  tsfm bench short tsfm-small seasonal_naive --out runs/short
+  tsfm bench short runs/mine/model --sets pjm_hourly taylor_30min --cycles 1.5 3 --out runs/short
+
+The held-out ends of ten corpus sets with a clear season, hourly to quarterly (--sets names others). The season is the
+usual one of the frequency: a day for hours, a week for days, a year for weeks and longer. The last 1.1 to 2.5 cycles
+before a window are the past that a predictor gets; the windows are the same for every number of cycles. Windows with
+missing steps in the shortest past are left out and counted. Writes short.md (geometric means over sets, and every set)
+and short.csv."""
+
+INTERVALS = """Coverage of central intervals on the held-out ends of corpus sets, and their width for random walks.
+
+  tsfm bench intervals tsfm-small seasonal_naive --out runs/intervals
+  tsfm bench intervals runs/mine/model --sets pjm_hourly crypto_30min --walk-steps 10 100 --out runs/intervals
+
+Nominal coverages of 50, 80, 90 and 98 %, at the start, in the middle and at the end of the horizon (a third each). An
+interval beyond the quantile levels of a predictor is left out, and the table says so. The width of the 80 % interval of
+64 random walks with 1,000 past steps is compared with the true one. Writes intervals.md, intervals.csv (every set) and
+random_walk.csv."""
 
 LONGHORIZON = """Long-horizon forecasting, zero-shot: MSE and MAE over every window of the standardized test part.
 
@@ -89,6 +112,8 @@ def add_benchmarks(parser: argparse.ArgumentParser, lazy: Callable[[str], Callab
     for name, description, add_options in (
         ("gift", GIFT, _gift),
         ("suite", SUITE, _suite),
+        ("short", SHORT, _short),
+        ("intervals", INTERVALS, _intervals),
         ("longhorizon", LONGHORIZON, _longhorizon),
         ("imputation", IMPUTATION, _imputation),
         ("anomaly", ANOMALY, _anomaly),
@@ -125,10 +150,32 @@ def _suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", choices=["benchmark", "corpus"], default="benchmark",
                         help="corpus: the held-out ends of the corpus sets (default: benchmark)")  # fmt: skip
     parser.add_argument("--sets", nargs="+", metavar="SET", help="file names without ending (default: all of the role)")
-    parser.add_argument("--series", type=int, help="most series of a set (benchmark 512, corpus 64)")
-    parser.add_argument("--windows", type=int, help="most windows of a set (benchmark 1024, corpus 64)")
-    parser.add_argument("--each", type=int, help="most windows of a series (benchmark 20, corpus 1)")
+    _limits(
+        parser, series="benchmark 512, corpus 64", windows="benchmark 1024, corpus 64", each="benchmark 20, corpus 1"
+    )
+
+
+def _limits(parser: argparse.ArgumentParser, *, series: str, windows: str, each: str) -> None:
+    parser.add_argument("--series", type=int, help=f"most series of a set ({series})")
+    parser.add_argument("--windows", type=int, help=f"most windows of a set ({windows})")
+    parser.add_argument("--each", type=int, help=f"most windows of a series ({each})")
     parser.add_argument("--seed", type=int, help="of what is drawn (default 0)")
+
+
+def _short(parser: argparse.ArgumentParser) -> None:
+    _predictors(parser, batch=256, unit="series")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="corpus sets (default: ten with a clear season)")
+    parser.add_argument("--cycles", nargs="+", type=float, default=CYCLES, metavar="NUMBER",
+                        help="cycles of the season in the past, above 1 (default 1.1 1.3 1.6 1.9 2.5)")  # fmt: skip
+    _limits(parser, series="default 64", windows="default 64", each="default 8")
+
+
+def _intervals(parser: argparse.ArgumentParser) -> None:
+    _predictors(parser, batch=256, unit="series")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="corpus sets (default: all)")
+    parser.add_argument("--walk-steps", nargs="+", type=int, default=WALK_STEPS, metavar="STEPS",
+                        help="steps ahead at which random walks are compared (default 10 100 736 2000)")  # fmt: skip
+    _limits(parser, series="default 64", windows="default 64", each="default 1")
 
 
 def _longhorizon(parser: argparse.ArgumentParser) -> None:

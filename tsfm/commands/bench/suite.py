@@ -25,8 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Score the predictors on every set and write suite.md and suite.csv."""
     start = time.perf_counter()
     check_folder(args.out)
-    changes = {key: getattr(args, key) for key in ("series", "windows", "each", "seed")}
-    limits = replace(LIMITS[args.role], **{key: value for key, value in changes.items() if value is not None})
+    limits = choose_limits(LIMITS[args.role], args)
     sets = choose_sets(args.role, args.sets)
     rows = score_sets(load_predictors(args), sets, limits, args=args)
     sections, heads = [], []
@@ -49,6 +48,12 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"wrote {args.out / 'suite.md'} in {time.perf_counter() - start:.0f} s")
     return 0
+
+
+def choose_limits(defaults: SuiteLimits, args: argparse.Namespace) -> SuiteLimits:
+    """Return the limits with those that the command line changes."""
+    changes = {key: getattr(args, key) for key in ("series", "windows", "each", "seed")}
+    return replace(defaults, **{key: value for key, value in changes.items() if value is not None})
 
 
 def choose_sets(role: str, names: Sequence[str] | None) -> list[SuiteSet]:
