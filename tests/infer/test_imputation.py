@@ -112,6 +112,16 @@ def test_what_cannot_be_imputed_is_refused() -> None:
         step_model().impute(sines(missing=0.1), batch_size=0)
 
 
+def test_quantiles_have_the_order_of_the_levels() -> None:
+    model, values = step_model(), sines(missing=0.1)
+    ascending = model.impute(values, quantile_levels=[0.1, 0.25, 0.9]).quantiles
+    np.testing.assert_array_equal(
+        model.impute(values, quantile_levels=[0.9, 0.1, 0.25]).quantiles, ascending[..., [2, 0, 1]]
+    )
+    out = model.impute_df(frame(target=values), quantile_levels=[0.9, 0.1])
+    assert list(out.columns[-2:]) == ["target_0.9", "target_0.1"]
+
+
 def test_rows_stay_and_the_target_is_filled() -> None:
     df = frame(target=sines(missing=0.1), note=np.array(["x"] * 300))
     before = df.copy()
