@@ -24,11 +24,12 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from tsfm.messages import check_choice
 from tsfm.registry import schema
 from tsfm.training.callbacks import EMA, ProgressBar, Throughput, TimeLimit
+from tsfm.training.precision import fastest_precision
 from tsfm.training.sharding import fsdp_strategy
 
 log = logging.getLogger("tsfm")
 
-PRECISIONS = ("32", "bf16", "16")
+PRECISIONS = ("32", "bf16", "16", "auto")
 LOGGERS = ("csv", "tensorboard")
 KEEP = ("best", "last")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
@@ -51,7 +52,7 @@ class TrainerConfig:
     grad_clip: float = 1.0  # largest norm of the gradient; 0: no clipping
     accumulate: int = 1  # batches per optimizer step
     ema: Optional[float] = None  # noqa: UP045  decay of the averaged weights that are validated and saved; null: none
-    precision: str = "32"  # 32 | bf16 | 16
+    precision: str = "32"  # 32 | bf16 | 16 | auto (bf16 where it is faster on this machine, else 32)
     compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
@@ -112,6 +113,10 @@ def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str, validate
         ignored = "; trainer.patience is ignored" if config.patience is not None else ""
         log.info("%s: the last weights are kept%s", reason, ignored)
         config = replace(config, keep="last", patience=None)
+    if config.precision == "auto":
+        is_cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        config = replace(config, precision=fastest_precision("cuda" if is_cuda else "cpu"))
+        log.info("trainer.precision=auto: %s", config.precision)
     available = max(os.cpu_count() or 1, torch.cuda.device_count())
     if config.devices > available:
         raise ValueError(f"trainer.devices is {config.devices}; this machine has at most {available}: use fewer")
