@@ -2,27 +2,49 @@
 
     python scripts/ablate_pretrain.py --out runs/ablation                   # every row, 600 steps of pretrain/nano each
     python scripts/ablate_pretrain.py --out runs/ablation --rows recipe "no lags" --steps 2000 --seeds 0 1
+    python scripts/ablate_pretrain.py --out runs/ablation --minutes 6 --seeds 0 1   # equal CPU minutes for each row
     python scripts/ablate_pretrain.py --out runs/ablation --table           # the table of finished runs
 
 A row is the recipe with some settings changed. It is scored on the held-out ends of the corpus (`tsfm bench suite
 --role corpus`): the geometric mean over the sets of MASE and WQL relative to the seasonal naive. No benchmark set is
-read. A finished row is not run again, so an interrupted script can be continued.
+read. With --minutes, the CPU time of a step is measured for each row, and decides its number of steps. A finished row
+is not run again, so an interrupted script can be continued.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
+import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tsfm.bench.report import as_markdown
+from tsfm.config import compose, typed
+from tsfm.training.components import build_components
+from tsfm.training.precision import fastest_precision
 
+QUANTILES = [0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.99]
+ORIGINS = ["task.max_origins=6", "task.origins_rate=0.7"]
+SEASON = ["model.known_season=true", "data.seasons=true"]
+MEASURED_BATCHES = 64  # a multiple of the batches whose synthetic series are drawn at once
 ROWS: dict[str, list[str]] = {
     "recipe": [],
+    "several origins": ORIGINS,
+    "known season": SEASON,
+    "broad generators": ["data=corpus_broad"],
+    "balanced corpus": ["data=corpus_balanced"],
+    "blended with synthetic series": ["data.blend_rate=0.2"],
+    "21 quantile levels": [f"head.quantile_levels={QUANTILES}"],
+    "origins and season": [*ORIGINS, *SEASON],
+    "origins, season, balanced corpus": [*ORIGINS, *SEASON, "data=corpus_balanced"],
+    "dilated convolutions": ["experiment=pretrain/mini_conv", "backbone.depth=8"],
     "synthetic series only": ["data.real_rate=0"],
     "real series only": ["data.real_rate=1"],
     "no hidden blocks or points beside a tail": ["task.block_rate=0", "task.point_rate=0"],
@@ -65,15 +87,56 @@ def folder_name(row: str) -> str:
     return row.replace(",", "").replace(" ", "_")
 
 
+def cpu_seconds_per_step(overrides: list[str]) -> float:
+    """Return the CPU time of a training step with its batch, measured in this process."""
+    components = build_components(typed(compose("train", overrides)))
+    model, task, generator = components.model.train(), components.task, torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    is_bf16 = fastest_precision() == "bf16"
+    begin = 0.0
+    for number, batch in enumerate(islice(components.data.train_dataloader(), MEASURED_BATCHES + 1)):
+        if number == 1:  # after what happens once
+            begin = time.process_time()
+        problem = task.pose(task.augment(batch, generator), generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+            loss = task.loss(model(problem), problem)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return (time.process_time() - begin) / MEASURED_BATCHES
+
+
 def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str, out: Path) -> Path:
     """Train a row unless its run is finished, and return its folder."""
     folder = out / f"{folder_name(name)}-{seed}"
     if not (folder / "result.json").is_file():
-        base = [] if any(change.startswith("experiment=") for change in changes) else [f"experiment={experiment}"]
-        settings = [f"trainer.max_steps={steps}", "trainer.progress=false", f"seed={seed}", "resume=auto"]
+        base = base_experiment(changes, experiment)
+        settings = [
+            f"trainer.max_steps={steps}",
+            "trainer.precision=auto",
+            "trainer.progress=false",
+            f"seed={seed}",
+            "resume=auto",
+        ]
         command = [sys.executable, "-m", "tsfm", "train", *base, *changes, *settings, f"run_dir={folder}"]
         subprocess.run(command, check=True)
     return folder
+
+
+def base_experiment(changes: list[str], experiment: str) -> list[str]:
+    """Return the setting of the experiment, unless the changes name one."""
+    return [] if any(change.startswith("experiment=") for change in changes) else [f"experiment={experiment}"]
+
+
+def steps_in(minutes: float, name: str, *, experiment: str, out: Path) -> int:
+    """Return how many steps of a row take that many CPU minutes; measured once and kept in the folder."""
+    file = out / "seconds_per_step.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if name not in known:
+        known[name] = cpu_seconds_per_step([*base_experiment(ROWS[name], experiment), *ROWS[name]])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(known, indent=2), encoding="utf-8")
+    return round(60 * minutes / known[name])
 
 
 def score(folder: Path) -> tuple[float, float, int]:
@@ -102,7 +165,18 @@ def table(args: argparse.Namespace) -> str:
         ]
         if scored:
             mase, wql, sets = np.array(scored).mean(axis=0)
-            rows.append({"row": name, "seeds": len(scored), "sets": int(sets), "MASE": mase, "WQL": wql})
+            spread = np.ptp(np.array(scored), axis=0)
+            rows.append(
+                {
+                    "row": name,
+                    "seeds": len(scored),
+                    "sets": int(sets),
+                    "MASE": mase,
+                    "WQL": wql,
+                    "range of MASE": spread[0],
+                    "range of WQL": spread[1],
+                }
+            )
     return as_markdown(rows)
 
 
@@ -112,13 +186,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and of ablation.md")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--minutes", type=float, help="CPU minutes of a row, instead of --steps")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--experiment", default="pretrain/nano")
     parser.add_argument("--table", action="store_true", help="only the table of finished runs")
     args = parser.parse_args(argv)
     for seed in args.seeds if not args.table else ():
         for name in args.rows:
-            run(name, ROWS[name], steps=args.steps, seed=seed, experiment=args.experiment, out=args.out)
+            steps = args.steps
+            if args.minutes and not (args.out / f"{folder_name(name)}-{seed}" / "result.json").is_file():
+                steps = steps_in(args.minutes, name, experiment=args.experiment, out=args.out)
+            run(name, ROWS[name], steps=steps, seed=seed, experiment=args.experiment, out=args.out)
     text = table(args)
     (args.out / "ablation.md").write_text(text, encoding="utf-8")
     print(text)
