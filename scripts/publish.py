@@ -32,10 +32,10 @@ def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
     """Return the corpus of a run; a corpus with other values than those of the training is refused."""
     known = {item.name for item in fields(CorpusConfig)}
     settings = {key: value for key, value in (trained_on.get("data") or {}).items() if key in known}
-    if trained_on.get("dataset") is None or "points" not in settings:
+    if trained_on.get("dataset") is None or "batch_values" not in settings:
         raise ValueError("this run was not pre-trained on a corpus (task=pretrain data=corpus); publish one that was")
     settings |= {
-        "universe": GeneratorMixtureConfig(**settings["universe"]),
+        "generators": GeneratorMixtureConfig(**settings["generators"]),
         "augment": AugmentConfig(**settings["augment"]),
     }
     corpus = CorpusData(CorpusConfig(**settings))

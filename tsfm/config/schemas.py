@@ -33,6 +33,7 @@ def default_init() -> dict[str, Any]:
         "freeze": [],  # what is not trained: names of parts or parameters, or all_but_head
         "reset": [],  # parts that start from random weights
         "lora": {"rank": None, "alpha": None, "targets": None, "dropout": 0.0},
+        "expand": False,  # whether the model may have more quantile levels, or also the known season
         "layer_decay": None,  # factor of the learning rate from each depth to the one below; the head has factor 1
     }
 

@@ -17,6 +17,7 @@ from tsfm.config import ConfigError, compose, default_init
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import build_from_config, find
 
+EXPANDABLE = ("head.quantile_levels", "model.known_season")  # settings that init.expand may change
 COMPONENTS = ("scaler", "patching", "backbone", "head")  # of a model
 CONFIGURED = ("scaler", "backbone", "head")  # components with a config of their own
 ALL_BUT_HEAD = "all_but_head"
@@ -51,6 +52,8 @@ class InitConfig:
         Adapters to train instead of the weights of the source.
     layer_decay
         Factor of the learning rate from each depth of the network to the one below, in (0, 1].
+    expand
+        Whether the model may have further inputs and outputs, see `tsfm.training.expansion`.
     """
 
     source: str | None = None
@@ -58,6 +61,7 @@ class InitConfig:
     reset: tuple[str, ...] = ()
     lora: LoraConfig | None = None
     layer_decay: float | None = None
+    expand: bool = False
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> InitConfig:
@@ -80,8 +84,11 @@ class InitConfig:
             reset=_names("init.reset", values["reset"]),
             lora=_lora(values["lora"]),
             layer_decay=decay,
+            expand=values["expand"],
         )
-        needs_source = [key for key in ("freeze", "reset", "lora") if getattr(init, key)]
+        if not isinstance(init.expand, bool):
+            raise ConfigError(f"init.expand is {init.expand!r}; expected true or false")
+        needs_source = [key for key in ("freeze", "reset", "lora", "expand") if getattr(init, key)]
         if init.source is None and needs_source:
             raise ConfigError(f"init.{needs_source[0]} is about the weights of a checkpoint; name one by init.from=...")
         for name in init.reset:
@@ -94,6 +101,7 @@ class InitConfig:
         """How the weights of the source are used, as text for cards and logs."""
         texts = [f"lora rank {self.lora.rank}"] if self.lora else []
         texts += [f"frozen {', '.join(self.freeze)}"] if self.freeze else []
+        texts += ["expanded"] if self.expand else []
         texts += [f"reset {', '.join(self.reset)}"] if self.reset else []
         return "; ".join(texts) or "full"
 
@@ -199,6 +207,7 @@ def check_architecture(config: Any, spec: dict[str, Any], init: InitConfig) -> N
         The settings of `init`.
     """
     differences: list[str] = []
+    changeable = EXPANDABLE if init.expand else ()
     for name in CONFIGURED:
         own, saved = _plain(getattr(config, name)), spec[name]
         if name in init.reset:
@@ -208,11 +217,12 @@ def check_architecture(config: Any, spec: dict[str, Any], init: InitConfig) -> N
         else:  # dropout is not part of the architecture
             added = MIXING if name == "backbone" and saved.get("mix_every") == 0 else ()
             keys = [key for key in saved if own.get(key) != saved[key] and not key.endswith("dropout")]
-            keys = [key for key in keys if key not in added]
+            keys = [key for key in keys if key not in added and f"{name}.{key}" not in changeable]
             differences += [f"{name}.{key} is {own.get(key)}, but it is {saved[key]} in {init.source}" for key in keys]
     free = {*CONFIGURED, *LENGTHS, *(PATCHING if "patching" in init.reset else ())}
     free |= {"width"} if {"patching", "backbone", "head"} <= set(init.reset) else set()
     own = _plain(config.model)
+    free |= {name.partition(".")[2] for name in changeable if name.startswith("model.")}
     keys = [key for key in spec if key not in free and own.get(key) != spec[key]]
     differences += [f"model.{key} is {own.get(key)}, but it is {spec[key]} in {init.source}" for key in keys]
     if differences:

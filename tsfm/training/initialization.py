@@ -16,6 +16,7 @@ from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import load
 from tsfm.model.model import Model
 from tsfm.nn.lora import add_lora
+from tsfm.training.expansion import expand_weights
 from tsfm.training.init_config import ALL_BUT_HEAD, LENGTHS, InitConfig, check_architecture, checkpoint_directory
 
 log = logging.getLogger("tsfm")
@@ -62,7 +63,8 @@ def initialize(model: Model, config: RunConfig) -> Initialization:
     saved, about = load(path)
     check_architecture(config, saved.spec(), init)
     _check_names("reset", init.reset, model)
-    copy_weights(model, saved, path=path, reset=init.reset)
+    tensors = expand_weights(saved, model) if init.expand else None
+    copy_weights(model, saved, path=path, reset=init.reset, tensors=tensors)
     freeze_parameters(model, init)
     if init.lora is not None:
         _add_adapters(model, init, seed=config.seed)
@@ -78,8 +80,15 @@ def initialize(model: Model, config: RunConfig) -> Initialization:
     return Initialization(layer_decay=init.layer_decay, origin=origin)
 
 
-def copy_weights(model: Model, saved: Model, *, path: Path, reset: Sequence[str]) -> None:
-    """Copy every tensor of `saved` into `model`, except for the components that are reset.
+def copy_weights(
+    model: Model,
+    saved: Model,
+    *,
+    path: Path,
+    reset: Sequence[str],
+    tensors: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Copy the tensors of `saved`, or those given, into `model`, except for the components that are reset.
 
     Layers across channels that only `model` has keep their first weights; the log names them.
 
@@ -88,7 +97,10 @@ def copy_weights(model: Model, saved: Model, *, path: Path, reset: Sequence[str]
     ValueError
         If a tensor is missing in one of the two models or has another shape; `path` names the checkpoint.
     """
-    own, source = ({k: v for k, v in m.state_dict().items() if not _is_under(k, reset)} for m in (model, saved))
+    own, source = (
+        {k: v for k, v in t.items() if not _is_under(k, reset)}
+        for t in (model.state_dict(), tensors or saved.state_dict())
+    )
     if not own:
         raise ValueError(f"init.reset=[{','.join(reset)}] leaves nothing of {path}; leave init.from out")
     added = [name for name in own if _is_under(name, [ADDED]) and name not in source]
