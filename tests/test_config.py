@@ -168,7 +168,7 @@ WRONG: list[tuple[str, list[str]]] = [
         ["unknown experiment", "did you mean 'ltsf/patch_transformer_etth1_96'?", "more"],
     ),
     ("experiment=ltsf", ["unknown experiment 'ltsf'", "ltsf/dlinear_etth1_96"]),
-    ("backbone=", ["unknown backbone ''; known: dlinear"]),
+    ("backbone=", ["unknown backbone ''; known: dilated_conv"]),
     ("debug=slow", ["unknown debug 'slow'; known: fast"]),
     # a missing value
     ("data=store", ["no value for data.dataset", "data.dataset=..."]),
@@ -216,7 +216,7 @@ def test_a_mistake_is_named_with_its_full_key_and_a_hint(overrides: str, expecte
         ("backbone.heads=0", r"backbone\.heads is 0; .* at least 1"),
         ("task.loss=msee", r"task\.loss is 'msee'; did you mean 'mse'"),
         ("optim.lr=0", r"optim\.lr is 0.*; a learning rate is above 0"),
-        ("trainer.precision=8", r"trainer\.precision is '8'; known: 32, bf16, 16|known: 16, 32, bf16"),
+        ("trainer.precision=8", r"trainer\.precision is '8'; known: .*32"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs is 0; expected at least 1"),
         ("trainer.max_epochs=-1", r"trainer has no end"),
         ("bench.split=testt", r"bench\.split is 'testt'; did you mean 'test'"),
@@ -392,7 +392,7 @@ def test_base_settings_replace_the_defaults_and_come_before_the_rest(tmp_path: P
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("init.form=x", r"init\.form is not a setting; did you mean 'from'\? known: freeze, from"),
+        ("init.form=x", r"init\.form is not a setting; did you mean 'from'\? known: expand, freeze, from"),
         ("init.lora.rnak=8", r"init\.lora\.rnak is not a setting; did you mean 'rank'\?"),
         ("inti.from=x", r"inti is not a setting; did you mean 'init'\?"),
     ],
