@@ -85,9 +85,9 @@ def _spread(tensor: Tensor, index: list[int], *, size: int, dim: int) -> Tensor:
 def _expand_levels(tensors: dict[str, Tensor], saved: Model, model: Model) -> None:
     """Mix the output weights of each new level from those of the old levels."""
     weights = level_weights(saved.quantile_levels, model.quantile_levels)
-    for part in ("skip", "down"):
+    for layer in ("skip", "down"):
         for kind in ("weight", "bias"):
-            name = f"head.mlp.{part}.{kind}"
+            name = f"head.mlp.{layer}.{kind}"
             old = tensors[name].unflatten(0, (-1, len(saved.quantile_levels)))
             tensors[name] = torch.einsum("nq,sq...->sn...", weights.to(old.dtype), old).flatten(0, 1)
 
