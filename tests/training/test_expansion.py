@@ -20,7 +20,7 @@ OLD = (0.1, 0.3, 0.5, 0.7, 0.9)
 NEW = (0.01, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.99)
 
 
-def model(levels: tuple[float, ...] = OLD, **settings: Any) -> Model:
+def model(quantile_levels: tuple[float, ...] = OLD, **settings: Any) -> Model:
     torch.manual_seed(0)
     network = Model(
         ModelConfig(
@@ -30,7 +30,7 @@ def model(levels: tuple[float, ...] = OLD, **settings: Any) -> Model:
         ),
         scaler=SCALERS.config({"name": "standard", "arcsinh": True}),
         backbone=BACKBONES.config({"name": "mixer", "depth": 1, "dropout": 0.0, "max_patches": 32}),
-        head=HEADS.config({"name": "patch_quantiles", "hidden": 16, "quantile_levels": list(levels)}),
+        head=HEADS.config({"name": "patch_quantiles", "hidden": 16, "quantile_levels": list(quantile_levels)}),
     )
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
