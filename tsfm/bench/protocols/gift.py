@@ -28,6 +28,7 @@ from tsfm.infer.predictor import DECILES, POINT, Predictor
 from tsfm.metrics.forecast import seasonal_error
 from tsfm.metrics.forecast_score import ForecastScore, added_scores
 from tsfm.registry import PROTOCOLS
+from tsfm.timestamps.offsets import season_length as usual_season_length
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -192,7 +193,7 @@ def score_config(
             predictor,
             contexts,
             horizon=entry.horizon,
-            season_length=entry.season_length,
+            season_length=forecast_season(predictor, entry),
             context=context,
             batch_size=batch_size,
         )
@@ -216,6 +217,15 @@ def score_config(
         "seconds_forecasting": round(seconds, 3),
         "seconds": round(time.perf_counter() - start, 3),
     }
+
+
+def forecast_season(predictor: Predictor, entry: GiftConfig) -> int:
+    """Return the season length in steps that a forecaster is given.
+
+    A trained model gets the usual one of the frequency: that of GIFT-Eval, the base of MASE and the seasonal naive,
+    is 1 for days and weeks.
+    """
+    return entry.season_length if predictor.num_parameters() is None else usual_season_length(entry.freq)
 
 
 def forecast_deciles(
