@@ -63,6 +63,8 @@ class CalendarDays(Generator):
 
     @dataclass
     class Config:
+        """Settings of `CalendarDays`."""
+
         noise: float = 0.3  # most noise of the logarithm
         level: float = 0.5  # most drift of the logarithm
         week: float = 0.85  # share of rows that know weekdays

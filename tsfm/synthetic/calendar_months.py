@@ -43,6 +43,8 @@ class CalendarMonths(Generator):
 
     @dataclass
     class Config:
+        """Settings of `CalendarMonths`."""
+
         noise: float = 0.2  # most noise of the logarithm
         level: float = 1.0  # most drift of the logarithm
         trend: float = 0.6  # share of rows with a straight trend of the logarithm

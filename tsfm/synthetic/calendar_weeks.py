@@ -49,6 +49,8 @@ class CalendarWeeks(Generator):
 
     @dataclass
     class Config:
+        """Settings of `CalendarWeeks`."""
+
         noise: float = 0.3  # most noise of the logarithm
         level: float = 0.6  # most drift of the logarithm
         peaks: float = 0.7  # share of rows with yearly peaks

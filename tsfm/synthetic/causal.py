@@ -57,6 +57,8 @@ class StructuralCausal(Generator):
 
     @dataclass
     class Config:
+        """Settings of `StructuralCausal`."""
+
         roots: int = 3  # nodes without parents
         hidden: int = 2  # nodes that are not read out, beside the roots
         parents: int = 3  # most parents of a node

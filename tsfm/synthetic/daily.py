@@ -72,6 +72,8 @@ class DayType(Generator):
 
     @dataclass
     class Config:
+        """Settings of `DayType`."""
+
         noise: float = 0.4  # most noise, in heights of the day
         days: float = 4.0  # at least so many days fit into the length, where a day of 6 steps or more can
         holidays: float = 0.03  # mean share of days
@@ -120,6 +122,8 @@ class Solar(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Solar`."""
+
         clouds: float = 0.9  # most of the light that a cloudy day can lose
         days: float = 3.0  # at least so many days fit into the length, where a day of 6 steps or more can
 

@@ -29,6 +29,8 @@ class DriftWalk(Generator):
 
     @dataclass
     class Config:
+        """Settings of `DriftWalk`."""
+
         strongest: float = 3.0  # largest drift in standard deviations of a step, log-uniform from .1
         breaks: float = 4.0  # largest mean number of new drifts, log-uniform from .2
         season: float = 0.7  # share of rows with a season, where its length is above 1

@@ -102,6 +102,8 @@ class Chaos(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Chaos`."""
+
         maps: float = 0.2  # share of rows that iterate a map
         steps: int = 512  # most Runge-Kutta steps; a fast row takes one per point up to that many points
         spread: float = 0.04  # of the coefficients, relative standard deviation

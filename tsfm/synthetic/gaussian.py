@@ -74,6 +74,8 @@ class KernelGP(Generator):
 
     @dataclass
     class Config:
+        """Settings of `KernelGP`."""
+
         most: int = 5  # kernels in a row
         lines: float = 0.35  # share of rows with a line added or multiplied
         noise: float = 0.3  # share of rows with white noise
@@ -119,6 +121,8 @@ class Coloured(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Coloured`."""
+
         steepest: float = 3.0  # of the power spectrum, f^-slope
 
         def __post_init__(self) -> None:

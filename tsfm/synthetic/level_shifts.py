@@ -31,6 +31,8 @@ class LevelShift(Generator):
 
     @dataclass
     class Config:
+        """Settings of `LevelShift`."""
+
         noise: float = 0.3  # most noise, in sizes of the season
         most: float = 12.0  # mean number of changes, log-uniform from 1
         kinds: tuple[float, float, float, float] = (0.3, 0.3, 0.15, 0.25)  # odds of level, visit, scale, closed

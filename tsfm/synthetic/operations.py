@@ -50,6 +50,8 @@ class Intermittent(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Intermittent`."""
+
         classes: tuple[float, float, float, float] = (
             0.15,
             0.15,
@@ -96,6 +98,8 @@ class Bursts(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Bursts`."""
+
         most: float = 60.0  # bursts in a row; the mean number is log-uniform from 3
         tallest: float = 300.0  # height of a burst in floors, log-uniform from 3
         longest: int = 96  # steps in which a burst falls to 1/e, log-uniform from .5
@@ -138,6 +142,8 @@ class Counts(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Counts`."""
+
         mean: float = 200.0  # largest mean count, log-uniform from .5
         season: float = 0.8  # share of rows with a cycle
 
@@ -162,6 +168,8 @@ class Sensors(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Sensors`."""
+
         coarse: float = 0.7  # share of rows in few values
         clipped: float = 0.3  # share of rows with a bounded range
         stuck: float = 0.4  # share of rows that repeat readings

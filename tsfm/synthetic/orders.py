@@ -43,6 +43,8 @@ class Orders(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Orders`."""
+
         dense: float = 0.35  # share of rows with several orders a step, which are one: a mean interval of .2 to 1
         longest: float = 40.0  # largest mean interval of the others in steps, log-uniform from 1
         most_regular: float = 60.0  # largest gamma shape of the intervals, log-uniform from .3

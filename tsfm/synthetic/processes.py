@@ -26,6 +26,8 @@ class RandomWalk(Generator):
 
     @dataclass
     class Config:
+        """Settings of `RandomWalk`."""
+
         drift: float = 0.1  # most drift of a step, in standard deviations; half of the rows have none
         lazy: float = 0.15  # share of rows that stay where they are at most steps
         geometric: float = 0.3  # share of rows that are exp of a walk, as prices are
@@ -79,6 +81,8 @@ class Arima(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Arima`."""
+
         pairs: int = 3  # most pairs of roots, for each of the two polynomials
         radius: float = 0.99  # of the largest root
         seasonal: float = 0.35  # share of rows with a root at a season's lag
@@ -120,6 +124,8 @@ class Ets(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Ets`."""
+
         trend: float = 0.6  # share of rows with a trend
         season: float = 0.7  # share of rows with a season
         multiplied: float = 0.3  # share of rows that are exponentiated

@@ -44,6 +44,8 @@ class Pulses(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Pulses`."""
+
         jitter: float = 0.25  # largest variation of the intervals, log-uniform from .003
         noise: float = 0.3  # most noise, in sizes of the waveform
         missed: float = 0.2  # share of rows that miss up to a tenth of the beats

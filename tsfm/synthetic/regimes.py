@@ -29,6 +29,8 @@ class OrnsteinUhlenbeck(Generator):
 
     @dataclass
     class Config:
+        """Settings of `OrnsteinUhlenbeck`."""
+
         switching: float = 0.6  # share of rows with two regimes
         season: float = 0.5  # share of rows with a seasonal mean
         drift: float = 0.5  # share of rows with a slowly moving mean
@@ -75,6 +77,8 @@ class Volatility(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Volatility`."""
+
         prices: float = 0.6  # share of rows that are prices, the others are returns or their sizes
         persistence: float = 0.98  # the largest a + b
 

@@ -68,6 +68,8 @@ class Seasonal(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Seasonal`."""
+
         noise: float = 0.6  # most noise, in sizes of the season; each row draws its own, small ones are common
         level: float = 2.0  # most drift of the level, in sizes of the season
         multiplied: float = 0.35  # share of rows whose parts are multiplied
@@ -103,6 +105,8 @@ class Waves(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Waves`."""
+
         noise: float = 0.3  # most noise, in heights of the wave
         fits: float = 2.5  # the wave fits that often into the length
 

@@ -29,6 +29,8 @@ class Sessions(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Sessions`."""
+
         sources: int = 4  # most sources
         heaviest: float = 1.1  # smallest tail exponent of a duration, the largest is 1.9
         noise: float = 0.6  # most spread of an active source, in logarithms

@@ -50,6 +50,8 @@ class Steps(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Steps`."""
+
         most: float = 40.0  # mean number of segments, log-uniform from 2
         noise: float = 0.4  # most noise, in sizes of a step
 
@@ -84,6 +86,8 @@ class PiecewiseTrend(Generator):
 
     @dataclass
     class Config:
+        """Settings of `PiecewiseTrend`."""
+
         most: float = 12.0  # mean number of bends, log-uniform from 1
         noise: float = 0.5  # most noise, after z-scoring the trend
         season: float = 0.5  # share of rows with a cycle
@@ -114,6 +118,8 @@ class Spikes(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Spikes`."""
+
         noise: float = 0.3  # most noise, in heights of a spike
         periodic: float = 0.7  # share of rows with a period
 
@@ -153,6 +159,8 @@ class Growth(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Growth`."""
+
         noise: float = 0.1  # most noise, as a share of the value
         walk: float = 0.5  # share of rows whose logarithm also walks
         season: float = 0.4  # share of rows with a cycle
@@ -194,6 +202,8 @@ class Oscillators(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Oscillators`."""
+
         noise: float = 0.3  # most noise, in amplitudes
         fits: float = 2.5  # the slowest sine turns that often in the length
 

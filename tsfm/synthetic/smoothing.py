@@ -82,6 +82,8 @@ class EtsMultiplicative(Generator):
 
     @dataclass
     class Config:
+        """Settings of `EtsMultiplicative`."""
+
         error: float = 0.15  # largest standard deviation of the relative error, log-uniform from .003
         trend: float = 0.75  # share of rows with a trend
         multiplied: float = 0.4  # share of trends that are multiplicative

@@ -30,6 +30,8 @@ class Stock(Generator):
 
     @dataclass
     class Config:
+        """Settings of `Stock`."""
+
         most: float = 60.0  # mean number of refills, log-uniform from 3
         fixed: float = 0.5  # share of rows with one quantity
         season: float = 0.6  # share of rows whose use has a cycle

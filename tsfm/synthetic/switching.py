@@ -38,6 +38,8 @@ class DutyCycle(Generator):
 
     @dataclass
     class Config:
+        """Settings of `DutyCycle`."""
+
         noise: float = 0.15  # most noise while a machine is on, in units of its power
         machines: int = 3  # most machines
         regular: float = 0.4  # share of rows whose durations vary by a few percent only

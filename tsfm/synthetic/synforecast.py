@@ -34,6 +34,8 @@ class SynForecast(Generator):
 
     @dataclass
     class Config:
+        """Settings of `SynForecast`."""
+
         freqs: tuple[str, ...] = FREQS  # from which the frequency of a call is drawn
         without: tuple[str, ...] = SLOW  # classes of generators that are left out
 

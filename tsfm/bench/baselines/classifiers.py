@@ -109,6 +109,8 @@ class NearestWarped(Nearest):
 
     @dataclass
     class Config(NearestConfig):
+        """Settings of `NearestWarped`."""
+
         window: float = 1.0  # of the length that a step may be warped by (Sakoe & Chiba 1978); 1: any
         learn: bool = False  # choose the window from 0, 1, ..., 20 % by leave-one-out on the training cases
 

@@ -42,6 +42,8 @@ class SubPCA(Subsequences):
 
     @dataclass
     class Config(WindowConfig):
+        """Settings of `SubPCA`."""
+
         components: float = 0.0  # share of variance whose components are kept; 0 keeps all
 
         def __post_init__(self):
@@ -72,6 +74,8 @@ class PCADetector(SubPCA):
 
     @dataclass
     class Config(SubPCA.Config):
+        """Settings of `PCADetector`."""
+
         window: int = 1
         components: float = 0.25
 
@@ -89,6 +93,8 @@ class SubKMeans(Subsequences):
 
     @dataclass
     class Config(WindowConfig):
+        """Settings of `SubKMeans`."""
+
         rank: int = 2
         clusters: int = 10
         seed: int = 0
@@ -123,6 +129,8 @@ class SubIForest(Subsequences):
 
     @dataclass
     class Config(WindowConfig):
+        """Settings of `SubIForest`."""
+
         trees: int = 150
         features: float = 0.0  # share of features that a tree gets; 0: one feature
         seed: int = 0
@@ -150,6 +158,8 @@ class IForest(SubIForest):
 
     @dataclass
     class Config(SubIForest.Config):
+        """Settings of `IForest`."""
+
         window: int = 1
         trees: int = 200
 
@@ -162,6 +172,8 @@ class SubKNN(Subsequences):
 
     @dataclass
     class Config(WindowConfig):
+        """Settings of `SubKNN`."""
+
         rank: int = 2
         neighbours: int = 50
 
@@ -186,6 +198,8 @@ class SubLOF(SubKNN):
 
     @dataclass
     class Config(SubKNN.Config):
+        """Settings of `SubLOF`."""
+
         neighbours: int = 30
 
     def anomaly_scores(self, windows: Float[np.ndarray, "W F"]) -> Float[np.ndarray, " W"]:
@@ -207,5 +221,7 @@ class LOF(SubLOF):
 
     @dataclass
     class Config(SubLOF.Config):
+        """Settings of `LOF`."""
+
         window: int = 1
         neighbours: int = 50

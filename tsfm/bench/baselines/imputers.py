@@ -135,6 +135,8 @@ class SeasonalFill(SimpleImputer):
 
     @dataclass
     class Config:
+        """Settings of `SeasonalFill`."""
+
         season: int = 0  # steps; 0: that of the data
 
         def __post_init__(self):

@@ -86,6 +86,8 @@ class MatrixProfile(SeriesDetector):
 
     @dataclass
     class Config(WindowConfig):
+        """Settings of `MatrixProfile`."""
+
         def __post_init__(self):
             super().__post_init__()
             if self.window in (1, 2):
@@ -123,6 +125,8 @@ class SpectralResidual(SeriesDetector):
 
     @dataclass
     class Config:
+        """Settings of `SpectralResidual`."""
+
         smooth: int = 100  # frequencies of the moving average
 
         def __post_init__(self):
@@ -169,6 +173,8 @@ class SeasonalResidual(SeriesDetector):
 
     @dataclass
     class Config:
+        """Settings of `SeasonalResidual`."""
+
         season: int = 0  # steps; 0: find_length_rank of the series
         smooth: float = 1.0  # length of the moving average in seasons; 0: none
 

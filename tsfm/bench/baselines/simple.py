@@ -121,6 +121,8 @@ class SeasonalNaive(Simple):
 
     @dataclass
     class Config:
+        """Settings of `SeasonalNaive`."""
+
         season: int = 0  # steps; 0: that of the data
 
         def __post_init__(self):
@@ -146,6 +148,8 @@ class Drift(Simple):
 
     @dataclass
     class Config:
+        """Settings of `Drift`."""
+
         window: int = 0  # past steps that are used; 0: all
 
         def __post_init__(self):
@@ -181,6 +185,8 @@ class Mean(Simple):
 
     @dataclass
     class Config:
+        """Settings of `Mean`."""
+
         window: int = 0  # last observed values that are used; 0: all
 
         def __post_init__(self):
