@@ -115,8 +115,10 @@ def score_coverage(
             "windows": sum(len(task.contexts) for task in windows.tasks),
         }
         for segment, members in (*((segment, (segment,)) for segment in SEGMENTS), ("all", SEGMENTS)):
-            sums = {coverage: sum(counts[coverage, member] for member in members) for coverage in coverages}
-            measured = {f"{100 * coverage:g} %": share(*total) for coverage, total in sums.items()}
+            sums = {
+                coverage: np.sum([counts[coverage, member] for member in members], axis=0) for coverage in coverages
+            }
+            measured = {f"{100 * coverage:g} %": share(*total.tolist()) for coverage, total in sums.items()}
             rows.append({**properties, "segment": segment, "steps": int(sums[coverages[0]][1]), **measured})
     return rows
 

@@ -143,7 +143,7 @@ class Predictor(BatchPredictor):
             )
             out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
         requested, of_mean = ([predicted_levels.index(level) for level in x] for x in (requested_levels, mean_levels))
-        means = mean_from_quantiles(out[..., of_mean], mean_levels).astype(np.float32) if mean else None
+        means = np.asarray(mean_from_quantiles(out[..., of_mean], mean_levels), np.float32) if mean else None
         return Forecast(out[..., predicted_levels.index(0.5)], out[..., requested], requested_levels, means)
 
     def predict_df(

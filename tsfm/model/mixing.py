@@ -58,6 +58,7 @@ class ChannelMixing(nn.Module):
         self.skips_single = not config.mix_single
         if config.mix_zero_init:
             for group in self.groups.values():
+                assert isinstance(group, GroupAttention)
                 group.set_output_to_zero()
 
     @property

@@ -1,5 +1,8 @@
 """Depthwise convolution over tokens with gaps between its taps. N rows, P tokens, D width, K taps, L state tokens."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
 import math
@@ -87,9 +90,10 @@ class _ShiftedSum(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
-        grad_x, grad_taps = torch.zeros_like(x), []
+        grad_x = torch.zeros_like(x)
+        grad_taps: list[Tensor] = []
         for offset, tap in zip(ctx.offsets, weight.to(x.dtype).unbind(1), strict=True):
             outputs, inputs = _overlap(offset, x.shape[1])
             grad_x[:, inputs].addcmul_(grad[:, outputs], tap)

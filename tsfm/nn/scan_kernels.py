@@ -24,7 +24,7 @@ def find_kernel() -> tuple[ScanFunction | None, str]:
     mamba_ssm comes first, since it is written for this scan and shares b and c among the heads of a group. fla, which
     is Triton only and needs no compiler of CUDA code, is next.
     """
-    errors = []
+    errors: list[str] = []
     for package, module, name, scan_function, label in KERNELS:
         try:
             kernel = getattr(importlib.import_module(module), name)
