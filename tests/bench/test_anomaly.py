@@ -198,6 +198,7 @@ def test_hydra_knows_the_protocol() -> None:
     assert ConfigStore.instance().load("bench/_anomaly.yaml").node.data == "tsb_ad_u"
 
 
+@pytest.mark.wrong_shapes
 def test_a_series_checks_itself() -> None:
     valid = {"item_id": "x", "values": np.zeros((1, 5)), "labels": np.zeros(5, np.int8), "train_length": 2}
     AnomalySeries(**valid)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.synthetic.test_generators import part, seeded
+from tests.synthetic.test_generators import make_generator, seeded
 from tsfm.synthetic import dates
 from tsfm.synthetic.calendar_months import month_tables
 from tsfm.synthetic.calendar_weeks import yearly_peaks
@@ -87,17 +87,17 @@ def test_a_week_holds_what_its_days_hold() -> None:
 
 def test_daily_series_repeat_by_the_week_and_only_there() -> None:
     quiet = {"noise": 0.0, "level": 0.0, "month": 0.0, "holidays": 0.0, "year": 0.0, "counts": 0.0}
-    x = part("calendar_days", week=1.0, trading=0.0, **quiet).draw(200, 365, seeded())
+    x = make_generator("calendar_days", week=1.0, trading=0.0, **quiet).draw(200, 365, seeded())
     x = x[((x - x.median(-1, keepdim=True).values).abs().amax(-1) < 5)]
     assert (lasting(x, 7) > 0.8).float().mean() > 0.7  # outliers and jumps of the level stay
     assert lasting(x, 7).median() > lasting(x, 5).median() + 0.3
-    trading = part("calendar_days", week=1.0, trading=1.0, **quiet).draw(200, 365, seeded())
+    trading = make_generator("calendar_days", week=1.0, trading=1.0, **quiet).draw(200, 365, seeded())
     assert lasting(trading, 5).median() > lasting(trading, 7).median() + 0.3
 
 
 def test_the_end_of_a_month_returns_after_28_to_31_days() -> None:
     quiet = {"noise": 0.0, "level": 0.0, "week": 0.0, "holidays": 0.0, "year": 0.0, "counts": 0.0, "trading": 0.0}
-    x = part("calendar_days", month=1.0, **quiet).draw(300, 1461, seeded())
+    x = make_generator("calendar_days", month=1.0, **quiet).draw(300, 1461, seeded())
     power = torch.fft.rfft(x - x.mean(-1, keepdim=True)).abs().square()
     assert ((power[:, 1:].argmax(-1) + 1) % 48 == 0).float().mean() > 0.6  # 48 months in four years
 
@@ -112,7 +112,9 @@ def test_weekly_peaks_return_after_a_year_of_52_or_53_weeks(length: int) -> None
     apart = [(row > 0.5 * row.max()).nonzero()[:, 0] for row in x]
     gaps = torch.cat([at.diff()[at.diff() > 4] for at in apart])
     assert ((gaps >= 46) & (gaps <= 53)).float().mean() > 0.9
-    series = part("calendar_weeks", noise=0.0, level=0.0, holidays=0.0, counts=0.0, peaks=1.0).draw(200, 313, seeded())
+    series = make_generator("calendar_weeks", noise=0.0, level=0.0, holidays=0.0, counts=0.0, peaks=1.0).draw(
+        200, 313, seeded()
+    )
     year = torch.maximum(lasting(series, 52), lasting(series, 53))
     assert year.median() > lasting(series, 40).median() + 0.3
 
@@ -130,5 +132,5 @@ def test_months_count_their_weekdays() -> None:
 def test_monthly_and_quarterly_series_have_their_season() -> None:
     quiet = {"noise": 0.0, "level": 0.0, "trend": 0.0, "trading": 0.0, "easter": 0.0}
     for quarters, lag, other in ((0.0, 12, 5), (1.0, 4, 3)):
-        x = part("calendar_months", season=1.0, quarters=quarters, **quiet).draw(200, 160, seeded()).log()
+        x = make_generator("calendar_months", season=1.0, quarters=quarters, **quiet).draw(200, 160, seeded()).log()
         assert lasting(x.diff(dim=-1), lag).median() > lasting(x.diff(dim=-1), other).median() + 0.4

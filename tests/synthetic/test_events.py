@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.synthetic.test_generators import part, seeded
+from tests.synthetic.test_generators import make_generator, seeded
 from tests.synthetic.test_laws import correlation, power
 from tsfm.synthetic.operations import INTERVAL, VARIATION
 from tsfm.synthetic.renewal import alternating_states, gamma_intervals, interval_index, interval_start
@@ -44,9 +44,9 @@ def test_states_last_as_long_as_they_should() -> None:
 
 def test_machines_are_on_or_off_and_nothing_between() -> None:
     quiet = {"noise": 0.0, "inrush": 0.0}
-    x = part("duty_cycle", machines=1, scheduled=0.0, **quiet).draw(200, 1024, seeded())
+    x = make_generator("duty_cycle", machines=1, scheduled=0.0, **quiet).draw(200, 1024, seeded())
     assert {len(row.unique()) for row in x} == {2}
-    assert max(len(row.unique()) for row in part("duty_cycle", **quiet).draw(50, 1024, seeded())) <= 8
+    assert max(len(row.unique()) for row in make_generator("duty_cycle", **quiet).draw(50, 1024, seeded())) <= 8
     changes = (x.diff(dim=-1) != 0).float().mean(-1)
     assert changes.max() <= 0.6
     assert changes.median() < 0.2
@@ -54,7 +54,9 @@ def test_machines_are_on_or_off_and_nothing_between() -> None:
 
 def test_regular_machines_turn_with_a_period_and_others_do_not() -> None:
     def sharpness(**settings: float) -> float:
-        x = part("duty_cycle", machines=1, scheduled=0.0, noise=0.0, inrush=0.0, **settings).draw(300, 1024, seeded())
+        x = make_generator("duty_cycle", machines=1, scheduled=0.0, noise=0.0, inrush=0.0, **settings).draw(
+            300, 1024, seeded()
+        )
         rest = power(x)[:, 8:]
         return float((rest.amax(-1) / rest.sum(-1)).median())
 
@@ -62,7 +64,7 @@ def test_regular_machines_turn_with_a_period_and_others_do_not() -> None:
 
 
 def test_scheduled_machines_rest_at_the_same_time_of_each_day() -> None:
-    x = part("duty_cycle", scheduled=1.0, noise=0.0, inrush=0.0, machines=1).draw(200, 1344, seeded())
+    x = make_generator("duty_cycle", scheduled=1.0, noise=0.0, inrush=0.0, machines=1).draw(200, 1344, seeded())
     off = (x == x.amin(-1, keepdim=True)).float()
     rests = torch.stack([off[:, : 1344 // day * day].unflatten(-1, (-1, day)).mean(1).amax(-1) for day in (24, 48, 96)])
     assert ((rests.amax(0) > 0.999).float().mean()) > 0.4
@@ -75,7 +77,7 @@ def hurst(x: Tensor, small: int = 8, large: int = 128) -> Tensor:
 
 
 def test_sessions_are_long_range_dependent() -> None:
-    sessions = part("sessions")
+    sessions = make_generator("sessions")
     assert isinstance(sessions, Sessions)
     active = sessions.active(Sampler(seeded()), 400, 8192)
     assert set(active.unique().tolist()) == {0.0, 1.0}
@@ -83,19 +85,19 @@ def test_sessions_are_long_range_dependent() -> None:
     assert len(moving) > 350
     assert hurst(moving).nanmedian() > 0.7
     assert hurst(torch.randn(200, 8192, generator=seeded())).median() < 0.55
-    assert (part("sessions").draw(100, 512, seeded()) >= 0).all()
+    assert (make_generator("sessions").draw(100, 512, seeded()) >= 0).all()
 
 
 def test_the_season_goes_on_at_once_after_a_jump() -> None:
     """Without noise a row differs from itself one period earlier only where the two sides have different levels."""
     for kinds in ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)):
-        x = part("level_shift", noise=0.0, kinds=kinds, most=3.0).draw(300, 1024, seeded())
+        x = make_generator("level_shift", noise=0.0, kinds=kinds, most=3.0).draw(300, 1024, seeded())
         same = torch.stack([((x[:, p:] - x[:, :-p]).abs() < 1e-2).float().mean(-1) for p in range(3, 257)])
         assert (same.amax(0) > 0.4).float().mean() > 0.75
 
 
 def test_visits_end_at_the_level_they_left() -> None:
-    x = part("level_shift", noise=0.0, kinds=(0.0, 0.0, 0.0, 1.0)).draw(200, 1024, seeded())
+    x = make_generator("level_shift", noise=0.0, kinds=(0.0, 0.0, 0.0, 1.0)).draw(200, 1024, seeded())
     floor = (x == x.amin(-1, keepdim=True)).float().mean(-1)
     closed = floor[floor > 0.01]
     assert len(closed) > 120
@@ -103,7 +105,7 @@ def test_visits_end_at_the_level_they_left() -> None:
 
 
 def test_orders_fall_into_all_four_classes() -> None:
-    x = part("orders").draw(1000, 1024, seeded())
+    x = make_generator("orders").draw(1000, 1024, seeded())
     assert (x >= 0).all()
     assert torch.equal(x, x.round())
     interval = x.shape[1] / (x > 0).sum(-1)
@@ -126,7 +128,7 @@ def test_regular_orders_come_in_time() -> None:
             "longest": 40.0,
             "most_regular": most_regular,
         }
-        rows = part("orders", **settings).draw(300, 4096, seeded())
+        rows = make_generator("orders", **settings).draw(300, 4096, seeded())
         gaps = [(row > 0).nonzero()[:, 0].diff().float() for row in rows]
         return torch.stack([gap.std() / gap.mean() for gap in gaps if len(gap) > 20 and gap.mean() > 8])
 
@@ -135,28 +137,28 @@ def test_regular_orders_come_in_time() -> None:
 
 
 def test_launched_products_have_no_demand_before() -> None:
-    x = part("orders", launch=1.0, fade=0.0, season=0.0, dense=1.0).draw(200, 512, seeded())
+    x = make_generator("orders", launch=1.0, fade=0.0, season=0.0, dense=1.0).draw(200, 512, seeded())
     first = (x > 0).float().argmax(-1)
     assert first.min() >= 20
     assert first.max() <= 400
 
 
 def test_stock_falls_slowly_and_is_refilled_at_once() -> None:
-    x = part("stock", noise=0.0, units=0.0, filling=0.0).draw(300, 1024, seeded())
+    x = make_generator("stock", noise=0.0, units=0.0, filling=0.0).draw(300, 1024, seeded())
     moves = x.diff(dim=-1)
     assert (moves > 0).float().mean(-1).max() < 0.2
     assert (moves.amax(-1) > -2 * moves.amin(-1)).float().mean() > 0.7
-    turned = part("stock", noise=0.0, units=0.0, filling=1.0).draw(300, 1024, seeded())
+    turned = make_generator("stock", noise=0.0, units=0.0, filling=1.0).draw(300, 1024, seeded())
     assert (turned.diff(dim=-1) < 0).float().mean(-1).max() < 0.2
 
 
 def test_beats_return_and_their_jitter_spreads_the_spectrum() -> None:
     def line(jitter: float) -> Tensor:
-        x = part("pulses", noise=0.0, missed=0.0, clusters=0.0, jitter=jitter).draw(300, 2048, seeded())
+        x = make_generator("pulses", noise=0.0, missed=0.0, clusters=0.0, jitter=jitter).draw(300, 2048, seeded())
         top = power(x)[:, 16:].sort(-1, descending=True).values
         return top[:, :20].sum(-1) / top.sum(-1)
 
     assert line(0.003).median() > 1.2 * line(0.6).median()
-    x = part("pulses", noise=0.0, missed=0.0, clusters=0.0, jitter=0.003).draw(200, 2048, seeded())
+    x = make_generator("pulses", noise=0.0, missed=0.0, clusters=0.0, jitter=0.003).draw(200, 2048, seeded())
     best = torch.stack([correlation(x, lag) for lag in range(8, 342)]).amax(0)
     assert (best > 0.5).float().mean() > 0.8

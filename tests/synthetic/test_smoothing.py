@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.synthetic.test_generators import part, seeded
+from tests.synthetic.test_generators import make_generator, seeded
 from tests.synthetic.test_laws import correlation
 from tsfm.synthetic.rng import Sampler
 from tsfm.synthetic.smoothing import additive_trend, multiplicative_season, multiplicative_trend
@@ -56,7 +56,7 @@ def test_seasonal_factors_follow_their_recursion() -> None:
 
 
 def test_errors_grow_with_the_level() -> None:
-    x = part("ets_multiplicative", season=0.0, trend=1.0, multiplied=1.0, damped=0.0).draw(600, 400, seeded())
+    x = make_generator("ets_multiplicative", season=0.0, trend=1.0, multiplied=1.0, damped=0.0).draw(600, 400, seeded())
     assert (x > 0).all()
     size = x.diff(n=2, dim=-1).abs().unflatten(-1, (2, -1)).mean(-1)
     mean = x[:, 2:].unflatten(-1, (2, -1)).mean(-1)
@@ -66,10 +66,10 @@ def test_errors_grow_with_the_level() -> None:
 
 
 def test_short_series_show_their_season() -> None:
-    x = part("ets_multiplicative", season=1.0, error=0.01).draw(400, 120, seeded()).log().diff(dim=-1)
+    x = make_generator("ets_multiplicative", season=1.0, error=0.01).draw(400, 120, seeded()).log().diff(dim=-1)
     best = torch.stack([correlation(x, lag) for lag in (4, 7, 12, 24)]).amax(0)
     assert (best > 0.5).float().mean() > 0.5  # a quarter of the rows are yearly
-    none = part("ets_multiplicative", season=0.0, error=0.01).draw(400, 120, seeded()).log().diff(dim=-1)
+    none = make_generator("ets_multiplicative", season=0.0, error=0.01).draw(400, 120, seeded()).log().diff(dim=-1)
     assert (torch.stack([correlation(none, lag) for lag in (4, 7, 12, 24)]).amax(0) > 0.5).float().mean() < 0.1
 
 
@@ -78,7 +78,7 @@ def test_a_drift_is_seen_in_twenty_steps() -> None:
     quiet = {"season": 0.0, "noise": 0.0, "geometric": 0.0, "breaks": 0.2}
 
     def gain(name: str, **values: float) -> float:
-        x = part(name, **values).draw(2000, 26, seeded())
+        x = make_generator(name, **values).draw(2000, 26, seeded())
         past, future = x[:, :20], x[:, 20:]
         steps = torch.arange(1, 7)
         slope = (past[:, -1:] - past[:, :1]) / 19
