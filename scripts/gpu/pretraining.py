@@ -10,13 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-import yaml
+from export_run import export_run
 
 from gpu.corpus_file import restore
 from gpu.section import Recorder, Slot
-from tsfm.model.checkpoint import About, save
-from tsfm.model.model import Model
 
 ROOT = Path(__file__).parents[2]
 EXPORT_SECONDS = 120.0
@@ -98,22 +95,8 @@ def follow(process: subprocess.Popen[bytes], run_dir: Path, slot: Slot, record: 
 
 def export(run_dir: Path, slot: Slot) -> int | None:
     """Save the averaged weights of the last checkpoint of a run as a model directory; return its step, None if none."""
-    checkpoint = run_dir / "checkpoints" / "last.ckpt"
-    if not checkpoint.is_file():
-        return None
-    copy = checkpoint.with_name("exported.ckpt")  # the run replaces the file while it trains
-    shutil.copyfile(checkpoint, copy)
-    content = torch.load(copy, map_location="cpu", weights_only=False)
-    copy.unlink()
-    config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    model = Model.from_spec(config["model"] | {name: config[name] for name in ("scaler", "backbone", "head")})
-    model.load_state_dict({name.removeprefix("model."): value for name, value in content["state_dict"].items()})
-    step = int(content["global_step"])
-    command = f"{(run_dir / 'command.txt').read_text(encoding='utf-8').strip()}  # step {step}"
-    trained_on = {"dataset": config["data"]["dataset"], "seed": config["seed"], "data": config["data"]}
-    trained_on |= {"init": str(slot.init)} if slot.init is not None else {}
-    save(model, slot.out / "weights", about=About(task=config["task"], trained_on=trained_on, command=command))
-    return step
+    origin = None if slot.init is None else {"from": str(slot.init), "method": "full"}
+    return export_run(run_dir, slot.out / "weights", origin=origin)
 
 
 def keep_files(model_dir: Path, target: Path) -> None:

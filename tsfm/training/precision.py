@@ -14,8 +14,8 @@ ROWS, INPUTS, OUTPUTS, REPEATS = 512, 256, 512, 3  # of the matrix product that 
 def fastest_precision(device: str = "cpu") -> str:
     """Return `bf16` where a matrix product is faster in it than in float32, else `32`.
 
-    Processors without instructions for bf16 emulate it, up to 50 times as slowly as float32. On an accelerator the
-    answer is `bf16` where the device supports it.
+    Processors without instructions for bf16 emulate it, more slowly than float32. On an accelerator the answer
+    is `bf16` where the device supports it.
 
     Parameters
     ----------
