@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from tsfm.bench.interfaces import CaseLearner, Imputer, SeriesDetector
+from tsfm.bench.mean_predictor import MeanPredictor
 from tsfm.config import RunConfig
 from tsfm.data.settings import DataConfig
 from tsfm.infer.load import bundled, load
@@ -93,11 +94,15 @@ def prepare_predictor(name: str, *, device: str = "auto", bf16: bool = False, fl
     Parameters
     ----------
     name
-        A forecasting baseline, a bundled model or a model directory.
+        A forecasting baseline, a bundled model or a model directory; or several joined by `+`, whose quantiles are
+        averaged.
     device, bf16, flip
         Of trained models: where they compute, whether in bfloat16, and whether the mean with the forecast of the
         mirrored series is taken. Baselines ignore them.
     """
+    if "+" in name and not is_model(name):
+        options: dict[str, Any] = {"device": device, "bf16": bf16, "flip": flip}
+        return MeanPredictor([prepare_predictor(member, **options) for member in name.split("+")])
     if is_baseline(name) or not is_model(name):
         predictor = find_predictor(name)
     else:

@@ -127,7 +127,7 @@ def add_benchmarks(parser: argparse.ArgumentParser, lazy: Callable[[str], Callab
 
 
 def _predictors(parser: argparse.ArgumentParser, *, batch: int, unit: str) -> None:
-    parser.add_argument("predictors", nargs="+", help="bundled models, model directories, baselines")
+    parser.add_argument("predictors", nargs="+", help="bundled models, model directories, baselines; A+B: their mean")
     parser.add_argument("--batch-size", type=int, default=batch, help=f"{unit} at a time (default {batch})")
     parser.add_argument("--device", default="auto", help="of trained models: cpu, cuda, ... (default: a GPU if any)")
     parser.add_argument("--bf16", action="store_true", help="trained models compute in bfloat16")
