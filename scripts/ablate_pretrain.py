@@ -7,8 +7,8 @@
 
 A row is the recipe with some settings changed. It is scored on the held-out ends of the corpus (`tsfm bench suite
 --role corpus`): the geometric mean over the sets of MASE and WQL relative to the seasonal naive. No benchmark set is
-read. With --minutes, the CPU time of a step is measured for each row, and decides its number of steps. A finished row
-is not run again, so an interrupted script can be continued.
+read. With --minutes, the CPU time of a step of each row is measured, in turns, and decides its number of steps. A
+finished row is not run again, so an interrupted script can be continued.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 import subprocess
 import sys
 import time
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from tsfm.bench.report import as_markdown
 from tsfm.config import compose, typed
 from tsfm.training.components import build_components
 from tsfm.training.precision import fastest_precision
+from tsfm.types import Batch
 
 QUANTILES = [0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.99]
 ORIGINS = ["task.max_origins=6", "task.origins_rate=0.7"]
@@ -87,23 +88,39 @@ def folder_name(row: str) -> str:
     return row.replace(",", "").replace(" ", "_")
 
 
-def cpu_seconds_per_step(overrides: list[str]) -> float:
-    """Return the CPU time of a training step with its batch, measured in this process."""
+def cpu_seconds_per_step(variants: Sequence[list[str]]) -> list[float]:
+    """Return the CPU time of a training step with its batch for each list of settings, measured in this process.
+
+    The variants take turns, so that what else the machine does at the time slows all of them alike.
+    """
+    steps = [training_steps(overrides) for overrides in variants]
+    seconds = [0.0] * len(steps)
+    for _ in range(MEASURED_BATCHES):
+        for number, step in enumerate(steps):
+            begin = time.process_time()
+            next(step)
+            seconds[number] += time.process_time() - begin
+    return [total / MEASURED_BATCHES for total in seconds]
+
+
+def training_steps(overrides: list[str]) -> Iterator[None]:
+    """Yield after each training step of an experiment; the first one, which has done what happens once, is done."""
     components = build_components(typed(compose("train", overrides)))
     model, task, generator = components.model.train(), components.task, torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     is_bf16 = fastest_precision() == "bf16"
-    begin = 0.0
-    for number, batch in enumerate(islice(components.data.train_dataloader(), MEASURED_BATCHES + 1)):
-        if number == 1:  # after what happens once
-            begin = time.process_time()
+
+    def step(batch: Batch) -> None:
         problem = task.pose(task.augment(batch, generator), generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             loss = task.loss(model(problem), problem)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return (time.process_time() - begin) / MEASURED_BATCHES
+
+    batches = iter(components.data.train_dataloader())
+    step(next(batches))
+    return (step(batch) for batch in batches)
 
 
 def run(name: str, changes: list[str], *, steps: int, seed: int, experiment: str, out: Path) -> Path:
@@ -128,15 +145,17 @@ def base_experiment(changes: list[str], experiment: str) -> list[str]:
     return [] if any(change.startswith("experiment=") for change in changes) else [f"experiment={experiment}"]
 
 
-def steps_in(minutes: float, name: str, *, experiment: str, out: Path) -> int:
-    """Return how many steps of a row take that many CPU minutes; measured once and kept in the folder."""
+def measure_costs(names: Sequence[str], *, experiment: str, out: Path) -> dict[str, float]:
+    """Return the CPU seconds of a step of each row; measured once and kept in the folder."""
     file = out / "seconds_per_step.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if name not in known:
-        known[name] = cpu_seconds_per_step([*base_experiment(ROWS[name], experiment), *ROWS[name]])
+    if missing := [name for name in names if name not in known]:
+        measured = [*known, *missing]  # all again, since only times of one measurement are comparable
+        variants = [[*base_experiment(ROWS[name], experiment), *ROWS[name]] for name in measured]
+        known = dict(zip(measured, cpu_seconds_per_step(variants), strict=True))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(known, indent=2), encoding="utf-8")
-    return round(60 * minutes / known[name])
+    return known
 
 
 def score(folder: Path) -> tuple[float, float, int]:
@@ -191,11 +210,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--experiment", default="pretrain/nano")
     parser.add_argument("--table", action="store_true", help="only the table of finished runs")
     args = parser.parse_args(argv)
+    costs = {}
+    if args.minutes and not args.table:
+        costs = measure_costs(args.rows, experiment=args.experiment, out=args.out)
     for seed in args.seeds if not args.table else ():
         for name in args.rows:
-            steps = args.steps
-            if args.minutes and not (args.out / f"{folder_name(name)}-{seed}" / "result.json").is_file():
-                steps = steps_in(args.minutes, name, experiment=args.experiment, out=args.out)
+            steps = round(60 * args.minutes / costs[name]) if costs else args.steps
             run(name, ROWS[name], steps=steps, seed=seed, experiment=args.experiment, out=args.out)
     text = table(args)
     (args.out / "ablation.md").write_text(text, encoding="utf-8")
