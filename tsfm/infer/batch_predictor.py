@@ -32,7 +32,9 @@ class BatchPredictor(ABC):
     max_context_length
         Past steps that it uses. None: all.
     max_horizon
-        Steps that it was trained to forecast; further steps are predicted from its own forecast. None: any horizon.
+        Steps that it was trained to forecast. None: any horizon.
+    beyond_horizon
+        From what further steps are predicted, for announcements.
     uses_covariates
         Whether covariates change its forecasts.
     time_features
@@ -49,6 +51,7 @@ class BatchPredictor(ABC):
     quantile_levels: tuple[float, ...] | None = None
     max_context_length: int | None = None
     max_horizon: int | None = None
+    beyond_horizon: str = "from its own forecast"
     uses_covariates: bool = False
     time_features: tuple[str, ...] = ()
     past_covariates: Sequence[str] = ()
@@ -105,9 +108,9 @@ class BatchPredictor(ABC):
         del names, kind
         return None
 
-    def usable_context_length(self, season_length: int) -> int | None:
-        """Return the past steps that are used at this season length; None: all."""
-        del season_length
+    def usable_context_length(self, season_length: int, *, horizon: int = 1) -> int | None:
+        """Return the past steps that are used at this season length and horizon; None: all."""
+        del season_length, horizon
         return self.max_context_length
 
     def check_quantile_levels(self, quantile_levels: Sequence[float] | None) -> tuple[float, ...]:
@@ -152,7 +155,7 @@ class BatchPredictor(ABC):
             raise ValueError(
                 f"{self.name} needs the time features {', '.join(self.time_features)} as the last rows of known"
             )
-        limit = self.usable_context_length(season_length)
+        limit = self.usable_context_length(season_length, horizon=horizon)
         if limit is not None and (num_unused := context.shape[-1] - limit) > 0:
             context, known = context[..., num_unused:], None if known is None else known[..., num_unused:]
         ascending = tuple(sorted(requested_levels))

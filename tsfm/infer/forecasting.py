@@ -12,41 +12,23 @@ import numpy as np
 import torch
 
 from tsfm.infer.loaded_model import LoadedModel
+from tsfm.infer.long_horizon import Segment, direct_blocks, divide_horizon, join_segments, strided_seasons
+from tsfm.infer.past import Past
 from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
-from tsfm.infer.strided import (
-    MIN_SEASON_LENGTH,
-    all_phases_observed,
-    interleave,
-    is_worthwhile,
-    split_phases,
-)
+from tsfm.infer.strided import MIN_SEASON_LENGTH, all_phases_observed, interleave, is_worthwhile
 from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class _Past:
-    """Past values [B, C, L] with NaN where missing, covariates [B, K, L+R], and the steps to forecast after them."""
-
-    def __init__(self, values: torch.Tensor, known: torch.Tensor | None, horizon: int):
-        self.values, self.known, self.horizon = values, known, horizon
-        self.observed = torch.isfinite(values)
-
-    def recent(self, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Return the last `length` steps: values with 0 where missing, which are observed, and the covariates."""
-        first = max(self.values.shape[-1] - length, 0)
-        observed = self.observed[..., first:]
-        values = torch.where(observed, self.values[..., first:], 0.0)
-        return values, observed, None if self.known is None else self.known[..., first:]
-
-
 class Forecasting(LoadedModel, Predictor):
     """Forecasts of a trained model; see `Predictor`.
 
-    Horizons beyond the trained one are predicted from its own forecasts. Covariates are used by models that mix
-    channels. `tsfm.infer.inference_config.InferenceConfig` sets how it forecasts.
+    Horizons beyond the trained one are predicted from every k-th step of the past by a model for any horizon, otherwise
+    from its own forecasts. Covariates are used by models that mix channels.
+    `tsfm.infer.inference_config.InferenceConfig` sets how it forecasts.
 
     Attributes
     ----------
@@ -62,6 +44,8 @@ class Forecasting(LoadedModel, Predictor):
         self.max_context_length, self.max_horizon = self.model.config.context, self.model.config.horizon
         self.any_horizon = self.about.task.get("name") == "pretrain"
         self.uses_covariates = self.model.mixes_channels
+        if self._forecasts_phases:
+            self.beyond_horizon = "from every second step of the past, the fourth, and so on"
 
     @torch.inference_mode()
     def quantiles(
@@ -77,24 +61,29 @@ class Forecasting(LoadedModel, Predictor):
         known = known if self.uses_covariates else None
         self._check_channels(context.shape[1], 0 if known is None else known.shape[1])
         config, device = self.inference_config, self.device
-        plain = _Past(_to_tensor(context, device), None if known is None else _to_tensor(known, device), horizon)
+        plain = Past(_to_tensor(context, device), None if known is None else _to_tensor(known, device), horizon)
         strided = self._strided(plain, season_length=season_length)
         forecasts = []
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            for past in (plain,) if strided is None else (plain, strided):
-                own_season = season_length if past is plain else season_length // config.stride
+            for past, stride in ((plain, 1),) if strided is None else ((plain, 1), (strided, config.stride)):
                 per_context = []
                 for length in config.context_lengths or (self.max_context_length,):
-                    quantiles = rollout(
-                        self.model,
-                        *past.recent(length),
-                        horizon=past.horizon,
-                        any_horizon=self.any_horizon,
-                        num_time_features=len(self.time_features),
-                        flip=config.flip,
-                        seasons=nested_seasons(own_season) if self.model.config.known_season else (),
-                    )
-                    per_context.append(quantiles.sort(dim=-1).values)
+                    segments = self._divide(past, context_length=length)
+                    quantiles = []
+                    for segment in segments:
+                        seasons = self._seasons(season_length, stride=stride * segment.stride)
+                        quantiles.append(
+                            rollout(
+                                self.model,
+                                *segment.past.recent(length),
+                                horizon=segment.past.horizon,
+                                any_horizon=self.any_horizon,
+                                num_time_features=len(self.time_features),
+                                flip=config.flip,
+                                seasons=seasons,
+                            )
+                        )
+                    per_context.append(join_segments(segments, quantiles))
                 forecasts.append(torch.stack(per_context).mean(dim=0))
         forecast = forecasts[0]
         if strided is not None:
@@ -105,26 +94,39 @@ class Forecasting(LoadedModel, Predictor):
             forecast = torch.where(usable[..., None, None], mean, forecast)
         return self.interpolate_quantiles(forecast.cpu().numpy(), quantile_levels)
 
-    def _strided(self, past: _Past, *, season_length: int) -> _Past | None:
+    def _divide(self, past: Past, *, context_length: int) -> list[Segment]:
+        """Return the segments in which a horizon is forecast; see `tsfm.infer.long_horizon`."""
+        if not self._forecasts_phases:
+            return [Segment(past, 0, past.horizon, 1)]
+        return divide_horizon(past, context_length=context_length, max_horizon=self.max_horizon)
+
+    def _seasons(self, season_length: int, *, stride: int) -> tuple[int, ...]:
+        """Return the season lengths in strides, for a model that reads them."""
+        return strided_seasons(nested_seasons(season_length), stride) if self.model.config.known_season else ()
+
+    @property
+    def _forecasts_phases(self) -> bool:
+        """Whether it can forecast every k-th step as a series of its own: a model for any horizon and any length."""
+        return self.any_horizon and not self.model.fixed_length
+
+    def _strided(self, past: Past, *, season_length: int) -> Past | None:
         """Return the phases of the past as series of their own, where that is worthwhile for any series."""
-        stride = self.inference_config.stride
         if past.known is not None or not self.uses_stride(season_length):
             return None
         if not bool(is_worthwhile(past.observed, season_length=season_length).any()):
             return None
-        return _Past(split_phases(past.values, stride), None, -(-past.horizon // stride))
+        return past.phases(self.inference_config.stride)
 
     def uses_stride(self, season_length: int) -> bool:
-        """Return whether series of that season length are also forecast with a stride.
+        """Return whether series of that season length are also forecast with a stride."""
+        return self._forecasts_phases and self.inference_config.stride > 1 and season_length >= MIN_SEASON_LENGTH
 
-        Only a model for any horizon and any length can forecast single phases.
-        """
-        possible = self.any_horizon and not self.model.fixed_length
-        return possible and self.inference_config.stride > 1 and season_length >= MIN_SEASON_LENGTH
-
-    def usable_context_length(self, season_length: int) -> int:
-        """Return the past steps that are used at this season length; a stride multiplies them."""
-        return self.max_context_length * (self.inference_config.stride if self.uses_stride(season_length) else 1)
+    def usable_context_length(self, season_length: int, *, horizon: int = 1) -> int:
+        """Return the past steps that are used at this season length and horizon; strides multiply them."""
+        strides = [1, self.inference_config.stride] if self.uses_stride(season_length) else [1]
+        if self._forecasts_phases:
+            strides = [k * direct_blocks(-(-horizon // k), self.max_horizon)[-1].stride for k in strides]
+        return self.max_context_length * max(strides)
 
     def _check_channels(self, num_targets: int, num_covariates: int) -> None:
         """Check that a model of a fixed number of channels gets that many; without covariates the network checks it."""

@@ -120,7 +120,7 @@ class Predictor(BatchPredictor):
         """`predict` for checked arguments, in batches of similar length. The median is always predicted."""
         mean_levels = (self.quantile_levels or MEAN_LEVELS) if mean else ()
         predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *mean_levels, *POINT}))
-        limit, num_channels = self.usable_context_length(season_length), arrays[0].shape[0]
+        limit, num_channels = self.usable_context_length(season_length, horizon=horizon), arrays[0].shape[0]
         full_lengths = np.array([array.shape[1] for array in arrays])
         lengths = full_lengths if limit is None else np.minimum(full_lengths, limit)
         future_length = horizon if self.max_horizon is None else -(-horizon // self.max_horizon) * self.max_horizon
@@ -226,7 +226,7 @@ class Predictor(BatchPredictor):
         )
         covariates, notes = self.select_covariates(frame.past_names, frame.known_names)
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
-            notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted from its own forecast")
+            notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted {self.beyond_horizon}")
         for note in notes:
             logger.info(note)
         result = self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size, mean=mean)

@@ -1,6 +1,7 @@
 """Forecast any horizon: one pass within the trained horizon, and beyond it from the model's own forecasts.
 
-B batch, C target channels, K covariates, L past steps, R future steps, W = L + R, H horizon, Q quantile levels.
+B batch, C target channels, K covariates, L past steps, R future steps, W = L + R, H horizon, Q quantile levels,
+M values with a weight.
 """
 
 from __future__ import annotations
@@ -39,8 +40,13 @@ def rollout(
     """Return quantiles of the next `horizon` steps, in as many passes as that takes.
 
     Beyond the first pass, a quantile forecast continues along one path for each quantile level; the next quantiles are
-    those of the forecasts of all paths, so that uncertainty adds up (as Chronos-Bolt does). A point forecast continues
-    from itself.
+    those of the forecasts of all paths, so that uncertainty adds up. Chronos-Bolt does that, too, but gives all paths
+    the same weight, which is right for evenly spaced levels only. Here a path, and a quantile of its forecast, has the
+    probability between its level and those next to it (`level_masses`). A point forecast continues from itself.
+
+    A path follows its level all along, so a step of it is not independent of the one before; and it is smoother than a
+    series, so that the model is too sure after it. The two errors partly cancel. A model of any horizon therefore
+    forecasts long horizons without paths, see `tsfm.infer.long_horizon`.
 
     Parameters
     ----------
@@ -60,7 +66,8 @@ def rollout(
     quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
     blocks, num_steps = [quantiles], pass_length
     quantile_levels = torch.tensor(model.quantile_levels, dtype=quantiles.dtype, device=quantiles.device)
-    num_paths = len(quantile_levels)
+    num_paths, mass = len(quantile_levels), level_masses(quantile_levels)
+    mass = (mass[:, None] * mass).flatten()  # of a path, times that of a quantile of its forecast
     if num_steps < horizon:
         values = repeat(values, "b c l -> (b q) c l", q=num_paths)
         observed = repeat(observed, "b c l -> (b q) c l", q=num_paths)
@@ -74,10 +81,39 @@ def rollout(
         quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
         quantiles = rearrange(quantiles, "(b p) c h q -> b c h (p q)", p=num_paths)
         if num_paths > 1:
-            quantiles = torch.quantile(quantiles, quantile_levels, dim=-1).movedim(0, -1)
+            quantiles = weighted_quantiles(quantiles, mass, quantile_levels)
         blocks.append(quantiles)
         num_steps += pass_length
     return torch.cat(blocks, dim=-2)[..., :horizon, :]
+
+
+def level_masses(quantile_levels: Float[Tensor, " Q"]) -> Float[Tensor, " Q"]:
+    """Return the probability that each level stands for: between the midpoints to its neighbours, or to 0 and 1.
+
+    Examples
+    --------
+    >>> level_masses(torch.tensor([0.1, 0.5, 0.9]))
+    tensor([0.3000, 0.4000, 0.3000])
+    """
+    middle = (quantile_levels[1:] + quantile_levels[:-1]) / 2
+    return torch.cat([middle.new_zeros(1), middle, middle.new_ones(1)]).diff()
+
+
+def weighted_quantiles(
+    values: Float[Tensor, "B C H M"], mass: Float[Tensor, " M"], quantile_levels: Float[Tensor, " Q"]
+) -> Float[Tensor, "B C H Q"]:
+    """Return quantiles of values with a probability each.
+
+    A value is the quantile of the level in the middle of its probability; between two values a quantile is linear.
+    """
+    ordered, order = values.sort(dim=-1)
+    weight = mass[order]
+    level = weight.cumsum(dim=-1) - weight / 2
+    requested = quantile_levels.expand(*values.shape[:-1], -1).contiguous()
+    right = torch.searchsorted(level, requested).clamp(1, values.shape[-1] - 1)
+    low, high = level.gather(-1, right - 1), level.gather(-1, right)
+    share = ((requested - low) / (high - low)).clamp(0, 1)
+    return torch.lerp(ordered.gather(-1, right - 1), ordered.gather(-1, right), share)
 
 
 def _pass_length(model: Model, num_steps: int | None) -> int:

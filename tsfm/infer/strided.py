@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Shaped
+    from jaxtyping import Bool, Float, Int, Shaped
 
 MIN_SEASON_LENGTH = 96  # steps from which on a strided forecast helps: chosen on series of the corpus; 48 does not help
 MIN_SEASONS = 2  # seasons that a past must hold, else a stride adds nothing to the plain forecast
@@ -43,4 +43,9 @@ def interleave(quantiles: Float[Tensor, "N C M Q"], stride: int, *, horizon: int
 
 def all_phases_observed(observed: Bool[Tensor, "N C M"], stride: int) -> Bool[Tensor, "B C"]:
     """Return whether every phase of a channel has an observed value; hourly values on a grid of minutes have not."""
-    return rearrange(observed.any(dim=-1), "(b k) c -> b k c", k=stride).all(dim=1)
+    return count_observed(observed, stride) > 0
+
+
+def count_observed(observed: Bool[Tensor, "N C M"], stride: int) -> Int[Tensor, "B C"]:
+    """Return the observed steps of the phase of each channel that has the fewest."""
+    return rearrange(observed.sum(dim=-1), "(b k) c -> b k c", k=stride).amin(dim=1)
