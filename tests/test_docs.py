@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from tests.documentation import PAGES, blocks, commands, inline_code, name_of
 from tsfm.commands.cli import parser
 from tsfm.config import RunConfig, compose, options, typed
 from tsfm.infer.load import bundled
-from tsfm.registry import BASELINES, DATA_MODULES, REGISTRIES, discover_all
+from tsfm.metrics import metric
+from tsfm.metrics.metric import discover_metrics
+from tsfm.registry import BASELINES, DATA_MODULES, GENERATORS, REGISTRIES, discover_all
 
 
 def pages_with(*, runs: bool = False) -> list[Any]:
@@ -87,11 +91,18 @@ def test_every_block_compiles_and_imports_what_exists(page: Path) -> None:
             assert importlib.util.find_spec(f"tsfm.{name}") or hasattr(tsfm, name), f"tsfm has no {name}"
 
 
-def test_the_parts_of_the_extension_page_register() -> None:
-    """In a process of its own: registering a part changes the registries for all tests."""
+def test_the_parts_of_the_extension_page_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into copies of the registries, so that other tests do not see the parts."""
+    discover_all()
+    discover_metrics()
+    for registry in (*REGISTRIES, DATA_MODULES, BASELINES, GENERATORS):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(metric, "_METRICS", dict(metric._METRICS))
+    monkeypatch.setattr(ConfigStore.instance(), "repo", copy.deepcopy(ConfigStore.instance().repo))
+    module = types.ModuleType("extension_page")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     code = "\n".join(block.code for block in blocks(ROOT / "docs" / "extend.md", "python"))
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+    exec(compile(code, "docs/extend.md", "exec"), vars(module))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

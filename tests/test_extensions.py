@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from tests.command_line import Done, run_commands
 from tests.conftest import ROOT
 from tests.documentation import table
 from tsfm.registry import BACKBONES
@@ -73,65 +71,72 @@ def install(section: str, site: Path) -> None:
     (site / f"{value}.py").write_text(module[1])
 
 
+SHAPE = ["data=store", "data.dataset=a", "model.context=64", "model.horizon=16"]
+LINEAR = [*SHAPE, "backbone=linear_mixer", "head=flatten"]
+ONE_EPOCH = ["trainer.max_epochs=1", "trainer.progress=false"]
+BACKCAST = [*SHAPE, "backbone=mixer", "task=backcast", "head=patch_quantiles", "task.loss=pinball"]
+WINDOWS = ["data=store", "data.dataset=a", "context=64", "horizon=16"]
+COMMANDS = {
+    "ingest": ["ingest", "a.csv", "--out", "a"],
+    "backbone": ["train", *LINEAR, *ONE_EPOCH, "backbone.hidden=32", "run_dir=run"],
+    "typo": ["train", *LINEAR, "backbone.hiden=32"],
+    "near": ["train", "data=store", "data.dataset=a", "backbone=linear_mixr"],
+    "metric": ["eval", "predictor=seasonal_naive", *WINDOWS],
+    "protocol": ["eval", "predictor=seasonal_naive", *WINDOWS, "bench=direction"],
+    "task": ["train", *BACKCAST, *ONE_EPOCH, "run_dir=backcast"],
+    "forecast": ["forecast", "a.csv", "--model", "backcast", "--horizon", "4"],
+    "impute": ["impute", "gaps.csv", "--model", "backcast", "--out", "filled.csv"],
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of the page in `site`, and a store `a`."""
+    """The packages of the page in `site`, and a series with and without a gap."""
     folder = tmp_path_factory.mktemp("extensions")
     for section in ("A backbone in a package of its own", "A task", "A metric", "A protocol"):
         install(section, folder / "site")
-    steps = np.arange(400)
     stamps = pd.date_range("2024-01-01", periods=400, freq="h")
-    series = pd.DataFrame({"item_id": "a", "timestamp": stamps, "target": np.sin(steps / 4)})
+    series = pd.DataFrame({"item_id": "a", "timestamp": stamps, "target": np.sin(np.arange(400) / 4)})
     series.to_csv(folder / "a.csv", index=False)
-    assert tsfm(folder, "ingest", "a.csv", "--out", "a").returncode == 0
+    series.loc[100:104, "target"] = np.nan
+    series.to_csv(folder / "gaps.csv", index=False)
     return folder
 
 
-def tsfm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line with the packages installed."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tsfm", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def done(folder: Path) -> dict[str, Done]:
+    """What each command did, with the packages installed."""
+    results = run_commands(folder, list(COMMANDS.values()), packages=folder / "site")
+    done = dict(zip(COMMANDS, results, strict=True))
+    assert done["ingest"].returncode == 0, done["ingest"].stderr
+    return done
 
 
-def test_the_backbone_of_the_page_trains_from_a_package_of_its_own(folder: Path) -> None:
-    settings = ["data=store", "data.dataset=a", "backbone=linear_mixer", "model.context=64", "model.horizon=16"]
-    quick = ["trainer.max_epochs=1", "trainer.progress=false"]
-    run = tsfm(folder, "train", *settings, *quick, "head=flatten", "backbone.hidden=32", "run_dir=run")
-    assert run.returncode == 0, run.stderr
-    assert '"mse"' in run.stdout
+def test_the_backbone_of_the_page_trains_from_a_package_of_its_own(folder: Path, done: dict[str, Done]) -> None:
+    assert done["backbone"].returncode == 0, done["backbone"].stderr
+    assert '"mse"' in done["backbone"].stdout
     assert "name: linear_mixer" in (folder / "run" / "config.yaml").read_text()
-    typo = tsfm(folder, "train", *settings, "head=flatten", "backbone.hiden=32")
-    assert typo.returncode == 2
-    assert "backbone.hiden is not a setting; did you mean 'hidden'?" in typo.stderr
-    near = tsfm(folder, "train", *settings[:2], "backbone=linear_mixr")
-    assert "unknown backbone 'linear_mixr'; did you mean 'linear_mixer'?" in near.stderr
+    assert done["typo"].returncode == 2
+    assert "backbone.hiden is not a setting; did you mean 'hidden'?" in done["typo"].stderr
+    assert "unknown backbone 'linear_mixr'; did you mean 'linear_mixer'?" in done["near"].stderr
 
 
-@pytest.mark.parametrize(("settings", "metric"), [([], "bias"), (["bench=direction"], "direction")])
-def test_the_metric_and_the_protocol_of_the_page_score(folder: Path, settings: list[str], metric: str) -> None:
-    shape = ["data=store", "data.dataset=a", "context=64", "horizon=16"]
-    run = tsfm(folder, "eval", "predictor=seasonal_naive", *shape, *settings)
-    assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout.split("RESULT ")[1])
+@pytest.mark.parametrize(("command", "metric"), [("metric", "bias"), ("protocol", "direction")])
+def test_the_metric_and_the_protocol_of_the_page_score(done: dict[str, Done], command: str, metric: str) -> None:
+    assert done[command].returncode == 0, done[command].stderr
+    result = json.loads(done[command].stdout.split("RESULT ")[1])
     assert np.isfinite(result[metric])
     assert result["windows"] > 0
 
 
-def test_a_model_of_the_task_of_the_page_does_what_the_task_says_and_nothing_else(folder: Path) -> None:
-    shape = ["data=store", "data.dataset=a", "backbone=mixer", "model.context=64", "model.horizon=16"]
-    settings = ["task=backcast", "head=patch_quantiles", "task.loss=pinball", "trainer.max_epochs=1"]
-    run = tsfm(folder, "train", *shape, *settings, "trainer.progress=false", "run_dir=backcast")
-    assert run.returncode == 0, run.stderr
+def test_a_model_of_the_task_of_the_page_does_what_the_task_says_and_nothing_else(
+    folder: Path, done: dict[str, Done]
+) -> None:
+    assert done["task"].returncode == 0, done["task"].stderr
     card = (folder / "backcast" / "model" / "README.md").read_text()
     assert "impute_df" in card
     assert "predict_df" not in card
-    forecast = tsfm(folder, "forecast", "a.csv", "--model", "backcast", "--horizon", "4")
-    assert forecast.returncode == 2
-    assert "was trained for task=backcast, which does not train for the last steps" in forecast.stderr
-    gaps = pd.read_csv(folder / "a.csv")
-    gaps.loc[100:104, "target"] = np.nan
-    gaps.to_csv(folder / "gaps.csv", index=False)
-    impute = tsfm(folder, "impute", "gaps.csv", "--model", "backcast", "--out", "filled.csv")
-    assert impute.returncode == 0, impute.stderr
+    assert done["forecast"].returncode == 2
+    assert "was trained for task=backcast, which does not train for the last steps" in done["forecast"].stderr
+    assert done["impute"].returncode == 0, done["impute"].stderr
     assert pd.read_csv(folder / "filled.csv")["target"].notna().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import textwrap
@@ -158,6 +159,19 @@ def test_a_known_name_needs_no_look_at_other_packages(monkeypatch: pytest.Monkey
     BACKBONES.discover()
     monkeypatch.setattr(registry, "entry_points", lambda **_: pytest.fail("looked"))
     assert BACKBONES.entry("patch_transformer").name == "patch_transformer"
+
+
+def test_a_package_that_is_installed_while_the_process_runs_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for number, name in enumerate(["first", "second"], start=1):
+        info = tmp_path / f"{name}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        (info / "entry_points.txt").write_text(f"[tsfm.no_group]\n{name} = module\n")
+        os.utime(tmp_path, (number, number))
+        assert len(registry.entry_points(group="tsfm.no_group")) == number
 
 
 def test_a_typed_config_and_a_model_can_be_pickled() -> None:

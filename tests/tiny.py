@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -103,3 +104,19 @@ def forecast_problem(batch: Batch, *, horizon: int = HORIZON) -> Problem:
     from tsfm.registry import TASKS
 
     return TASKS.build(TASKS.config({"name": "forecast"}), horizon=horizon).pose(batch)
+
+
+def steps_to_learn(
+    loss: Callable[[], torch.Tensor], optimizer: torch.optim.Optimizer, *, to: float, limit: int
+) -> int | None:
+    """The number of steps until the loss is below `to` times its first value, None if it is not within `limit`."""
+    first = None
+    for step in range(limit):
+        optimizer.zero_grad()
+        value = loss()
+        first = value.item() if first is None else first
+        if value.item() < to * first:
+            return step
+        value.backward()
+        optimizer.step()
+    return None

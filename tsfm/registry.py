@@ -9,10 +9,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoints
+from importlib.metadata import entry_points as read_entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from hydra.core.config_store import ConfigStore
@@ -234,6 +238,23 @@ PROTOCOLS: Registry[Any] = Registry("bench", package="tsfm.bench.protocols", ent
 GENERATORS: Registry[Any] = Registry("generator", package="tsfm.synthetic")
 DATA_MODULES: TypedRegistry[Any] = TypedRegistry("data", package="tsfm.data", entry_points="tsfm.data_modules")
 REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS, PROTOCOLS)
+
+
+def entry_points(*, group: str) -> EntryPoints:
+    """Return the entry points of a group; the installed packages are read again when a folder of `sys.path` changed."""
+    return _installed(tuple((path, _changed_at(path)) for path in sys.path)).select(group=group)
+
+
+@lru_cache(maxsize=1)  # reading takes 6 ms, six times per composed configuration
+def _installed(folders: tuple[tuple[str, int], ...]) -> EntryPoints:  # noqa: ARG001  the key of the cache
+    return read_entry_points()
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _from_pickle(group: str, values: dict[str, Any]) -> Any:

@@ -93,18 +93,16 @@ def test_the_score_does_not_depend_on_the_batch_size(
         assert max(values) == pytest.approx(min(values), rel=1e-6)
 
 
-def test_a_sweep_runs_every_combination(csv: Path, tmp_path: Path) -> None:
+def test_a_sweep_runs_every_combination(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     main(["ingest", str(csv), "--out", str(tmp_path / "store")])
-    settings = [*SMALL, f"data.dataset={tmp_path / 'store'}", "data=store", f"run_root={tmp_path / 'runs'}", "seed=0,1"]
-    command = [sys.executable, "-m", "tsfm", "train", "-m", *settings]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    seeds = [json.loads(line[7:])["seed"] for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert seeds == [0, 1]
-    failing = subprocess.run(
-        [*command[:-1], "seed=0", "optim.lr=0.001,-1"], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert failing.returncode != 0
+    settings = [*SMALL, f"data.dataset={tmp_path / 'store'}", "data=store", f"run_root={tmp_path / 'runs'}"]
+    assert main(["train", "-m", *settings, "seed=0,1"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [json.loads(line[7:])["seed"] for line in printed if line.startswith("RESULT ")] == [0, 1]
+    assert main(["train", "-m", *settings, "seed=0", "optim.lr=0.001,-1"]) == 2
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])

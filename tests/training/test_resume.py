@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tsfm.commands.cli import main
 from tsfm.store.series_store import StoreWriter
 
 SETTINGS = [
@@ -38,10 +43,29 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def command(store: Path, run_dir: Path, *extra: str) -> list[str]:
-    return [
-        sys.executable, "-m", "tsfm", "train", *SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", *extra,
-    ]  # fmt: skip
+def settings(store: Path, run_dir: Path, *extra: str) -> list[str]:
+    return ["train", *SETTINGS, f"data.dataset={store}", f"run_dir={run_dir}", *extra]
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """A process with as many threads as this one: sums in another order would end in other bits."""
+    env = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.Popen([sys.executable, "-m", "tsfm", *arguments], text=True, env=env, **options)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The directory of an uninterrupted run, and what it printed."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(settings(store, run_dir)) == 0
+    return run_dir, printed.getvalue()
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
@@ -54,15 +78,13 @@ def steps(run_dir: Path) -> list[str]:
         return [row["step"] for row in csv.DictReader(file) if row["train/loss"]]
 
 
-def test_a_run_killed_within_an_epoch_and_resumed_ends_bit_equal(store: Path, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(store, whole), check=True, capture_output=True)
-
-    process = subprocess.Popen(command(store, broken), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_a_run_killed_within_an_epoch_and_resumed_ends_bit_equal(
+    store: Path, whole: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, (expected_run, _) = tmp_path / "broken", whole
+    process = start(*settings(store, broken), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = broken / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 60
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(last, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert last.exists()
@@ -72,53 +94,50 @@ def test_a_run_killed_within_an_epoch_and_resumed_ends_bit_equal(store: Path, tm
     assert 0 < batches["current"]["ready"] < BATCHES, "the last checkpoint is not within an epoch"
     assert batches["total"]["ready"] < 3 * BATCHES
 
-    done = subprocess.run(command(store, broken, "resume=auto"), check=True, capture_output=True, text=True)
-    assert "resumed from last.ckpt" in done.stderr
-    assert steps(broken) == steps(whole), "the metrics of the first process are lost or doubled"
-    expected, resumed = weights(whole), weights(broken)
+    caplog.set_level(logging.INFO, logger="tsfm")
+    assert main(settings(store, broken, "resume=auto")) == 0
+    assert "resumed from last.ckpt" in caplog.text
+    assert steps(broken) == steps(expected_run), "the metrics of the first process are lost or doubled"
+    expected, resumed = weights(expected_run), weights(broken)
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
-def test_a_finished_run_is_not_run_again(store: Path, tmp_path: Path) -> None:
-    first = subprocess.run(command(store, tmp_path / "r"), check=True, capture_output=True, text=True)
-    weights_file = tmp_path / "r" / "model" / "model.safetensors"
+def test_a_finished_run_is_not_run_again(
+    store: Path, whole: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir, printed = whole
+    weights_file = run_dir / "model" / "model.safetensors"
     written = weights_file.stat().st_mtime_ns
-    again = subprocess.run(command(store, tmp_path / "r", "resume=auto"), check=True, capture_output=True, text=True)
-    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    assert main(settings(store, run_dir, "resume=auto")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == printed.splitlines()[-1]
     assert weights_file.stat().st_mtime_ns == written
-    refused = subprocess.run(command(store, tmp_path / "r"), capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "resume=auto" in refused.stderr
+    assert main(settings(store, run_dir)) == 2
+    assert "resume=auto" in capsys.readouterr().err
 
 
 def test_two_processes_train_one_model(store: Path, tmp_path: Path) -> None:
     """DDP over gloo: one run directory, one result, and both ranks together make the same epochs."""
     overrides = ["trainer.devices=2", "trainer.max_epochs=1", f"run_root={tmp_path / 'runs'}", "data.batch_size=4"]
-    arguments = [word for word in command(store, tmp_path) if not word.startswith("run_dir=")]
-    done = subprocess.run([*arguments, *overrides], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    arguments = [word for word in settings(store, tmp_path) if not word.startswith("run_dir=")]
+    process = start(*arguments, *overrides, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    results = [line for line in out.splitlines() if line.startswith("RESULT ")]
     assert len(results) == 1
     assert len(list((tmp_path / "runs").glob("*/*/model/config.json"))) == 1
     best = torch.load(next((tmp_path / "runs").glob("*/*/checkpoints/best.ckpt")), weights_only=False)
     assert best["global_step"] == BATCHES  # two ranks of 4 windows make the same steps as one of 8
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_is_not_finished(number: signal.Signals, store: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(store, tmp_path / "r", "trainer.max_epochs=500"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = start(
+        *settings(store, tmp_path / "r", "trainer.max_epochs=500"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    last = tmp_path / "r" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 60
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(tmp_path / "r" / "checkpoints" / "last.ckpt", process)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "RESULT" not in out
     assert f"resume it by resume=auto run_dir={tmp_path / 'r'}" in err
