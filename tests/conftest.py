@@ -11,6 +11,11 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# an example may take long on a busy machine
+settings.register_profile("tsfm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tsfm")
 
 CHECKS_SHAPES = pytest.StashKey[bool]()
 ROOT = Path(__file__).resolve().parents[1]

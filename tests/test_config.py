@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import subprocess
+import runpy
 import sys
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -36,6 +36,7 @@ from tsfm.config import (
     sweep,
     typed,
 )
+from tsfm.config.hydra_state import own_hydra
 from tsfm.model.model import Model
 from tsfm.registry import BASELINES, REGISTRIES, TASKS, discover_all
 
@@ -323,13 +324,16 @@ app()
 """
 
 
-def test_composing_inside_an_app_of_the_caller(tmp_path: Path) -> None:
+def test_composing_inside_an_app_of_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "app.py").write_text(APP)
-    command = [sys.executable, "app.py", "--multirun", "+number=3,4"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("job")] == ["job app 3", "job app 4"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["app.py", "--multirun", "hydra/job_logging=disabled", "+number=3,4"])
+    with own_hydra():  # the app's own state is not restored by Hydra
+        runpy.run_path("app.py", run_name="__main__")
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("job")] == ["job app 3", "job app 4"]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def mixing() -> list[Any]:
     return [pytest.param(name, marks=() if name == "patch_transformer" else pytest.mark.slow) for name in names]
 
 
+EVERY = [param.values[0] for param in mixing()]
 EACH = pytest.mark.parametrize("backbone", mixing())
 
 
@@ -115,13 +116,15 @@ def test_a_covariate_that_determines_the_target_lowers_the_error_by_a_large_fact
     assert with_it["covariates"] == ["x"]
 
 
-@EACH
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", EVERY)
 def test_a_past_covariate_that_leads_the_target_helps(root: Path, backbone: str) -> None:
     with_it = trained(root, "leading", backbone, "data.past=[x]")
     assert 2 * with_it["mse"] < trained(root, "leading", backbone, "")["mse"]
 
 
-@EACH
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", EVERY)
 def test_pure_noise_does_no_harm(root: Path, backbone: str) -> None:
     with_it = [trained(root, "unrelated", backbone, "data.known=[x]", seed)["mse"] for seed in (0, 1)]
     without = [trained(root, "unrelated", backbone, "", seed)["mse"] for seed in (0, 1)]
