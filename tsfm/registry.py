@@ -242,12 +242,12 @@ REGISTRIES = (BACKBONES, HEADS, SCALERS, TASKS, PROTOCOLS)
 
 def entry_points(*, group: str) -> EntryPoints:
     """Return the entry points of a group; the installed packages are read again when a folder of `sys.path` changed."""
-    return _installed(tuple((path, _changed_at(path)) for path in sys.path)).select(group=group)
+    return _installed(group, tuple((path, _changed_at(path)) for path in sys.path))
 
 
-@lru_cache(maxsize=1)  # reading takes 6 ms, six times per composed configuration
-def _installed(folders: tuple[tuple[str, int], ...]) -> EntryPoints:  # noqa: ARG001  the key of the cache
-    return read_entry_points()
+@lru_cache(maxsize=64)  # reading takes 6 ms, and composing a configuration asks for six groups
+def _installed(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:  # noqa: ARG001  part of the key
+    return read_entry_points(group=group)
 
 
 def _changed_at(path: str) -> int:
