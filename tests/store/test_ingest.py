@@ -210,14 +210,15 @@ def test_sentinels_and_time_zones_and_date_formats_are_reported(tmp_path):
     )
     report, store = made(frame, tmp_path / "s", sentinel=-999)
     assert (report.missing, str(store.starts[0])) == (1, "2023-12-31T23:00:00.000000")
-    assert "zone Europe/Berlin were converted to UTC" in str(report)
+    assert "timestamps are in the time zone Europe/Berlin: steps shorter than a day are kept in UTC" in str(report)
     assert "-999 were taken as missing" in str(report)
     frame = pd.DataFrame({"time": [f"{d:02d}/01/2024" for d in range(1, 21)], "x": range(20)})
     report, store = made(frame, tmp_path / "s")
-    assert (store.freqs, report.notes) == (["D"], ["column 'time' was taken as timestamp"])
-    report, store = made(frame.head(9), tmp_path / "s")
-    assert store.freqs == ["MS"]
-    assert "read as month/day" in str(report)
+    assert store.freqs == ["D"]
+    assert "read as day/month/year ('01/01/2024' is 2024-01-01)" in str(report)
+    with pytest.raises(ValueError, match=r"which can be 2024-01-02 .* or 2024-02-01 .* give dayfirst=True"):
+        made(frame.head(9), tmp_path / "s")
+    assert made(frame.head(9), tmp_path / "s", dayfirst=False)[1].freqs == ["MS"]
 
 
 def test_stamps_of_the_year_2796(tmp_path):
@@ -303,17 +304,17 @@ BAD = {  # file name -> content, rules, what the message says
         "t.csv",
         LONG + "a,2024-01-07 00:00:00+01:00,1\n",
         {},
-        r"row 8: the timestamp is in zone \+01:00.*convert all",
+        r"row 8: the timestamp is '2024-01-07 00:00:00\+01:00'.*rows with and without a time zone are mixed",
     ),
     "zones": (
         "t.csv",
         "timestamp,x\n2024-01-01 00:00+01:00,1\n2024-01-01 01:00+02:00,2\n",
         {},
-        r"t.csv, item 't', row 3: the timestamp is in zone \+02:00, and before it one is in zone \+01:00",
+        r"t.csv, item 't', row 3: timestamp 2023-12-31 23:00:00 occurs twice",
     ),
-    "stamp": ("t.csv", LONG + "a,soon,1\n", {}, "row 8: timestamp 'soon' cannot be read; write dates as"),
+    "stamp": ("t.csv", LONG + "a,soon,1\n", {}, "row 8: the timestamp is 'soon', not a timestamp; expected dates"),
     "no stamp": ("t.csv", LONG + "a,,1\n", {}, "t.csv, item 'a', row 8: the timestamp is missing"),
-    "numbered": ("t.csv", "item_id,ds,x\na,1,1\na,2,2\n", {}, "row 2: timestamp 1 is a plain number"),
+    "numbered": ("t.csv", "item_id,ds,x\na,1.5,1\na,2.5,2\n", {}, "row 2: the timestamp is the number 1.5; expected"),
     "cell": (
         "t.csv",
         LONG + "a,2024-01-07,many\n",

@@ -6,57 +6,31 @@ L steps.
 from __future__ import annotations
 
 import contextlib
-import warnings
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions, parse_timestamps
+
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_LOST_CHANGES = 0.1  # share of the changes from step to step that float32 may lose without a warning
 
 
-def _time_zones(column: pd.Series) -> set[str]:
-    """Return the time zones of a column that could not be read as timestamps of one zone."""
-    zones = set()
-    for value in column:
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            zones.add(str(pd.Timestamp(value).tz))
-    return zones
-
-
-def _parse_timestamps(column: pd.Series, *, label: str, notes: list[str]) -> Any:
-    """Timestamps from text or objects, all of one zone or none; the error names the first row that does not parse."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what pandas warns about is an error here
-        for date_format in (None, "ISO8601"):
-            try:
-                timestamps = pd.to_datetime(column, format=date_format)
-            except (ValueError, TypeError, OverflowError):
-                continue
-            if pd.api.types.is_datetime64_any_dtype(timestamps.dtype):
-                notes.append(f"{label}: {column.name!r} is text, read as timestamps such as {timestamps.iloc[0]}")
-                return timestamps
-        zones = _time_zones(column)
-        if len(zones) > 1:
-            raise ValueError(
-                f"{label}: {column.name!r} mixes time zones ({', '.join(sorted(zones))}); "
-                "convert it to one with pd.to_datetime(column, utc=True)"
-            )
-        parsed = pd.to_datetime(column, errors="coerce", utc=True)
-    invalid = np.flatnonzero((parsed.isna() & column.notna()).to_numpy())
-    row = int(invalid[0]) if len(invalid) else 0
-    raise ValueError(
-        f"{label}: {column.name!r} in row {row} is {column.iloc[row]!r}, not a timestamp; "
-        "expected dates such as 2024-01-31 or 2024-01-31 12:00"
-    )
-
-
-def read_timestamps(column: pd.Series, *, label: str, notes: list[str]) -> pd.DatetimeIndex:
-    """Return a column as timestamps, in its time zone where it has one; text is parsed.
+def read_timestamps(
+    column: pd.Series,
+    *,
+    label: str,
+    notes: list[str],
+    items: Int[np.ndarray, " L"] | None = None,
+    options: TimestampOptions | None = None,
+    like: ParsedTimestamps | None = None,
+) -> ParsedTimestamps:
+    """Return a column as timestamps, in its time zone where it has one.
 
     Parameters
     ----------
@@ -64,30 +38,26 @@ def read_timestamps(column: pd.Series, *, label: str, notes: list[str]) -> pd.Da
         The DataFrame, for messages: "df", "future_df".
     notes
         Assumptions are appended to it.
+    items
+        Number of the item of each row.
+    like
+        The timestamps that these continue: read in the same way, and shown in the same zone.
 
     Raises
     ------
     ValueError
-        When the column holds numbers, more than one time zone, a missing value, or text that is not a date.
+        When a row is missing or not a timestamp; the message names the first such row.
     """
-    if isinstance(column.dtype, pd.PeriodDtype):
-        notes.append(f"{label}: the periods of {column.name!r} are read as their first moment")
-        column = column.dt.to_timestamp()
-    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
-        raise ValueError(
-            f"{label}: {column.name!r} holds numbers ({column.dtype}), not timestamps; "
-            "convert it, e.g. pd.to_datetime(column, unit='s')"
-        )
-    timestamps = column
-    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        timestamps = _parse_timestamps(column.astype(object), label=label, notes=notes)
-    missing = np.flatnonzero(timestamps.isna().to_numpy())
-    if len(missing):
-        raise ValueError(
-            f"{label}: {column.name!r} is missing in {len(missing)} rows, the first is row {missing[0]}; "
-            "drop these rows or fill in their timestamps"
-        )
-    return pd.DatetimeIndex(timestamps)
+
+    def location(row: int) -> str:
+        return f"{label}: {column.name!r} in row {row}"
+
+    arguments = asdict(options or TimestampOptions())
+    parsed = parse_timestamps(column, items=items, like=like, location=location, **arguments)
+    if parsed.kind == "text" and like is None:
+        notes.append(f"{label}: {column.name!r} is text, read as timestamps such as {parsed.index[0]}")
+    notes += [f"{label}: {column.name!r}: {note}" for note in parsed.notes]
+    return parsed
 
 
 def is_numeric(column: pd.Series) -> bool:

@@ -21,7 +21,10 @@ from tsfm.infer.future import covariate_names, future_values, read_future
 from tsfm.infer.item_rows import ItemRows, number_items, sort_rows
 from tsfm.messages import format_id
 from tsfm.timestamps.frequency import GriddedSeries, grid_index, make_timestamps, regular_grid
+from tsfm.timestamps.number_forms import restore_steps
+from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions
 from tsfm.timestamps.timezones import (
+    as_unit,
     item_frequencies,
     naive_utc,
     regular_timestamps,
@@ -61,6 +64,7 @@ class Frame:
     known_names: list[str]
     horizon: int
     announcements: list[str]
+    timestamps: ParsedTimestamps  # of all rows of the DataFrame, in their order
 
     def __len__(self) -> int:
         return len(self.series)
@@ -80,9 +84,12 @@ def read_frame(
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
     target: str | Sequence[str] = "target",
-    freq: str | None = None,
+    freq: str | int | None = None,
     future_df: pd.DataFrame | None = None,
     covariates: bool = True,
+    dayfirst: bool | None = None,
+    date_format: str | None = None,
+    timezone: str | None = None,
 ) -> Frame:
     """Return a long DataFrame as series on regular grids, with the timestamps to forecast.
 
@@ -91,11 +98,13 @@ def read_frame(
     prediction_length
         Steps to forecast.
     freq
-        The frequency of all items; None infers that of each item.
+        The frequency of all items; None infers that of each item. A whole number counts numbered steps.
     future_df
         Rows of the steps to forecast; its columns are the covariates that are known in the future.
     covariates
         Whether to read numeric columns next to the target as covariates.
+    dayfirst, date_format, timezone
+        How to read timestamps; see `tsfm.timestamps.parsing.parse_timestamps`.
 
     Raises
     ------
@@ -115,18 +124,19 @@ def read_frame(
     past, known = covariate_names(columns, future, notes=notes) if covariates else ([], [])
     values = [read_numbers(columns.column(name), kind="target", label="df", notes=notes) for name in columns.targets]
     values += [read_numbers(columns.column(name), kind="covariate", label="df") for name in past + known]
-    rows = sort_rows(columns, codes, ids, np.column_stack(values), label="df", notes=notes)
+    options = TimestampOptions(dayfirst, date_format, timezone, str(freq).isdigit())
+    rows = sort_rows(columns, codes, ids, np.column_stack(values), label="df", notes=notes, options=options)
     future_rows = None
     if future is not None:
-        future_rows = read_future(future, columns, ids, known, rows.timestamps.tz, notes=notes)
-    freqs = item_frequencies(rows.timestamps, rows.bounds, ids, freq, notes=notes)
+        future_rows = read_future(future, columns, ids, known, rows, notes=notes, options=options)
+    freqs = item_frequencies(rows.timestamps, rows.bounds, ids, freq, notes=notes, steps=rows.parsed.numbered)
     num_targets, num_inserted, series = len(columns.targets), 0, []
     for i, name in enumerate(freqs):
         timestamps, utc = regular_timestamps(rows.timestamps[rows.span(i)], name)  # type: ignore[arg-type]
         grid = _item_grid(rows, i, timestamps, freq=name, item_id=ids[i], targets=columns.targets)
         num_steps = grid.values.shape[1]
         grid_times = make_timestamps(grid.start, name, num_steps + horizon)[num_steps:]
-        future_times = restore_timezone(grid_times, rows.timestamps.tz, absolute=utc, unit=rows.timestamps.unit)
+        future_times = restore_timezone(grid_times, rows.timestamps.tz, absolute=utc, unit=rows.parsed.unit)
         known_values = np.full((len(known), num_steps + horizon), np.nan, np.float32)
         known_values[:, :num_steps] = grid.values[num_targets + len(past) :]
         if future_rows is not None:
@@ -145,7 +155,9 @@ def read_frame(
         notes.append(f"df: {num_inserted} steps without a row are taken as missing")
     for note in notes:
         logger.info(note)
-    return Frame(series, ids, [*map(str, columns.targets)], [*map(str, past)], [*map(str, known)], horizon, notes)
+    return Frame(
+        series, ids, [*map(str, columns.targets)], [*map(str, past)], [*map(str, known)], horizon, notes, rows.parsed
+    )
 
 
 def _item_grid(
@@ -185,10 +197,7 @@ def write_frame(
     times = pd.DatetimeIndex(np.concatenate(blocks))
     times = times if zone is None else times.tz_localize("UTC").tz_convert(zone)
     out = pd.DataFrame({"item_id": frame.ids.repeat(num_targets * frame.horizon).reset_index(drop=True)})
-    try:
-        out["timestamp"] = times.as_unit(unit)
-    except (ValueError, OverflowError):
-        out["timestamp"] = times
+    out["timestamp"] = restore_steps(as_unit(times, unit), numbered=frame.timestamps.numbered)
     out["target_name"] = np.tile(np.repeat(frame.targets, frame.horizon), len(frame))
     out["predictions"] = np.asarray(predictions).reshape(-1)
     if mean is not None:

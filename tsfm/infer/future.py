@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from tsfm.infer.column_values import is_numeric, read_numbers
 from tsfm.infer.columns import Columns
 from tsfm.infer.item_rows import ItemRows, sort_rows
 from tsfm.messages import format_id
+from tsfm.timestamps.parsing import TimestampOptions
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -39,7 +39,14 @@ def covariate_names(df: Columns, future: Columns | None, *, notes: list[str]) ->
 
 
 def read_future(
-    future: Columns, df: Columns, ids: pd.Series, names: list[str], zone: tzinfo | None, *, notes: list[str]
+    future: Columns,
+    df: Columns,
+    ids: pd.Series,
+    names: list[str],
+    past: ItemRows,
+    *,
+    notes: list[str],
+    options: TimestampOptions | None = None,
 ) -> ItemRows:
     """Return the covariates `names` of future_df, sorted by the items of `df` and by time.
 
@@ -47,8 +54,8 @@ def read_future(
     ----------
     ids
         Of the items of `df`, in their order.
-    zone
-        The time zone of `df`, which future_df must have too.
+    past
+        The rows of `df`: timestamps of future_df are read in the same way, and converted to the same time zone.
     notes
         Assumptions are appended to it.
     """
@@ -66,12 +73,7 @@ def read_future(
             notes.append(f"future_df: {int((codes < 0).sum())} rows of items that are not in df are not used")
     columns = [read_numbers(future.column(name), kind="covariate", label="future_df") for name in names]
     values = np.column_stack(columns) if columns else np.empty((len(codes), 0), np.float32)
-    rows = sort_rows(future, codes, ids, values, label="future_df", notes=notes)
-    if str(rows.timestamps.tz) != str(zone):
-        raise ValueError(
-            f"the timestamps of df have time zone {zone}, those of future_df {rows.timestamps.tz}; use the same in both"
-        )
-    return rows
+    return sort_rows(future, codes, ids, values, label="future_df", notes=notes, options=options, like=past.parsed)
 
 
 def future_values(rows: ItemRows, item: int, expected: pd.DatetimeIndex, item_id: Any) -> Float[np.ndarray, "H K"]:

@@ -10,7 +10,7 @@ import pandas as pd
 from tsfm.infer.column_values import read_timestamps
 from tsfm.infer.columns import Columns
 from tsfm.messages import format_id
-from tsfm.timestamps.timezones import naive_utc
+from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class ItemRows:
 
     code: np.ndarray  # [rows] number of the item, -1 where it is not used
     row: np.ndarray  # [rows] number of the row in the DataFrame as given
-    timestamps: pd.DatetimeIndex  # [rows]
+    timestamps: pd.DatetimeIndex  # [rows] in the time zone of the DataFrame
     values: np.ndarray  # [rows, columns] float32
     bounds: np.ndarray  # [items + 1]
+    parsed: ParsedTimestamps  # of all rows of the DataFrame, in their order
 
     def span(self, item: int) -> slice:
         """Return the rows of an item."""
@@ -49,7 +50,15 @@ def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series
 
 
 def sort_rows(
-    columns: Columns, codes: np.ndarray, ids: pd.Series, values: np.ndarray, *, label: str, notes: list[str]
+    columns: Columns,
+    codes: np.ndarray,
+    ids: pd.Series,
+    values: np.ndarray,
+    *,
+    label: str,
+    notes: list[str],
+    options: TimestampOptions | None = None,
+    like: ParsedTimestamps | None = None,
 ) -> ItemRows:
     """Return the rows sorted by item and time.
 
@@ -59,14 +68,19 @@ def sort_rows(
         [rows] item number of each row, -1 for rows that are not used.
     values
         [rows, columns]
+    options
+        How to read timestamps.
+    like
+        The timestamps that these continue.
 
     Raises
     ------
     ValueError
         When an item has a timestamp twice; the message names the item and the row.
     """
-    timestamps = read_timestamps(columns.column(columns.timestamp), label=label, notes=notes)
-    utc = np.asarray(naive_utc(timestamps), dtype="datetime64[us]")
+    column = columns.column(columns.timestamp)
+    parsed = read_timestamps(column, label=label, notes=notes, items=codes, options=options, like=like)
+    timestamps, utc = parsed.index, parsed.values
     order = np.lexsort((utc, codes))
     unsorted = np.unique(codes[order[order != np.argsort(codes, kind="stable")]])
     unsorted = unsorted[unsorted >= 0]
@@ -81,9 +95,9 @@ def sort_rows(
         row = int(order[repeated[0] + 1])
         hint = "" if columns.item else " (no id column was found, so all rows are one series: pass id_column=)"
         raise ValueError(
-            f"{label}: item {format_id(ids[codes[row]])} has {timestamps[row]} twice, again in row {row}; "
+            f"{label}: item {format_id(ids[codes[row]])} has {parsed.format(row)} twice, again in row {row}; "
             f"{len(repeated)} such rows, drop or average them{hint}"
         )
     code = codes[order]
     bounds = np.searchsorted(code, np.arange(len(ids) + 1))
-    return ItemRows(code, order, pd.DatetimeIndex(timestamps[order]), values[order], bounds)
+    return ItemRows(code, order, pd.DatetimeIndex(timestamps[order]), values[order], bounds, parsed)

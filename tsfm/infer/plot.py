@@ -51,9 +51,9 @@ def _line(columns: Columns, item: Any, target: str, *, label: str) -> Line:
     if frame.empty:
         raise ValueError(f"{label} has no rows of item {format_id(item)}; plot an item that it holds")
     rows = Columns(frame, columns.item, columns.timestamp, columns.targets)
-    times = read_timestamps(rows.column(columns.timestamp), label=label, notes=[]).tz_localize(None)
+    times = read_timestamps(rows.column(columns.timestamp), label=label, notes=[]).axis
     order = np.argsort(times, kind="stable")
-    return Line(np.asarray(times)[order], read_numbers(rows.column(target), kind="target", label=label)[order])
+    return Line(times[order], read_numbers(rows.column(target), kind="target", label=label)[order])
 
 
 def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
@@ -86,7 +86,9 @@ def _select_pairs(forecast: pd.DataFrame, item: Any, target_name: str | None) ->
 
 
 def _draw(axes: Axes, past: Line, rows: pd.DataFrame, actual: Line | None, *, history: int) -> None:
-    times = pd.DatetimeIndex(rows["timestamp"]).tz_localize(None)
+    times = rows["timestamp"].to_numpy()
+    if pd.api.types.is_datetime64_any_dtype(rows["timestamp"].dtype):
+        times = np.asarray(pd.DatetimeIndex(rows["timestamp"]).tz_localize(None))
     columns = _quantile_columns(rows)
     interval = central_pair(list(columns))
     axes.plot(past.times[-history:], past.values[-history:], color=HISTORY_COLOR, linewidth=1.2, label="history")
@@ -99,7 +101,7 @@ def _draw(axes: Axes, past: Line, rows: pd.DataFrame, actual: Line | None, *, hi
     predictions = rows["predictions"].to_numpy(float)
     axes.plot(times, predictions, color=FORECAST_COLOR, linewidth=1.6, marker=marker, label="forecast")
     if actual is not None:
-        begin, end = np.asarray(times)[[0, -1]]
+        begin, end = times[[0, -1]]
         inside = (actual.times >= begin) & (actual.times <= end)
         style: dict[str, Any] = {"color": ACTUAL_COLOR, "linewidth": 1.2, "linestyle": "--"}
         axes.plot(actual.times[inside], actual.values[inside], **style, label="actual")

@@ -50,8 +50,7 @@ def plot_scores(
         raise ValueError(f"the DataFrame lacks {', '.join(absent)}; give the one that detect_df returned")
     names = {"id_column": id_column, "timestamp_column": timestamp_column}
     columns = find_columns(scored, **names, target=target, label="df", notes=[])
-    timestamps = read_timestamps(columns.column(columns.timestamp), label="df", notes=[])
-    times = np.asarray(timestamps.tz_localize(None))
+    times = read_timestamps(columns.column(columns.timestamp), label="df", notes=[]).axis
     codes = np.zeros(len(times), np.int64)
     titles = [title or "series"]
     if columns.item is not None:

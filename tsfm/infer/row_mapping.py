@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.column_values import read_timestamps
 from tsfm.infer.columns import find_columns
 from tsfm.infer.frames import Frame
 from tsfm.timestamps.frequency import make_timestamps
+from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.timezones import naive_utc, restore_timezone
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def insert_missing_rows(df: pd.DataFrame, frame: Frame, columns: Mapping[str, An
     """
     names = find_columns(df, **columns, label="df", notes=[])
     rows = np.concatenate([item.rows for item in frame])
-    timestamps = pd.Series(read_timestamps(names.column(names.timestamp), label="df", notes=[]))
+    timestamps = pd.Series(frame.timestamps.index)
     out = names.frame.reset_index(drop=True).reindex(rows).reset_index(drop=True)
     zone, unit = frame.series[0].timestamps.tz, frame.series[0].timestamps.unit
     grids = [
@@ -47,7 +47,8 @@ def insert_missing_rows(df: pd.DataFrame, frame: Frame, columns: Mapping[str, An
     grid = pd.DatetimeIndex(np.concatenate([np.asarray(naive_utc(times), "datetime64[us]") for times in grids]))
     grid = grid if zone is None else grid.tz_localize("UTC").tz_convert(zone)
     observed_times = timestamps.reindex(rows).reset_index(drop=True)
-    out[names.timestamp] = observed_times.where(rows >= 0, pd.Series(grid))
+    times = pd.DatetimeIndex(observed_times.where(rows >= 0, pd.Series(grid)))
+    out[names.timestamp] = restore_steps(times, numbered=frame.timestamps.numbered)
     if names.item is not None:
         out[names.item] = frame.ids.repeat([len(item.rows) for item in frame]).to_numpy()
     return out

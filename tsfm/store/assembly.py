@@ -16,9 +16,11 @@ from tsfm.store.columns import ColumnOptions
 from tsfm.store.readers import RowBlock, Table
 from tsfm.store.regroup import ItemRows, static_of
 from tsfm.store.ts_files import FileSeries, add_anchor
+from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import StoreWriter
 from tsfm.timestamps.frequency import base_freq, check_order, infer_freq, item_location, parse_freq, regular_grid
 from tsfm.timestamps.offsets import default_start
+from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps
 
 MAX_WAITING = 100  # items held in memory because no item has shown its frequency yet
 
@@ -58,9 +60,10 @@ class SeriesAssembly:
     """Collects the rows of each item and passes complete series to a `StoreWriter`."""
 
     def __init__(
-        self, out: Path, *, options: ColumnOptions, grid: str, labels: dict[str, Any], overwrite: bool, mixed: bool
-    ):
-        self.out, self.options, self.grid, self.mixed = out, options, grid, mixed
+        self, out: Path, *, options: ColumnOptions, grid: str, labels: dict[str, Any], overwrite: bool, mixed: bool,
+        timestamps: TimestampParser,
+    ):  # fmt: skip
+        self.out, self.options, self.grid, self.mixed, self.timestamps = out, options, grid, mixed, timestamps
         self.labels, self.overwrite = labels, overwrite
         self.writer: StoreWriter | None = None
         self.report = IngestReport(out)
@@ -143,7 +146,7 @@ class SeriesAssembly:
             assert self.options.freq is not None
             self._write(rows, default_start(self.options.freq), self.options.freq)
         elif self.options.freq is not None:
-            self._write(rows, rows.times[0], add_anchor(self.options.freq, rows.times[0]))
+            self._write(rows, rows.times[0], add_anchor(self.options.freq, self._local(rows.times)[0]))
         elif (freq := self._own_freq(rows)) is not None:
             self._agree(freq, rows.item_id, rows.file)
             waiting, self._waiting = self._waiting, []
@@ -152,7 +155,7 @@ class SeriesAssembly:
             self._write(rows, rows.times[0], freq)
         elif self.freq is not None:
             freq = base_freq(self.freq) if parse_freq(self.freq).micros else self.freq
-            self._write(rows, rows.times[0], add_anchor(freq, rows.times[0]))
+            self._write(rows, rows.times[0], add_anchor(freq, self._local(rows.times)[0]))
         else:
             self._waiting.append(rows)
             if len(self._waiting) > MAX_WAITING:
@@ -160,20 +163,22 @@ class SeriesAssembly:
 
     def _own_freq(self, rows: ItemRows) -> str | None:
         """Infer the frequency from the item's timestamps; None if they are too few or too irregular."""
-        if (
-            self.freq
-            and (micros := parse_freq(self.freq).micros)
-            and (np.diff(rows.times.astype(np.int64)) == micros).all()
-        ):
-            return add_anchor(base_freq(self.freq), rows.times[0]) if len(rows.times) > 1 else None
+        times = self._local(rows.times)
+        if self.freq and (micros := parse_freq(self.freq).micros) and (np.diff(times.astype(np.int64)) == micros).all():
+            return add_anchor(base_freq(self.freq), times[0]) if len(times) > 1 else None
         try:
-            return infer_freq(rows.times, item=rows.item_id, file=rows.file)
+            return infer_freq(times, item=rows.item_id, file=rows.file, steps=self.timestamps.numbered)
         except ValueError:
             return None
 
+    def _local(self, times: np.ndarray) -> np.ndarray:
+        """Timestamps of the rows as local times."""
+        return times if self.timestamps.zone is None else local_times(in_timezone(times, self.timestamps.zone))
+
     def _give_up(self) -> None:
         """No item has a frequency: explain what is wrong with the first."""
-        infer_freq(self._waiting[0].times, item=self._waiting[0].item_id, file=self._waiting[0].file)
+        first = self._waiting[0]
+        infer_freq(self._local(first.times), item=first.item_id, file=first.file, steps=self.timestamps.numbered)
 
     def _agree(self, freq: str, item: str, file: str) -> None:
         """Check that the steps of all items are equally long, unless mixed frequencies are allowed."""
@@ -187,13 +192,16 @@ class SeriesAssembly:
             )
 
     def _write(self, rows: ItemRows, start: np.datetime64, freq: str) -> None:
-        inserted, values = 0, rows.values.T
-        if rows.times is not None and self.grid == "fill":
+        inserted, values, times = 0, rows.values.T, rows.times
+        if times is not None and self.timestamps.zone is not None:
+            times, _ = regular_timestamps(in_timezone(times, self.timestamps.zone), freq)
+            start = times[0]
+        if times is not None and self.grid == "fill":
             start, values, inserted = regular_grid(
-                rows.times, rows.values, freq=freq, item=rows.item_id, file=rows.file, rows=rows.rows
+                times, rows.values, freq=freq, item=rows.item_id, file=rows.file, rows=rows.rows
             )
-        elif rows.times is not None:
-            check_order(rows.times, item=rows.item_id, file=rows.file, rows=rows.rows, strict=False)
+        elif times is not None:
+            check_order(times, item=rows.item_id, file=rows.file, rows=rows.rows, strict=False)
         self._agree(freq, rows.item_id, rows.file)
         self._add(rows.item_id, values, start, freq, rows.static, rows.file, inserted)
 
@@ -233,6 +241,7 @@ class SeriesAssembly:
             empty = self.report.channels[int((~self._observed).argmax())]
             raise ValueError(f"{source}: column {empty!r} has no value at all; leave it out with target=[...]")
         self.report.notes = self.writer.notes = list(notes)
+        self.writer.timezone = None if self.timestamps.zone is None else str(self.timestamps.zone)
         manifest = self.writer.close()
         self.report.frequency, self.report.fingerprint = manifest.frequency, manifest.fingerprint
         return self.report

@@ -24,6 +24,7 @@ from tsfm.store.ts_files import read_items
 from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import check_target, writing_store
 from tsfm.timestamps.offsets import parse_freq
+from tsfm.timestamps.parsing import TimestampOptions
 
 __all__ = ["IngestReport", "ingest"]
 
@@ -39,7 +40,7 @@ def ingest(
     id_column: str = ITEM,
     timestamp_column: str = TIME,
     target: str | Sequence[str] | None = None,
-    freq: str | None = None,
+    freq: str | int | None = None,
     grid: str = "fill",
     static: str | Sequence[str] | None = None,
     name: str | None = None,
@@ -51,12 +52,16 @@ def ingest(
     progress: bool = True,
     allow_mixed_freq: bool = False,
     sentinel: float | Sequence[float] | None = None,
+    dayfirst: bool | None = None,
+    date_format: str | None = None,
+    timezone: str | None = None,
 ) -> IngestReport:
     """Turn files into the store `out`; nothing is written if anything is wrong with them.
 
     source: a path, a glob, a DataFrame, or a list of these; long or wide CSV and Parquet, .ts, .tsf.
     grid: "fill" puts unobserved steps into gaps; "keep" takes rows as equally spaced, whatever their stamps say.
     target: channels; None is every numeric column. sentinel: numbers that mean missing, such as -999.
+    dayfirst, date_format, timezone: how to read timestamps, see `tsfm.timestamps.parsing.parse_timestamps`.
     """
     began, out = time.perf_counter(), Path(out)
     for word, value, known in (("layout", layout, LAYOUTS), ("grid", grid, GRIDS)):
@@ -74,9 +79,11 @@ def ingest(
     )
     labels = {"name": name, "domain": domain, "licence": licence, "role": role, "source": source_note or files}
     for regroup in (False, True):
+        timestamps = TimestampParser(TimestampOptions(dayfirst, date_format, timezone, str(freq).isdigit()))
         work = SeriesAssembly(
-            out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq
-        )
+            out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq,
+            timestamps=timestamps,
+        )  # fmt: skip
         try:
             report = _run(sources, work, regroup=regroup, progress=progress)
         except ScatteredRows:
@@ -91,7 +98,7 @@ def ingest(
 
 def _run(sources: list[Table], work: SeriesAssembly, *, regroup: bool, progress: bool) -> IngestReport:
     """One pass over the tables."""
-    timestamp_parser, notes, options = TimestampParser(), [], work.options
+    timestamp_parser, notes, options = work.timestamps, [], work.options
     spill: Regroup | None = None
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=total_rows(sources), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:

@@ -39,6 +39,7 @@ class Manifest:
     licence: str | None = None
     source: str | None = None
     role: str | None = None  # corpus (for training) or benchmark (for evaluation)
+    timezone: str | None = None  # starts in steps of a day and more are local times in it, others are in UTC
     notes: list[str] = field(default_factory=list)
     created: str = ""  # UTC, ISO 8601
     tsfm_version: str = ""

@@ -137,7 +137,7 @@ def _block(
     def location(at: int) -> str:
         return item_location(items[code[at]], file=table.file, row=rows[at])
 
-    times = None if plan.time is None else timestamp_parser.stamps(frame[plan.time], location)
+    times = None if plan.time is None else timestamp_parser.stamps(frame[plan.time], location, code)
     values = parse_numbers(frame, plan.target, location, options.sentinel)
     static = {name: frame[name].to_numpy(object) for name in plan.static}
     return RowBlock(table.file, items, code, rows, times, values, static)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pandas.tseries.api import guess_datetime_format
+
+from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions, parse_timestamps
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 Location = Callable[[int], str]  # position in the block -> "file, item, row"
-ZONE = re.compile(r"\d\d:\d\d.*?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
-YEAR_FIRST = re.compile(r"\d{4}\D")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "None", "?"]
 
 
@@ -64,112 +61,37 @@ def _numeric(column: Any, name: str, location: Location) -> np.ndarray:
 
 @dataclass
 class TimestampParser:
-    """Reads stamps; remembers the zone and the date format of what it has read, so that all of them agree."""
+    """Reads timestamps block by block; all blocks have the same kind and zone, and those of a file the same format."""
 
-    zone: str | None = None  # "naive", an offset or a zone name
-    dayfirst: bool | None = None
+    options: TimestampOptions = field(default_factory=TimestampOptions)
+    first: ParsedTimestamps | None = None  # of the first block
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """Return the time zone, None where there is none."""
+        return None if self.first is None else self.first.zone
+
+    @property
+    def numbered(self) -> bool:
+        """Return whether the timestamps number steps."""
+        return self.first is not None and self.first.numbered
 
     def new_file(self) -> None:
         """Files may write dates differently, but not in different zones."""
-        self.dayfirst = None
+        if self.first is not None:
+            self.first = replace(self.first, order="")
 
-    def stamps(self, column: Any, location: Location) -> np.ndarray:
-        """[L] datetime64[us], in UTC if the stamps have a zone."""
-        missing = column.isna().to_numpy()
-        if missing.any():
-            raise ValueError(f"{location(int(missing.argmax()))}: the timestamp is missing; every row needs one")
-        dtype = column.dtype
-        if isinstance(dtype, pd.DatetimeTZDtype):
-            self._agree(str(dtype.tz), location(0))
-            return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
-        if pd.api.types.is_datetime64_dtype(dtype):
-            self._agree("naive", location(0))
-            return column.to_numpy("datetime64[us]")
-        if pd.api.types.is_numeric_dtype(dtype):
-            whole = column.to_numpy(np.float64)
-            column = pd.Series([str(int(x)) if x == np.floor(x) else str(x) for x in whole])
-        return self._text(np.array([str(cell).strip() for cell in column.to_numpy(object)], dtype=object), location)
-
-    def _agree(self, zone: str, at: str) -> None:
-        if self.zone is None and zone != "naive":
-            self.notes.append(f"stamps of zone {zone} were converted to UTC")
-        self.zone = self.zone or zone
-        if zone != self.zone:
-            names = ["has no time zone" if z == "naive" else f"is in zone {z}" for z in (zone, self.zone)]
-            raise ValueError(f"{at}: the timestamp {names[0]}, and before it one {names[1]}; convert all to UTC")
-
-    def _text(self, cells: np.ndarray, location: Location) -> np.ndarray:
-        try:
-            times = pa.array(cells, pa.string()).cast(pa.timestamp("us"))  # ISO 8601 without zone: the common case
-        except pa.ArrowInvalid:
-            return self._other(cells, location)
-        self._agree("naive", location(0))
-        return times.to_numpy()
-
-    def _other(self, cells: np.ndarray, location: Location) -> np.ndarray:
-        """Stamps with offsets, whole numbers, and dates that are not ISO 8601."""
-        zones = [match[1] if (match := ZONE.search(cell)) else "naive" for cell in cells]
-        zones = ["+00:00" if zone in ("Z", "UTC", "GMT", "+0000", "+00") else zone for zone in zones]
-        for row, zone in enumerate(zones):
-            if zone != zones[0] or row == 0:
-                self._agree(zone, location(row))
-        if all(cell.isdigit() for cell in cells):
-            return self._digits(cells, location)
-        if zones[0] != "naive":
-            times = pd.to_datetime(pd.Series(cells), utc=True, errors="coerce", format="ISO8601")
-            return self._checked(times.dt.tz_localize(None), cells, location)
-        if self.dayfirst is None:
-            self.dayfirst = not YEAR_FIRST.match(cells[0]) and self._is_dayfirst(cells)
-        return self._checked(_dates(cells, dayfirst=self.dayfirst), cells, location)
-
-    def _is_dayfirst(self, cells: np.ndarray) -> bool:
-        """Whether 01/02/2020 is 1 February: decided by the first block of a file, said if it could be either."""
-        american, european = _dates(cells, dayfirst=False), _dates(cells, dayfirst=True)
-        if american.isna().sum() == european.isna().sum():
-            if not american.equals(european):
-                self.notes.append(f"dates such as {cells[0]} were read as month/day; write 2020-01-31 to be sure")
-            return False
-        return bool(american.isna().sum() > european.isna().sum())
-
-    def _digits(self, cells: np.ndarray, location: Location) -> np.ndarray:
-        """Whole numbers: 2020 is a year, 20200131 a day; anything else would be a guess."""
-        for row, cell in enumerate(cells):
-            if len(cell) not in (4, 8) or not "1000" <= cell[:4] <= "2999":
-                raise ValueError(
-                    f"{location(row)}: timestamp {cell} is a plain number; only a year (2020) or a day (20200131) "
-                    "can be read: convert it to a date, or leave the column out and give freq to number the rows"
-                )
-        iso = [cell if len(cell) == 4 else f"{cell[:4]}-{cell[4:6]}-{cell[6:]}" for cell in cells]
-        try:
-            return np.array(iso, dtype="datetime64[us]")
-        except ValueError:
-            row = next(i for i, cell in enumerate(iso) if not _is_date(cell))
-            raise ValueError(f"{location(row)}: timestamp {cells[row]} is not a date") from None
-
-    def _checked(self, times: pd.Series, cells: np.ndarray, location: Location) -> np.ndarray:
-        bad = times.isna().to_numpy()
-        if bad.any():
-            row = int(bad.argmax())
-            raise ValueError(
-                f"{location(row)}: timestamp {cells[row]!r} cannot be read; write dates as 2020-01-31 14:30:00"
-            )
-        return times.to_numpy("datetime64[us]")
-
-
-def _dates(cells: np.ndarray, *, dayfirst: bool) -> pd.Series:
-    """Dates of one format, guessed from the first cell; NaT where a cell has another."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns that a format it was asked for is not the American one
-        guess = guess_datetime_format(cells[0], dayfirst=dayfirst)
-    if guess is None:
-        return pd.Series(np.full(len(cells), np.datetime64("NaT"), dtype="datetime64[us]"))
-    return pd.to_datetime(pd.Series(cells), format=guess, errors="coerce")
-
-
-def _is_date(text: str) -> bool:
-    try:
-        np.datetime64(text)
-    except ValueError:
-        return False
-    return True
+    def stamps(self, column: Any, location: Location, items: Any = None) -> np.ndarray:
+        """Return a column as datetime64[us], in UTC where there is a zone. `items`: number of the item of each row."""
+        parsed = parse_timestamps(
+            column.reset_index(drop=True), items=items, like=self.first, **asdict(self.options),
+            location=lambda row: f"{location(row)}: the timestamp",
+        )  # fmt: skip
+        if self.first is None and parsed.zone is not None:
+            zone = f"timestamps are in the time zone {parsed.zone}"
+            self.notes.append(f"{zone}: steps shorter than a day are kept in UTC, others in local time")
+        self.notes += [note for note in parsed.notes if note not in self.notes]
+        if self.first is None or not self.first.order:
+            self.first = replace(self.first or parsed, order=parsed.order)
+        return parsed.values

@@ -69,6 +69,7 @@ class StoreWriter:
         if not self.channels or len(set(self.channels)) < len(self.channels):
             raise ValueError(f"channels are {self.channels}; a store needs at least one, each with its own name")
         self.notes: list[str] = []
+        self.timezone: str | None = None
         self.labels: dict[str, Any] = {"domain": domain, "licence": licence, "source": source, "role": role}
         self.labels["name"] = name or self.path.name
         self.chunk_steps = max(1, chunk_values // len(self.channels))
@@ -205,6 +206,7 @@ class StoreWriter:
             shards=self._shards.shards,
             chunk_steps=self.chunk_steps,
             static=list(self._done[0].static),
+            timezone=self.timezone,
             notes=self.notes,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             tsfm_version=__version__,

@@ -62,7 +62,7 @@ def item_location(item: str, *, file: str | None = None, row: object = None) -> 
     return ", ".join([*files, f"item {str(item)!r}", *([f"row {row}"] if row is not None else [])])
 
 
-def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> str:
+def infer_freq(timestamps, *, item: str = "series", file: str | None = None, steps: bool = False) -> str:
     """Return the alias of the dominating time step.
 
     Gaps, duplicates and months of unequal length do not disturb it.
@@ -73,6 +73,8 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> 
         Of one item, in any order; NaT is ignored.
     item, file
         Named in messages.
+    steps
+        Whether the timestamps number steps, and are not dates.
 
     Raises
     ------
@@ -86,17 +88,19 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None) -> 
             f"{item_location(item, file=file)} has {len(times)} different timestamp(s); a frequency needs at least 3: "
             "give freq, for example freq='D'"
         )
-    steps = np.diff(times.astype(np.int64))
-    if np.median(steps) >= 27.5 * DAY and (step := _calendar_step(times, steps)):
+    sizes = np.diff(times.astype(np.int64))
+    if steps:
+        return str(np.gcd.reduce(sizes))
+    if np.median(sizes) >= 27.5 * DAY and (step := _calendar_step(times, sizes)):
         return str(step)
-    modal, dominates, share = _modal(steps)
+    modal, dominates, share = _modal(sizes)
     if not dominates:
         raise ValueError(
             f"{item_location(item, file=file)} has no dominating time step: the most common, {_duration(modal)}, is "
             f"{share:.0%} of the steps; give freq, and grid='keep' if rows are equally spaced"
         )
     step = _fixed_step(modal, times)
-    return "B" if str(step) == "D" and _is_business(times, steps) else str(step)
+    return "B" if str(step) == "D" and _is_business(times, sizes) else str(step)
 
 
 def _modal(steps: np.ndarray) -> tuple[int, bool, float]:

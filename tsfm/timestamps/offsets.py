@@ -1,6 +1,7 @@
 """Time steps: frequency aliases, timestamps on a grid, season lengths. T steps.
 
 A frequency is a pandas offset alias ("15min", "h", "D", "W-SUN", "MS", "QS-OCT", "YS"); old ones ("H", "15T", "A") too.
+A whole number ("1") is the frequency of numbered steps; step k is k microseconds after 1970.
 Timestamps are datetime64[us]: nanoseconds end in 2262, and yearly series do not. A calendar step (month, quarter, year)
 keeps the day and the hour of the series' first timestamp: a yearly series that starts on 28 December stays there.
 """
@@ -15,12 +16,12 @@ from typing import Any
 import numpy as np
 
 DAY = 86400 * 10**6  # microseconds
-MICROS = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "D": DAY, "W": 7 * DAY}
+MICROS = {"step": 1, "us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "D": DAY, "W": 7 * DAY}
 MONTHS = {"M": 1, "Q": 3, "Y": 12}
 MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 DAY_NAMES = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 SPELLINGS = {  # alias -> unit and edge (S start, E end of the month, quarter or year)
-    **{name: (name, "") for name in (*MICROS, "B")},
+    **{name: (name, "") for name in (*MICROS, "B") if name != "step"},
     **{
         "US": ("us", ""),
         "L": ("ms", ""),
@@ -34,7 +35,20 @@ SPELLINGS = {  # alias -> unit and edge (S start, E end of the month, quarter or
     **{"YS": ("Y", "S"), "YE": ("Y", "E"), "Y": ("Y", "E"), "AS": ("Y", "S"), "A": ("Y", "E")},
 }
 YEARS = {7: 365, 5: 261}  # steps of a week -> steps of a year: of all days, of business days
-SEASONS = {"h": 24, "M": 12, "Q": 4, "Y": 1, "B": 5, "D": 7, "W": 52, "min": 1440, "s": 3600, "ms": 1000, "us": 1}
+SEASONS = {
+    "step": 1,
+    "h": 24,
+    "M": 12,
+    "Q": 4,
+    "Y": 1,
+    "B": 5,
+    "D": 7,
+    "W": 52,
+    "min": 1440,
+    "s": 3600,
+    "ms": 1000,
+    "us": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -60,13 +74,15 @@ class Step:
         return self.count * MONTHS.get(self.unit, 0)
 
     def __str__(self) -> str:
+        if self.unit == "step":
+            return str(self.count)
         count = "" if self.count == 1 else str(self.count)
         return f"{count}{self.unit}{self.edge}" + (f"-{self.anchor}" if self.anchor else "")
 
 
 @lru_cache(maxsize=256)
-def parse_freq(freq: str) -> Step:
-    """Return the time step of an alias.
+def parse_freq(freq: str | int) -> Step:
+    """Return the time step of an alias; a whole number counts numbered steps.
 
     Raises
     ------
@@ -78,6 +94,8 @@ def parse_freq(freq: str) -> Step:
     >>> parse_freq("15min")
     Step(count=15, unit='min', edge='', anchor='')
     """
+    if str(freq).isdigit() and int(freq):
+        return Step(int(freq), "step")
     match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z]{3}))?", str(freq).strip())
     count, name, anchor = match.groups() if match else ("", "", None)
     unit, edge = SPELLINGS.get(name, ("", ""))

@@ -28,6 +28,8 @@ PREFIX = "calendar_"  # of the name of a field's channel
 def varying_fields(freq: str) -> tuple[str, ...]:
     """Return the fields that differ from step to step at this frequency, other than by chance (weekday of a month)."""
     step = parse_freq(freq)
+    if step.unit == "step":
+        return ()
     micros, days = step.micros, step.unit == "B"
     varies = {
         "minute": micros % HOUR != 0,

@@ -26,13 +26,24 @@ def without_advice(error: ValueError) -> str:
     return str(error).partition("; ")[0]
 
 
+def in_timezone(utc: np.ndarray, zone: tzinfo) -> pd.DatetimeIndex:
+    """Return timestamps in UTC as timestamps in a zone."""
+    return pd.DatetimeIndex(utc).tz_localize("UTC").tz_convert(zone)
+
+
 def local_times(times: pd.DatetimeIndex) -> np.ndarray:
     """Return local times without a zone, datetime64[us]."""
     return np.asarray(times.tz_localize(None), dtype="datetime64[us]")
 
 
 def item_frequencies(
-    times: pd.DatetimeIndex, bounds: np.ndarray, ids: pd.Series, freq: str | None, *, notes: list[str]
+    times: pd.DatetimeIndex,
+    bounds: np.ndarray,
+    ids: pd.Series,
+    freq: str | int | None,
+    *,
+    notes: list[str],
+    steps: bool = False,
 ) -> list[str]:
     """Return the frequency of each item.
 
@@ -46,6 +57,8 @@ def item_frequencies(
         The frequency given by the user; None infers it.
     notes
         Assumptions are appended to it.
+    steps
+        Whether the timestamps number steps.
     """
     if freq is not None:
         return [str(parse_freq(freq))] * len(ids)
@@ -54,7 +67,7 @@ def item_frequencies(
     errors: dict[int, str] = {}
     for i, item in enumerate(ids):
         try:
-            inferred.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item)))
+            inferred.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item), steps=steps))
         except ValueError as error:
             errors[i] = without_advice(error)
             inferred.append(None)
@@ -89,7 +102,13 @@ def restore_timezone(times: np.ndarray, zone: tzinfo | None, *, absolute: bool, 
         index = index.tz_localize("UTC").tz_convert(zone)
     elif zone is not None:
         index = index.tz_localize(zone, ambiguous=np.ones(len(index), bool), nonexistent="shift_forward")
+    return as_unit(index, unit)
+
+
+def as_unit(index: pd.DatetimeIndex, unit: str) -> pd.DatetimeIndex:
+    """Return timestamps in a resolution, or unchanged where it cannot represent them."""
     try:
-        return index.as_unit(unit)
+        converted = index.as_unit(unit)
     except (ValueError, OverflowError):
         return index
+    return converted if (converted == index).all() else index
