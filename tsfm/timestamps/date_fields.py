@@ -24,10 +24,10 @@ def days_and_nanos(form: Form, numbers: dict[str, np.ndarray], order: str) -> tu
     year = fields["y"]
     if width[1] - width[0] <= 2:
         year = year + np.where(year < 69, 2000, 1900)
-    one = np.ones_like(year)
-    month = np.full_like(year, form.month) if form.month else fields.get("m", one)
+    first = np.ones_like(year)
+    month = np.full_like(year, form.month) if form.month else fields.get("m", first)
     month = fields["q"] * 3 - 2 if "q" in fields else fields["t"] * 6 - 5 if "t" in fields else month
-    day = fields.get("d", one)
+    day = fields.get("d", first)
     valid = (year > 0) & (month >= 1) & (month <= 12)
     months = ((year - 1970) * 12 + np.where(valid, month, 1) - 1).astype("M8[M]")
     valid &= (day >= 1) & (day <= month_length(months))
@@ -36,7 +36,7 @@ def days_and_nanos(form: Form, numbers: dict[str, np.ndarray], order: str) -> tu
         days = days + (fields["j"] - 1)
         valid &= (fields["j"] > 0) & (days.astype("M8[Y]") == months.astype("M8[Y]"))
     if "w" in fields:
-        days, fits = _iso_week(year, fields["w"], fields.get("k", one))
+        days, fits = _iso_week(year, fields["w"], fields.get("k", first))
         valid &= fits
     hour, minute, second = (fields.get(key, np.zeros_like(year)) for key in "HMS")
     if form.half_day:

@@ -201,7 +201,9 @@ def _text(text: Sequence[str], items: Any, where: Location, reading: _Reading) -
     local_days = False if reading.options.timezone is not None else None
     if reading.like is not None:
         local_days = reading.like.local_days
-    given = reading.options.date_format
-    parsed = read_text(cells, codes, items=items, order=order, date_format=given, local_days=local_days, location=where)
+    date_format = reading.options.date_format
+    parsed = read_text(
+        cells, codes, items=items, order=order, date_format=date_format, local_days=local_days, location=where
+    )
     notes = tuple(parsed.notes)
     return ParsedTimestamps(parsed.values, parsed.zone, "text", parsed.order or order, notes, parsed.local_days)
