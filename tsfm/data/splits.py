@@ -26,7 +26,8 @@ ETT = (12 * MONTH, 4 * MONTH, 4 * MONTH)  # train, val, test rows of the hourly 
 DEFAULT_RATIOS = (0.7, 0.1, 0.2)  # those of long-horizon benchmarks
 HOLDOUT_PERCENT = 10  # of a corpus series
 # steps that a forecast usually covers, by the unit of the step
-HORIZONS = {"step": 60, "us": 60, "ms": 60, "s": 60, "min": 48, "h": 48, "D": 30, "B": 30, "W": 8, "M": 12, "Q": 8, "Y": 6}
+HORIZONS = {"step": 60, "us": 60, "ms": 60, "s": 60, "min": 48, "h": 48}
+HORIZONS |= {"D": 30, "B": 30, "W": 8, "M": 12, "Q": 8, "Y": 6}
 
 
 @dataclass(frozen=True)

@@ -151,11 +151,11 @@ class _Fields:
 
     def local_times(self, order: str) -> np.ndarray:
         """Return all cells as local datetime64[ns] or [us] in one reading; NaT where the reading does not fit."""
-        parts = [(members, *days_and_nanos(form, numbers, order)) for form, members, numbers in self.groups]
-        nanos = any((part[2] % 1000).any() for part in parts)
+        columns = [(members, *days_and_nanos(form, numbers, order)) for form, members, numbers in self.groups]
+        nanos = any((column[2] % 1000).any() for column in columns)
         unit, per_day = ("ns", NANOS_PER_DAY) if nanos else ("us", NANOS_PER_DAY // 1000)
         out = np.full(len(self.offsets), np.datetime64("NaT"), dtype=f"M8[{unit}]")
-        for members, days, time in parts:
+        for members, days, time in columns:
             values = days.astype(np.int64) * per_day + (time if nanos else time // 1000)
             out[members] = np.where(np.isnat(days), np.datetime64("NaT"), values.astype(f"M8[{unit}]"))
         return out
