@@ -43,14 +43,14 @@ DATES: dict[str, str] = {
     "half-year": r"(?P<y>9999)[-\s]?[hs](?P<t>9)",
     "ISO week": r"(?P<y>9999)-?w(?P<w>99)(?:-?(?P<k>9))?",
 }
-CLOCK = (
+TIME_OF_DAY = (
     r"(?:(?P<H>9{1,2})(?::(?P<M>99)(?::(?P<S>99)(?:[.,](?P<F>9{1,9}))?)?)?(?:\s*(?P<half>[ap])\.?m\.?)?"
     r"|(?P<H2>99)(?P<M2>99)(?P<S2>99)?(?:[.,](?P<F2>9{1,9}))?)"
 )
 ZONE = r"(?:\s*(?P<utc>z|utc|gmt)|\s*(?:utc|gmt)?(?P<sign>[-+])(?P<oh>9{1,2})(?::?(?P<om>99))?)"
-AFTER = rf"(?:(?:t|[\s,_:]+|(?<=9{{8}})-){CLOCK}{ZONE}?)?"
+AFTER = rf"(?:(?:t|[\s,_:]+|(?<=9{{8}})-){TIME_OF_DAY}{ZONE}?)?"
 PATTERNS = {form: re.compile(rf"(?:{pattern}){AFTER}") for form, pattern in DATES.items()}
-CTIME = re.compile(rf"{WEEKDAY}{MONTH}\s+(?P<d>9{{1,2}})\s+{CLOCK}(?:\s*utc|\s*gmt)?\s+(?P<y>9999)")
+CTIME = re.compile(rf"{WEEKDAY}{MONTH}\s+(?P<d>9{{1,2}})\s+{TIME_OF_DAY}(?:\s*utc|\s*gmt)?\s+(?P<y>9999)")
 
 NO_YEAR = re.compile(
     rf"{WEEKDAY}(?:{MONTH}(?:{GAP}9{{1,2}})?|9{{1,2}}{GAP}{MONTH.replace('name', 'other')}|9{{1,2}}[-/.]9{{1,2}})"
@@ -64,7 +64,7 @@ ABBREVIATION = re.compile(r"9\s*(?P<zone>(?!am\b|pm\b)[a-z]{2,5}|\[?[a-z]+/[a-z_
 class Form:
     """The form of all cells of one shape.
 
-    `spans` are the positions of the numbers by the letters of `DATES` and `CLOCK`; `month` is 0 without a month's name.
+    `spans` are the positions of the numbers by the letters of `DATES` and `TIME_OF_DAY`; `month` is 0 without a month's name.
     """
 
     name: str
@@ -129,7 +129,7 @@ def find_form(shape: str) -> Form | str:
 
 
 def read_numbers(cells: list[str], form: Form) -> dict[str, Int[np.ndarray, " N"]]:
-    """Return the numbers of cells of one form by the letters of `DATES` and `CLOCK`."""
+    """Return the numbers of cells of one form by the letters of `DATES` and `TIME_OF_DAY`."""
     characters = np.array(cells).view(np.uint32).reshape(len(cells), -1).astype(np.int64) - ord("0")
     numbers: dict[str, Any] = {}
     for key, (start, stop) in form.spans.items():
