@@ -64,8 +64,8 @@ ABBREVIATION = re.compile(r"9\s*(?P<zone>(?!am\b|pm\b)[a-z]{2,5}|\[?[a-z]+/[a-z_
 class Form:
     """The form of all cells of one shape.
 
-    `spans` are the positions of the numbers, by the letters of `DATES` and `TIME_OF_DAY`; `month` is 0 without a name of
-    a month.
+    `spans` are the positions of the numbers, by the letters of `DATES` and `TIME_OF_DAY`; `month` is 0 where no month
+    is named.
     """
 
     name: str
