@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from tsfm.infer.load import load
 from tsfm.infer.predictor import Predictor
@@ -35,12 +36,20 @@ def mixed(level: float) -> float:
     return 0.0 if level <= 0.8 else -math.log((1 - level) / 0.2)
 
 
+def zero_inflated(level: float, *, num_zeros: float, rate: float) -> int:
+    """Return a quantile of counts that are 0 with a probability, else Poisson, and have the mean `rate`."""
+    return 0 if level <= num_zeros else poisson((level - num_zeros) / (1 - num_zeros), rate / (1 - num_zeros))
+
+
 CASES = {  # quantile function, mean, largest relative error with 9 and with 21 levels: the table of the docstring
     "normal": (lambda level: 10 + 2 * Z(level), 10, 0.001, 0.001),
     "uniform": (lambda level: level, 0.5, 0.001, 0.001),
     "exponential": (lambda level: -math.log(1 - level), 1, 0.01, 0.015),
     "lognormal 0.5": (lambda level: math.exp(0.5 * Z(level)), math.exp(0.125), 0.001, 0.006),
     "lognormal 1": (lambda level: math.exp(Z(level)), math.exp(0.5), 0.05, 0.015),
+    "lognormal 1.5": (lambda level: math.exp(1.5 * Z(level)), math.exp(1.125), 0.2, 0.01),
+    "gamma 0.5": (lambda level: stats.gamma.ppf(level, 0.5), 0.5, 0.005, 0.025),
+    "gamma 2": (lambda level: stats.gamma.ppf(level, 2), 2, 0.005, 0.01),
     "poisson 5": (lambda level: poisson(level, 5), 5, 0.025, 0.005),
     "poisson 80 % zeros": (lambda level: poisson(level, SPARSE), SPARSE, 0.11, 0.08),
     "80 % zeros, else exponential": (mixed, 0.2, 0.31, 0.06),
@@ -55,6 +64,15 @@ def test_the_mean_of_known_distributions(name: str, num_levels: int) -> None:
     assert len(quantile_levels) == num_levels
     estimate = mean_from_quantiles(np.array([quantile(level) for level in quantile_levels]), quantile_levels)
     assert abs(estimate / mean - 1) < bounds[num_levels == 21]
+
+
+@pytest.mark.parametrize("num_zeros", [0, 0.2, 0.5, 0.8, 0.85, 0.9])
+def test_means_of_sparse_sales_add_up_to_a_tenth_where_quantiles_are_exact(num_zeros: float) -> None:
+    """Sixty days of 0.15 sales a day are 9 sales, however many days are idle. Medians add up to 0."""
+    quantiles = np.array([zero_inflated(level, num_zeros=num_zeros, rate=0.15) for level in MEAN_LEVELS], float)
+    days = np.broadcast_to(quantiles, (60, len(MEAN_LEVELS)))
+    assert quantiles[MEAN_LEVELS.index(0.5)] == 0
+    assert mean_from_quantiles(days, MEAN_LEVELS).sum() == pytest.approx(9, rel=0.1)
 
 
 @given(

@@ -110,6 +110,9 @@ def mean_from_quantiles(
     exponential                           1 %      1.5 %
     lognormal, sigma 0.5                  0.1 %    0.6 %
     lognormal, sigma 1                    5 %      1.5 %
+    lognormal, sigma 1.5                  20 %     1 %
+    gamma, shape 0.5                      0.5 %    2.5 %
+    gamma, shape 2                        0.5 %    1 %
     Poisson, mean 5                       2.5 %    0.5 %
     Poisson, 80 % zeros                   11 %     8 %
     80 % zeros, else exponential          31 %     6 %
