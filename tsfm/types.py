@@ -2,7 +2,7 @@
 
 Legend of letters:
 B batch, C channels, T steps in the window (context and horizon together), H horizon, S steps in a patch, P patches,
-D width, N rows (batch and channels together), K head width or seasons, Q quantile levels,
+D width, N rows (batch and channels together), K head width or seasons, Q quantile levels, R chosen patches,
 M classes or numbers, J SSM state.
 Other letters are explained in the files that use them.
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, Int8
+    from jaxtyping import Bool, Float, Int, Int8, Shaped
 
 TARGET, KNOWN, PAST, TIME_FEATURE = range(4)  # the role of a channel, see Batch
 MIN_RELATIVE_SCALE, MIN_SCALE = 1e-5, 1e-8  # smallest scale of a window: relative to |loc|, and absolute
@@ -184,9 +184,53 @@ class Problem(_TensorBundle):
             seasons=self.seasons,
         )
 
+    def patches(self, patches: Patches) -> Problem:
+        """Return some patches as windows of one channel in which nothing is visible, for the loss."""
+        wanted = patches.cut(self.wanted)
+        return Problem(values=patches.cut(self.values), visible=torch.zeros_like(wanted), wanted=wanted)
+
+    def predicted_by(self, answer: Answer) -> Problem:
+        """Return the part of the problem that an answer predicts, in the shape of its prediction."""
+        if self.origins:
+            return self.tails()
+        return self if answer.patches is None else self.patches(answer.patches)
+
     def visible_values(self) -> Float[Tensor, "B C T"]:
         """Return the visible values, and 0 elsewhere; the only access of a network, so no hidden value can leak."""
         return torch.where(self.visible, self.values, 0.0)
+
+
+@dataclass(frozen=True)
+class Patches(_TensorBundle):
+    """Some patches of windows that are cut into patches from their end.
+
+    Parameters
+    ----------
+    batch, channel, position
+        Of each patch: its window, channel, and place among the patches of the channel.
+    steps
+        Of a patch.
+    """
+
+    batch: Int[Tensor, " R"]
+    channel: Int[Tensor, " R"]
+    position: Int[Tensor, " R"]
+    steps: int
+
+    @classmethod
+    def where(cls, chosen: Bool[Tensor, "B C P"], *, steps: int) -> Patches:
+        """Return the patches where `chosen` is True, of `steps` steps each."""
+        return cls(*chosen.nonzero(as_tuple=True), steps=steps)
+
+    def cut(self, x: Shaped[Tensor, "B C T ..."]) -> Shaped[Tensor, "R 1 S ..."]:
+        """Return the values of their steps; those before the window are 0."""
+        before = -x.shape[2] % self.steps
+        x = torch.cat([x.new_zeros(*x.shape[:2], before, *x.shape[3:]), x], dim=2) if before else x
+        return x.unflatten(2, (-1, self.steps))[self.batch, self.channel, self.position][:, None]
+
+    def of_channels(self, x: Shaped[Tensor, "B C ..."]) -> Shaped[Tensor, "R 1 ..."]:
+        """Return what belongs to the channel of each patch."""
+        return x[self.batch, self.channel][:, None]
 
 
 @dataclass(frozen=True)
@@ -204,6 +248,9 @@ class Answer(_TensorBundle):
         `[batch, channels, 1]`, the location and scale by which each window was scaled.
     quantile_levels
         One level for each quantile; a point forecast has the level 0.5.
+    patches
+        The patches that are predicted, as windows of one channel: of all fields, patch after patch is the batch. None:
+        whole windows.
     """
 
     hidden: Float[Tensor, "B C P D"]
@@ -211,6 +258,7 @@ class Answer(_TensorBundle):
     loc: Float[Tensor, "B C 1"]
     scale: Float[Tensor, "B C 1"]
     quantile_levels: tuple[float, ...] = (0.5,)
+    patches: Patches | None = None
 
     def varies(self) -> Bool[Tensor, "B C 1"]:
         """Return where the visible values vary; elsewhere the scale is its minimum, not a unit for errors."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from pathlib import Path
 
@@ -55,12 +56,11 @@ def curve(run_dir: Path, *names: str) -> list[tuple[str, ...]]:
     return [tuple(row[name] for name in ("step", *names)) for row in rows if all(row.get(name) for name in names)]
 
 
-@pytest.mark.parametrize("optim", ["adamw", "muon"])
+@pytest.mark.parametrize("override", ["optim.name=adamw", "optim.name=muon", "trainer.packed=true"])
 def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
-    optim: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    override: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    override = f"optim.name={optim}"
     run(path, whole, override)
 
     step = Learner.training_step
@@ -85,6 +85,22 @@ def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
     losses = curve(whole, "train/loss")
     assert len(losses) >= STEPS // 20
     assert curve(broken, "train/loss") == losses
+
+
+def test_a_run_that_began_plain_goes_on_packed_with_equal_losses(path: Path, tmp_path: Path) -> None:
+    plain, changed = tmp_path / "plain", tmp_path / "changed"
+    settings = ["trainer.max_steps=40", "trainer.precision=32"]
+    run(path, plain, *settings)
+    shutil.copytree(plain, changed)
+    for name in ("result.json", "model"):
+        file = changed / name
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    result = run(path, changed, *settings, "resume=auto", "trainer.packed=true")
+    assert curve(changed, "train/loss")[0] == curve(plain, "train/loss")[0]
+    assert float(curve(changed, "train/loss")[-1][1]) == pytest.approx(
+        float(curve(plain, "train/loss")[-1][1]), rel=1e-3
+    )
+    assert "cut_short" not in result
 
 
 def test_runs_of_limited_time_end_bit_equal_to_one_run(
@@ -154,6 +170,8 @@ def test_validation_on_the_held_out_ends_chooses_the_weights(path: Path, tmp_pat
             ["data.real_rate=0", "trainer.keep=best", "trainer.val_every=null"],
             "no validation part; set trainer.keep=last",
         ),
+        (["trainer.packed=true", "trainer.compile=true"], "use compile=false and another strategy, or packed=false"),
+        (["trainer.packed=true", "backbone.norm=batch"], "use backbone.norm=rms or layer"),
         (["model.embed=linear"], "needs model.embed=residual and model.fill=linear"),
     ],
 )

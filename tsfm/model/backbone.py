@@ -1,4 +1,4 @@
-"""The interface of backbones: from tokens to tokens. B batch, C channels, P patches, D width.
+"""The interface of backbones: from tokens to tokens. B batch, C channels, P patches, D width, M packed, R returned.
 
 `valid` is False for tokens before the first visible step of their channel: padding, which must have no effect on
 others.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+
+from tsfm.nn.packing import Packing
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -55,6 +57,13 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "B C last D"]:
         """Return the last `last` tokens of `forward`; a subclass may skip what only earlier tokens need."""
         return self(x, valid)[:, :, -last:]
+
+    def packed(self, x: Float[Tensor, "M D"], valid: Bool[Tensor, "B C P"], packing: Packing) -> Float[Tensor, "R D"]:
+        """Return the outputs of the returned tokens; a subclass may skip tokens that are not packed.
+
+        All valid tokens are packed.
+        """
+        return packing.pack(self(packing.unpack(x).unflatten(0, valid.shape[:2]), valid).flatten(0, 1))
 
     def attend(
         self,

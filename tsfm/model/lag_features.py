@@ -16,6 +16,7 @@ from torch import Tensor
 from tsfm.model.fill import Neighbours, find_neighbours, has_no_gaps, interpolate, visible_extent
 from tsfm.model.scalers import arcsinh
 from tsfm.model.season_search import MIN_AUTOCORRELATION, find_seasonal_lags
+from tsfm.types import Patches
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -47,6 +48,15 @@ class LagFeatures(NamedTuple):
     deviation: Float[Tensor, "B C T 1"]
     channel_features: Float[Tensor, "B C G"]
     unit: Float[Tensor, "B C 1"]
+
+    def patches(self, patches: Patches) -> LagFeatures:
+        """Return the features of some patches, as windows of one channel."""
+        return LagFeatures(
+            values=patches.cut(self.values),
+            deviation=patches.cut(self.deviation),
+            channel_features=patches.of_channels(self.channel_features),
+            unit=patches.of_channels(self.unit),
+        )
 
 
 class Lags(NamedTuple):

@@ -6,7 +6,7 @@ B batch, C channels, T steps, P patches, D width, Q quantile levels.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange
@@ -14,28 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tsfm.messages import did_you_mean
-from tsfm.model.fill import find_neighbours, interpolate
-from tsfm.model.lag_features import LagFeatures, compute_lag_features, num_channel_features, num_step_features
+from tsfm.model.embedding import Embedded, embed
+from tsfm.model.lag_features import num_channel_features, num_step_features
 from tsfm.model.model_config import ModelConfig
 from tsfm.model.origins import forecast_origins
+from tsfm.model.packed import check_packed, predict_wanted
 from tsfm.model.patching import Patching, num_patches
-from tsfm.model.scalers import State
 from tsfm.model.seasonal_skip import SeasonalSkip
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Answer, Grid, Problem
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
-
-
-class Embedded(NamedTuple):
-    """Tokens, which of them are valid, the state of the scaler; interpolated values and lag features, both scaled."""
-
-    tokens: Float[Tensor, "B C P D"]
-    valid: Bool[Tensor, "B C P"]
-    state: State
-    interpolated: Float[Tensor, "B C T"] | None
-    lag_features: LagFeatures | None
 
 
 class Model(nn.Module):
@@ -118,7 +108,7 @@ class Model(nn.Module):
         """The number of tensors that `layers` returns."""
         return len(getattr(self.backbone, "blocks", ())) + 2
 
-    def forward(self, problem: Problem, *, last: int | None = None) -> Answer:
+    def forward(self, problem: Problem, *, last: int | None = None, packed: bool = False) -> Answer:
         """Return the answer to a problem.
 
         Parameters
@@ -128,14 +118,20 @@ class Model(nn.Module):
         last
             Number of steps to predict at the end of the window, `[batch, channels, last, quantile]`; None for all. The
             numbers are the same, and tokens of earlier steps are not computed where possible.
+        packed
+            Whether to predict only the patches with wanted steps, for the loss; `Answer.patches` says which. Padding
+            and other patches are not computed where possible, which changes a training step by rounding errors alone.
 
         Raises
         ------
         ValueError
-            If the windows do not fit the model, or `last` does not fit the windows.
+            If the windows do not fit the model, or `last` does not fit the windows; if the model does not support
+            `packed`.
         """
         if problem.origins:
             return self._forecast_origins(problem)
+        if packed:
+            return self._predict_wanted(problem)
         if last is not None and not 1 <= last <= problem.values.shape[-1]:
             raise ValueError(f"last is {last}; expected 1 to {problem.values.shape[-1]} steps of this window")
         tokens, valid, state, interpolated, lag_features = self._embed(problem)
@@ -187,46 +183,35 @@ class Model(nn.Module):
             seasons=self._seasons(problem),
         )
 
+    def _predict_wanted(self, problem: Problem) -> Answer:
+        self.check_packed()
+        return predict_wanted(
+            problem, embed=self._embed, scaler=self.scaler, patching=self.patching, backbone=self.backbone,
+            head=self.head, skip=self.skip,
+        )  # fmt: skip
+
+    def check_packed(self) -> None:
+        """Raise a ValueError unless the model can predict only the patches with wanted steps, see `forward`."""
+        check_packed(scaler=self.scaler, backbone=self.backbone, head=self.head)
+
     def _base(self, interpolated: Float[Tensor, "B C T"], *, num_steps: int, like: Tensor) -> Tensor:
         """Return the values that predictions are relative to; after the context, the last interpolated one."""
         if self.head.reads_window:
             return interpolated[..., -num_steps:]
         return interpolated[..., -1:].expand(*interpolated.shape[:-1], like.shape[-2])
 
-    def _embed(self, problem: Problem) -> Embedded:
+    def _embed(self, problem: Problem, *, kept: Bool[Tensor, "B C P"] | None = None) -> Embedded:
         self.config.check_windows(problem.values.shape, fixed_length=self.fixed_length)
-        length = problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon)
-        values, visible = problem.visible_values()[..., :length], problem.visible[..., :length]
-        state = self.scaler.fit(values, visible)
-        if problem.unscaled is not None:
-            state = state.without(problem.unscaled)
-        scaled = self.scaler.apply(values, state)
-        if self.config.fill != "linear":
-            tokens, valid = self.patching(scaled, visible)
-            return Embedded(tokens, valid, state, None, None)
-        neighbours = find_neighbours(visible, dtype=scaled.dtype)
-        filled = interpolate(scaled, visible, neighbours=neighbours)
-        num_lags = self.config.seasonal_lags
-        if not num_lags:
-            tokens, valid = self.patching(scaled, visible, filled=filled)
-            return Embedded(tokens, valid, state, filled, None)
-        features = compute_lag_features(
-            scaled,
-            visible,
-            interpolated=filled,
-            num_lags=num_lags,
-            neighbours=neighbours,
+        return embed(
+            problem,
+            scaler=self.scaler,
+            patching=self.patching,
+            length=problem.values.shape[-1] - (0 if self.head.reads_window else self.config.horizon),
+            fills=self.config.fill == "linear",
+            num_lags=self.config.seasonal_lags,
             seasons=self._seasons(problem),
+            kept=kept,
         )
-        tokens, valid = self.patching(
-            scaled,
-            visible,
-            filled=filled,
-            step_features=(features.values, features.deviation),
-            channel_features=features.channel_features,
-            neighbours=neighbours,
-        )
-        return Embedded(tokens, valid, state, filled, features)
 
     def _seasons(self, problem: Problem) -> Tensor | None:
         """Return the known season lengths of each window, 0 where unknown; None for a model that reads none."""

@@ -1,7 +1,7 @@
 """Cut windows into patches and embed them as tokens.
 
 B batch, C channels, T steps, S patch, P patches, D width, F features of each step, G features of a channel,
-M = F S + G.
+I = F S + G, M packed tokens.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class Patching(nn.Module):
         step_features: Sequence[Float[Tensor, "B C T _"]] | None = None,
         channel_features: Float[Tensor, "B C G"] | None = None,
         neighbours: Neighbours | None = None,
-    ) -> tuple[Float[Tensor, "B C P D"], Bool[Tensor, "B C P"]]:
+        kept: Bool[Tensor, "B C P"] | None = None,
+    ) -> tuple[Float[Tensor, "*tokens D"], Bool[Tensor, "B C P"]]:
         """Return the tokens, and which of them are valid.
 
         Parameters
@@ -100,6 +101,8 @@ class Patching(nn.Module):
             the last visible one.
         neighbours
             As from `find_neighbours`, where they are known.
+        kept
+            Which tokens are returned, as `[packed, width]` one after the other; None: all, in their windows.
 
         Returns
         -------
@@ -110,13 +113,25 @@ class Patching(nn.Module):
         values = torch.where(visible, scaled, 0.0) if filled is None else filled
         valid = from_first(patch_visible.any(dim=-1))
         if self.embed == "conv":
-            return self._convolve(values, visible), valid
+            tokens = self._convolve(values, visible)
+            return tokens if kept is None else tokens[kept], valid
         if step_features is not None and channel_features is not None:
             elapsed = time_since_visible(visible, neighbours=neighbours).to(values.dtype)
             inputs = torch.stack([values, visible.to(values.dtype), elapsed], dim=2)
             features = (rearrange(feature, "b c t f -> b c f t") for feature in step_features)
-            return self.project(_join(self._cut(torch.cat([inputs, *features], dim=2)), channel_features)), valid
-        return self._embed(self._cut(values), patch_visible), valid
+            patches = rearrange(self._cut(torch.cat([inputs, *features], dim=2)), "b c f p s -> b c p f s")
+            expanded = channel_features[:, :, None].expand(*patches.shape[:3], -1)
+            if kept is not None:
+                patches, expanded = patches[kept], expanded[kept]
+            return self.project(_join(patches, expanded)), valid
+        patches = self._cut(values)
+        if kept is not None:
+            patches, patch_visible = patches[kept], patch_visible[kept]
+        return self._embed(patches, patch_visible), valid
+
+    def patches_with(self, mask: Bool[Tensor, "B C T"]) -> Bool[Tensor, "B C P"]:
+        """Return which patches have a step where `mask` is True."""
+        return self._cut(mask).any(dim=-1)
 
     def _cut(self, x: Tensor) -> Tensor:
         num_steps = x.shape[-1]
@@ -136,7 +151,7 @@ class Patching(nn.Module):
         count = self._cut(begun).sum(dim=-1).clamp_min(1)
         return rearrange(patches, "b c d p -> b c p d") / count[..., None]
 
-    def _embed(self, patches: Float[Tensor, "B C P S"], visible: Bool[Tensor, "B C P S"]) -> Float[Tensor, "B C P D"]:
+    def _embed(self, patches: Float[Tensor, "*tokens S"], visible: Bool[Tensor, "*tokens S"]) -> Tensor:
         if self.embed == "linear":
             return self.project(patches)
         if self.embed == "values":
@@ -149,16 +164,16 @@ class Patching(nn.Module):
 
 
 def _join(
-    step_features: Float[Tensor, "B C F P S"], channel_features: Float[Tensor, "B C G"]
-) -> Float[Tensor, "B C P M"]:
+    step_features: Float[Tensor, "*tokens F S"], channel_features: Float[Tensor, "*tokens G"]
+) -> Float[Tensor, "*tokens I"]:
     """Return one feature of all steps after the other, then those of the channel, in the type of the next layer."""
-    batch, channels, num_features, patches, patch = step_features.shape
+    num_features, patch = step_features.shape[-2:]
     width, kind = num_features * patch, step_features.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else step_features.dtype
-    joined = step_features.new_empty(batch, channels, patches, width + channel_features.shape[-1], dtype=dtype)
+    joined = step_features.new_empty(*step_features.shape[:-2], width + channel_features.shape[-1], dtype=dtype)
     # each is copied once, and converted on the way
-    joined[..., :width].unflatten(-1, (num_features, patch)).copy_(rearrange(step_features, "b c f p s -> b c p f s"))
-    joined[..., width:] = channel_features[:, :, None]
+    joined[..., :width].unflatten(-1, (num_features, patch)).copy_(step_features)
+    joined[..., width:] = channel_features
     return joined
 
 

@@ -1,6 +1,6 @@
 """Multi-head attention over tokens, with rotary positions.
 
-N rows, P tokens, R queries, D width, h heads, K head width.
+N rows, P tokens, R queries, D width, h heads, K head width, M packed tokens.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tsfm.nn.norms import RMSNorm
+from tsfm.nn.packing import Packing
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -99,10 +100,23 @@ class Attention(nn.Module):
         if queries != ALL:
             assert not self.causal, "the triangle of a causal mask belongs to all tokens"
             q, mask = q[:, :, queries], None if mask is None else mask[:, :, queries]
+        return self.out(rearrange(self._attend(q, k, v, mask), "n h p k -> n p (h k)"))
+
+    def packed(self, x: Float[Tensor, "M D"], mask: Tensor | None, packing: Packing) -> Float[Tensor, "R D"]:
+        """Return the outputs of the tokens that are returned; only the attention itself is computed in whole rows."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
+        q, k = self.norm_q(q), self.norm_k(k)
+        if self.rotary:
+            of_positions = rotary_angles(q.new_empty(packing.num_tokens, q.shape[-1]))
+            cos, sin = (angles[packing.positions, None] for angles in of_positions)
+            q, k = apply_rotation(q, cos, sin), apply_rotation(k, cos, sin)
+        q, k, v = (packing.unpack(tokens).transpose(1, 2) for tokens in (q, k, v))
+        return self.out(packing.pack(rearrange(self._attend(q, k, v, mask), "n h p k -> n p (h k)")))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if self._is_small(q):
-            y = plain_attention(q, k, v, mask, causal=self.causal)
-            return self.out(rearrange(y, "n h p k -> n p (h k)"))
-        y = F.scaled_dot_product_attention(
+            return plain_attention(q, k, v, mask, causal=self.causal)
+        return F.scaled_dot_product_attention(
             q,
             k,
             v,
@@ -110,7 +124,6 @@ class Attention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=self.causal and mask is None,
         )
-        return self.out(rearrange(y, "n h p k -> n p (h k)"))
 
     def _is_small(self, q: Tensor) -> bool:
         """Whether plain products are faster: on a CPU the fused backward pass takes several times as long here."""
@@ -157,7 +170,7 @@ def rotary_angles(
 
 
 def apply_rotation(
-    x: Float[Tensor, "... P K"], cos: Float[Tensor, "P K"], sin: Float[Tensor, "P K"]
+    x: Float[Tensor, "... P K"], cos: Float[Tensor, "*angles K"], sin: Float[Tensor, "*angles K"]
 ) -> Float[Tensor, "... P K"]:
     """Return x rotated by the angles of `rotary_angles`."""
     half = x.shape[-1] // 2

@@ -1,6 +1,6 @@
 """The encoder block of a transformer; tokens are patches of time or whole variates.
 
-N rows, P tokens, R queries, D width.
+N rows, P tokens, R queries, D width, M packed tokens.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tsfm.nn.attention import ALL, Attention
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.mlp import FeedForward
 from tsfm.nn.norms import NORMS, make_norm
+from tsfm.nn.packing import Packing
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -83,4 +84,12 @@ class EncoderBlock(nn.Module):
             x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, **tokens))
             return x + self.dropout(self.feed(self.norm_feed(x)))
         x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, **tokens)))
+        return self.norm_feed(x + self.dropout(self.feed(x)))
+
+    def packed(self, x: Float[Tensor, "M D"], mask: Tensor | None, packing: Packing) -> Float[Tensor, "R D"]:
+        """Return the outputs of the tokens that are returned; `mask` is that of all tokens of the rows."""
+        if self.pre_norm:
+            x = packing.select(x) + self.dropout(self.attention.packed(self.norm_attention(x), mask, packing))
+            return x + self.dropout(self.feed(self.norm_feed(x)))
+        x = self.norm_attention(packing.select(x) + self.dropout(self.attention.packed(x, mask, packing)))
         return self.norm_feed(x + self.dropout(self.feed(x)))

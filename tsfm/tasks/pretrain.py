@@ -176,19 +176,19 @@ class Pretrain(StepTask):
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
         """Return the weighted mean of the step losses."""
         weight = self.step_weights(answer, problem)
-        problem = problem.tails() if problem.origins else problem
+        problem = problem.predicted_by(answer)
         weight = weight * self.loss_mask(answer, problem)
         return (self.step_loss(answer, problem) * weight).sum() / weight.sum().clamp_min(1e-6)
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:
         """Return the training loss."""
         weight = self.step_weights(answer, problem).double()
-        problem = problem.tails() if problem.origins else problem
+        problem = problem.predicted_by(answer)
         weight = weight * self.loss_mask(answer, problem)
         return {"loss": Ratio((self.step_loss(answer, problem).double() * weight).sum(), weight.sum())}
 
     def step_weights(self, answer: Answer, problem: Problem) -> Tensor:
-        """Return the weight of each step in the loss, `[batch, channels, time]`; of several tails, those of the tails.
+        """Return the weight of each step in the loss, in the shape of the prediction, `[batch, channels, time]`.
 
         It is 1 / sqrt(1 + d / `decay_steps`), where d counts the hidden steps since the last visible one, times the
         mean absolute difference of neighbouring steps, in units of the scale, to the power of -`smoothness_exponent`
@@ -200,13 +200,15 @@ class Pretrain(StepTask):
         else:
             last_visible = torch.where(problem.visible, steps, -1).cummax(dim=-1).values
             num_hidden = (steps - last_visible - 1).clamp_min(0)
-        weight = (1 + num_hidden / self.config.decay_steps).rsqrt()
+        patches = answer.patches
+        weight = (1 + (num_hidden if patches is None else patches.cut(num_hidden)) / self.config.decay_steps).rsqrt()
         if not self.config.smoothness_exponent:
             return weight
         pairs = problem.visible[..., 1:] & problem.visible[..., :-1]
         values = problem.visible_values()
         change = torch.where(pairs, (values[..., 1:] - values[..., :-1]).abs(), 0.0).sum(dim=-1, keepdim=True)
-        change = change / pairs.sum(dim=-1, keepdim=True).clamp_min(1) / answer.scale
+        change = change / pairs.sum(dim=-1, keepdim=True).clamp_min(1)
+        change = (change if patches is None else patches.of_channels(change)) / answer.scale
         factor = change.clamp_min(1e-6) ** -self.config.smoothness_exponent
         return weight * torch.where(change > 0, factor, 1.0).clamp(max=8.0)
 

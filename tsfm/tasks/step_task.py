@@ -53,6 +53,7 @@ class StepTask(Task):
 
     def loss(self, answer: Answer, problem: Problem) -> Tensor:
         """Return the mean loss over wanted steps."""
+        problem = problem.predicted_by(answer)
         return masked_mean(self.step_loss(answer, problem), self.loss_mask(answer, problem))
 
     def report(self, answer: Answer, problem: Problem) -> dict[str, Ratio]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -86,17 +87,23 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float):
-        def update(average: Tensor, current: Tensor, _count: Tensor) -> Tensor:
-            if not current.is_floating_point():
-                return current
-            return torch.where(average == current, current, decay * average + (1 - decay) * current)
-
-        super().__init__(avg_fn=update)
+        super().__init__(avg_fn=moving_average(decay))
 
     @property
     def state_key(self) -> str:
         """The name of the state in checkpoints, also in those of earlier versions."""
         return "EMAWeightAveraging"
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return the function that updates an average by the current weight, see `EMA`."""
+
+    def update(average: Tensor, current: Tensor, _count: Tensor) -> Tensor:
+        if not current.is_floating_point():
+            return current
+        return torch.where(average == current, current, decay * average + (1 - decay) * current)
+
+    return update
 
 
 class ProgressBar(TQDMProgressBar):

@@ -51,6 +51,7 @@ class RunComponents:
             config.optim,
             seed=config.seed,
             compiled=config.trainer.compile,
+            packed=config.trainer.packed,
             layer_decay=self.initialization.layer_decay,
         )
 

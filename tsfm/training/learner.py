@@ -38,16 +38,18 @@ class Learner(pl.LightningModule):
         Of all random numbers.
     compiled
         Whether the training step uses `torch.compile`.
+    packed
+        Whether the training step computes only the tokens that its loss depends on, see `Model.forward`.
     layer_decay
         Factor of the learning rate from each depth of the network to the one below; None: the same rate everywhere.
 
     Raises
     ------
     ValueError
-        If the task cannot use the outputs of the model.
+        If the task cannot use the outputs of the model, or the model does not support `packed`.
     """
 
-    predict_problem: Callable[[Problem], Answer]
+    predict_problem: Callable[..., Answer]
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Learner(pl.LightningModule):
         *,
         seed: int,
         compiled: bool = False,
+        packed: bool = False,
         layer_decay: float | None = None,
     ):
         super().__init__()
@@ -65,6 +68,9 @@ class Learner(pl.LightningModule):
             predicts=model.head.predicts,
             window=model.config.context + model.config.horizon,
         )
+        if packed:
+            model.check_packed()
+        self.packed = packed
         self.model, self.task, self.optim, self.seed, self.layer_decay = model, task, optim, seed, layer_decay
         # not a submodule: the state dict has the names of the model alone
         object.__setattr__(self, "predict_problem", torch.compile(model, dynamic=False) if compiled else model)
@@ -84,7 +90,8 @@ class Learner(pl.LightningModule):
         """
         generator = self._generator()
         problem = self.task.pose(self.task.augment(batch, generator), generator)
-        loss = self.task.loss(self.predict_problem(problem), problem)
+        answer = self.predict_problem(problem, packed=True) if self.packed else self.predict_problem(problem)
+        loss = self.task.loss(answer, problem)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "

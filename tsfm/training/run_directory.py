@@ -32,7 +32,7 @@ CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ende
 RUN_DIR_VARIABLE = "TSFM_RUN_DIR"  # environment variable for the other processes of a run
 # settings that may differ between a run and its continuation
 IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
-IGNORED_TRAINER = ("progress", "loggers", "max_time")
+IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed")
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
 
 

@@ -53,6 +53,7 @@ class TrainerConfig:
     accumulate: int = 1  # batches per optimizer step
     ema: Optional[float] = None  # noqa: UP045  decay of the averaged weights that are validated and saved; null: none
     precision: str = "32"  # 32 | bf16 | 16 | auto (bf16 where it is faster on this machine, else 32)
+    packed: bool = False  # compute only the tokens that the loss depends on: neither padding nor other predictions
     compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
@@ -68,6 +69,12 @@ class TrainerConfig:
                 "trainer.strategy=fsdp shards weights over devices, so that no process can average or compile all of "
                 f"them; found devices={self.devices}, ema={self.ema}, compile={self.compile}: use at least 2 devices, "
                 "ema=null and compile=false, or strategy=ddp"
+            )
+        if self.packed and (self.compile or self.strategy == "fsdp"):
+            raise ValueError(
+                "trainer.packed has as many tokens as the batch needs, so that every step has shapes of its own; found "
+                f"compile={self.compile}, strategy={self.strategy}: use compile=false and another strategy, or "
+                "packed=false"
             )
         for logger in self.loggers:
             check_choice("an item of trainer.loggers", logger, LOGGERS)

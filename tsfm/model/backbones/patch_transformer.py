@@ -1,6 +1,6 @@
 """Transformer over the patches of each channel (PatchTST, arXiv:2211.14730).
 
-B batch, C channels, P patches, D width.
+B batch, C channels, P patches, D width, M packed tokens, R returned ones.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tsfm.nn.attention import ALL, key_mask
 from tsfm.nn.dropout import Dropout
 from tsfm.nn.encoder import EncoderBlock, EncoderConfig
 from tsfm.nn.norms import make_norm
+from tsfm.nn.packing import Packing
 from tsfm.registry import BACKBONES
 from tsfm.types import Grid
 
@@ -74,6 +75,18 @@ class PatchTransformer(Backbone):
     def tail(self, x: Tensor, valid: Tensor, *, last: int) -> Tensor:
         """Return the last tokens; the last block computes them alone."""
         return super().tail(x, valid, last=last) if self.causal else self._mix(x, valid, queries=slice(-last, None))
+
+    def packed(self, x: Float[Tensor, "M D"], valid: Bool[Tensor, "B C P"], packing: Packing) -> Float[Tensor, "R D"]:
+        """Return the outputs of the returned tokens; everything but the attention skips the other tokens."""
+        if self.mixes_channels:
+            return super().packed(x, valid, packing)
+        mask = key_mask(rearrange(valid, "b c p -> (b c) p"), causal=self.causal)
+        if self.fixed_length:
+            x = x + self.positions[packing.positions]
+        y = self.dropout(x)
+        for block in self.blocks[:-1]:
+            y = block.packed(y, mask, packing.return_all())
+        return self.norm(self.blocks[-1].packed(y, mask, packing))
 
     def attend(
         self,
