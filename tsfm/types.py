@@ -226,7 +226,8 @@ class Patches(_TensorBundle):
         """Return the values of their steps; those before the window are 0."""
         before = -x.shape[2] % self.steps
         x = torch.cat([x.new_zeros(*x.shape[:2], before, *x.shape[3:]), x], dim=2) if before else x
-        return x.unflatten(2, (-1, self.steps))[self.batch, self.channel, self.position][:, None]
+        patches = x.reshape(*x.shape[:2], -1, self.steps, *x.shape[3:])
+        return patches[self.batch, self.channel, self.position][:, None]
 
     def of_channels(self, x: Shaped[Tensor, "B C ..."]) -> Shaped[Tensor, "R 1 ..."]:
         """Return what belongs to the channel of each patch."""

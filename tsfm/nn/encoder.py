@@ -72,13 +72,19 @@ class EncoderBlock(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "N P D"],
+        x: Float[Tensor, "*rows P D"],
         mask: Tensor | None,
         *,
         queries: slice = ALL,
         positions: Int[Tensor, " P"] | None = None,
-    ) -> Float[Tensor, "N R D"]:
-        """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows."""
+        packing: Packing | None = None,
+    ) -> Float[Tensor, "*rows R D"]:
+        """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows.
+
+        With `packing` the tokens are packed, and the outputs are those of the returned ones.
+        """
+        if packing is not None:
+            return self._packed(x, mask, packing)
         tokens = {"queries": queries, "positions": positions}
         if self.pre_norm:
             x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, **tokens))
@@ -86,8 +92,7 @@ class EncoderBlock(nn.Module):
         x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, **tokens)))
         return self.norm_feed(x + self.dropout(self.feed(x)))
 
-    def packed(self, x: Float[Tensor, "M D"], mask: Tensor | None, packing: Packing) -> Float[Tensor, "R D"]:
-        """Return the outputs of the tokens that are returned; `mask` is that of all tokens of the rows."""
+    def _packed(self, x: Float[Tensor, "M D"], mask: Tensor | None, packing: Packing) -> Float[Tensor, "R D"]:
         if self.pre_norm:
             x = packing.select(x) + self.dropout(self.attention.packed(self.norm_attention(x), mask, packing))
             return x + self.dropout(self.feed(self.norm_feed(x)))

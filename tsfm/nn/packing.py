@@ -3,6 +3,9 @@
 N rows of P tokens, M packed tokens, R returned ones.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (the stubs of torch leave the types of some results open)
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -53,7 +56,7 @@ class Packing:
     def unpack(self, x: Float[Tensor, "M ..."]) -> Float[Tensor, "N P ..."]:
         """Return the tokens in their rows, and zeros elsewhere."""
         rows = x.new_zeros(self.num_rows * self.num_tokens, *x.shape[1:])
-        return rows.index_copy(0, self.index, x).unflatten(0, (self.num_rows, self.num_tokens))
+        return rows.index_copy(0, self.index, x).view(self.num_rows, self.num_tokens, *x.shape[1:])
 
     def pack(self, rows: Float[Tensor, "N P ..."]) -> Float[Tensor, "R ..."]:
         """Return the tokens that are returned."""

@@ -95,10 +95,10 @@ class EMA(WeightAveraging):
         return "EMAWeightAveraging"
 
 
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Return the function that updates an average by the current weight, see `EMA`."""
 
-    def update(average: Tensor, current: Tensor, _count: Tensor) -> Tensor:
+    def update(average: Tensor, current: Tensor, _count: Tensor | int) -> Tensor:
         if not current.is_floating_point():
             return current
         return torch.where(average == current, current, decay * average + (1 - decay) * current)

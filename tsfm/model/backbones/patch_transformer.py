@@ -84,9 +84,9 @@ class PatchTransformer(Backbone):
         if self.fixed_length:
             x = x + self.positions[packing.positions]
         y = self.dropout(x)
-        for block in self.blocks[:-1]:
-            y = block.packed(y, mask, packing.return_all())
-        return self.norm(self.blocks[-1].packed(y, mask, packing))
+        for index, block in enumerate(self.blocks):
+            y = block(y, mask, packing=packing if index == len(self.blocks) - 1 else packing.return_all())
+        return self.norm(y)
 
     def attend(
         self,
