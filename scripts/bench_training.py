@@ -64,10 +64,10 @@ class Steps:
         self.optimizer.zero_grad()
         self.average.update_parameters(self.model)
 
-    def _timed(self, part: str, compute: Callable[[], Any]) -> Any:
+    def _timed(self, section: str, compute: Callable[[], Any]) -> Any:
         begin = time.process_time()
         result = compute()
-        self.seconds[part].append(time.process_time() - begin)
+        self.seconds[section].append(time.process_time() - begin)
         return result
 
 
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"| milliseconds of CPU time | data | {' | '.join(next(iter(variants.values())).seconds)} | sum | values/s |")
     totals = {}
     for name, steps in variants.items():
-        parts = {part: statistics.mean(seconds[WARM_UP:]) for part, seconds in steps.seconds.items()}
+        parts = {section: statistics.mean(seconds[WARM_UP:]) for section, seconds in steps.seconds.items()}
         totals[name] = data + sum(parts.values())
         cells = " | ".join(f"{1e3 * seconds:.1f}" for seconds in (data, *parts.values(), totals[name]))
         print(f"| {name} | {cells} | {values / totals[name]:,.0f} |")
