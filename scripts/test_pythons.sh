@@ -2,11 +2,13 @@
 # Run the fast tests on each Python from 3.10 to 3.13 that this machine has, on PATH or in ~/.pyenv/versions, each in an
 # environment of its own (.venv-3.10, ...), and print a table. Arguments go to pytest; PYTHONS chooses versions:
 #   PYTHONS="3.10 3.13" bash scripts/test_pythons.sh tests/nn -q
+# uv installs where it is on PATH (`pip install uv`): the CUDA build of torch, 6 GB, then lies on the disk once for all.
 # Logs: runs/pythons/VERSION.log. The exit status is 1 where a version failed. See scripts/venv.sh for TSFM_PIP_ARGS.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/venv.sh"
 cd "$here/.."
+export TSFM_UV=${TSFM_UV-$(command -v uv)}
 logs=runs/pythons
 mkdir -p "$logs"
 

@@ -5,6 +5,8 @@
 #   PYTHON         the interpreter (default python3, else python)
 #   TSFM_PIP_ARGS  more arguments for pip. On Linux the package index has only the CUDA build of torch (4 GB in all);
 #                  the CPU build (0.2 GB): TSFM_PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+#   TSFM_UV        a uv that installs instead of pip: environments share the files of its cache, so that several of them
+#                  with the CUDA build take hardly more of the disk than one
 
 tsfm_venv() {
   local name=$1 extras=$2 python=${PYTHON:-} root venv stamp want
@@ -23,11 +25,21 @@ tsfm_venv() {
     echo "making $venv ..." >&2
     rm -rf "$venv"
     "$python" -m venv "$venv" || return 1
-    (cd "$root" && "$(tsfm_bin "$venv")/python" -m pip install --quiet --disable-pip-version-check \
-      -c constraints.txt ${TSFM_PIP_ARGS:-} -e ".[$extras]") || return 1
+    (cd "$root" && tsfm_pip "$(tsfm_bin "$venv")/python" -c constraints.txt ${TSFM_PIP_ARGS:-} -e ".[$extras]") || return 1
     echo "$want" > "$stamp"
   fi
   export PATH="$(tsfm_bin "$venv"):$PATH" VIRTUAL_ENV="$venv"
+}
+
+# Install into the environment of an interpreter.
+tsfm_pip() {
+  local python=$1
+  shift
+  if [ -n "${TSFM_UV:-}" ]; then
+    UV_FIND_LINKS=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}} "$TSFM_UV" pip install --quiet --python "$python" "$@"
+  else
+    "$python" -m pip install --quiet --disable-pip-version-check "$@"
+  fi
 }
 
 # The folder of an environment's programs: Scripts on Windows, bin elsewhere.
