@@ -1,35 +1,60 @@
-r"""Turn a finished pre-training run into a bundled model: half-precision weights, training data, scores and a card.
+r"""Turn a pre-training run, or an exported model of one, into a bundled model: weights, training data, scores, a card.
 
-    python scripts/publish.py runs/pretrain/small/2026-... tsfm-small --experiment pretrain/small --scores small.json
+    python scripts/publish.py runs/long/weights --name tsfm-small-next
 
-    python scripts/publish.py runs/.../small_long tsfm-small --experiment pretrain/small_long \
-        --init-experiment pretrain/small
+does everything, and writes nothing before all checks have passed:
 
-For a run that started from another one (init.from), --init-experiment names the experiment of that one.
-A scores file holds {"name of a score": number, ...}; they become part of the card and of config.json. The directory is
-written to tsfm/weights/NAME, or below --into. The sketch of the corpus, by which copies of its values are recognised
-(tsfm.contamination.sketch), is stored once for all bundled models; if it is missing it is made, in some minutes.
-TSFM_DATA must hold the corpus that the run was trained on; another one is refused.
+1. The corpus of the run is read from TSFM_DATA; another corpus than that of the training is refused.
+2. Its sketch, by which copies of its values are recognised, is put together from the parts that the bundled models
+   share (tsfm/weights/trained_on-FINGERPRINT.npz) and new ones of the data sets that no part covers yet (a minute).
+   A part is used only if its data sets are in the corpus and have the same values today.
+3. The weights are stored in bfloat16 (--dtype), and this model is scored next to --compare (default tsfm-small) by
+   `tsfm bench suite NEW OLD --role corpus`. It must be at least 1 % better, in the mean of the gains in MASE and WQL
+   (geometric means over the sets); --min-gain -100 or --no-suite publish it all the same. --suite FOLDER reads a suite
+   that has been run already.
+4. The new part, then the model directory tsfm/weights/NAME (or below --into) is written, each completely or not at all.
+
+A run that started from another one (init.from) records its name. Where those weights are neither a bundled model nor a
+model directory that still exists, --init-experiment names their experiment. --experiment replaces the experiment that
+the command of the run names. A file of --scores holds {"name of a score": number, ...} for the card.
+
+    python scripts/publish.py --cards
+
+writes the cards of all bundled models again, with the licences of today's manifest.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
+import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from tsfm.contamination.sketch import SKETCH_FILE, Sketch
+sys.path.insert(0, str(Path(__file__).parent))
+from publishing.comparison import Comparison, read_comparison
+from publishing.origins import card_command, experiment_of, origin_record
+from publishing.sketches import corpus_parts, unused_parts
+
+from tsfm.commands.cli import main as run_tsfm
+from tsfm.contamination.sketch_files import part_fingerprints, shared_sketch_file
 from tsfm.data.corpus import CorpusConfig, CorpusData
-from tsfm.model.card import model_card
-from tsfm.model.checkpoint import CARD, find, load, save, weights_dir
+from tsfm.files import write_text
+from tsfm.model.card import About, model_card
+from tsfm.model.checkpoint import CARD, CONFIG, DTYPES, find, load, read_config, save, weights_dir
+from tsfm.model.model import Model
 from tsfm.synthetic.augment import AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixtureConfig
 
 
 def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
-    """Return the corpus of a run; a corpus with other values than those of the training is refused."""
+    """Return the corpus of a run; a corpus with other values than those of the training is refused.
+
+    An export of a run that is not finished does not record its series: then the corpus is what its settings give today.
+    """
     known = {item.name for item in fields(CorpusConfig)}
     settings = {key: value for key, value in (trained_on.get("data") or {}).items() if key in known}
     if trained_on.get("dataset") is None or "batch_values" not in settings:
@@ -39,67 +64,126 @@ def corpus_of(trained_on: dict[str, Any]) -> CorpusData:
         "augment": AugmentConfig(**settings["augment"]),
     }
     corpus = CorpusData(CorpusConfig(**settings))
-    if corpus.fingerprints != trained_on["fingerprints"]:
+    expected = trained_on.get("fingerprints")
+    if expected is not None and corpus.fingerprints != expected:
         raise ValueError("the corpus on this machine is not the one of this run; set TSFM_DATA to that data root")
+    if expected is None:
+        print(
+            f"the export does not record its series; the {len(corpus.names)} sets that its settings give here "
+            f"({', '.join(corpus.names[:3])}, ...) must be those of the run: give TSFM_DATA as it was then"
+        )
     return corpus
 
 
-def sketch_for(corpus: CorpusData, file: Path) -> Sketch:
-    """Return the sketch of the corpus, from its file if there is one."""
-    if not file.is_file():
-        corpus.sketch.save(file)
-    sketch, count = Sketch.load(file), sum(len(store) for store in corpus.stores)
-    if (sketch.names, sketch.num_series) != (sorted(set(corpus.names)), count):
+def compare(model: Model, about: About, args: argparse.Namespace) -> Comparison | None:
+    """Return the comparison with the earlier model, of the weights as they will be stored; None without a suite.
+
+    Raises
+    ------
+    ValueError
+        If the gain is less than required.
+    """
+    if args.no_suite:
+        return None
+    folder = args.suite
+    if folder is None:
+        folder = Path("runs/publish") / args.name
+        with tempfile.TemporaryDirectory() as drafts:
+            draft = save(model, Path(drafts) / args.name, about=about, dtype=args.dtype)
+            arguments = ["bench", "suite", str(draft), args.compare, "--role", "corpus", "--out", str(folder)]
+            if status := run_tsfm([*arguments, *(["--sets", *args.sets] if args.sets else [])]):
+                raise ValueError(f"tsfm {' '.join(arguments)} ended with status {status}; nothing was published")
+    comparison = read_comparison(folder / "suite.csv")
+    print(f"{args.name}: {comparison}")
+    if comparison.gain < args.min_gain:
         raise ValueError(
-            f"{file} is a sketch of {sketch.num_series} series of {len(sketch.names)} sets, and the corpus of this "
-            "run has "
-            f"{count} of {len(set(corpus.names))}; remove it, and publish all models next to it again"
+            f"{args.name} is {comparison}; at least {args.min_gain:g} % is required: train longer, or publish it all "
+            f"the same by --min-gain {math.floor(comparison.gain)} --suite {folder}"
         )
-    return sketch
+    return comparison
 
 
-def initialization_record(
-    init: dict[str, Any], experiment: str | None, corpus: CorpusData, sketch: Sketch
-) -> dict[str, Any]:
-    """Return what a model records about the run that it started from; the sketch must cover the corpus of that run."""
+def publish(args: argparse.Namespace) -> Path:
+    """Publish the run of the command line, and return the directory of the model."""
+    model, about = load(find(args.run))
+    experiment = args.experiment or experiment_of(about.command)
     if experiment is None:
-        raise ValueError(
-            f"this run started from {init.get('from')}; name the experiment of that one by --init-experiment"
+        raise ValueError(f"{args.run} does not say which experiment made it; name it by --experiment")
+    corpus = corpus_of(about.trained_on)
+    rows = corpus.sets
+    permissive = {name for name, row in zip(corpus.names, rows, strict=True) if row["group"] == "permissive"}
+    stores = dict(zip(corpus.names, corpus.stores, strict=True))
+    existing, new = corpus_parts(stores, args.into, permissive=permissive)
+    parts = [part.fingerprint for part in (*existing, *new)]
+    trained_on = {key: value for key, value in about.trained_on.items() if key not in ("fingerprints", "split")}
+    trained_on |= {"sketch": parts, "corpus": rows}
+    if init := trained_on.get("init"):
+        trained_on["init"] = origin_record(
+            init,
+            experiment=args.init_experiment,
+            fingerprints=corpus.fingerprints,
+            names=corpus.names,
+            parts=parts,
+            folder=args.into,
         )
-    if not set(init.get("fingerprints", ())) <= set(corpus.fingerprints):
-        raise ValueError(
-            "the run that this one started from was trained on series that are not in its corpus; publish neither"
-        )
-    return {"from": experiment, "method": init["method"], "sketch": sketch.fingerprint}
+    comparison = compare(model, about, args)
+    metrics = dict(about.metrics)
+    if comparison is not None:
+        metrics |= {
+            f"validation suite {metric.upper()}, relative to seasonal naive": value
+            for metric, value in comparison.relative.items()
+        }
+    for file in args.scores:
+        metrics |= {key: float(value) for key, value in json.loads(file.read_text(encoding="utf-8")).items()}
+    command = card_command(about.command, experiment=experiment, init=trained_on.get("init"), folder=args.into)
+    about = replace(about, trained_on=trained_on, metrics=metrics, command=command)
+    for part in new:
+        part.save(args.into / shared_sketch_file(part.fingerprint))
+    card = model_card(model, about, name=args.name)
+    return save(model, args.into / args.name, about=about, dtype=args.dtype, card=card)
+
+
+def write_cards(folder: Path) -> None:
+    """Write the cards of all models of a folder again, and add to their data sets what the manifest states today."""
+    for file in sorted(folder.glob(f"*/{CONFIG}")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        rows = content["about"]["trained_on"]["corpus"]
+        listed = {row["name"]: row for row in CorpusData(CorpusConfig(sets=[row["name"] for row in rows])).sets}
+        for row in rows:
+            row |= {key: listed[row["name"]][key] for key in ("original", "group")}
+        write_text(file, json.dumps(content, indent=2) + "\n")
+        write_text(file.parent / CARD, model_card(*load(file.parent), name=file.parent.name))
+        print(file.parent / CARD)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Publish the run of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
-    parser.add_argument("run", help="run directory, or the model directory in it")
-    parser.add_argument("name", help="of the bundled model, such as tsfm-small")
-    parser.add_argument("--experiment", required=True, help="the experiment file that made it, such as pretrain/small")
-    parser.add_argument("--init-experiment", help="the experiment file of the run that it started from, if any")
+    parser.add_argument("run", nargs="?", help="run directory, or a model directory of it or exported from it")
+    parser.add_argument("--name", help="of the bundled model, such as tsfm-small-next")
+    parser.add_argument("--experiment", help="that made it, such as pretrain/small (default: that of its command)")
+    parser.add_argument("--init-experiment", help="of the run that it started from, where its weights are gone")
+    parser.add_argument("--compare", default="tsfm-small", help="the earlier model (default: tsfm-small)")
+    parser.add_argument("--min-gain", type=float, default=1.0, metavar="PERCENT", help="required gain (default: 1)")
+    parser.add_argument("--suite", type=Path, help="folder of `tsfm bench suite NEW OLD --role corpus --out FOLDER`")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="data sets of the suite (default: all)")
+    parser.add_argument("--no-suite", action="store_true", help="publish it without a comparison")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores by name")
-    parser.add_argument("--into", type=Path, default=weights_dir())
+    parser.add_argument("--dtype", choices=list(DTYPES), default="bfloat16", help="of the weights (default: bfloat16)")
+    parser.add_argument("--into", type=Path, default=weights_dir(), help="folder of the models")
+    parser.add_argument("--cards", action="store_true", help="write the cards of all bundled models again")
     args = parser.parse_args(argv)
-    model, about = load(find(args.run))
-    corpus = corpus_of(about.trained_on)
-    sketch = sketch_for(corpus, args.into / SKETCH_FILE)
-    metrics = dict(about.metrics)
-    for file in args.scores:
-        metrics |= {key: float(value) for key, value in json.loads(file.read_text(encoding="utf-8")).items()}
-    trained_on = {key: value for key, value in about.trained_on.items() if key not in ("fingerprints", "split")}
-    trained_on |= {"sketch": sketch.fingerprint, "corpus": corpus.sets}
-    if init := trained_on.get("init"):
-        trained_on["init"] = initialization_record(init, args.init_experiment, corpus, sketch)
-    init_from = f" init.from=<run of {args.init_experiment}>" if args.init_experiment else ""
-    command = f"tsfm train experiment={args.experiment}{init_from}"
-    about = replace(about, trained_on=trained_on, metrics=metrics, command=command)
-    out = save(model, args.into / args.name, about=about, half=True)
-    (out / CARD).write_text(model_card(model, about, name=args.name), encoding="utf-8")
-    size = sum(file.stat().st_size for file in out.iterdir())
-    print(f"{out}: {model.num_parameters():,} parameters, {size / 2**20:.2f} MiB")
+    if args.cards:
+        write_cards(args.into)
+        return
+    if args.run is None or args.name is None:
+        parser.error("name a run and the model: python scripts/publish.py RUN --name NAME")
+    out = publish(args)
+    size = sum(file.stat().st_size for file in args.into.rglob("*") if file.is_file())
+    print(f"{out}: {load(out)[0].num_parameters():,} parameters; all models and sketches have {size / 2**20:.1f} MiB")
+    records = [read_config(file.parent)["about"].get("trained_on", {}) for file in args.into.glob(f"*/{CONFIG}")]
+    for file in unused_parts(args.into, {part for record in records for part in part_fingerprints(record)}):
+        print(f"no model names {file}; remove it")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +14,9 @@ import numpy as np
 
 from tsfm.contamination.resolutions import monthly_series
 from tsfm.contamination.sketch import SKETCH_FILE, Sketch
+from tsfm.contamination.sketch_files import find_sketch
 from tsfm.fingerprint import fingerprint
-from tsfm.model.checkpoint import CONFIG, find, read_config
+from tsfm.model.checkpoint import find, read_config
 
 if TYPE_CHECKING:
     from jaxtyping import Real
@@ -170,30 +170,3 @@ def _with_months(
             months.add(len(owners))
             owners.append(index)
             yield monthly
-
-
-def find_sketch(path: Path, trained_on: dict[str, Any]) -> Sketch | None:
-    """Return the sketch of the training data of the model in a directory; None where it has none.
-
-    It is next to the weights, or one folder up where several models share it; its fingerprint identifies it.
-    """
-    expected, other = trained_on.get("sketch"), ""
-    for file in (path / SKETCH_FILE, path.parent / SKETCH_FILE):
-        if not file.is_file() or (file.parent != path and expected is None):
-            continue
-        sketch = _read(file, file.stat().st_mtime_ns)
-        if expected in (None, sketch.fingerprint):
-            return sketch
-        other = other or f"{file} has fingerprint {sketch.fingerprint}, and {path / CONFIG} names {expected}"
-    if other:
-        raise ValueError(f"{other}; copy both from the same model")
-    if expected is not None:
-        raise FileNotFoundError(
-            f"{path} lacks {SKETCH_FILE}, which its {CONFIG} names; copy it there from the same model"
-        )
-    return None
-
-
-@lru_cache(maxsize=2)
-def _read(file: Path, _mtime_ns: int) -> Sketch:
-    return Sketch.load(file)

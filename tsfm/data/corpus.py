@@ -21,6 +21,7 @@ from typing_extensions import override
 from tsfm.contamination.sketch import Sketch
 from tsfm.data.balance import set_factors
 from tsfm.data.base import DataModule, SourceSeries
+from tsfm.data.licences import is_allowed, licence_group
 from tsfm.data.loader import WindowLoader, as_batch
 from tsfm.data.mixture import CorpusBatches, CorpusConfig, CorpusPlan
 from tsfm.data.pool import SeriesPool, build_pool
@@ -97,7 +98,7 @@ class CorpusData(DataModule):
         Raises
         ------
         ValueError
-            When the config names none and the data roots list none.
+            When the config names none and the data roots list none, or none has a licence that it allows.
         """
         if not self.config.real_rate:
             return []
@@ -108,7 +109,21 @@ class CorpusData(DataModule):
                 "forecasting/manifest.json, name sets by data.sets=[...], or train on synthetic series alone by "
                 "data.real_rate=0"
             )
-        return names
+        return self._licensed(names)
+
+    def _licensed(self, names: list[str]) -> list[str]:
+        """Return those of the sets that data.licences admits."""
+        choice, listed = self.config.licences, {Path(entry["file"]).stem: entry for entry in _listed()}
+        if choice == "any":
+            return names
+        entries = {name: listed.get(name) or {"licence": resolve(name).manifest.licence} for name in names}
+        allowed = [name for name, entry in entries.items() if is_allowed(choice, entry)]
+        if not allowed:
+            raise ValueError(
+                f"data.licences={choice} admits none of {len(names)} data sets, such as {names[0]}; set it to any, or "
+                "state licences in the manifest of the data"
+            )
+        return allowed
 
     @cached_property
     def pool(self) -> SeriesPool:
@@ -200,7 +215,7 @@ class CorpusData(DataModule):
 
     @property
     def sets(self) -> list[dict[str, Any]]:
-        """What a model card says of each real data set: name, numbers of series and values, domain, licence."""
+        """What a model card says of each real data set: name, numbers of series and values, domain, licences."""
         listed = {Path(entry["file"]).stem: entry for entry in _listed()}
         rows = []
         for name, store in zip(self.names, self.stores, strict=True):
@@ -211,7 +226,9 @@ class CorpusData(DataModule):
                     "series": len(store) * len(store.channels),
                     "values": int(np.sum(store.lengths)) * len(store.channels),
                     "domain": entry.get("domain") or manifest.domain,
-                    "licence": entry.get("licence") or manifest.licence,
+                    "licence": (licence := entry.get("licence") or manifest.licence),
+                    "original": (original := entry.get("licence_original_unverified")),
+                    "group": licence_group(licence, original),
                 }
             )
         return rows

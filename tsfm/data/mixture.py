@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tsfm.data.balance import BALANCES, check_factors
+from tsfm.data.licences import check_choice
 from tsfm.data.loader import as_batch
 from tsfm.data.pool import SeriesPool
 from tsfm.data.sampling import random_uint64
@@ -43,6 +44,7 @@ class CorpusConfig:
 
     dataset: str = "corpus"
     sets: Optional[list[str]] = None  # noqa: UP045
+    licences: str = "any"  # permissive: only sets whose data may be used for anything, see tsfm.data.licences
     real_rate: float = 0.6  # share of real windows; 0: synthetic series alone, 1: real ones alone
     temperature: float = 0.4  # a data set has the weight (its number of values, at most 3 million) ** temperature
     balance: str = "size"  # frequency: equal weight for sub-hourly, hourly, daily, weekly, monthly and slower series
@@ -85,6 +87,7 @@ class CorpusConfig:
             )
         if self.balance not in BALANCES:
             raise ValueError(f"data.balance is {self.balance!r}; {did_you_mean(self.balance, list(BALANCES))}")
+        check_choice(self.licences)
         check_factors(self.factors)
         lengths, weights = list(self.lengths), list(self.length_weights)
         if len(lengths) != len(weights) or not lengths or min(lengths) < MIN_WINDOW:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,15 @@ from tsfm.model.model import Model
 from tsfm.registry import TASKS
 from tsfm.version import __version__
 
+FRONT_MATTER = [  # of a published model, as model hubs read it
+    "---",
+    "license: apache-2.0",
+    "library_name: tsfm",
+    "pipeline_tag: time-series-forecasting",
+    "tags: [time-series, forecasting, imputation, anomaly-detection, foundation-model]",
+    "---",
+    "",
+]
 NOT_LISTED = ("fingerprints", "sketch", "data", "init", "corpus")  # of `trained_on`, in the table of the card
 
 
@@ -56,6 +66,7 @@ def model_card(model: Model, about: About, *, name: str | None = None) -> str:
     task = about.task.get("name", "time series")
     quantile_levels = ", ".join(f"{level:g}" for level in model.quantile_levels)
     lines = [
+        *(FRONT_MATTER if name else []),
         f"# {name or backbone} for {task}" if task != "pretrain" else f"# {name or backbone}, pre-trained",
         "",
         f"A tsfm {__version__} checkpoint with {model.num_parameters():,} parameters. Load it with",
@@ -78,7 +89,7 @@ def model_card(model: Model, about: About, *, name: str | None = None) -> str:
     if about.command:
         lines += ["", f"Made by `{about.command}`."]
     if datasets := about.trained_on.get("corpus"):
-        lines += ["", *_corpus(datasets)]
+        lines += ["", *_corpus(datasets), "", *_limits(model), "", *_licence(datasets, model.num_parameters())]
     return "\n".join(lines) + "\n"
 
 
@@ -98,35 +109,69 @@ def _training_rows(trained_on: dict[str, Any]) -> Iterator[str]:
 
 
 def _corpus(datasets: list[dict[str, Any]]) -> list[str]:
-    """Return the sections about the data sets of a pre-trained model, its limits and its licence."""
+    """Return the section about the data sets of a pre-trained model."""
     lines = [
         "## Corpus",
         "",
         "Synthetic series, and the training parts of the data sets below; the end of every series (a tenth, or a",
-        "horizon) was held out. Licences are those that the source repositories state.",
+        "horizon) was held out. Licences are those that the source repositories state, and before them, where it is",
+        "known, that of the original data; they were not confirmed by the publishers.",
         "",
         "| data set | series | values | domain | licence |",
         "|---|---|---|---|---|",
     ]
     for dataset in datasets:
+        statements = [text for text in (dataset.get("original"), dataset.get("licence")) if text]
         lines.append(
             f"| {dataset['name']} | {dataset['series']:,} | {dataset['values']:,} | {dataset.get('domain') or '-'} | "
-            f"{dataset.get('licence') or 'none stated'} |"
+            f"{'; '.join(statements) or 'none stated'} |"
         )
+    return lines
+
+
+def _limits(model: Model) -> list[str]:
+    known = model.config.known_season
+    season = "Apart from the season of the frequency, seasons" if known else "Seasons"
     return [
-        *lines,
-        "",
         "## Limits",
         "",
         "- Channels are forecast one by one: backbones without channel mixing ignore other channels and covariates,",
         "  except when gaps are filled.",
-        "- The model has no calendar. Seasons are found in the visible values, so a yearly season needs two years of",
+        f"- The model has no calendar. {season} are found in the visible values, so a yearly season needs two years of",
         "  context.",
         "- Intervals are not calibrated on your data. The training data are few and mostly small public data sets:",
         "  compare with a seasonal naive forecast first (`tsfm forecast FILE --holdout`).",
-        "",
+    ]
+
+
+def _licence(datasets: list[dict[str, Any]], num_parameters: int) -> list[str]:
+    """Return the section about the licence of the weights, and what it means for their data."""
+    groups = Counter(dataset.get("group", "not classified") for dataset in datasets)
+    values = sum(dataset["values"] for dataset in datasets)
+    lines = [
         "## Licence",
         "",
-        "Weights: Apache-2.0, like the code. The data sets keep the licences of their publishers; none of their values",
-        "is part of this checkpoint.",
+        "Weights: Apache-2.0, like the code. The data sets keep the licences of their publishers.",
+    ]
+    if set(groups) == {"permissive"}:
+        return [
+            *lines,
+            "All of them are permissive by this rule: the licence of the original data counts where it is known, else",
+            "that of the source repository, and it allows any use, at most with attribution (MIT, BSD, Apache-2.0,",
+            "CC0, CC BY, ODC-PDDL, public domain, OGL, dl-de, other open licences of governments). The table of the",
+            "corpus gives the attribution. The rule was applied to what the sources state; nobody confirmed it.",
+        ]
+    return [
+        *lines,
+        f"By what the sources state, the {len(datasets)} sets are:",
+        "",
+        *(f"- {count} {group}" for group, count in groups.most_common()),
+        "",
+        "Why the weights can have a licence of their own: they are no copy of the data. No value of a data set is",
+        f"stored in this checkpoint; it holds {num_parameters:,} parameters, fitted to random windows of {values:,}",
+        "values and of synthetic series. Licences of data such as GPL or CC BY-SA concern copies and adaptations",
+        "of the data. This is the reasoning of the authors, not legal advice, and the law differs between countries.",
+        "",
+        "If that is not enough for your use, use a model of permissive sets and synthetic series alone",
+        "(`tsfm train experiment=pretrain/mini_permissive`), or of synthetic series alone (`data.real_rate=0`).",
     ]

@@ -26,10 +26,17 @@ from tsfm.version import __version__
 __all__ = ["About", "bundled", "find", "load", "save"]
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}  # in which weights may be stored
 
 
 def save(
-    model: Model, path: str | Path, *, about: About, half: bool = False, files: Mapping[str, bytes] | None = None
+    model: Model,
+    path: str | Path,
+    *,
+    about: About,
+    dtype: str | None = None,
+    card: str | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a checkpoint directory completely or not at all, and return its path.
 
@@ -41,15 +48,17 @@ def save(
         The directory; an existing one is replaced.
     about
         What is known about the model.
-    half
-        Whether to store weights as float16, which `load` converts to float32.
+    dtype
+        Type in which weights are stored, `float16` or `bfloat16`; `load` converts both to float32. None: as they are.
+    card
+        Text of README.md; None for the one of `model_card`.
     files
         Contents of additional files by name.
 
     Raises
     ------
     ValueError
-        If a file has the name of another one, or a weight does not fit into float16.
+        If a file has the name of another one, `dtype` is unknown, or a weight does not fit into it.
     OSError
         If the directory cannot be written.
     """
@@ -61,30 +70,32 @@ def save(
                 f"an additional file of the checkpoint is called {name!r}; expected a name without a folder, other "
                 f"than {', '.join(reserved)}"
             )
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; {did_you_mean(dtype, list(DTYPES))}")
     with atomic_folder(path) as draft:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        if half:
-            tensors = {name: _halved(tensor, name=name) for name, tensor in tensors.items()}
+        if dtype is not None:
+            tensors = {name: _converted(tensor, dtype, name=name) for name, tensor in tensors.items()}
         try:
             save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
         except SafetensorError as error:  # what safetensors raises for a full disk
             raise OSError(str(error)) from None
         config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        (draft / CARD).write_text(model_card(model, about), encoding="utf-8")
+        (draft / CARD).write_text(card or model_card(model, about), encoding="utf-8")
         for name, content in files.items():
             (draft / name).write_bytes(content)
     return path
 
 
-def _halved(tensor: Tensor, *, name: str) -> Tensor:
-    """Return a floating-point tensor in float16."""
+def _converted(tensor: Tensor, dtype: str, *, name: str) -> Tensor:
+    """Return a floating-point tensor in a type of DTYPES."""
     if not tensor.is_floating_point():
         return tensor
-    half = tensor.half()
-    if not torch.isfinite(half).all():
-        raise ValueError(f"{name} contains values beyond float16 (65,504); save in full precision")
-    return half
+    converted = tensor.to(DTYPES[dtype])
+    if not torch.isfinite(converted).all():
+        raise ValueError(f"{name} contains values that are not finite in {dtype}; save in full precision")
+    return converted
 
 
 def weights_dir() -> Path:
