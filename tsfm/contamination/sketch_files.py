@@ -59,9 +59,9 @@ def _find_part(path: Path, fingerprint: str) -> tuple[Path, int]:
         if not file.is_file():
             continue
         written = file.stat().st_mtime_ns
-        if (found := _read(file, written).fingerprint) == fingerprint:
+        if (actual := _read(file, written).fingerprint) == fingerprint:
             return file, written
-        other = other or f"{file} has fingerprint {found}, and {path / CONFIG} names {fingerprint}"
+        other = other or f"{file} has fingerprint {actual}, and {path / CONFIG} names {fingerprint}"
     if other:
         raise ValueError(f"{other}; copy both from the same model")
     raise FileNotFoundError(
