@@ -114,7 +114,7 @@ def publish(args: argparse.Namespace) -> Path:
     permissive = {name for name, row in zip(corpus.names, rows, strict=True) if row["group"] == "permissive"}
     stores = dict(zip(corpus.names, corpus.stores, strict=True))
     existing, new = corpus_parts(stores, args.into, permissive=permissive)
-    parts = [part.fingerprint for part in (*existing, *new)]
+    parts = [sketch_part.fingerprint for sketch_part in (*existing, *new)]
     trained_on = {key: value for key, value in about.trained_on.items() if key not in ("fingerprints", "split")}
     trained_on |= {"sketch": parts, "corpus": rows}
     if init := trained_on.get("init"):
@@ -137,8 +137,8 @@ def publish(args: argparse.Namespace) -> Path:
         metrics |= {key: float(value) for key, value in json.loads(file.read_text(encoding="utf-8")).items()}
     command = card_command(about.command, experiment=experiment, init=trained_on.get("init"), folder=args.into)
     about = replace(about, trained_on=trained_on, metrics=metrics, command=command)
-    for part in new:
-        part.save(args.into / shared_sketch_file(part.fingerprint))
+    for sketch_part in new:
+        sketch_part.save(args.into / shared_sketch_file(sketch_part.fingerprint))
     card = model_card(model, about, name=args.name)
     return save(model, args.into / args.name, about=about, dtype=args.dtype, card=card)
 
@@ -182,7 +182,9 @@ def main(argv: list[str] | None = None) -> None:
     size = sum(file.stat().st_size for file in args.into.rglob("*") if file.is_file())
     print(f"{out}: {load(out)[0].num_parameters():,} parameters; all models and sketches have {size / 2**20:.1f} MiB")
     records = [read_config(file.parent)["about"].get("trained_on", {}) for file in args.into.glob(f"*/{CONFIG}")]
-    for file in unused_parts(args.into, {part for record in records for part in part_fingerprints(record)}):
+    for file in unused_parts(
+        args.into, {sketch_part for record in records for sketch_part in part_fingerprints(record)}
+    ):
         print(f"no model names {file}; remove it")
 
 

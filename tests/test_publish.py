@@ -37,18 +37,21 @@ def test_a_part_is_used_only_for_the_values_that_it_was_made_of(tmp_path: Path) 
     existing, new = corpus_parts({name: stores[name] for name in "ab"}, tmp_path, permissive=set())
     new[0].save(tmp_path / shared_sketch_file(new[0].fingerprint))
     existing, new = corpus_parts(stores, tmp_path, permissive={"c"})
-    assert [part.names for part in (*existing, *new)] == [["a", "b"], ["c"], ["d"]]
+    assert [sketch_part.names for sketch_part in (*existing, *new)] == [["a", "b"], ["c"], ["d"]]
     whole = Sketch.build([stores[name].read(0) for name in "abcd"], "abcd")
     assert Sketch.merge([*existing, *new]).fingerprint == whole.fingerprint
     changed = stores | {"b": store(tmp_path / "changed", {"b": noisy(700, RNG)})}
     existing, new = corpus_parts(changed, tmp_path, permissive=set())
-    assert (existing, [part.names for part in new]) == ([], [["a", "b", "c", "d"]])
+    assert (existing, [sketch_part.names for sketch_part in new]) == ([], [["a", "b", "c", "d"]])
     assert len(unused_parts(tmp_path, set())) == 1
 
 
 def test_every_sketch_of_the_package_is_named_by_a_model() -> None:
     records = [read_config(file.parent)["about"]["trained_on"] for file in weights_dir().glob(f"*/{CONFIG}")]
-    assert unused_parts(weights_dir(), {part for record in records for part in part_fingerprints(record)}) == []
+    assert (
+        unused_parts(weights_dir(), {sketch_part for record in records for sketch_part in part_fingerprints(record)})
+        == []
+    )
 
 
 def test_a_continued_run_names_its_origin_and_no_folder(tmp_path: Path) -> None:
@@ -58,8 +61,8 @@ def test_a_continued_run_names_its_origin_and_no_folder(tmp_path: Path) -> None:
     init = {"from": "base", "method": "full", "fingerprints": []}
     record = origin_record(init, experiment=None, **known)
     assert record == {"from": "base", "method": "full", "sketch": known["parts"]}
-    gone = init | {"from": "/gone", "fingerprints": ["s"]}
-    assert origin_record(gone, experiment="pretrain/small", **known)["from"] == "pretrain/small"
+    missing_origin = init | {"from": "/gone", "fingerprints": ["s"]}
+    assert origin_record(missing_origin, experiment="pretrain/small", **known)["from"] == "pretrain/small"
     export = init | {"from": str(tmp_path / "export")}
     record = origin_record(export, experiment="pretrain/x", **known)
     assert record["from"] == "pretrain/x, itself from base"
@@ -70,9 +73,9 @@ def test_a_continued_run_names_its_origin_and_no_folder(tmp_path: Path) -> None:
     expected = "tsfm train experiment=pretrain/y init.from=<run of pretrain/x> seed=3"
     assert card_command(command, experiment="pretrain/y", init=record, folder=tmp_path) == expected
     for refused, settings, message in (
-        (gone, {}, "started from /gone, which is not there any more; restore it"),
-        (gone | {"fingerprints": []}, {"experiment": "x"}, "is not there any more"),
-        (gone | {"fingerprints": ["z"]}, {"experiment": "x"}, "series that are not in its corpus"),
+        (missing_origin, {}, "started from /gone, which is not there any more; restore it"),
+        (missing_origin | {"fingerprints": []}, {"experiment": "x"}, "is not there any more"),
+        (missing_origin | {"fingerprints": ["z"]}, {"experiment": "x"}, "series that are not in its corpus"),
         (init, {"parts": ["2" * 32]}, f"has parts that this corpus does not cover \\({'1' * 32}\\)"),
         (export, {"names": ["b"]}, "was trained on a, which are not in this corpus"),
         (export, {}, "does not say which experiment made it"),

@@ -31,8 +31,8 @@ def card_command(command: str, *, experiment: str, init: dict[str, Any] | None, 
     folder
         Of the published models.
     """
-    words = [word for word in command.partition("  #")[0].split() if "=" in word]
-    settings = [word for word in words if not word.startswith(("experiment=", *KEPT_OUT))]
+    tokens = [token for token in command.partition("  #")[0].split() if "=" in token]
+    settings = [token for token in tokens if not token.startswith(("experiment=", *KEPT_OUT))]
     origin = []
     if init is not None:
         name = init["from"]

@@ -27,21 +27,21 @@ def build_part(stores: Mapping[str, SeriesStore]) -> Sketch:
     return Sketch.merge(sketches)
 
 
-def is_current(part: Sketch, stores: Mapping[str, SeriesStore]) -> bool:
+def is_current(sketch_part: Sketch, stores: Mapping[str, SeriesStore]) -> bool:
     """Whether a part is that of its data sets as they are now: names, number of series, windows of one series each."""
-    if not set(part.names) <= stores.keys():
+    if not set(sketch_part.names) <= stores.keys():
         return False
-    if part.num_series != sum(len(stores[name]) for name in part.names):
+    if sketch_part.num_series != sum(len(stores[name]) for name in sketch_part.names):
         return False
-    return all(_holds(part, stores[name]) for name in part.names)
+    return all(_holds(sketch_part, stores[name]) for name in sketch_part.names)
 
 
-def _holds(part: Sketch, store: SeriesStore) -> bool:
+def _holds(sketch_part: Sketch, store: SeriesStore) -> bool:
     """Whether a part holds the windows of the first channel of the series of median length."""
     series = store.read(int(np.argsort(store.lengths, kind="stable")[len(store) // 2]))[:1]
     for spacing in (1, SPACING):
         hashes = Sketch.build([series], spacing=spacing).kept.hashed
-        if not len(hashes) or np.isin(hashes, part.kept.hashed).mean() >= MIN_EQUAL:
+        if not len(hashes) or np.isin(hashes, sketch_part.kept.hashed).mean() >= MIN_EQUAL:
             return True
     return False
 
@@ -62,10 +62,10 @@ def corpus_parts(
     """
     remaining, existing = dict(stores), []
     files = sorted(folder.glob(shared_sketch_file("*")))
-    for part in sorted((Sketch.load(file) for file in files), key=lambda part: -len(part.names)):
-        if set(part.names) <= remaining.keys() and is_current(part, stores):
-            existing.append(part)
-            remaining = {name: store for name, store in remaining.items() if name not in part.names}
+    for sketch_part in sorted((Sketch.load(file) for file in files), key=lambda sketch_part: -len(sketch_part.names)):
+        if set(sketch_part.names) <= remaining.keys() and is_current(sketch_part, stores):
+            existing.append(sketch_part)
+            remaining = {name: store for name, store in remaining.items() if name not in sketch_part.names}
     groups = [
         {name: remaining[name] for name in remaining if (name in permissive) == chosen} for chosen in (True, False)
     ]

@@ -1,4 +1,4 @@
-"""Laws of licences: the original data decide, a restriction in any part excludes, "public" is no licence."""
+"""Laws of licences: the original data decide, a restriction in any part excludes, "public" is not a licence."""
 
 from __future__ import annotations
 

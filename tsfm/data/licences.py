@@ -67,7 +67,7 @@ def licence_group(licence: str | None, original: str | None = None) -> str:
     for group, pattern in RESTRICTIONS.items():
         if re.search(pattern, statement, re.IGNORECASE):
             return group
-    return "permissive" if all(PERMISSIVE.search(part) for part in PARTS.split(statement)) else NONE_STATED
+    return "permissive" if all(PERMISSIVE.search(clause) for clause in PARTS.split(statement)) else NONE_STATED
 
 
 def is_allowed(choice: str, entry: Mapping[str, Any]) -> bool:

@@ -159,7 +159,7 @@ def _licence(datasets: list[dict[str, Any]], num_parameters: int) -> list[str]:
             "All of them are permissive by this rule: the licence of the original data counts where it is known, else",
             "that of the source repository, and it allows any use, at most with attribution (MIT, BSD, Apache-2.0,",
             "CC0, CC BY, ODC-PDDL, public domain, OGL, dl-de, other open licences of governments). The table of the",
-            "corpus gives the attribution. The rule was applied to what the sources state; nobody confirmed it.",
+            "corpus gives the attribution. The rule was applied to what the sources state.",
         ]
     return [
         *lines,
