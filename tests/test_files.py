@@ -5,19 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import crash_points
 from tsfm import files
 from tsfm.files import (
     atomic_file,
     atomic_folder,
     cache_folder,
     check_folder,
+    draft_path,
     explain_write_errors,
+    folders,
     move_folder,
+    recover_folder,
     write_bytes,
     write_error,
     write_text,
@@ -122,6 +128,7 @@ def test_an_interrupted_write_of_a_folder_leaves_the_old_one(
                 raise KeyboardInterrupt
 
     write("old")
+    monkeypatch.setattr(folders, "exchange_names", lambda *names: False)  # as on systems that cannot exchange names
     monkeypatch.setattr(os, "rename", failing_call(os.rename, at=at, error=KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         write("new", interrupted=at == 0)
@@ -129,6 +136,54 @@ def test_an_interrupted_write_of_a_folder_leaves_the_old_one(
     monkeypatch.undo()
     write("new")
     assert content(tmp_path) == {"folder/deep/a.txt": "new"}
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_that_is_replaced_is_there_at_every_moment(
+    can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed before any rename or removal leaves the old folder or the new one to a reader."""
+    if not can_exchange:
+        monkeypatch.setattr(folders, "exchange_names", lambda *names: False)
+    path = tmp_path / "root" / "folder"
+
+    def write(text: str) -> None:
+        with atomic_folder(path) as draft:
+            fill(draft, text)
+
+    write("old")
+    events = crash_points.run(lambda: write("new"), path.parent)
+    assert events is not None
+    seen = set()
+    for number in range(len(events)):
+        shutil.rmtree(path.parent)
+        write("old")
+        assert crash_points.run(lambda: write("new"), path.parent, kill_at=number) is None
+        assert can_exchange <= path.is_dir()
+        recover_folder(path)
+        seen.add((path / "deep" / "a.txt").read_text())
+        write("new")
+        assert content(path) == {"deep/a.txt": "new"}
+    assert seen == {"old", "new"}
+
+
+def test_drafts_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
+    """Not younger ones, not other hidden files, and not folders in which a process still writes."""
+    long_ago = time.time() - 2 * 86_400
+    old, young, writing = (draft_path(tmp_path / f"{name}.csv") for name in ("old", "young", "writing"))
+    folder = draft_path(tmp_path / "folder")
+    for made in (folder, writing):
+        made.mkdir()
+        (made / "part").write_text("a")
+    for file in (old, young, tmp_path / ".other-0123abcd.csv", tmp_path / ".x.tsfm-notours.csv"):
+        file.write_text("a")
+        if file != young:
+            os.utime(file, (long_ago, long_ago))
+    for path in (folder / "part", folder, writing):
+        os.utime(path, (long_ago, long_ago))
+    write_text(tmp_path / "new.txt", "a")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {young.name, writing.name, ".other-0123abcd.csv", ".x.tsfm-notours.csv", "new.txt"}
 
 
 def test_content_is_flushed_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ CASES = [
         "a disk that fills up when the model is saved",
         "tsfm train ... run_dir=new",
         ("cannot write new (the disk is full); free some space there, then resume it by resume=auto run_dir=new",),
-        unwritable(".model-", errno.ENOSPC),
+        unwritable(".model.tsfm-", errno.ENOSPC),
         may_create=("new",),
     ),
     Case(

@@ -32,7 +32,7 @@ from tsfm.training.init_config import InitConfig, compose_with_checkpoint
 from tsfm.training.initialization import initialize, set_frozen_to_eval
 from tsfm.training.learner import Learner
 from tsfm.training.optim import OptimConfig, depths_below_head, make_optimizer
-from tsfm.training.run_directory import comparable_config
+from tsfm.training.run_identity import comparable_config
 from tsfm.training.training_run import train_config
 
 # of a run that starts from a checkpoint: everything but the architecture
@@ -256,7 +256,9 @@ def test_adapters_are_merged_into_an_ordinary_model(store: Path, parent: Path, t
     card = (tmp_path / "r" / "model" / "README.md").read_text()
     assert f"| initial weights | {parent}: lora rank 2 |" in card
     assert "fingerprints" not in show.describe_model(str(tmp_path / "r"))
-    best = torch.load(tmp_path / "r" / "checkpoints" / "best.ckpt", weights_only=False)["state_dict"]
+    best = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["RunCheckpoints"][
+        "best_weights"
+    ]
     assert any("parametrizations" in name for name in best)
     overrides = [f"init.from={tmp_path / 'r'}", "init.reset=[head]", f"run_dir={tmp_path / 'next'}"]
     train_and_score(config(store, *overrides))
@@ -345,9 +347,9 @@ def test_the_last_weights_are_kept_without_validation(store: Path, tmp_path: Pat
         typed(compose_with_checkpoint([*overrides, "trainer.ema=null", f"run_dir={tmp_path / 'both'}"]))
     )
     assert np.isfinite(both["val_loss"])
-    last = torch.load(tmp_path / "both" / "checkpoints" / "last.ckpt", weights_only=False)
+    last = torch.load(tmp_path / "both" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] > 0
-    assert not (tmp_path / "both" / "checkpoints" / "best.ckpt").exists()
+    assert last["callbacks"]["RunCheckpoints"]["best_weights"] is None
     with pytest.raises(ValueError, match=r"makes no val part; .* or keep the last weights by trainer\.keep=last"):
         train_and_score(typed(compose_with_checkpoint([word for word in alone if "keep" not in word])))
 

@@ -74,7 +74,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
         patch.setattr(Learner, "training_step", breaks)
         with pytest.raises(RuntimeError, match="power failure"):
             run(path, broken, override)
-    last = torch.load(broken / "checkpoints" / "last.ckpt", weights_only=False)
+    last = torch.load(broken / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 18
     assert 0 < last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] < EPOCH
 

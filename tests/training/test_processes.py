@@ -126,7 +126,7 @@ def test_two_interrupted_processes_resume_to_the_same_weights(strategy: str, cor
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run_two(whole, corpus, strategy).returncode == 0
     assert run_two(broken, corpus, strategy, breaks=2 * KEPT + 1).returncode != 0
-    last = torch.load(broken / "run" / "checkpoints" / "last.ckpt", weights_only=False)
+    last = torch.load(broken / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 2 * KEPT
     done = run_two(broken, corpus, strategy, "resume=auto")
     assert done.returncode == 0, done.stderr

@@ -55,7 +55,7 @@ def test_a_run_with(settings: list[str], store: Path, tmp_path: Path) -> None:
     if "tensorboard" in settings[0]:
         assert list((tmp_path / "r" / "tensorboard").glob("events.*"))
     if settings[0] == "trainer.max_steps=5":  # it ends before the first validation
-        last = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=False)
+        last = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)
         assert last["global_step"] == 5
         assert np.isfinite(result["val_loss"])
 

@@ -8,6 +8,7 @@ import logging
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 from tsfm.bench.zero_shot import check_zero_shot
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
-from tsfm.config import EvalConfig, combine_overrides, compose, typed
-from tsfm.files import check_folder, write_text
+from tsfm.config import EvalConfig, combine_overrides, compose, plain, typed
+from tsfm.files import check_folder, explain_write_errors, write_text
+from tsfm.files.locks import claimed_folder
 from tsfm.registry import PROTOCOLS
+from tsfm.training.environment import environment
 from tsfm.training.process_state import restored_random_state
-from tsfm.training.run_directory import RESULT, environment
+from tsfm.training.run_record import RESULT
 
 log = logging.getLogger("tsfm")
 
@@ -88,12 +91,56 @@ def evaluate_config(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
     -------
     dict
         Metrics and what decides them; where `config.out` is given it is also written to result.json there.
+
+    Raises
+    ------
+    FileExistsError
+        If `config.out` has the result of other settings.
+    FolderInUseError
+        If another process writes to `config.out`.
     """
+    if config.out is None:
+        return _evaluate(config, command=command)
+    out = Path(config.out)
+    check_folder(out)
+    with ExitStack() as stack:
+        with explain_write_errors(out):
+            stack.enter_context(claimed_folder(out, advice=", or choose another out"))
+        _check_replaceable(out / RESULT, config, command)
+        return _evaluate(config, command=command)
+
+
+def _check_replaceable(file: Path, config: EvalConfig, command: str) -> None:
+    """Refuse to replace the result of another evaluation, or of a training run."""
+    if not file.is_file():
+        return
+    try:
+        old = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(old, dict) or "run_dir" not in old:
+            raise ValueError("it has no result")
+    except (ValueError, RecursionError) as error:
+        log.warning("%s is damaged and will be replaced (%s)", file, error)
+        return
+    # version 0.1.0 recorded the command alone
+    if old.get("settings") == _settings(config) or (
+        "settings" not in old and command and old.get("command") == command
+    ):
+        return
+    raise FileExistsError(
+        f"{file} is the result of {old.get('predictor', 'a training run')} on {old.get('data')} with other settings; "
+        "choose another out, or remove the file"
+    )
+
+
+def _settings(config: EvalConfig) -> dict[str, Any]:
+    """Return the settings that decide a result."""
+    return {key: value for key, value in plain(config).items() if key not in ("out", "device", "expect")}
+
+
+def _evaluate(config: EvalConfig, *, command: str) -> dict[str, Any]:
     start = time.perf_counter()
     protocol = PROTOCOLS.build(config.bench)
     check_claims(config.expect, protocol)
-    if config.out is not None:
-        check_folder(Path(config.out))
     protocol.check(config)
     predictor = protocol.load_predictor(config)
     data = protocol.load_data(config, predictor)
@@ -108,6 +155,6 @@ def evaluate_config(config: EvalConfig, *, command: str = "") -> dict[str, Any]:
         **(verdict.row() if verdict is not None else {}),
     }
     if config.out is not None:
-        record = result | {"command": command, "environment": environment()}
+        record = result | {"command": command, "settings": _settings(config), "environment": environment()}
         write_text(Path(config.out) / RESULT, json.dumps(record, indent=2) + "\n")
     return result

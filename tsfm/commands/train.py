@@ -8,22 +8,24 @@ import logging
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tsfm.bench.predictors import pick_device
+from tsfm.bench.protocol import Protocol
 from tsfm.bench.run_scores import check_run_protocol
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
-from tsfm.config import RunConfig, combine_overrides, plain, typed
+from tsfm.config import RunConfig, combine_overrides, typed
 from tsfm.estimators.pretrained import Pretrained, load
 from tsfm.files import write_text
 from tsfm.registry import PROTOCOLS
+from tsfm.training.components import data_fingerprint
 from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.training.process_state import restored_random_state
-from tsfm.training.run_directory import CONFIG, CUT_SHORT, RESULT, check_same_config, is_finished
+from tsfm.training.run_directory import RunClaim, claimed_run
+from tsfm.training.run_record import CUT_SHORT, RESULT
 from tsfm.training.training_run import train_config
 
 log = logging.getLogger("tsfm")
@@ -122,11 +124,16 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
     """
     protocol = PROTOCOLS.build(config.bench)
     check_claims(config.expect, protocol)
-    if (old := finished_result(config)) is not None:
-        log.info("this run is finished; its result is in %s", old["run_dir"])
-        return old
     check_run_protocol(config)
-    trained = train_config(config, command=command)
+    with claimed_run(config, command=command, fingerprint=partial(data_fingerprint, config)) as claim:
+        if claim.result is not None:
+            log.info("this run is finished; its result is in %s", claim.run_dir)
+            return claim.result
+        return _train_and_score(config, protocol, claim, command=command)
+
+
+def _train_and_score(config: RunConfig, protocol: Protocol, claim: RunClaim, *, command: str) -> dict[str, Any]:
+    trained = train_config(config, command=command, claim=claim)
     trained.model.to(pick_device("auto", config))
     scores = protocol.score_run(trained, name=config.name)
     result = make_record(config.name, config.data.dataset, scores, config.expect)
@@ -143,26 +150,3 @@ def train_and_score(config: RunConfig, *, command: str = "") -> dict[str, Any]:
         result[CUT_SHORT] = trained.cut_short
     write_text(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
     return result
-
-
-def finished_result(config: RunConfig) -> dict[str, Any] | None:
-    """Return the result of `config.run_dir` if it is to be resumed and nothing is left to do, else None.
-
-    Raises
-    ------
-    ValueError
-        If that run had another configuration, or was scored by another protocol.
-    """
-    if config.resume != "auto" or config.run_dir is None:
-        return None
-    file = Path(config.run_dir) / RESULT
-    if not is_finished(file.parent):
-        return None
-    check_same_config(file.parent, config)
-    old = yaml.safe_load((file.parent / CONFIG).read_text(encoding="utf-8"))
-    if any(old[key] != plain(config)[key] for key in ("bench", "expect")):
-        raise ValueError(
-            f"{config.run_dir} is finished and was scored by another bench or expect; score its model again by "
-            f"tsfm eval predictor={config.run_dir} ..."
-        )
-    return json.loads(file.read_text(encoding="utf-8"))

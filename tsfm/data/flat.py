@@ -11,7 +11,6 @@ import mmap
 import os
 import shutil
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tsfm.files import atomic_file, cache_folder, explain_write_errors
+from tsfm.files import atomic_file, cache_folder, explain_write_errors, remove_old_drafts
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 256 * 2**20  # a store up to this size is held in memory
 BLOCK_VALUES = 2**20  # values read and written at once
 FILE = "values.f32"  # little-endian float32, nothing else: a file of another size is damaged
-DAY = 24 * 3600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,8 @@ def _flat_file(store: SeriesStore, root: Path, size: int) -> Path:
     try:
         with explain_write_errors(f"a flat copy of {size / 2**20:,.0f} MiB to {root}", hint=advice):
             file.parent.mkdir(parents=True, exist_ok=True)
-            _remove_old_drafts(root)
+            for folder in root.iterdir():
+                remove_old_drafts(folder)
             _check_space(root, size)
             with atomic_file(file) as draft:
                 _write(store, draft, size)
@@ -193,11 +192,3 @@ def _write(store: SeriesStore, file: Path, size: int) -> None:
             out.seek(4 * first)
             out.write(np.ascontiguousarray(row, dtype="<f4").data)
         out.truncate(size)
-
-
-def _remove_old_drafts(root: Path) -> None:
-    """Remove drafts that processes which ended by a crash left more than a day ago."""
-    for draft in root.glob("*/.*"):
-        with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > DAY:
-                draft.unlink()

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tsfm.files import atomic_folder
+from tsfm.files import atomic_folder, recover_folder
 from tsfm.messages import did_you_mean
 from tsfm.model.card import About, model_card
 from tsfm.model.model import Model
@@ -123,6 +123,8 @@ def find(name_or_path: str | Path) -> Path:
         If there is no such model; the message lists the bundled ones.
     """
     path = Path(name_or_path)
+    recover_folder(path)
+    recover_folder(path / "model")
     if str(name_or_path) in bundled():
         return weights_dir() / str(name_or_path)
     if (path / "model" / CONFIG).is_file():
@@ -194,6 +196,7 @@ def read_config(path: Path) -> dict[str, Any]:
     ValueError
         If the file is not a model config, or its format is of a newer version.
     """
+    recover_folder(path)
     file = path / CONFIG
     if not path.is_dir():
         raise FileNotFoundError(f"no checkpoint directory at {path}; expected a folder with {CONFIG} and {WEIGHTS}")

@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tsfm.files import cache_folder, draft_path, move_folder
+from tsfm.files import cache_folder, draft_path, make_folder, move_folder, recover_folder, remove_old_drafts
 from tsfm.messages import did_you_mean
 from tsfm.store.ingest import ingest
 from tsfm.store.manifest import MANIFEST, SCHEMA_VERSION
@@ -112,6 +112,7 @@ def resolve(name_or_path: str | Path, *, download: bool = True) -> SeriesStore:
         return SeriesStore.open(path)  # says what is wrong
     name = name.lower()
     for store in (Path("data") / str(name_or_path), Path("data") / name):
+        recover_folder(store)
         if (store / MANIFEST).is_file():
             return SeriesStore.open(store)
     raw = _raw_files()
@@ -179,7 +180,8 @@ def _downloaded(known: CatalogEntry, *, allowed: bool) -> SeriesStore:
         reason = "downloads are off" if known.url else "tsfm knows no public file of it"
         raise FileNotFoundError(f"data set {known.name!r} is not on this machine, and {reason}; {advice}")
     with _usable_cache():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
+        remove_old_drafts(target.parent)
         temp = draft_path(target)
         temp.mkdir()
         try:

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsfm.files import recover_folder
 from tsfm.fingerprint import fingerprint
 from tsfm.store.manifest import MANIFEST, SERIES, Manifest
 from tsfm.store.writer import StoreWriter
@@ -61,6 +62,7 @@ class SeriesStore:
     def open(cls, path: str | Path) -> SeriesStore:
         """Open the store in folder `path`; an error names a missing or foreign part."""
         path = Path(path)
+        recover_folder(path)
         if not (path / MANIFEST).is_file():
             problem = "does not exist" if not path.exists() else f"is not a store: it has no {MANIFEST}"
             raise FileNotFoundError(f"{path} {problem}; make a store with `tsfm ingest <files> --out <folder>`")

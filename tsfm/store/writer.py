@@ -18,7 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsfm.files import draft_path, explain_write_errors, move_folder
+from tsfm.files import (
+    draft_path,
+    explain_write_errors,
+    make_folder,
+    move_folder,
+    recover_folder,
+    remove_old_drafts,
+)
 from tsfm.fingerprint import Fingerprint, joint_fingerprint
 from tsfm.store.manifest import MANIFEST, SERIES, Manifest
 from tsfm.store.shards import ChunkRow, ShardWriter, plain
@@ -80,7 +87,9 @@ class StoreWriter:
         self._shards = ShardWriter(self.folder, group_values=chunk_values, shard_values=shard_bytes // 4)
         with writing_store(self.path):
             check_target(self.path, overwrite=overwrite)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            remove_old_drafts(self.path.parent)
+            recover_folder(self.path)
             self.folder.mkdir()
 
     def add(

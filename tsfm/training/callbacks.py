@@ -89,6 +89,11 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float):
         super().__init__(avg_fn=moving_average(decay))
 
+    @override
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the averages to the model, also where no step was left and `on_train_end` was not called."""
+        self._copy_average_to_current(pl_module)
+
     @property
     def state_key(self) -> str:
         """The name of the state in checkpoints, also in those of earlier versions."""

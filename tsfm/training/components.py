@@ -89,6 +89,11 @@ def build_data(config: RunConfig) -> DataModule:
     return DATA_MODULES.component_of(config.data).for_run(config)
 
 
+def data_fingerprint(config: RunConfig) -> str:
+    """Return the fingerprint of the data of a run, without what training needs of it."""
+    return build_data(config).fingerprint
+
+
 def _checkpoint_length(config: RunConfig) -> int | None:
     """Return the steps that a model from a checkpoint reads, if it reads only windows of one length."""
     init = InitConfig.of(config.init)

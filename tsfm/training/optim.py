@@ -171,6 +171,13 @@ def depths_below_head(names: Sequence[str]) -> dict[str, int]:
     return {name: 0 if height is None else top - height for name, height in heights.items()}
 
 
+def needs_last_step(config: OptimConfig) -> str | None:
+    """Return the setting, as in `optim.schedule=cosine`, by which rates depend on the last step; None if none does."""
+    if config.schedule in NEED_LAST_STEP:
+        return f"optim.schedule={config.schedule}"
+    return f"optim.warmup={config.warmup:g} (a share of all steps)" if config.warmup else None
+
+
 def learning_rate_factor(config: OptimConfig, *, step: int, steps: int, epoch_steps: int) -> float:
     """Return the learning rate at a step, as a share of `config.lr`.
 

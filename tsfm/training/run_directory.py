@@ -1,55 +1,281 @@
-"""The directory of a training run, and how a run is resumed.
+"""The directory of a training run: one process has it at a time, and a later one goes on where it ended.
 
-It holds config.yaml, command.txt, environment.json, metrics.csv, checkpoints/, model/ and result.json, written
-completely or not at all. `resume=auto` finds the newest unfinished run of the same configuration.
+It holds config.yaml, command.txt, environment.json, data.json, metrics.csv, checkpoints/, model/ and result.json,
+written completely or not at all.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import platform
-import shutil
-import subprocess
-import sys
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from tsfm.config import RunConfig, default_init, plain
+from tsfm.config import RunConfig, plain
 from tsfm.files import write_error, write_text
+from tsfm.files.locks import locked
+from tsfm.training.checkpoint_file import FOLDER, LAST
+from tsfm.training.environment import environment
+from tsfm.training.run_identity import check_continues, comparable_config
+from tsfm.training.run_record import CONFIG, DATA, ENVIRONMENT, RESULT, read_config, read_result, why_not_repeated
 from tsfm.version import __version__
 
-CONFIG, RESULT = "config.yaml", "result.json"
-CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ended early: how far it came
+log = logging.getLogger("tsfm")
+
 RUN_DIR_VARIABLE = "TSFM_RUN_DIR"  # environment variable for the other processes of a run
-# settings that may differ between a run and its continuation
-IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
-IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed")
-PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "numpy", "pandas", "pyarrow", "safetensors", "einops")
+ELSEWHERE = ", or set run_dir=... to another folder"
+PLACE = "or set run_dir=... or run_root=..."
 
 
-def comparable_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide the weights of a run, from its plain configuration."""
-    kept = {key: value for key, value in config.items() if key not in IGNORED}
-    if isinstance(trainer := kept.get("trainer"), dict):
-        trainer = {"keep": "best"} | trainer  # runs of version 0.1.0 have neither `keep` nor `init`
-        kept["trainer"] = {key: value for key, value in trainer.items() if key not in IGNORED_TRAINER}
-    if kept:
-        kept["init"] = default_init() | (kept.get("init") or {})
-    return kept
+@dataclass
+class RunClaim:
+    """The directory of a run, which belongs to this process.
+
+    Attributes
+    ----------
+    run_dir
+        The directory.
+    checkpoint
+        The state to resume from, if there is one.
+    result
+        Of a finished run of the same settings, data and version; nothing is left to do then.
+    made
+        What was made and is removed if training does not begin.
+    """
+
+    run_dir: Path
+    checkpoint: Path | None = None
+    result: dict[str, Any] | None = None
+    made: list[Path] = field(default_factory=list)  # folders and files that go again if the run is refused
+
+    def begin(self, fingerprint: str) -> None:
+        """Record the fingerprint of the data; from now on the directory stays.
+
+        Raises
+        ------
+        ValueError
+            If the run was begun with other data.
+        """
+        if rank() == 0:
+            file = self.run_dir / DATA
+            record = {"fingerprint": fingerprint}
+            known = read_config(file)
+            if known and known != record:
+                raise ValueError(
+                    f"the data changed since the run in {self.run_dir} was begun; restore them, or use another run_dir"
+                )
+            if not known:
+                write_text(file, json.dumps(record) + "\n")
+        self.made.clear()
+
+    def remove_files(self) -> None:
+        """Remove the files that were made, if training has not begun."""
+        for path in self.made:
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+
+    def remove_folders(self) -> None:
+        """Remove the empty folders that were made, if training has not begun."""
+        for path in reversed(self.made):
+            with suppress(OSError):
+                path.rmdir()
 
 
 def rank() -> int:
     """Return the rank of this process among those that train together, as torchrun or Lightning set it."""
     return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+@contextmanager
+def claimed_run(config: RunConfig, *, command: str, fingerprint: Callable[[], str]) -> Iterator[RunClaim]:
+    """Claim the directory of a run during the `with` block: no other process trains in it meanwhile.
+
+    Without `run_dir` it is a new folder; with `resume=auto` the newest one of the same settings, where there is one.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    command
+        The command line, for the records of the run.
+    fingerprint
+        Returns that of the data; called only to compare it with that of a finished run.
+
+    Raises
+    ------
+    FileExistsError
+        If the directory holds a run and `resume` is not `auto`.
+    FolderInUseError
+        If another process has it.
+    ValueError
+        If the run in it had other settings or data, or `name` leads out of `run_root`.
+    OSError
+        If it cannot be written.
+    """
+    if rank() > 0:  # the first process decides
+        yield _claim_of_first_process(config)
+        return
+    claim = RunClaim(Path())
+    with ExitStack() as stack:
+        stack.callback(claim.remove_folders)  # after the lock is released, whose file is in one of them
+        try:
+            _claim(claim, config, stack, fingerprint, command)
+            yield claim
+        finally:
+            claim.remove_files()
+
+
+def _claim(claim: RunClaim, config: RunConfig, stack: ExitStack, fingerprint: Callable[[], str], command: str) -> None:
+    try:
+        if config.run_dir is not None:
+            _claim_named(claim, Path(config.run_dir), config, stack, fingerprint, command)
+        else:
+            _claim_chosen(claim, run_folder(config), config, stack, fingerprint, command)
+    except OSError as error:
+        if error.errno is None:
+            raise  # a check of our own
+        raise write_error(claim.run_dir, error, hint=PLACE) from None
+
+
+def run_folder(config: RunConfig) -> Path:
+    """Return the folder of all runs with this name, below `run_root`.
+
+    Raises
+    ------
+    ValueError
+        If the name leads out of `run_root`.
+    """
+    name = Path(config.name)
+    if (
+        name.is_absolute()
+        or not name.parts
+        or {"..", "~"} & set(name.parts)
+        or "\\" in config.name
+        or "\0" in config.name
+    ):
+        raise ValueError(
+            f"name is {config.name!r}; expected the name of a folder below run_root, such as sales/small: "
+            "set run_root=... or run_dir=... to write somewhere else"
+        )
+    return Path(config.run_root) / name
+
+
+def _claim_of_first_process(config: RunConfig) -> RunClaim:
+    run_dir = os.environ.get(RUN_DIR_VARIABLE) or config.run_dir
+    if run_dir is None:
+        raise ValueError("processes that were started from outside need one run directory; give run_dir=...")
+    checkpoint = Path(run_dir) / FOLDER / LAST
+    return RunClaim(Path(run_dir), checkpoint if config.resume == "auto" and checkpoint.is_file() else None)
+
+
+def _claim_named(
+    claim: RunClaim, run_dir: Path, config: RunConfig, stack: ExitStack, fingerprint: Callable[[], str], command: str
+) -> None:
+    """Claim `run_dir`."""
+    claim.run_dir = run_dir
+    if config.resume == "auto" and _take_result(claim, config, fingerprint, named=True):
+        return
+    _make_folders(run_dir, claim)
+    stack.enter_context(locked(run_dir, advice=ELSEWHERE))
+    if not (run_dir / CONFIG).exists():
+        return _write_records(claim, config, command)
+    if config.resume != "auto":
+        raise FileExistsError(f"{run_dir} holds a run already; use resume=auto to continue it, or another run_dir")
+    if not _take_result(claim, config, fingerprint, named=True):  # its owner may have ended it before it was locked
+        _resume(claim, config)
+
+
+def _claim_chosen(
+    claim: RunClaim, root: Path, config: RunConfig, stack: ExitStack, fingerprint: Callable[[], str], command: str
+) -> None:
+    """Claim the newest run of the same settings below `root`, or a new folder."""
+    claim.run_dir = root
+    _make_folders(root, claim)
+    if config.resume != "auto":
+        return _claim_new(claim, root, config, stack, command)
+    with locked(root, wait=True):  # two processes that search at the same time would both begin a run
+        values = comparable_config(plain(config))
+        for file in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
+            claim.run_dir = file.parent
+            if file.parent.is_symlink() or comparable_config(read_config(file)) != values:
+                continue
+            if read_result(file.parent) is None:
+                stack.enter_context(locked(file.parent, advice=ELSEWHERE))
+                if read_result(file.parent) is None:  # unless it has just ended
+                    return _resume(claim, config)
+            if _take_result(claim, config, fingerprint, named=False):
+                return None
+        _claim_new(claim, root, config, stack, command)
+
+
+def _claim_new(claim: RunClaim, root: Path, config: RunConfig, stack: ExitStack, command: str) -> None:
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-seed{config.seed}"
+    for number in range(10_000):
+        claim.run_dir = root / (f"{name}-{number}" if number else name)
+        with suppress(FileExistsError):
+            claim.run_dir.mkdir()  # fails where another process has made it, even in the same instant
+            claim.made.append(claim.run_dir)
+            stack.enter_context(locked(claim.run_dir))
+            return _write_records(claim, config, command)
+    raise ValueError(f"{root} has 10,000 runs of this second; use another name")
+
+
+def _take_result(claim: RunClaim, config: RunConfig, fingerprint: Callable[[], str], *, named: bool) -> bool:
+    """Take the result of the run in the directory if it is what this run would give; else say why not."""
+    result = read_result(claim.run_dir)
+    if result is None or (named and check_continues(claim.run_dir, read_config(claim.run_dir / CONFIG), config)):
+        return False
+    if reason := why_not_repeated(claim.run_dir, config, fingerprint):
+        if named:
+            raise ValueError(f"{claim.run_dir} is finished and {reason}")
+        log.info("%s is not used: it is finished and %s", claim.run_dir, reason)
+        return False
+    model = claim.run_dir / "model"  # a run that was copied or renamed has its old place in its result
+    claim.result = result | {"run_dir": str(claim.run_dir), "model": str(model)}
+    return True
+
+
+def _resume(claim: RunClaim, config: RunConfig) -> None:
+    """Go on with an unfinished run, or make a run longer."""
+    run_dir = claim.run_dir
+    if check_continues(run_dir, read_config(run_dir / CONFIG), config):
+        (run_dir / RESULT).unlink(missing_ok=True)  # first: it is not the result of the longer run
+        write_text(run_dir / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
+    begun_by = read_config(run_dir / ENVIRONMENT).get("versions", {}).get("tsfm", __version__)
+    if begun_by != __version__:
+        log.warning("%s was begun by tsfm %s; this is %s, whose results may differ", run_dir, begun_by, __version__)
+    checkpoint = run_dir / FOLDER / LAST
+    claim.checkpoint = checkpoint if os.path.lexists(checkpoint) else None
+
+
+def _make_folders(folder: Path, claim: RunClaim) -> None:
+    """Make a folder and those above, and note the new ones."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir()
+            claim.made.append(path)
+    if not folder.is_dir():
+        folder.mkdir()  # raises what is wrong
+
+
+def _write_records(claim: RunClaim, config: RunConfig, command: str) -> None:
+    """Write how the run was begun; config.yaml comes last, and makes the folder a run."""
+    records = {
+        "command.txt": command + "\n",
+        ENVIRONMENT: json.dumps(environment(), indent=2) + "\n",
+        CONFIG: yaml.safe_dump(plain(config), sort_keys=False),
+    }
+    for name, text in records.items():
+        claim.made.append(claim.run_dir / name)
+        write_text(claim.run_dir / name, text)
 
 
 @contextmanager
@@ -63,122 +289,3 @@ def shared_with_ranks(run_dir: Path) -> Iterator[None]:
         del os.environ[RUN_DIR_VARIABLE]
         if before is not None:
             os.environ[RUN_DIR_VARIABLE] = before
-
-
-def find_run_directory(config: RunConfig) -> tuple[Path, Path | None]:
-    """Return the directory of a run, which may not exist yet, and the checkpoint to resume from, if any.
-
-    Raises
-    ------
-    FileExistsError
-        If the directory holds a run and `resume` is not `auto`.
-    ValueError
-        If the run in it had another configuration, or its checkpoint is damaged.
-    """
-    if rank() > 0:  # the first process decides
-        run_dir = os.environ.get(RUN_DIR_VARIABLE) or config.run_dir
-        if run_dir is None:
-            raise ValueError("processes that were started from outside need one run directory; give run_dir=...")
-        checkpoint = Path(run_dir) / "checkpoints" / "last.ckpt"
-        return Path(run_dir), checkpoint if config.resume == "auto" and checkpoint.is_file() else None
-    if config.run_dir is not None:
-        path = Path(config.run_dir)
-        return path, _resumable(path, config) if (path / CONFIG).exists() else None
-    root = Path(config.run_root) / config.name
-    if config.resume == "auto":
-        values = comparable_config(plain(config))
-        for old in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
-            if not is_finished(old.parent) and comparable_config(_read(old)) == values:
-                return old.parent, _resumable(old.parent, config)
-    return _new_path(root, seed=config.seed), None
-
-
-def is_finished(run_dir: Path) -> bool:
-    """Return whether a run is complete: it has a result and was not cut short."""
-    file = run_dir / RESULT
-    return file.is_file() and CUT_SHORT not in json.loads(file.read_text(encoding="utf-8"))
-
-
-def create_run_directory(run_dir: Path, config: RunConfig, *, command: str) -> None:
-    """Create the directory of a new run, completely or not at all; nothing happens in other ranks or for an old run."""
-    if rank() > 0 or (run_dir / CONFIG).exists():
-        return
-    is_new = not run_dir.exists()
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        write_text(run_dir / "command.txt", command + "\n")
-        write_text(run_dir / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_text(run_dir / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
-    except OSError as error:
-        if is_new:
-            shutil.rmtree(run_dir, ignore_errors=True)
-        raise write_error(run_dir, error, hint="or set run_dir=... or run_root=...") from None
-
-
-def _new_path(root: Path, *, seed: int) -> Path:
-    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-seed{seed}"
-    return next(path for n in range(1000) if not (path := root / (name + (f"-{n}" if n else ""))).exists())
-
-
-def _resumable(run_dir: Path, config: RunConfig) -> Path | None:
-    if config.resume != "auto":
-        raise FileExistsError(f"{run_dir} holds a run already; use resume=auto to continue it, or another run_dir")
-    check_same_config(run_dir, config)
-    checkpoint = run_dir / "checkpoints" / "last.ckpt"
-    if not checkpoint.is_file():
-        return None
-    if not zipfile.is_zipfile(checkpoint):
-        raise ValueError(f"{checkpoint} is damaged or cut short; remove it and the run starts again")
-    return checkpoint
-
-
-def check_same_config(run_dir: Path, config: RunConfig) -> None:
-    """Refuse to resume a run of another configuration; the message names the groups that differ."""
-    old, new = comparable_config(_read(run_dir / CONFIG)), comparable_config(plain(config))
-    if not old:
-        raise ValueError(f"{run_dir / CONFIG} cannot be read, so the run cannot be resumed; use another run_dir")
-    if old != new:
-        changed = ", ".join(sorted(key for key in new if old.get(key) != new[key]))
-        raise ValueError(f"{run_dir} was run with another config (differs in: {changed}); use another run_dir")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Read the configuration of an earlier run; empty if it cannot be read."""
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
-def environment() -> dict[str, Any]:
-    """Return versions, commit and hardware: what is needed to judge whether a number can be compared."""
-    versions: dict[str, str] = {"tsfm": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "absent"
-    return {
-        "versions": versions,
-        "commit": _commit(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "argv": sys.argv[1:],
-    }
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout that this package is imported from, with + if it was changed since."""
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / ".git").exists():
-        return None
-    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty=+", "--abbrev=12"]
-    try:
-        process = subprocess.run(command, capture_output=True, text=True)
-    except OSError:  # git is not installed
-        return None
-    return process.stdout.strip() or None

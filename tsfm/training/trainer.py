@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 import re
@@ -16,14 +15,16 @@ from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
     LearningRateMonitor,
-    ModelCheckpoint,
 )
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from tsfm.messages import check_choice
 from tsfm.registry import schema
 from tsfm.training.callbacks import EMA, ProgressBar, Throughput, TimeLimit
+from tsfm.training.checkpoint_file import RunCheckpointIO
+from tsfm.training.checkpoints import RunCheckpoints
+from tsfm.training.metrics_file import MetricsFile
 from tsfm.training.precision import fastest_precision
 from tsfm.training.sharding import fsdp_strategy
 
@@ -104,7 +105,7 @@ def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str, validate
     config
         Settings of `trainer`.
     run_dir
-        The checkpoints are checkpoints/last.ckpt and, where the best weights are kept, checkpoints/best.ckpt.
+        Its checkpoints/last.ckpt is the state to resume from, with the best weights so far.
     monitor
         The logged metric whose lowest value is the best.
     validates
@@ -139,9 +140,8 @@ def make_trainer(config: TrainerConfig, run_dir: Path, *, monitor: str, validate
 
 
 def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Trainer:
-    loggers: list[Any] = []
-    if "csv" in config.loggers:
-        loggers.append(CSVLogger(str(run_dir), name="", version="", flush_logs_every_n_steps=50))
+    metrics = MetricsFile(run_dir) if "csv" in config.loggers else None
+    loggers: list[Any] = [metrics] if metrics is not None else []
     if "tensorboard" in config.loggers:
         loggers.append(TensorBoardLogger(str(run_dir), name="", version="tensorboard"))
     return pl.Trainer(
@@ -158,7 +158,17 @@ def _trainer(config: TrainerConfig, run_dir: Path, *, monitor: str) -> pl.Traine
         devices=config.devices,
         strategy=fsdp_strategy(config.devices) if config.strategy == "fsdp" else config.strategy,
         logger=loggers or False,
-        callbacks=_callbacks(config, run_dir, monitor=monitor, logs=bool(loggers)),
+        callbacks=[
+            *_callbacks(config, monitor=monitor, logs=bool(loggers)),
+            RunCheckpoints(  # last, so that a state has what the others did
+                run_dir,
+                monitor=monitor,
+                every=config.checkpoint_every,
+                keeps_best=config.keep == "best",
+                metrics=metrics,
+            ),
+        ],
+        plugins=[RunCheckpointIO()],
         use_distributed_sampler=False,  # the loader uses its rank itself
         num_sanity_val_steps=0,
         log_every_n_steps=20,
@@ -177,27 +187,7 @@ def describe_interruption(trainer: pl.Trainer) -> str | None:
     return f"{trainer.global_step} of {steps} steps" if steps > 0 else f"{trainer.current_epoch} of {epochs} epochs"
 
 
-def restore_metrics(trainer: pl.Trainer, file: Path, *, before: int) -> None:
-    """Give the rows of an interrupted run (steps below `before`) to the CSV logger, which overwrites its file."""
-    if not file.is_file():
-        return
-    with file.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get("step", "").isdigit() and int(row["step"]) < before]
-    for logger in trainer.loggers:
-        if isinstance(logger, CSVLogger):
-            logger.experiment.metrics = [{key: value for key, value in row.items() if value} for row in rows]
-
-
-def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool) -> list[Callback]:
-    folder = run_dir / "checkpoints"
-    last = ModelCheckpoint(
-        folder,
-        filename="last",
-        every_n_train_steps=config.checkpoint_every,
-        save_top_k=1,
-        monitor=None,
-        enable_version_counter=False,
-    )
+def _callbacks(config: TrainerConfig, *, monitor: str, logs: bool) -> list[Callback]:
     callbacks: list[Callback] = [Throughput()]
     if config.max_time is not None:
         callbacks.append(TimeLimit(config.max_time, verbose=False))
@@ -211,7 +201,4 @@ def _callbacks(config: TrainerConfig, run_dir: Path, *, monitor: str, logs: bool
         callbacks.append(LearningRateMonitor("step"))
     if config.progress:
         callbacks.append(ProgressBar())
-    if config.keep == "best":
-        best = ModelCheckpoint(folder, filename="best", monitor=monitor, save_top_k=1, enable_version_counter=False)
-        callbacks.append(best)
-    return [*callbacks, last]
+    return callbacks

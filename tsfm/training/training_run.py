@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
 from tsfm.nn.lora import merge_lora
 from tsfm.tasks.base import Task
-from tsfm.training.components import RunComponents, build_components
+from tsfm.training.checkpoint_file import read_state
+from tsfm.training.checkpoints import RunCheckpoints
+from tsfm.training.components import RunComponents, build_components, data_fingerprint
 from tsfm.training.learner import Learner
 from tsfm.training.process_state import quiet_lightning, restored_random_state
-from tsfm.training.run_directory import create_run_directory, find_run_directory, shared_with_ranks
-from tsfm.training.trainer import describe_interruption, make_trainer, restore_metrics
+from tsfm.training.run_directory import RunClaim, claimed_run, shared_with_ranks
+from tsfm.training.trainer import describe_interruption, make_trainer
 
 log = logging.getLogger("tsfm")
 
@@ -65,7 +68,9 @@ class TrainedRun:
 
 @restored_random_state()
 @quiet_lightning()
-def train_config(config: RunConfig, *, command: str = "", data: DataModule | None = None) -> TrainedRun:
+def train_config(
+    config: RunConfig, *, command: str = "", data: DataModule | None = None, claim: RunClaim | None = None
+) -> TrainedRun:
     """Train as configured, and save the model in the run directory.
 
     The state of the global random generators, of warnings and of logging is the same afterwards.
@@ -78,6 +83,8 @@ def train_config(config: RunConfig, *, command: str = "", data: DataModule | Non
         The command line, for the records of the run.
     data
         Replaces the data set that the configuration names, for instance by labelled cases in memory.
+    claim
+        The run directory, if the caller holds it beyond the training.
 
     Raises
     ------
@@ -92,13 +99,18 @@ def train_config(config: RunConfig, *, command: str = "", data: DataModule | Non
     KeyboardInterrupt
         If the run is interrupted, also by SIGTERM.
     """
+    if claim is None:
+        with claimed_run(config, command=command, fingerprint=partial(data_fingerprint, config)) as own:
+            return train_config(config, command=command, data=data, claim=own)
     start = time.perf_counter()
     components = build_components(config, data)
     task, data, learner = components.task, components.data, components.learner()
-    run_dir, checkpoint = find_run_directory(config)
+    run_dir, checkpoint = claim.run_dir, claim.checkpoint
     validates = len(data.windows("val")) > 0
     trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}", validates=validates)
-    create_run_directory(run_dir, config, command=command)  # last, so that a refused run leaves no directory
+    if checkpoint is not None:
+        read_state(checkpoint)  # a damaged one is refused before anything is written
+    claim.begin(data.fingerprint)
     log.info("run directory %s%s", run_dir, f", resumed from {checkpoint.name}" if checkpoint else "")
     try:
         with shared_with_ranks(run_dir):
@@ -125,8 +137,14 @@ def train_config(config: RunConfig, *, command: str = "", data: DataModule | Non
             "weights of that step, before the learning rate decayed",
             config.trainer.max_time, cut_short, run_dir,
         )  # fmt: skip
-    seconds, epochs = time.perf_counter() - start, trainer.current_epoch
+    seconds, epochs = time.perf_counter() - start, count_epochs(trainer)
     return TrainedRun(model.eval(), model_dir, run_dir, task, data, seconds, epochs, validation, about, cut_short)
+
+
+def count_epochs(trainer: pl.Trainer) -> int:
+    """Return the number of epochs that were begun, also by the processes that this one has resumed."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+    return math.ceil(batches / trainer.num_training_batches)
 
 
 def describe_training(components: RunComponents, *, metrics: dict[str, float], command: str) -> About:
@@ -156,11 +174,8 @@ def fit(trainer: pl.Trainer, learner: Learner, data: DataModule, checkpoint: Pat
     Lightning ends the process itself on Ctrl-C and on SIGTERM, with exit code 0 in the second case; here both are a
     KeyboardInterrupt, which the caller can distinguish from success.
     """
-    if checkpoint is not None and trainer.is_global_zero:
-        step = torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
-        restore_metrics(trainer, checkpoint.parents[1] / "metrics.csv", before=step)
     try:
-        trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+        trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     except SystemExit:
         raise KeyboardInterrupt(f"resume it by resume=auto run_dir={trainer.default_root_dir}") from None
 
@@ -176,20 +191,23 @@ def load_best_weights(model: Model, learner: Learner, trainer: pl.Trainer, data:
     dict
         `{"val_NAME": score}`, or empty.
     """
-    best = next((callback for callback in trainer.checkpoint_callbacks if getattr(callback, "monitor", None)), None)
-    monitor = learner.task.monitor
-    path, score = getattr(best, "best_model_path", ""), getattr(best, "best_model_score", None)
-    if best is None:
-        score = trainer.callback_metrics.get(f"val/{monitor}") if learner.validated_at == trainer.global_step else None
-    elif not path:
-        log.info("training ended before its first validation: the last weights are kept")
-        score = trainer.validate(learner, datamodule=data, verbose=False)[0][f"val/{monitor}"]
+    checkpoints = trainer.checkpoint_callback
+    assert isinstance(checkpoints, RunCheckpoints)
+    monitor, keeps_best = learner.task.monitor, checkpoints.keeps_best
+    weights, score = checkpoints.best_weights, checkpoints.best_score
+    if not keeps_best:
+        score = checkpoints.score_at(trainer.global_step)
+    elif weights is None or checkpoints.owes_validation:
+        last = trainer.validate(learner, datamodule=data, verbose=False)[0][f"val/{monitor}"]
+        if weights is None:
+            log.info("training ended before its first validation: the last weights are kept")
+        if weights is None or last < score:
+            weights, score = None, last
     if score is not None and not math.isfinite(score):
         raise FloatingPointError(
-            f"the {'best ' if best else ''}validation {monitor} is {float(score)}, so no weights were kept; "
+            f"the {'best ' if keeps_best else ''}validation {monitor} is {float(score)}, so no weights were kept; "
             f"lower optim.lr (now {learner.optim.lr:g}), or look for extreme values in the data"
         )
-    if path:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
-        model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state["state_dict"].items()})
+    if weights:  # of a sharded model only the first process has them
+        model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in weights.items()})
     return {f"val_{monitor}": float(score)} if score is not None else {}

@@ -1,0 +1,133 @@
+"""A lock on a folder that a living process holds, and that ends with the process however it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tsfm.files.folders import make_folder
+
+log = logging.getLogger("tsfm")
+
+LOCK = ".lock"
+_held: set[int] = set()  # descriptors of this process; a forked child closes its copies
+
+
+class FolderInUseError(ValueError):
+    """Another process holds the lock of a folder."""
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = False, advice: str = "") -> Iterator[None]:
+    """Hold the lock of a folder, which must exist, during the `with` block.
+
+    The lock is a lock of the system on the file `.lock` in the folder (`flock`), which is removed afterwards. A process
+    that is killed leaves the file, and no lock.
+
+    Parameters
+    ----------
+    folder
+        Existing folder.
+    wait
+        Whether to wait until another process releases the lock.
+    advice
+        The end of the error message: what to do instead.
+
+    Raises
+    ------
+    FolderInUseError
+        If another process, or another block of this one, holds the lock; the message names it.
+    """
+    file = folder / LOCK
+    descriptor = _acquire(file, wait=wait)
+    if descriptor is None:
+        owner = _owner(file)
+        raise FolderInUseError(f"{folder} is in use by {owner}; wait until it has ended{advice}")
+    _held.add(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        with suppress(OSError):
+            file.unlink()  # before it is released: who waits for it opens the path again
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+@contextmanager
+def claimed_folder(folder: Path, *, advice: str = "") -> Iterator[None]:
+    """Hold the lock of a folder, which is made if need be; it is removed again if it is empty afterwards.
+
+    Raises
+    ------
+    FolderInUseError
+        As in `locked`.
+    """
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    try:
+        with locked(folder, advice=advice):
+            yield
+    finally:
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _acquire(file: Path, *, wait: bool) -> int | None:
+    """Return a descriptor of the locked file; None if another process holds the lock."""
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            if not _lock(descriptor, wait=wait):
+                os.close(descriptor)
+                return None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(file)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its owner has removed the file meanwhile
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Return whether the lock was given; also True, with a warning, where the file system has no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        log.warning("the file system has no locks (%s): nothing prevents that two processes share a folder", error)
+    return True
+
+
+def _owner(file: Path) -> str:
+    with suppress(OSError):
+        if text := file.read_text(encoding="utf-8", errors="replace").strip():
+            return text[:100]
+    return "another process"
+
+
+def _release_in_child() -> None:
+    """Close the copies that a forked child has: they would keep the lock after its process has ended."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_in_child)

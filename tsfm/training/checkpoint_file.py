@@ -1,0 +1,113 @@
+"""The file of a run's state: written completely or not at all, read without running code from it."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
+from typing_extensions import override
+
+from tsfm.files import atomic_file
+
+FOLDER, LAST = "checkpoints", "last.ckpt"
+STATE_KEY = "RunCheckpoints"  # of the callback in a state
+# before version 0.2 two of Lightning's callbacks wrote states, and the best weights were a file of their own
+EARLIER_BEST = "best.ckpt"
+EARLIER_KEY = "ModelCheckpoint{"
+
+
+class RunCheckpointIO(TorchCheckpointIO):
+    """How Lightning writes and reads the states of a run."""
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a state completely or not at all."""
+        with atomic_file(path) as draft:
+            torch.save(checkpoint, draft)
+
+    @override
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """Read a state; `read_state` describes it."""
+        return read_state(Path(path))
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Return the state of a run in today's format.
+
+    Only tensors, numbers, texts and containers of them are read; a file that asks for anything else is refused.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, is a link to another place, or contains more than data.
+    """
+    state = _read(path)
+    if not {"state_dict", "global_step", "loops", "callbacks"} <= state.keys():
+        raise ValueError(f"{path} is not the state of a training run; remove it and the run starts again")
+    callbacks = state["callbacks"]
+    if not isinstance(callbacks.get(STATE_KEY), dict):
+        callbacks[STATE_KEY] = _earlier_state(path, state)
+        for key in [key for key in callbacks if key.startswith(EARLIER_KEY)]:
+            del callbacks[key]
+    return state
+
+
+def _read(path: Path) -> dict[str, Any]:
+    check_inside(path)
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is damaged or cut short; remove it and the run starts again")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line or "class" in line), "")
+        raise ValueError(
+            f"{path} contains more than tensors and numbers, and reading that could run code; nothing was run. Remove "
+            f"the file and the run starts again ({reason.strip()[:120] or 'unknown content'})"
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError, AttributeError, TypeError, IndexError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ValueError(f"{path} is damaged or cut short; remove it and the run starts again ({reason})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not the state of a training run; remove it and the run starts again")
+    return content
+
+
+def check_inside(path: Path) -> None:
+    """Refuse a file of a run directory that is a link, or lies in a folder that is one.
+
+    Raises
+    ------
+    ValueError
+        With the link and where it leads.
+    """
+    for place in (path, path.parent):
+        if place.is_symlink():
+            raise ValueError(
+                f"{place} is a link to {place.resolve()}; a run is resumed from its own files only: copy the file there"
+            )
+
+
+def _earlier_state(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """Return what RunCheckpoints needs, from a state of version 0.1 and the best weights next to it."""
+    best = next(
+        (
+            content
+            for key, content in state["callbacks"].items()
+            if key.startswith(EARLIER_KEY) and content.get("best_model_score") is not None
+        ),
+        None,
+    )
+    file = path.with_name(EARLIER_BEST)
+    known = best is not None and best.get("monitor") is not None and file.is_file()
+    batches = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
+    return {
+        "best_weights": _read(file)["state_dict"] if known else None,
+        "best_score": float(best["best_model_score"]) if known else math.inf,  # type: ignore[index]
+        "validation": None,
+        "owes_validation": batches["completed"] < batches["processed"],  # written before the validation of its step
+    }

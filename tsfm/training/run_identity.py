@@ -1,0 +1,82 @@
+"""When two runs are the same: settings, data and version that decide the weights; and which runs can be extended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tsfm.config import RunConfig, default_init, plain
+from tsfm.training.optim import OptimConfig, needs_last_step
+
+# settings that may differ between a run and its continuation
+IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
+IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed")
+LENGTH = ("trainer.max_epochs", "trainer.max_steps")
+
+
+def comparable_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide the weights of a run, from its plain configuration."""
+    kept = {key: value for key, value in config.items() if key not in IGNORED}
+    if isinstance(trainer := kept.get("trainer"), dict):
+        trainer = {"keep": "best"} | trainer  # runs of version 0.1.0 have neither `keep` nor `init`
+        kept["trainer"] = {key: value for key, value in trainer.items() if key not in IGNORED_TRAINER}
+    if kept:
+        kept["init"] = default_init() | (kept.get("init") or {})
+    return kept
+
+
+def differing_settings(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, above: str = ""
+) -> dict[str, tuple[Any, Any]]:
+    """Return old and new value of each setting that differs, by its full name; None where there is none."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found |= differing_settings(before, after, above=f"{above}{key}.")
+        elif before != after:
+            found[above + key] = (before, after)
+    return found
+
+
+def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bool:
+    """Refuse to continue a run of other settings, and return whether it is to become longer.
+
+    Parameters
+    ----------
+    run_dir
+        Of the run, for messages.
+    old
+        The plain configuration that the run was begun with; empty if it cannot be read.
+    config
+        The configuration to go on with.
+
+    Raises
+    ------
+    ValueError
+        If a setting differs that decides the weights; the message names it, with both values.
+    """
+    if not old:
+        raise ValueError(f"{run_dir / 'config.yaml'} cannot be read, so the run cannot be resumed; use another run_dir")
+    changed = differing_settings(comparable_config(old), comparable_config(plain(config)))
+    others = {name: values for name, values in changed.items() if name not in LENGTH}
+    if others:
+        listed = ", ".join(f"{name}: {before}, now {after}" for name, (before, after) in list(others.items())[:5])
+        raise ValueError(f"{run_dir} was run with another config (differs in: {listed}); use another run_dir")
+    for name, (before, after) in changed.items():
+        _check_longer(run_dir, name, before, after, config.optim)
+    return bool(changed)
+
+
+def _check_longer(run_dir: Path, name: str, before: Any, after: Any, optim: OptimConfig) -> None:
+    """Refuse another length of a run if it would not end as a run that had this length from the start."""
+    if after != -1 and (before == -1 or after < before):
+        raise ValueError(
+            f"{run_dir} was run with {name}={before}, and it cannot become shorter ({after}); use another run_dir"
+        )
+    if setting := needs_last_step(optim):
+        raise ValueError(
+            f"{run_dir} was run with {name}={before}, and with {after} it would have had other learning rates from the "
+            f"start, because {setting} depends on the last step; train the longer run from the start in another run_dir"
+        )

@@ -1,0 +1,63 @@
+"""The files that describe a run: what it was begun with, and its result."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tsfm.config import RunConfig, plain
+from tsfm.training.checkpoint_file import check_inside
+from tsfm.version import __version__
+
+log = logging.getLogger("tsfm")
+
+CONFIG, RESULT, ENVIRONMENT, DATA = "config.yaml", "result.json", "environment.json", "data.json"
+CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ended early: how far it came
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Return the content of a YAML or JSON file of an earlier run; empty if there is none or it cannot be read."""
+    try:
+        check_inside(file)
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_result(run_dir: Path) -> dict[str, Any] | None:
+    """Return the result of a finished run; None for a run that is unfinished, was cut short, or has a damaged result.
+
+    A damaged file is named in a warning.
+    """
+    file = run_dir / RESULT
+    if not file.is_file():
+        return None
+    check_inside(file)
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(result, dict) or not {"run_dir", "model"} <= result.keys():
+            raise ValueError("it has no result of a run")
+    except (ValueError, RecursionError, OSError) as error:
+        log.warning("%s is damaged and not used (%s); the run is taken as unfinished", file, error)
+        return None
+    return None if CUT_SHORT in result else result
+
+
+def why_not_repeated(run_dir: Path, config: RunConfig, fingerprint: Callable[[], str]) -> str | None:
+    """Return why the result of a finished run of the same settings is not that of a new run; None if it is."""
+    old = read_config(run_dir / CONFIG)
+    if any(old.get(key) != plain(config)[key] for key in ("bench", "expect")):
+        return f"was scored by another bench or expect; score its model again by tsfm eval predictor={run_dir} ..."
+    version = read_config(run_dir / ENVIRONMENT).get("versions", {}).get("tsfm", __version__)
+    if version != __version__:
+        return f"was trained by tsfm {version} (this is {__version__}); use another run_dir to train it again"
+    recorded = read_config(run_dir / DATA).get("fingerprint")
+    if recorded is not None and recorded != fingerprint():
+        return "the data changed since; use another run_dir to train on the new data"
+    return None
