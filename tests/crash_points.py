@@ -55,15 +55,15 @@ class Recorder:
     def add(self, name: str, path: Any) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
-        place = os.path.abspath(os.fsdecode(path))
-        if place != self.root and not place.startswith(self.root + os.sep):
+        target = os.path.abspath(os.fsdecode(path))
+        if target != self.root and not target.startswith(self.root + os.sep):
             return
         if self.kill_at == len(self.events):
             self.is_busy = True
             if self.power_cut:
                 self.lose()
             os._exit(KILLED)
-        self.events.append(f"{name} {os.path.relpath(place, self.root)}")
+        self.events.append(f"{name} {os.path.relpath(target, self.root)}")
 
     def lose(self) -> None:
         """Cut files whose present content is not on the disk."""

@@ -69,12 +69,12 @@ def test_of_several_evaluations_to_one_folder_one_is_kept_and_the_others_are_ref
     jobs = [CONTEXT.Process(target=work, args=(number,)) for number in range(8)]
     for job in jobs:
         job.start()
-    found = [answers.get(timeout=240) for _ in jobs]
+    outcomes = [answers.get(timeout=240) for _ in jobs]
     for job in jobs:
         job.join()
-    kept = [answer for answer in found if isinstance(answer, int)]
+    kept = [answer for answer in outcomes if isinstance(answer, int)]
     assert kept == [content(tmp_path / "out")["horizon"]]
-    assert all("choose another out" in answer for answer in found if isinstance(answer, str))
+    assert all("choose another out" in answer for answer in outcomes if isinstance(answer, str))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["result.json"]
 
 

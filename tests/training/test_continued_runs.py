@@ -67,15 +67,15 @@ def test_copied_and_renamed_runs_go_on_with_the_same_numbers(
 
 def test_a_finished_run_gives_its_result(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without a second training; not where its settings, data or version are others, or its result is damaged."""
-    place = f"run_root={tmp_path / 'runs'}"
-    first = train(store, place)
-    assert train(store, place) == first
-    assert train(store, place, "optim.lr=0.01")["run_dir"] != first["run_dir"]
+    target = f"run_root={tmp_path / 'runs'}"
+    first = train(store, target)
+    assert train(store, target) == first
+    assert train(store, target, "optim.lr=0.01")["run_dir"] != first["run_dir"]
     result, record = Path(first["run_dir"], "result.json"), Path(first["run_dir"], "environment.json")
     text, versions = result.read_text(), record.read_text()
     record.write_text(re.sub(r'"tsfm": "[^"]*"', '"tsfm": "0.0.1"', versions))
     with caplog.at_level("INFO", logger="tsfm"):
-        assert train(store, place)["run_dir"] != first["run_dir"]
+        assert train(store, target)["run_dir"] != first["run_dir"]
     assert "was trained by tsfm 0.0.1" in caplog.text
     record.write_text(versions)
     for damaged in ("5", "[]", "", "{"):
@@ -116,10 +116,10 @@ def test_a_run_that_is_made_longer_ends_as_one_that_was_long_from_the_start(
 def test_a_run_that_cannot_be_continued_says_which_setting_differs(
     settings: list[str], later: str, message: str, store: Path, tmp_path: Path
 ) -> None:
-    place = f"run_dir={tmp_path / 'r'}"
-    train(store, *settings, place)
+    target = f"run_dir={tmp_path / 'r'}"
+    train(store, *settings, target)
     with pytest.raises(ValueError, match=message):
-        train(store, *settings, place, later)
+        train(store, *settings, target, later)
 
 
 class Hostile:
@@ -131,8 +131,8 @@ class Hostile:
 
 
 def test_resuming_runs_no_code_and_follows_no_link(store: Path, tmp_path: Path) -> None:
-    place, sign = f"run_dir={tmp_path / 'r'}", tmp_path / "executed"
-    train(store, place)
+    target, sign = f"run_dir={tmp_path / 'r'}", tmp_path / "executed"
+    train(store, target)
     last = tmp_path / "r" / "checkpoints" / "last.ckpt"
     (tmp_path / "r" / "result.json").unlink()
     good = last.read_bytes()
@@ -140,27 +140,27 @@ def test_resuming_runs_no_code_and_follows_no_link(store: Path, tmp_path: Path) 
     for key in ("extra", "callbacks"):
         torch.save(state | {key: Hostile(sign)}, last)
         with pytest.raises(ValueError, match=r"last\.ckpt contains more than tensors and numbers, .* nothing was run"):
-            train(store, place)
+            train(store, target)
     (tmp_path / "elsewhere.ckpt").write_bytes(good)
     last.unlink()
     last.symlink_to(tmp_path / "elsewhere.ckpt")
     with pytest.raises(ValueError, match=r"last\.ckpt is a link to .*elsewhere\.ckpt"):
-        train(store, place)
+        train(store, target)
     last.unlink()
     for damaged in (b"", b"PK", good[: len(good) // 2]):
         last.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"last\.ckpt is damaged or cut short; remove it"):
-            train(store, place)
+            train(store, target)
     torch.save({"a": 1}, last)
     with pytest.raises(ValueError, match=r"is not the state of a training run"):
-        train(store, place)
+        train(store, target)
     assert not sign.exists()
 
 
 def test_a_state_of_version_0_1_is_read(store: Path, tmp_path: Path) -> None:
     """Two of Lightning's callbacks wrote it, and best.ckpt next to it; a validation that was due had not been run."""
-    place = f"run_dir={tmp_path / 'r'}"
-    train(store, place)
+    target = f"run_dir={tmp_path / 'r'}"
+    train(store, target)
     expected = outcome(tmp_path / "r")
     last = tmp_path / "r" / "checkpoints" / "last.ckpt"
     state = read_state(last)
@@ -176,7 +176,7 @@ def test_a_state_of_version_0_1_is_read(store: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": own["best_weights"], "global_step": 12}, last.with_name("best.ckpt"))
     for name in ("result.json", "data.json"):
         (tmp_path / "r" / name).unlink()
-    train(store, place)
-    found = outcome(tmp_path / "r")
-    found["files"].remove("checkpoints/best.ckpt")
-    assert found == expected
+    train(store, target)
+    resumed = outcome(tmp_path / "r")
+    resumed["files"].remove("checkpoints/best.ckpt")
+    assert resumed == expected

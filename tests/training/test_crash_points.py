@@ -33,7 +33,7 @@ VARIANTS = {
     "within": ["trainer.val_every=4", "trainer.accumulate=3", "trainer.checkpoint_every=2"],
 }
 FAST = {"every 6": 6, "within": 2, "last": 2}  # how many points of a variant the fast tests take
-LEFT = re.compile(r"\.tsfm-|^\.lock$")  # drafts are removed a day later, and the file of a lock is no lock
+LEFT = re.compile(r"\.tsfm-|^\.lock$")  # drafts are removed a day later, and a lock is released although its file stays
 TIMES = ("windows/s", "seconds", "run_dir", "model")
 
 
@@ -47,8 +47,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(store: Path, run_dir: Path, *settings: str) -> None:
-    words = [*SETTINGS, *settings, f"data.dataset={store}", f"run_dir={run_dir}", "resume=auto"]
-    train_and_score(typed(compose("train", words)))
+    overrides = [*SETTINGS, *settings, f"data.dataset={store}", f"run_dir={run_dir}", "resume=auto"]
+    train_and_score(typed(compose("train", overrides)))
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One process has a run directory at a time, and nobody writes into another's run."""
+"""One process has a run directory at a time, and no process writes into the run of another one."""
 
 from __future__ import annotations
 
@@ -60,27 +60,27 @@ def at_once(configs: list[RunConfig]) -> list[str]:
     jobs = [CONTEXT.Process(target=work, args=(config, gate, answers)) for config in configs]
     for job in jobs:
         job.start()
-    found = [answers.get(timeout=120) for _ in jobs]
+    answered = [answers.get(timeout=120) for _ in jobs]
     for job in jobs:
         job.join()
-    return found
+    return answered
 
 
 def test_runs_that_begin_at_the_same_time_have_their_own_directories(tmp_path: Path) -> None:
     configs = [configure(f"optim.lr={k + 1}e-3", f"run_root={tmp_path}") for k in range(PROCESSES)]
-    found = at_once(configs)
-    assert len(set(found)) == PROCESSES
-    rates = {yaml.safe_load((Path(folder) / CONFIG).read_text())["optim"]["lr"] for folder in found}
+    answered = at_once(configs)
+    assert len(set(answered)) == PROCESSES
+    rates = {yaml.safe_load((Path(folder) / CONFIG).read_text())["optim"]["lr"] for folder in answered}
     assert len(rates) == PROCESSES
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {Path(folder).name for folder in found}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {Path(folder).name for folder in answered}
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["run_dir", "resume=auto"])
 def test_one_of_several_processes_gets_a_run(named: bool, tmp_path: Path) -> None:
-    place = f"run_dir={tmp_path / 'r'}" if named else f"run_root={tmp_path}"
-    found = at_once([configure(place, "resume=auto")] * PROCESSES)
-    assert sum(not answer.startswith("error") for answer in found) == 1
-    for answer in found:
+    target = f"run_dir={tmp_path / 'r'}" if named else f"run_root={tmp_path}"
+    answered = at_once([configure(target, "resume=auto")] * PROCESSES)
+    assert sum(not answer.startswith("error") for answer in answered) == 1
+    for answer in answered:
         assert re.search(r"is in use by process \d+ on .*; wait until it has ended, or set run_dir=", answer) or (
             not answer.startswith("error")
         )
@@ -120,10 +120,10 @@ def test_a_lock_holds_within_a_process_and_leaves_nothing(tmp_path: Path) -> Non
 
 
 def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
-    for place in (f"run_root={tmp_path / 'a' / 'b'}", f"run_dir={tmp_path / 'c' / 'd'}"):
+    for target in (f"run_root={tmp_path / 'a' / 'b'}", f"run_dir={tmp_path / 'c' / 'd'}"):
         with (
             pytest.raises(ValueError, match="refused"),
-            claimed_run(configure(place), command="", fingerprint=str),
+            claimed_run(configure(target), command="", fingerprint=str),
         ):
             raise ValueError("refused")
     assert list(tmp_path.iterdir()) == []

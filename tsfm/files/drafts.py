@@ -33,8 +33,8 @@ def remove_old_drafts(folder: Path, *, seconds: float = DAY) -> list[Path]:
     with suppress(OSError), os.scandir(folder) as entries:
         for draft in [Path(entry.path) for entry in entries if DRAFT.fullmatch(entry.name)]:
             with suppress(OSError):
-                parts = [draft, *(draft.rglob("*") if draft.is_dir() and not draft.is_symlink() else ())]
-                if time.time() - max(part.lstat().st_mtime for part in parts) > seconds:
+                entries_below = [draft, *(draft.rglob("*") if draft.is_dir() and not draft.is_symlink() else ())]
+                if time.time() - max(entry.lstat().st_mtime for entry in entries_below) > seconds:
                     remove(draft)
                     removed.append(draft)
     return removed

@@ -44,7 +44,7 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is damaged, is a link to another place, or contains more than data.
+        If the file is damaged, is a link, or contains more than data.
     """
     state = _read(path)
     if not {"state_dict", "global_step", "loops", "callbacks"} <= state.keys():
@@ -58,7 +58,8 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    check_inside(path)
+    check_own(path.parent)
+    check_own(path)
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is damaged or cut short; remove it and the run starts again")
     try:
@@ -77,19 +78,16 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_inside(path: Path) -> None:
-    """Refuse a file of a run directory that is a link, or lies in a folder that is one.
+def check_own(path: Path) -> None:
+    """Refuse a file or folder in a run directory that is a link.
 
     Raises
     ------
     ValueError
         With the link and where it leads.
     """
-    for place in (path, path.parent):
-        if place.is_symlink():
-            raise ValueError(
-                f"{place} is a link to {place.resolve()}; a run is resumed from its own files only: copy the file there"
-            )
+    if path.is_symlink():
+        raise ValueError(f"{path} is a link to {path.resolve()}; a run has its own files only: copy it there")
 
 
 def _earlier_state(path: Path, state: dict[str, Any]) -> dict[str, Any]:

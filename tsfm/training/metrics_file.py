@@ -13,7 +13,7 @@ from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from tsfm.files import write_text
-from tsfm.training.checkpoint_file import check_inside
+from tsfm.training.checkpoint_file import check_own
 
 METRICS = "metrics.csv"
 STEP = "step"
@@ -67,7 +67,7 @@ class MetricsFile(Logger):
     def keep_rows(self, *, before: int) -> None:
         """Keep the rows of an earlier process of this run that belong to the steps before a step."""
         if self.path.is_file():
-            check_inside(self.path)
+            check_own(self.path)
             rows = [row for row in _read_rows(self.path) if row.get(STEP, "").isdigit() and int(row[STEP]) < before]
             self._write(rows)
 

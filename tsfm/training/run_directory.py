@@ -31,7 +31,7 @@ log = logging.getLogger("tsfm")
 
 RUN_DIR_VARIABLE = "TSFM_RUN_DIR"  # environment variable for the other processes of a run
 ELSEWHERE = ", or set run_dir=... to another folder"
-PLACE = "or set run_dir=... or run_root=..."
+HINT = "or set run_dir=... or run_root=..."
 
 
 @dataclass
@@ -141,7 +141,7 @@ def _claim(claim: RunClaim, config: RunConfig, stack: ExitStack, fingerprint: Ca
     except OSError as error:
         if error.errno is None:
             raise  # a check of our own
-        raise write_error(claim.run_dir, error, hint=PLACE) from None
+        raise write_error(claim.run_dir, error, hint=HINT) from None
 
 
 def run_folder(config: RunConfig) -> Path:

@@ -30,14 +30,14 @@ def differing_settings(
     old: Mapping[str, Any], new: Mapping[str, Any], *, above: str = ""
 ) -> dict[str, tuple[Any, Any]]:
     """Return old and new value of each setting that differs, by its full name; None where there is none."""
-    found: dict[str, tuple[Any, Any]] = {}
+    differing: dict[str, tuple[Any, Any]] = {}
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            found |= differing_settings(before, after, above=f"{above}{key}.")
+            differing |= differing_settings(before, after, above=f"{above}{key}.")
         elif before != after:
-            found[above + key] = (before, after)
-    return found
+            differing[above + key] = (before, after)
+    return differing
 
 
 def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bool:

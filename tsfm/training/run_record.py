@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tsfm.config import RunConfig, plain
-from tsfm.training.checkpoint_file import check_inside
+from tsfm.training.checkpoint_file import check_own
 from tsfm.version import __version__
 
 log = logging.getLogger("tsfm")
@@ -23,9 +23,9 @@ CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ende
 def read_config(file: Path) -> dict[str, Any]:
     """Return the content of a YAML or JSON file of an earlier run; empty if there is none or it cannot be read."""
     try:
-        check_inside(file)
+        check_own(file)
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -38,8 +38,8 @@ def read_result(run_dir: Path) -> dict[str, Any] | None:
     file = run_dir / RESULT
     if not file.is_file():
         return None
-    check_inside(file)
     try:
+        check_own(file)
         result = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(result, dict) or not {"run_dir", "model"} <= result.keys():
             raise ValueError("it has no result of a run")
