@@ -33,7 +33,7 @@ def export_run(run_dir: Path, target: Path, *, origin: dict[str, Any] | None = N
         return None
     with tempfile.TemporaryDirectory(dir=checkpoint.parent) as folder:
         copy = shutil.copyfile(checkpoint, Path(folder) / checkpoint.name)  # the run replaces the file while it trains
-        content = torch.load(copy, map_location="cpu", weights_only=False)
+        content = torch.load(copy, map_location="cpu", weights_only=True)
     config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     model = Model.from_spec(config["model"] | {name: config[name] for name in ("scaler", "backbone", "head")})
     model.load_state_dict({name.removeprefix("model."): value for name, value in content["state_dict"].items()})

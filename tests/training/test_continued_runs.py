@@ -14,10 +14,11 @@ import torch
 
 from tests.training.test_crash_points import SETTINGS, outcome, store
 from tsfm.commands.train import train_and_score
-from tsfm.config import compose, typed
+from tsfm.config import compose, plain, typed
 from tsfm.training import training_run
 from tsfm.training.checkpoint_file import STATE_KEY, read_state
 from tsfm.training.learner import Learner
+from tsfm.training.run_identity import ABSENT, changed_settings
 
 assert store  # a fixture
 
@@ -120,6 +121,15 @@ def test_a_run_that_cannot_be_continued_says_which_setting_differs(
     train(store, *settings, target)
     with pytest.raises(ValueError, match=message):
         train(store, *settings, target, later)
+
+
+def test_a_setting_of_a_newer_version_does_not_differ_at_its_default() -> None:
+    config = typed(compose("train", ["data=etth1", "trainer.accumulate=1"]))
+    old = plain(config)
+    del old["trainer"]["accumulate"], old["optim"]["hold"]
+    assert changed_settings(old, config) == {}
+    config = typed(compose("train", ["data=etth1", "trainer.accumulate=2"]))
+    assert changed_settings(old, config) == {"trainer.accumulate": (ABSENT, 2)}
 
 
 class Hostile:

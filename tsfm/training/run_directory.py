@@ -23,7 +23,7 @@ from tsfm.files import write_error, write_text
 from tsfm.files.locks import locked
 from tsfm.training.checkpoint_file import FOLDER, LAST
 from tsfm.training.environment import environment
-from tsfm.training.run_identity import check_continues, comparable_config
+from tsfm.training.run_identity import changed_settings, check_continues
 from tsfm.training.run_record import CONFIG, DATA, ENVIRONMENT, RESULT, read_config, read_result, why_not_repeated
 from tsfm.version import __version__
 
@@ -201,10 +201,10 @@ def _claim_chosen(
     if config.resume != "auto":
         return _claim_new(claim, root, config, stack, command)
     with locked(root, wait=True):  # two processes that search at the same time would both begin a run
-        values = comparable_config(plain(config))
         for file in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
             claim.run_dir = file.parent
-            if file.parent.is_symlink() or comparable_config(read_config(file)) != values:
+            old = {} if file.parent.is_symlink() else read_config(file)
+            if not old or changed_settings(old, config):
                 continue
             if read_result(file.parent) is None:
                 stack.enter_context(locked(file.parent, advice=ELSEWHERE))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import MISSING
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from tsfm.training.optim import OptimConfig, needs_last_step
 # settings that may differ between a run and its continuation
 IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
 IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed")
+ABSENT = "absent"  # stands for the value of a setting that a configuration does not have
 LENGTH = ("trainer.max_epochs", "trainer.max_steps")
 
 
@@ -29,15 +32,38 @@ def comparable_config(config: dict[str, Any]) -> dict[str, Any]:
 def differing_settings(
     old: Mapping[str, Any], new: Mapping[str, Any], *, above: str = ""
 ) -> dict[str, tuple[Any, Any]]:
-    """Return old and new value of each setting that differs, by its full name; None where there is none."""
+    """Return old and new value of each setting that differs, by its full name; ABSENT where there is none."""
     differing: dict[str, tuple[Any, Any]] = {}
     for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
+        before, after = old.get(key, ABSENT), new.get(key, ABSENT)
         if isinstance(before, dict) and isinstance(after, dict):
             differing |= differing_settings(before, after, above=f"{above}{key}.")
         elif before != after:
             differing[above + key] = (before, after)
     return differing
+
+
+def changed_settings(old: dict[str, Any], config: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that decide the weights and differ, see `differing_settings`.
+
+    A setting that the old configuration does not have is one of a newer version: it does not differ at its default.
+    """
+    differing = differing_settings(comparable_config(old), comparable_config(plain(config)))
+    return {
+        name: (before, after)
+        for name, (before, after) in differing.items()
+        if before != ABSENT or after != _default(config, name)
+    }
+
+
+def _default(config: RunConfig, name: str) -> Any:
+    """Return the default of a setting; ABSENT if it has none."""
+    *groups, key = name.split(".")
+    owner = reduce(lambda group, name: getattr(group, name, None), groups, config)
+    setting = getattr(type(owner), "__dataclass_fields__", {}).get(key)
+    if setting is None:
+        return ABSENT
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
 def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bool:
@@ -59,7 +85,7 @@ def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bo
     """
     if not old:
         raise ValueError(f"{run_dir / 'config.yaml'} cannot be read, so the run cannot be resumed; use another run_dir")
-    changed = differing_settings(comparable_config(old), comparable_config(plain(config)))
+    changed = changed_settings(old, config)
     others = {name: values for name, values in changed.items() if name not in LENGTH}
     if others:
         listed = ", ".join(f"{name}: {before}, now {after}" for name, (before, after) in list(others.items())[:5])
