@@ -130,15 +130,21 @@ def _corpus(datasets: list[dict[str, Any]]) -> list[str]:
 
 
 def _limits(model: Model) -> list[str]:
-    known = model.config.known_season
-    season = "Apart from the season of the frequency, seasons" if known else "Seasons"
+    calendar = [
+        "- The model has no calendar. Seasons are found in the visible values, so a yearly season needs two years of",
+        "  context.",
+    ]
+    if model.config.known_season:
+        calendar = [
+            "- The model has no calendar. The season of the frequency is used from one cycle on; other seasons are found",
+            "  in the visible values, so they need two cycles of context.",
+        ]
     return [
         "## Limits",
         "",
         "- Channels are forecast one by one: backbones without channel mixing ignore other channels and covariates,",
         "  except when gaps are filled.",
-        f"- The model has no calendar. {season} are found in the visible values, so a yearly season needs two years of",
-        "  context.",
+        *calendar,
         "- Intervals are not calibrated on your data. The training data are few and mostly small public data sets:",
         "  compare with a seasonal naive forecast first (`tsfm forecast FILE --holdout`).",
     ]
