@@ -136,7 +136,7 @@ def _limits(model: Model) -> list[str]:
     ]
     if model.config.known_season:
         calendar = [
-            "- The model has no calendar. The season of the frequency is used from one cycle on; other seasons are found",
+            "- The model has no calendar. The season of the frequency is used from one cycle on; others are found",
             "  in the visible values, so they need two cycles of context.",
         ]
     return [
