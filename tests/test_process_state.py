@@ -57,7 +57,8 @@ def test_the_environment_of_the_user_wins() -> None:
 
 
 def test_the_command_line_sets_how_threads_wait() -> None:
-    code = "import os\nfrom tsfm.commands.cli import main\nmain(['models'])\n"
+    code = "import os\nfrom tsfm.commands.cli import main\n"
+    code += "main('forecast no.csv --model tsfm-small --horizon 1'.split())\n"
     run(code + "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'")
 
 
