@@ -474,3 +474,21 @@ def test_an_existing_store_is_kept_without_overwrite(tmp_path):
     with pytest.raises(FileExistsError, match="use overwrite=True"):
         ingest(table, tmp_path / "s", progress=False)
     assert ingest(table.head(20), tmp_path / "s", progress=False, overwrite=True).steps == 20
+
+
+@pytest.mark.parametrize("freq", ["B", "W-MON", "MS", "D", "12h", "h"])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/Berlin", "America/New_York", "Australia/Sydney"])
+def test_local_days_are_on_a_local_grid(tmp_path, zone, freq):
+    times = pd.date_range("2023-06-01", periods=200, freq=freq, tz=zone)
+    _, store = made(pd.DataFrame({"timestamp": times, "x": np.arange(200.0)}), tmp_path / "s")
+    assert (store.freqs, store.lengths.tolist(), store.manifest.timezone) == ([freq], [200], zone)
+    local = times.tz_localize(None) if freq not in ("h", "12h") else times.tz_convert("UTC").tz_localize(None)
+    assert store.starts[0] == local[0].to_datetime64()
+
+
+def test_numbered_steps_and_nanoseconds(tmp_path):
+    _, store = made(pd.DataFrame({"timestamp": range(5, 50), "x": np.arange(45.0)}), tmp_path / "steps")
+    assert (store.freqs, store.starts[0].astype(np.int64)) == (["1"], 5)
+    times = pd.date_range("2024-01-01", periods=100, freq="33333333ns")
+    _, store = made(pd.DataFrame({"timestamp": times, "x": np.arange(100.0)}), tmp_path / "nanos")
+    assert (store.freqs, store.lengths.tolist()) == (["33333333ns"], [100])

@@ -55,8 +55,10 @@ def test_gaps_change_neither_the_frequency_nor_the_place_of_a_value(freq, kept):
     index = np.array([0, *sorted(kept)])
     times = make_timestamps(default_start(freq), freq, 80)
     assert infer_freq(times[index]) == freq
-    start, values, inserted = regular_grid(times[index], np.stack([index, -index], axis=1), freq=freq, item="a")
-    assert start == times[0]
+    start, values, inserted, moved, _ = regular_grid(
+        times[index], np.stack([index, -index], axis=1), freq=freq, item="a"
+    )
+    assert (start, moved) == (times[0], 0)
     assert values.dtype == np.float32
     assert values.shape == (2, index[-1] + 1)
     assert inserted == values.shape[1] - len(index)

@@ -31,7 +31,7 @@ def band_of(freq: str) -> int:
     ['sub-hourly', 'hourly', 'daily', 'weekly', 'monthly+']
     """
     step = parse_freq(freq)
-    micros = step.count * DAY if step.unit == "B" else step.micros
+    micros = step.count * DAY if step.weekmask else step.micros
     if not micros or micros >= 28 * DAY:
         return 4
     return int(np.searchsorted([MICROS["h"], DAY, 7 * DAY], micros, side="right"))

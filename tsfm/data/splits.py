@@ -27,7 +27,7 @@ DEFAULT_RATIOS = (0.7, 0.1, 0.2)  # those of long-horizon benchmarks
 HOLDOUT_PERCENT = 10  # of a corpus series
 # steps that a forecast usually covers, by the unit of the step
 HORIZONS = {"step": 60, "us": 60, "ms": 60, "s": 60, "min": 48, "h": 48}
-HORIZONS |= {"D": 30, "B": 30, "W": 8, "M": 12, "Q": 8, "Y": 6}
+HORIZONS |= {"D": 30, "B": 30, "W": 8, "SM": 24, "M": 12, "Q": 8, "Y": 6}
 
 
 @dataclass(frozen=True)
@@ -204,4 +204,4 @@ def typical_horizon(freq: str) -> int:
 
     Those of GIFT-Eval's short term (arXiv:2410.10393, appendix B).
     """
-    return HORIZONS[parse_freq(freq).unit]
+    return HORIZONS[parse_freq(freq).group]

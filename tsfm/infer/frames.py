@@ -20,7 +20,15 @@ from tsfm.infer.columns import find_columns
 from tsfm.infer.future import covariate_names, future_values, read_future
 from tsfm.infer.item_rows import ItemRows, number_items, sort_rows
 from tsfm.messages import format_id
-from tsfm.timestamps.frequency import GriddedSeries, grid_index, make_timestamps, regular_grid
+from tsfm.timestamps.frequency import (
+    GriddedSeries,
+    describe_moves,
+    grid_index,
+    make_timestamps,
+    parse_freq,
+    regular_grid,
+)
+from tsfm.timestamps.grid import as_times
 from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions
 from tsfm.timestamps.timezones import (
@@ -84,7 +92,7 @@ def read_frame(
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
     target: str | Sequence[str] = "target",
-    freq: str | int | None = None,
+    freq: Any = None,
     future_df: pd.DataFrame | None = None,
     covariates: bool = True,
     dayfirst: bool | None = None,
@@ -98,7 +106,8 @@ def read_frame(
     prediction_length
         Steps to forecast.
     freq
-        The frequency of all items; None infers that of each item. A whole number counts numbered steps.
+        The frequency of all items: an alias, a pandas offset, a Timedelta, or a whole number of numbered steps. None
+        infers that of each item.
     future_df
         Rows of the steps to forecast; its columns are the covariates that are known in the future.
     covariates
@@ -124,26 +133,29 @@ def read_frame(
     past, known = covariate_names(columns, future, notes=notes) if covariates else ([], [])
     values = [read_numbers(columns.column(name), kind="target", label="df", notes=notes) for name in columns.targets]
     values += [read_numbers(columns.column(name), kind="covariate", label="df") for name in past + known]
-    options = TimestampOptions(dayfirst, date_format, timezone, str(freq).isdigit())
+    options = TimestampOptions(dayfirst, date_format, timezone, freq is not None and parse_freq(freq).unit == "step")
     rows = sort_rows(columns, codes, ids, np.column_stack(values), label="df", notes=notes, options=options)
     future_rows = None
     if future is not None:
         future_rows = read_future(future, columns, ids, known, rows, notes=notes, options=options)
     freqs = item_frequencies(rows.timestamps, rows.bounds, ids, freq, notes=notes, steps=rows.parsed.numbered)
-    num_targets, num_inserted, series = len(columns.targets), 0, []
+    num_targets, num_inserted, series, moves = len(columns.targets), 0, [], []
     for i, name in enumerate(freqs):
         timestamps, utc = regular_timestamps(rows.timestamps[rows.span(i)], name)  # type: ignore[arg-type]
-        grid = _item_grid(rows, i, timestamps, freq=name, item_id=ids[i], targets=columns.targets)
+        grid = _item_grid(rows, i, timestamps, freq=name, targets=columns.targets, ids=ids, is_given=freq is not None)
+        moves.append((grid.moved, grid.largest_move))
         num_steps = grid.values.shape[1]
         grid_times = make_timestamps(grid.start, name, num_steps + horizon)[num_steps:]
         future_times = restore_timezone(grid_times, rows.timestamps.tz, absolute=utc, unit=rows.parsed.unit)
         known_values = np.full((len(known), num_steps + horizon), np.nan, np.float32)
         known_values[:, :num_steps] = grid.values[num_targets + len(past) :]
         if future_rows is not None:
-            known_values[:, num_steps:] = future_values(future_rows, i, future_times, ids[i]).T
+            known_values[:, num_steps:] = future_values(future_rows, i, future_times, ids[i], freq=name, notes=notes).T
         past_values = grid.values[num_targets : num_targets + len(past)]
         step_rows = np.full(num_steps, -1)
-        step_rows[grid_index(timestamps, freq=name) if grid.inserted else slice(None)] = rows.row[rows.span(i)]
+        step_rows[grid_index(timestamps, freq=name, is_given=freq is not None) if grid.inserted else slice(None)] = (
+            rows.row[rows.span(i)]
+        )
         targets = grid.values[:num_targets]
         series.append(
             ItemSeries(ids[i], targets, grid.start, name, past_values, known_values, future_times, step_rows, utc)
@@ -153,6 +165,8 @@ def read_frame(
         notes.append(f"future_df: {num_beyond} rows beyond the {horizon} requested steps are not used")
     if num_inserted:
         notes.append(f"df: {num_inserted} steps without a row are taken as missing")
+    if num_moved := sum(moved for moved, _ in moves):
+        notes.append("df: " + describe_moves(num_moved, max(largest for _, largest in moves), freqs[0]))
     for note in notes:
         logger.info(note)
     return Frame(
@@ -161,12 +175,20 @@ def read_frame(
 
 
 def _item_grid(
-    rows: ItemRows, item: int, timestamps: np.ndarray, *, freq: str, item_id: Any, targets: Sequence[str]
+    rows: ItemRows,
+    item: int,
+    timestamps: np.ndarray,
+    *,
+    freq: str,
+    targets: Sequence[str],
+    ids: pd.Series,
+    is_given: bool,
 ) -> GriddedSeries:
     """Return the values of one item on its regular grid; each target needs an observed value."""
-    span = rows.span(item)
+    span, item_id = rows.span(item), ids[item]
+    location: Any = {"item": str(item_id), "rows": rows.row[span]}
     try:
-        grid = regular_grid(timestamps, rows.values[span], freq=freq, item=str(item_id), rows=rows.row[span])
+        grid = regular_grid(timestamps, rows.values[span], freq=freq, is_given=is_given, **location)
     except ValueError as error:
         raise ValueError(f"df: {without_advice(error)}; correct the timestamp or give another freq=") from error
     missing = np.isnan(grid.values[: len(targets)]).all(1)
@@ -193,7 +215,7 @@ def write_frame(
     """
     num_targets = len(frame.targets)
     zone, unit = frame.series[0].timestamps.tz, frame.series[0].timestamps.unit
-    blocks = [np.tile(np.asarray(naive_utc(item.timestamps), "datetime64[us]"), num_targets) for item in frame]
+    blocks = [np.tile(as_times(naive_utc(item.timestamps)), num_targets) for item in frame]
     times = pd.DatetimeIndex(np.concatenate(blocks))
     times = times if zone is None else times.tz_localize("UTC").tz_convert(zone)
     out = pd.DataFrame({"item_id": frame.ids.repeat(num_targets * frame.horizon).reset_index(drop=True)})

@@ -11,6 +11,7 @@ from tsfm.infer.column_values import is_numeric, read_numbers
 from tsfm.infer.columns import Columns
 from tsfm.infer.item_rows import ItemRows, sort_rows
 from tsfm.messages import format_id
+from tsfm.timestamps.grid import largest_move
 from tsfm.timestamps.parsing import TimestampOptions
 
 if TYPE_CHECKING:
@@ -76,8 +77,17 @@ def read_future(
     return sort_rows(future, codes, ids, values, label="future_df", notes=notes, options=options, like=past.parsed)
 
 
-def future_values(rows: ItemRows, item: int, expected: pd.DatetimeIndex, item_id: Any) -> Float[np.ndarray, "H K"]:
-    """Return the covariates of one item at the expected timestamps.
+def future_values(
+    rows: ItemRows, item: int, expected: pd.DatetimeIndex, item_id: Any, *, freq: str, notes: list[str]
+) -> Float[np.ndarray, "H K"]:
+    """Return the covariates of one item at the expected timestamps, or near them where the grid allows that.
+
+    Parameters
+    ----------
+    freq
+        The frequency of the item.
+    notes
+        Rows that are beside the grid are appended to it.
 
     Raises
     ------
@@ -87,6 +97,15 @@ def future_values(rows: ItemRows, item: int, expected: pd.DatetimeIndex, item_id
     span = rows.span(item)
     timestamps = rows.timestamps[span]
     positions = timestamps.get_indexer(expected)  # type: ignore[union-attr]
+    tolerance = pd.Timedelta(largest_move(freq), "us")
+    if (positions < 0).any() and len(timestamps) and tolerance:
+        near = timestamps.get_indexer(expected, method="nearest", tolerance=tolerance)  # type: ignore[union-attr]
+        if len(np.unique(near[near >= 0])) == (near >= 0).sum():
+            moved = int(((near >= 0) & (near != positions)).sum())
+            notes += [
+                f"future_df: {moved} rows of item {format_id(item_id)} are beside its grid; taken for the nearest step"
+            ]
+            positions = near
     if not len(timestamps):
         raise ValueError(
             f"future_df has no rows for item {format_id(item_id)}; give it {len(expected)} rows from {expected[0]} on"

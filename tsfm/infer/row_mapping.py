@@ -11,6 +11,7 @@ import pandas as pd
 from tsfm.infer.columns import find_columns
 from tsfm.infer.frames import Frame
 from tsfm.timestamps.frequency import make_timestamps
+from tsfm.timestamps.grid import as_times
 from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.timezones import naive_utc, restore_timezone
 
@@ -44,7 +45,7 @@ def insert_missing_rows(df: pd.DataFrame, frame: Frame, columns: Mapping[str, An
         restore_timezone(make_timestamps(item.start, item.freq, len(item.rows)), zone, absolute=item.utc, unit=unit)
         for item in frame
     ]
-    grid = pd.DatetimeIndex(np.concatenate([np.asarray(naive_utc(times), "datetime64[us]") for times in grids]))
+    grid = pd.DatetimeIndex(np.concatenate([as_times(naive_utc(times)) for times in grids]))
     grid = grid if zone is None else grid.tz_localize("UTC").tz_convert(zone)
     observed_times = timestamps.reindex(rows).reset_index(drop=True)
     times = pd.DatetimeIndex(observed_times.where(rows >= 0, pd.Series(grid)))

@@ -18,7 +18,15 @@ from tsfm.store.regroup import ItemRows, static_of
 from tsfm.store.ts_files import FileSeries, add_anchor
 from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import StoreWriter
-from tsfm.timestamps.frequency import base_freq, check_order, infer_freq, item_location, parse_freq, regular_grid
+from tsfm.timestamps.frequency import (
+    base_freq,
+    check_order,
+    describe_moves,
+    infer_freq,
+    item_location,
+    parse_freq,
+    regular_grid,
+)
 from tsfm.timestamps.offsets import default_start
 from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps
 
@@ -75,6 +83,7 @@ class SeriesAssembly:
         self._failure: ValueError | None = None  # the first; raised at close unless rows are scattered
         self._tables: dict[str, Table] = {}  # that are one item each
         self._observed = np.zeros(0, dtype=bool)  # channels with any value
+        self._moved = self._largest_move = 0  # rows moved to a grid, and microseconds
 
     def open(self, channels: list[str], table: Table, *, whole: bool) -> StoreWriter:
         """Return the writer for these channels. `whole`: the table is one item, whose name no other table may have."""
@@ -197,9 +206,12 @@ class SeriesAssembly:
             times, _ = regular_timestamps(in_timezone(times, self.timestamps.zone), freq)
             start = times[0]
         if times is not None and self.grid == "fill":
-            start, values, inserted = regular_grid(
-                times, rows.values, freq=freq, item=rows.item_id, file=rows.file, rows=rows.rows
-            )
+            grid = regular_grid(
+                times, rows.values, freq=freq, item=rows.item_id, file=rows.file, rows=rows.rows,
+                is_given=self.options.freq is not None,
+            )  # fmt: skip
+            start, values, inserted = grid.start, grid.values, grid.inserted
+            self._moved, self._largest_move = self._moved + grid.moved, max(self._largest_move, grid.largest_move)
         elif times is not None:
             check_order(times, item=rows.item_id, file=rows.file, rows=rows.rows, strict=False)
         self._agree(freq, rows.item_id, rows.file)
@@ -240,7 +252,8 @@ class SeriesAssembly:
         if not self._observed.all():
             empty = self.report.channels[int((~self._observed).argmax())]
             raise ValueError(f"{source}: column {empty!r} has no value at all; leave it out with target=[...]")
-        self.report.notes = self.writer.notes = list(notes)
+        moves = [describe_moves(self._moved, self._largest_move, str(self.freq))] if self._moved else []
+        self.report.notes = self.writer.notes = [*notes, *moves]
         self.writer.timezone = None if self.timestamps.zone is None else str(self.timestamps.zone)
         manifest = self.writer.close()
         self.report.frequency, self.report.fingerprint = manifest.frequency, manifest.fingerprint

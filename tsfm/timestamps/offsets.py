@@ -1,42 +1,37 @@
-"""Time steps: frequency aliases, timestamps on a grid, season lengths. T steps.
-
-A frequency is a pandas offset alias ("15min", "h", "D", "W-SUN", "MS", "QS-OCT", "YS"); old ones ("H", "15T", "A") too.
-A whole number ("1") is the frequency of numbered steps; step k is k microseconds after 1970.
-Timestamps are datetime64[us]: nanoseconds end in 2262, and yearly series do not. A calendar step (month, quarter, year)
-keeps the day and the hour of the series' first timestamp: a yearly series that starts on 28 December stays there.
-"""
+"""Season lengths and first timestamps of frequencies; timestamps as text."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-DAY = 86400 * 10**6  # microseconds
-MICROS = {"step": 1, "us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "D": DAY, "W": 7 * DAY}
-MONTHS = {"M": 1, "Q": 3, "Y": 12}
-MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-DAY_NAMES = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-SPELLINGS = {  # alias -> unit and edge (S start, E end of the month, quarter or year)
-    **{name: (name, "") for name in (*MICROS, "B") if name != "step"},
-    **{
-        "US": ("us", ""),
-        "L": ("ms", ""),
-        "S": ("s", ""),
-        "T": ("min", ""),
-        "H": ("h", ""),
-        "d": ("D", ""),
-        "w": ("W", ""),
-    },
-    **{"MS": ("M", "S"), "ME": ("M", "E"), "M": ("M", "E"), "QS": ("Q", "S"), "QE": ("Q", "E"), "Q": ("Q", "E")},
-    **{"YS": ("Y", "S"), "YE": ("Y", "E"), "Y": ("Y", "E"), "AS": ("Y", "S"), "A": ("Y", "E")},
-}
+from tsfm.timestamps.calendars import business_edge, day_of_month, make_timestamps, month_length, timestamp_at
+from tsfm.timestamps.steps import DAY, DAY_NAMES, MICROS, MONTH_NAMES, Step, parse_freq
+
+__all__ = [
+    "DAY",
+    "DAY_NAMES",
+    "MICROS",
+    "MONTH_NAMES",
+    "Step",
+    "base_freq",
+    "day_of_month",
+    "default_start",
+    "format_timestamp",
+    "gift_season_length",
+    "make_timestamps",
+    "month_length",
+    "nested_seasons",
+    "parse_freq",
+    "season_length",
+    "timestamp_at",
+]
+
 YEARS = {7: 365, 5: 261}  # steps of a week -> steps of a year: of all days, of business days
 SEASONS = {
     "step": 1,
+    "SM": 24,
     "h": 24,
     "M": 12,
     "Q": 4,
@@ -51,125 +46,33 @@ SEASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Step:
-    """A time step of `count` units.
-
-    `edge` is S (start) or E (end) for calendar units, `anchor` the name of a day or month, as in W-SUN.
-    """
-
-    count: int
-    unit: str
-    edge: str = ""
-    anchor: str = ""
-
-    @property
-    def micros(self) -> int:
-        """Return the length in microseconds; 0 for calendar steps and business days, whose length varies."""
-        return self.count * MICROS.get(self.unit, 0)
-
-    @property
-    def months(self) -> int:
-        """Return the length in months; 0 for other than calendar steps."""
-        return self.count * MONTHS.get(self.unit, 0)
-
-    def __str__(self) -> str:
-        if self.unit == "step":
-            return str(self.count)
-        count = "" if self.count == 1 else str(self.count)
-        return f"{count}{self.unit}{self.edge}" + (f"-{self.anchor}" if self.anchor else "")
-
-
-@lru_cache(maxsize=256)
-def parse_freq(freq: str | int) -> Step:
-    """Return the time step of an alias; a whole number counts numbered steps.
-
-    Raises
-    ------
-    ValueError
-        If the alias is not known.
-
-    Examples
-    --------
-    >>> parse_freq("15min")
-    Step(count=15, unit='min', edge='', anchor='')
-    """
-    if str(freq).isdigit() and int(freq):
-        return Step(int(freq), "step")
-    match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z]{3}))?", str(freq).strip())
-    count, name, anchor = match.groups() if match else ("", "", None)
-    unit, edge = SPELLINGS.get(name, ("", ""))
-    names = {"W": DAY_NAMES, "Q": MONTH_NAMES, "Y": MONTH_NAMES}.get(unit, ())
-    if not unit or (count and int(count) == 0) or (anchor and anchor.upper() not in names):
-        raise ValueError(f"frequency {freq!r} is not known; use an alias such as 15min, h, D, W-SUN, MS, QS-OCT or YS")
-    return Step(int(count or 1), unit, edge, (anchor or "").upper())
-
-
 def base_freq(freq: str) -> str:
     """Return the alias without anchor and edge, to compare series of one data set: W-SUN is W, QS-OCT is Q, B is D."""
     step = parse_freq(freq)
-    return str(Step(step.count, "D" if step.unit == "B" else step.unit))
+    return str(Step(step.count, {"B": "D", "C": "D", "WOM": "M"}.get(step.unit, step.unit)))
 
 
 def format_timestamp(stamp: Any) -> str:
     """Return a timestamp as people write it: 2020-01-31, or 2020-01-31 14:30:00 unless it is midnight."""
-    text = str(stamp.astype("M8[us]")).replace("T", " ")
+    micros = stamp.astype("M8[us]")
+    text = str(micros if micros.astype(stamp.dtype) == stamp else stamp).replace("T", " ")
     return text.removesuffix(".000000").removesuffix(" 00:00:00")
-
-
-def time_of_day(stamps: np.ndarray | np.datetime64) -> np.ndarray:
-    """Return the microseconds since midnight of datetime64[us] timestamps."""
-    return (stamps - stamps.astype("M8[D]").astype("M8[us]")).astype(np.int64)
-
-
-def day_of_month(stamps: np.ndarray | np.datetime64) -> np.ndarray:
-    """Return the day of the month, 1 to 31."""
-    return (stamps.astype("M8[D]") - stamps.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1
-
-
-def month_length(stamps: np.ndarray | np.datetime64) -> np.ndarray:
-    """Return the number of days in the month of each timestamp."""
-    months = stamps.astype("M8[M]")
-    return ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
-
-
-def calendar_timestamps(start: np.ndarray | np.datetime64, step: Step, index: np.ndarray) -> np.ndarray:
-    """Return the timestamps `index` calendar steps after `start`; both broadcast.
-
-    They keep the start's hour and its day of the month, limited to the length of the month.
-    """
-    months = start.astype("M8[M]") + index * step.months
-    last, day = month_length(months), day_of_month(start)
-    at_end = (day == month_length(start)) & (step.edge == "E")
-    days = np.where(at_end, last, np.minimum(day, last))
-    return months.astype("M8[D]").astype("M8[us]") + ((days - 1) * DAY + time_of_day(start)).astype("m8[us]")
-
-
-def timestamp_at(start: Any, freq: str, index: Any) -> Any:
-    """Return the timestamps `index` steps (int64) after `start` as datetime64[us]; both broadcast."""
-    step, first = parse_freq(freq), np.asarray(start, dtype="M8[us]")[()]
-    if step.months:
-        return calendar_timestamps(first, step, index)
-    if step.unit == "B":
-        days = np.busday_offset(first.astype("M8[D]"), index * step.count, roll="forward")
-        return days.astype("M8[us]") + time_of_day(first).astype("m8[us]")
-    return first + (index * step.micros).astype("m8[us]")
-
-
-def make_timestamps(start: np.datetime64, freq: str, count: int) -> np.ndarray:
-    """Return `count` timestamps as datetime64[us]; the first is `start`."""
-    return timestamp_at(start, freq, np.arange(count, dtype=np.int64))
 
 
 def default_start(freq: str) -> np.datetime64:
     """Return the first timestamp of 1970 that fits `freq`: the start of a series without timestamps."""
     step, month = parse_freq(freq), np.datetime64("1970-01", "M")
+    first = np.datetime64("1970-01-01", "us")
     if step.unit == "W" and step.anchor:
         days = (DAY_NAMES.index(step.anchor) - 3) % 7  # 1970-01-01 was a Thursday
-        return np.datetime64("1970-01-01").astype("M8[us]") + np.timedelta64(days * DAY, "us")
+        return first + np.timedelta64(days * DAY, "us")
+    if step.weekmask or step.unit in ("SM", "WOM"):
+        return timestamp_at(first, str(step), np.int64(0))
     if step.unit in ("Q", "Y"):
-        anchor = MONTH_NAMES.index(step.anchor) if step.anchor else (11 if step.edge == "E" else 0)
+        anchor = MONTH_NAMES.index(step.anchor) if step.anchor else (11 if step.edge[-1:] == "E" else 0)
         month = month + (anchor if step.unit == "Y" else anchor % 3)
+    if len(step.edge) == 2:
+        return business_edge(month, step.edge).astype("M8[us]")[()]  # type: ignore[return-value]
     last = int(month_length(month)) if step.edge == "E" else 1
     return (month.astype("M8[D]") + (last - 1)).astype("M8[us]")
 
@@ -215,5 +118,8 @@ def gift_season_length(freq: str) -> int:
 
 def _season(freq: str, table: dict[str, int]) -> int:
     step = parse_freq(freq)
-    season, rest = divmod(table[step.unit], step.count)
+    if step.unit in ("Hz", "ns"):
+        return 1
+    units = step.weekmask.count("1") if step.unit == "C" else table[step.group]
+    season, rest = divmod(units, step.count)
     return season if not rest and season else 1

@@ -30,7 +30,7 @@ def varying_fields(freq: str) -> tuple[str, ...]:
     step = parse_freq(freq)
     if step.unit == "step":
         return ()
-    micros, days = step.micros, step.unit == "B"
+    micros, days = step.micros, bool(step.weekmask) or step.unit in ("SM", "WOM")
     varies = {
         "minute": micros % HOUR != 0,
         "hour": micros % DAY != 0,
@@ -130,13 +130,17 @@ class TimeFeatures:
     def _stamps(self, series: Int[np.ndarray, " B"], index: Int[np.ndarray, "B T"]) -> Int[np.ndarray, "B T"]:
         """Microseconds since 1970 of the steps `index` of series."""
         if len(self._freqs) == 1:
-            return timestamp_at(self._starts[series][:, None], str(self._freqs[0]), index).astype(np.int64)
+            return (
+                timestamp_at(self._starts[series][:, None], str(self._freqs[0]), index)
+                .astype("M8[us]")
+                .astype(np.int64)
+            )
         codes = self._codes[series]
         out = np.empty(index.shape, dtype=np.int64)
         for code in np.unique(codes):
             rows = codes == code
             stamps = timestamp_at(self._starts[series[rows]][:, None], str(self._freqs[code]), index[rows])
-            out[rows] = stamps.astype(np.int64)
+            out[rows] = stamps.astype("M8[us]").astype(np.int64)
         return out
 
 

@@ -7,11 +7,13 @@ the length of an hour.
 from __future__ import annotations
 
 from datetime import tzinfo
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tsfm.timestamps.frequency import infer_freq, parse_freq
+from tsfm.timestamps.grid import as_times
 
 DAY = 86400 * 10**6  # microseconds
 
@@ -32,15 +34,15 @@ def in_timezone(utc: np.ndarray, zone: tzinfo) -> pd.DatetimeIndex:
 
 
 def local_times(times: pd.DatetimeIndex) -> np.ndarray:
-    """Return local times without a zone, datetime64[us]."""
-    return np.asarray(times.tz_localize(None), dtype="datetime64[us]")
+    """Return local times without a zone."""
+    return as_times(times.tz_localize(None))
 
 
 def item_frequencies(
     times: pd.DatetimeIndex,
     bounds: np.ndarray,
     ids: pd.Series,
-    freq: str | int | None,
+    freq: Any,
     *,
     notes: list[str],
     steps: bool = False,
@@ -88,10 +90,12 @@ def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, 
     UTC for steps shorter than a day, else local time.
     """
     if times.tz is None:
-        return np.asarray(times, dtype="datetime64[us]"), False
-    micros = parse_freq(freq).micros
-    utc = np.asarray(naive_utc(times), dtype="datetime64[us]")
-    absolute = 0 < micros < DAY and bool(((utc - utc[0]).astype(np.int64) % micros == 0).all())
+        return as_times(times), False
+    step = parse_freq(freq)
+    micros = step.micros
+    utc = as_times(naive_utc(times))
+    beside = (utc - utc[0]).astype("m8[us]").astype(np.int64) % micros if micros else np.ones(1)
+    absolute = 0 < micros < DAY and (micros < DAY // 12 or bool((beside == 0).all()))
     return (utc if absolute else local_times(times)), absolute
 
 
