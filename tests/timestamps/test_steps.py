@@ -53,7 +53,7 @@ def test_gaps_are_kept(freq):
 
 
 @pytest.mark.parametrize(
-    ("given", "freq"),
+    ("name", "freq"),
     [
         (pd.offsets.Hour(1), "h"), (pd.offsets.MonthEnd(), "ME"), (pd.offsets.BMonthBegin(), "BMS"),
         (SIX_DAYS, "C-1111110"),
@@ -63,8 +63,8 @@ def test_gaps_are_kept(freq):
         (pd.offsets.LastWeekOfMonth(weekday=4), "WOM-LFRI"), (pd.offsets.CustomBusinessDay(), "B"), ("24h", "24h"),
     ],
 )  # fmt: skip
-def test_names_and_objects(given, freq):
-    assert str(parse_freq(given)) == freq
+def test_names_and_objects(name, freq):
+    assert str(parse_freq(name)) == freq
 
 
 @pytest.mark.parametrize(

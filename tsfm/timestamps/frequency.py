@@ -216,5 +216,5 @@ def _sampling_rate(times: np.ndarray, sizes: np.ndarray, modal: int, nanos_per_u
         return None
     step = parse_freq(f"{rate}Hz")
     steps = nearest_steps(times[0], step, times)
-    beside = np.abs((times - times[0]).astype(np.int64) * nanos_per_unit - steps * (10**9 / rate))
-    return step if (np.diff(steps) > 0).all() and beside.max() <= unit * nanos_per_unit else None
+    distances = np.abs((times - times[0]).astype(np.int64) * nanos_per_unit - steps * (10**9 / rate))
+    return step if (np.diff(steps) > 0).all() and distances.max() <= unit * nanos_per_unit else None

@@ -222,8 +222,8 @@ def grid_start(times: np.ndarray, step: Step, *, is_given: bool) -> np.datetime6
     if step.micros % DAY == 0:  # the day of each timestamp counts
         return times[0].astype("M8[D]").astype("M8[us]") + np.timedelta64(_common_time(times), "us")
     from_midnight = (times - times[0].astype("M8[D]")).astype(np.int64) % step.micros
-    beside = np.minimum(from_midnight, step.micros - from_midnight)
-    if beside.max() <= step.micros // 4:
+    distances = np.minimum(from_midnight, step.micros - from_midnight)
+    if distances.max() <= step.micros // 4:
         return _nearest(times[0], int(from_midnight[0]) * -1, step.micros)
     angles = np.exp(2j * np.pi * residues / step.micros).mean()  # the circular mean
     return _nearest(times[0], int(np.angle(angles) / (2 * np.pi) * step.micros) % step.micros, step.micros)

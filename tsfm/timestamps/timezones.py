@@ -94,8 +94,8 @@ def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, 
     step = parse_freq(freq)
     micros = step.micros
     utc = as_times(naive_utc(times))
-    beside = (utc - utc[0]).astype("m8[us]").astype(np.int64) % micros if micros else np.ones(1)
-    absolute = 0 < micros < DAY and (micros < DAY // 12 or bool((beside == 0).all()))
+    distances = (utc - utc[0]).astype("m8[us]").astype(np.int64) % micros if micros else np.ones(1)
+    absolute = 0 < micros < DAY and (micros < DAY // 12 or bool((distances == 0).all()))
     return (utc if absolute else local_times(times)), absolute
 
 
