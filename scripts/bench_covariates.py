@@ -17,16 +17,19 @@ from __future__ import annotations
 import argparse
 import csv
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tsfm.data.splits import holdout_length
+from tsfm.infer.frame_forecast import COVARIATE_CHOICES
 from tsfm.infer.load import load
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.store.catalog import resolve
+from tsfm.timestamps.frequency import season_length
 
 NOISE, LAG, PROMOTION_RATE, WEEK = 0.1, 3, 0.15, 7
 CASES = ("white noise", "random walk", "promotions", "weekday x noise", "lagged noise")
@@ -49,6 +52,7 @@ class Case(NamedTuple):
     name: str
     target: np.ndarray
     covariates: np.ndarray
+    season_length: int
     floor: float | None = None
 
 
@@ -67,14 +71,14 @@ def synthetic_cases(num: int, length: int) -> Iterator[Case]:
             effect = np.take_along_axis(rng.uniform(0, 2, size=(num, WEEK)), phase, axis=1) * c
         elif name == "lagged noise":
             effect = np.roll(c, LAG, axis=-1)
-        yield Case(name, 20 + 5 * effect + noise, c[:, None], floor=float(NOISE * np.sqrt(2 / np.pi)))
+        yield Case(name, 20 + 5 * effect + noise, c[:, None], WEEK, floor=float(NOISE * np.sqrt(2 / np.pi)))
     for name, count in IRRELEVANT.items():
         rng = np.random.default_rng(zlib.crc32(name.encode()))
         phase = (np.arange(length) + rng.integers(WEEK, size=(num, 1))) % WEEK
         pattern = np.take_along_axis(rng.normal(size=(num, WEEK)), phase, axis=1)
         covariates = rng.normal(size=(num, count, length))
         covariates = covariates.cumsum(axis=-1) if name.endswith("walks") else covariates
-        yield Case(name, 20 + 5 * pattern + rng.normal(size=(num, length)), covariates)
+        yield Case(name, 20 + 5 * pattern + rng.normal(size=(num, length)), covariates, WEEK)
 
 
 def zscore(x: np.ndarray) -> np.ndarray:
@@ -97,19 +101,28 @@ def real_case(name: str, *, num: int, context: int, horizon: int) -> Case:
     target = windows[:, columns[0]].reshape(-1, context + horizon)
     covariates = np.repeat(windows[:, columns[1]], len(columns[0]), axis=0)
     usable = np.isfinite(target[:, context:]).any(axis=-1) & (np.isfinite(target[:, :context]).mean(axis=-1) > 0.5)
-    return Case(name, target[usable], covariates[usable])
+    return Case(name, target[usable], covariates[usable], season_length(store.freqs[0]))
 
 
-def measure(model: ModelPredictor, case: Case, *, horizon: int) -> dict[str, str | int | float]:
-    """Return the MAE of the median without and with covariates, and the ratio."""
-    context, y_true = case.target[:, None, :-horizon], case.target[:, -horizon:]
-    maes = []
-    for known in (None, case.covariates):
-        median = model.quantiles(context, horizon=horizon, quantile_levels=(0.5,), known=known)[:, 0, :, 0]
-        maes.append(float(np.nanmean(np.abs(median - y_true))))
-    row: dict[str, str | int | float] = {"model": model.name, "case": case.name, "windows": len(y_true)}
-    row |= {"mae_without": maes[0], "mae_with": maes[1], "ratio": maes[1] / maes[0]}
-    return row | {"floor": "" if case.floor is None else case.floor}
+def measure(model: ModelPredictor, case: Case, *, horizon: int, covariates: str) -> dict[str, str | int | float]:
+    """Return errors of `predict` without and with covariates, and the ratios."""
+    context, y_true = case.target[:, None, :-horizon], case.target[:, None, -horizon:]
+    maes, losses = [], []
+    for known in (None, list(case.covariates)):
+        forecast = model.predict(
+            context, prediction_length=horizon, season_length=case.season_length, known=known, covariates=covariates
+        )
+        maes.append(float(np.nanmean(np.abs(forecast.predictions - y_true))))
+        losses.append(float(np.nanmean(pinball(y_true, forecast.quantiles, forecast.quantile_levels))))
+    row: dict[str, str | int | float] = {"model": model.name, "covariates": covariates, "case": case.name}
+    row |= {"windows": len(y_true), "mae_without": maes[0], "mae_with": maes[1], "ratio": maes[1] / maes[0]}
+    return row | {"wql_ratio": losses[1] / losses[0], "floor": "" if case.floor is None else case.floor}
+
+
+def pinball(y_true: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
+    """Return the quantile loss of each value and level."""
+    error, levels = y_true[..., None] - quantiles, np.asarray(quantile_levels)
+    return np.maximum(levels * error, (levels - 1) * error)
 
 
 def main() -> None:
@@ -119,6 +132,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=64, help="windows of a case")
     parser.add_argument("--context", type=int, default=512, help="steps")
     parser.add_argument("--horizon", type=int, default=28, help="steps")
+    parser.add_argument("--covariates", action="append", choices=COVARIATE_CHOICES, help="how they are used (auto)")
     parser.add_argument("--no-real", action="store_true", help="synthetic cases alone")
     parser.add_argument("--quick", action="store_true", help="8 windows")
     parser.add_argument("--csv", type=Path)
@@ -128,17 +142,14 @@ def main() -> None:
     if not args.no_real:
         cases += [real_case(name, num=num, context=args.context, horizon=args.horizon) for name in REAL]
     rows = []
-    print("| model | case | windows | MAE without | MAE with | with / without | floor |")
-    print("|---|---|---|---|---|---|---|")
+    print("| model | covariates | case | windows | MAE without | MAE with | with / without | WQL | floor |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in args.model:
         model = load(name)
-        if not model.uses_covariates:
-            print(f"{model.name} does not mix channels, so covariates have no effect on it")
-        for case in cases:
-            rows.append(row := measure(model, case, horizon=args.horizon))
-            print(
-                "|", " | ".join(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row.values()), "|"
-            )
+        for case, covariates in product(cases, args.covariates or ["auto"]):
+            rows.append(row := measure(model, case, horizon=args.horizon, covariates=covariates))
+            cells = [f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row.values()]
+            print("|", " | ".join(cells), "|", flush=True)
     if args.csv is not None and rows:
         args.csv.parent.mkdir(parents=True, exist_ok=True)
         with args.csv.open("w", newline="", encoding="utf-8") as file:

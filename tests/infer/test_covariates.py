@@ -77,7 +77,13 @@ def test_covariates_that_a_model_ignores_are_announced() -> None:
     forecast = model.predict_df(df, 8, future_df=future_rows(df, steps=8))
     bare = model.predict_df(df[["item_id", "timestamp", "target"]], 8)
     assert np.array_equal(values(forecast), values(bare))
-    assert forecast.attrs["announcements"] == ["apart does not use the covariates rain, price"]
+    past_only, regression = forecast.attrs["announcements"]
+    assert past_only == "apart does not use the covariates rain"
+    assert regression.startswith("no regression on price")
+    ignored = model.predict_df(df, 8, future_df=future_rows(df, steps=8), covariates="ignore")
+    assert ignored.attrs["announcements"] == ["not used, as covariates='ignore': rain, price"]
+    network = model.predict_df(df, 8, future_df=future_rows(df, steps=8), covariates="network")
+    assert network.attrs["announcements"] == ["apart does not use the covariates rain, price"]
 
 
 def test_what_a_head_that_reads_the_context_only_cannot_use_is_announced() -> None:

@@ -20,14 +20,26 @@ _QUANTILES = {"quantile_levels": "--quantile-levels"}
 FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python function -> flag
     "ingest": _COLUMNS
     | {"layout": "--layout", "grid": "--grid", "allow_mixed_freq": "--allow-mixed-freq", "overwrite": "--overwrite"},
-    "forecast": _COLUMNS | _QUANTILES | {"prediction_length": "--horizon"},
+    "forecast": _COLUMNS | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
     "impute": _COLUMNS | _QUANTILES | {"fill_gaps": "--fill-gaps"},
     "detect": _COLUMNS | {"level": "--level", "calibration": "--calibration", "score": "--score"},
     "embed": _COLUMNS | {"pool": "--pool", "layer": "--layer"},
     "classify": _COLUMNS,
     "bench": {"device": "--device", "batch_size": "--batch-size"},
 }
-ENGLISH = ("calibration", "device", "grid", "layer", "layout", "level", "overwrite", "pool", "score", "target")
+ENGLISH = (
+    "calibration",
+    "covariates",
+    "device",
+    "grid",
+    "layer",
+    "layout",
+    "level",
+    "overwrite",
+    "pool",
+    "score",
+    "target",
+)
 _LIST = r"\b(?:found|known): (?:[^;.]|\.(?! ))*"  # names of columns, up to the end of the clause
 _VERBATIM = rf"""(?P<verbatim>(?<!\w)'[^']*'|"[^"]*"|`[^`]*`|{_LIST})"""
 _NAME = r"(?<![\w./\\-]){names}(?![\w/\\-]|\.\w)"

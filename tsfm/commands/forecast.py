@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         forecast_file(
             Path(args.source), predictor=args.model, horizon=args.horizon, target=args.target, future=args.future,
             quantile_levels=args.quantile_levels, out=args.out, plot=args.plot, holdout=args.holdout, freq=args.freq,
-            id_column=args.id_column, timestamp_column=args.timestamp_column,
+            id_column=args.id_column, timestamp_column=args.timestamp_column, covariates=args.covariates,
         )
     )  # fmt: skip
     return 0
@@ -41,6 +41,7 @@ def forecast_file(
     freq: str | None = None,
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
+    covariates: str = "auto",
 ) -> str:
     """Forecast the series of a file and return what `tsfm forecast` prints.
 
@@ -58,6 +59,8 @@ def forecast_file(
         Files for the forecast and its figure; without `out` the first rows are part of the text.
     holdout
         Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive.
+    covariates
+        How covariates are used, see `Predictor.predict_df`.
 
     Raises
     ------
@@ -74,11 +77,12 @@ def forecast_file(
     if holdout:
         known = model.known_covariates if future_df is None else future_df.columns
         held = hold_out(df, horizon=horizon, known=known, freq=freq, columns=columns)
-        lines += score_holdout(held.frame, [model, find_predictor("seasonal_naive")], horizon=horizon)
+        predictors = [model, find_predictor("seasonal_naive")]
+        lines += score_holdout(held.frame, predictors, horizon=horizon, covariates=covariates)
         past, actual, future_df, freq = held.past, held.actual, held.future_df, held.freq
         columns = {"target": held.frame.targets}  # the other columns now have their default names
     forecast = model.predict_df(
-        past, horizon, future_df=future_df, quantile_levels=quantile_levels, freq=freq, **columns
+        past, horizon, future_df=future_df, quantile_levels=quantile_levels, freq=freq, covariates=covariates, **columns
     )
     if out is not None:
         lines.append(write_table(forecast, Path(out)))

@@ -120,13 +120,17 @@ def without_last_steps(frame: Frame, num_steps: int) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def score_holdout(frame: Frame, predictors: Sequence[Predictor], *, horizon: int) -> list[str]:
+def score_holdout(
+    frame: Frame, predictors: Sequence[Predictor], *, horizon: int, covariates: str = "auto"
+) -> list[str]:
     """Return a line per predictor and season length with the scores of the last `horizon` steps of all items.
 
     Parameters
     ----------
     frame
         All steps. Forecasts read the steps before the held-out ones, and the known covariates through them.
+    covariates
+        How covariates are used, see `Predictor.predict_df`.
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for i, series in enumerate(frame):  # items that are scored together have one season length and one length
@@ -135,7 +139,7 @@ def score_holdout(frame: Frame, predictors: Sequence[Predictor], *, horizon: int
     lines = []
     for predictor in predictors:
         quantile_levels = predictor.quantile_levels or DECILES
-        predicted = predictor.predict_frame(past, quantile_levels=quantile_levels)
+        predicted = predictor.predict_frame(past, quantile_levels=quantile_levels, covariates=covariates)
         scores: dict[int, ForecastScore] = {}
         for (season, _), indices in groups.items():
             values = np.stack([frame.series[i].values for i in indices])

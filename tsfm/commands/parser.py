@@ -96,6 +96,9 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--horizon", type=int, required=True, help="steps to forecast")
     sub.add_argument("--target", action="append", help="value column; repeat for several (default: target)")
     sub.add_argument("--future", help="file with the known future of covariates")
+    sub.add_argument("--covariates", default="auto", metavar="auto | network | ignore",
+                     help="auto (default): those with a known future also by a regression on the past, where it helps "
+                     "there; network: only as the network itself uses them; ignore: not at all")  # fmt: skip
     sub.add_argument("--quantile-levels", type=float, nargs="+", metavar="LEVEL",
                      help="quantile levels in (0, 1) (default: the model's own)")  # fmt: skip
     sub.add_argument("--out", help="write the forecast here, .csv or .parquet (default: print the first rows)")

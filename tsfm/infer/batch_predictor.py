@@ -36,7 +36,9 @@ class BatchPredictor(ABC):
     beyond_horizon
         From what further steps are predicted, for announcements.
     uses_covariates
-        Whether covariates change its forecasts.
+        Whether covariates are an input of the forecaster itself.
+    regresses_covariates
+        Whether known covariates are used by a regression next to it.
     time_features
         Time features that it needs as covariates.
     past_covariates, known_covariates
@@ -53,6 +55,7 @@ class BatchPredictor(ABC):
     max_horizon: int | None = None
     beyond_horizon: str = "from its own forecast"
     uses_covariates: bool = False
+    regresses_covariates: bool = False
     time_features: tuple[str, ...] = ()
     past_covariates: Sequence[str] = ()
     known_covariates: Sequence[str] = ()

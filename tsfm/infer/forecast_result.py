@@ -23,9 +23,12 @@ class Forecast:
         One quantile for each level, in the order of the request.
     mean
         The mean, where it was requested; see `tsfm.infer.quantiles.mean_from_quantiles`.
+    notes
+        What else was used than a single pass of a network: covariates, the season of short pasts.
     """
 
     predictions: Float[np.ndarray, "N C H"]
     quantiles: Float[np.ndarray, "N C H Q"]
     quantile_levels: tuple[float, ...]
     mean: Float[np.ndarray, "N C H"] | None = None
+    notes: tuple[str, ...] = ()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tsfm.infer.adaptation import AdaptivePredictor
 from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.long_horizon import Segment, direct_blocks, divide_horizon, join_segments, strided_seasons
 from tsfm.infer.past import Past
-from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
 from tsfm.infer.strided import MIN_SEASON_LENGTH, all_phases_observed, interleave, is_worthwhile
 from tsfm.timestamps.offsets import nested_seasons
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Forecasting(LoadedModel, Predictor):
+class Forecasting(LoadedModel, AdaptivePredictor):
     """Forecasts of a trained model; see `Predictor`.
 
     Horizons beyond the trained one are predicted from every k-th step of the past by a model for any horizon, otherwise

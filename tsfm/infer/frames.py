@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsfm.infer.arguments import check_prediction_length
+from tsfm.infer.categories import encode_categories
 from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import find_columns
 from tsfm.infer.future import covariate_names, future_values, read_future
@@ -127,6 +128,7 @@ def read_frame(
     future = None
     if future_df is not None:
         future = find_columns(future_df, **names, target=None, label="future_df", notes=notes)
+        columns, future = encode_categories(columns, future, notes=notes)
     codes, ids = number_items(columns, label="df")
     if columns.item is None:
         notes.append("df: no column 'item_id', so all rows are one series, '0'")

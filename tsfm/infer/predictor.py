@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsfm.infer.arguments import check_count, check_prediction_length
-from tsfm.infer.batch_predictor import BatchPredictor
-from tsfm.infer.covariates import CovariateBlock, check_known, covariate_rows, make_time_features
+from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
+from tsfm.infer.covariate_effects import KnownCovariates
+from tsfm.infer.covariates import CovariateBlock, check_known, make_time_features
 from tsfm.infer.forecast_result import Forecast
+from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, length_batches, number_names, read_series, stack_padded
-from tsfm.infer.units import from_model_units, to_model_units
-from tsfm.timestamps.frequency import season_length as season_length_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +30,7 @@ __all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
 logger = logging.getLogger("tsfm")
 
 
-class Predictor(BatchPredictor):
+class Predictor(FramePredictor):
     """A forecaster of arrays and DataFrames. A subclass implements `quantiles`; see `BatchPredictor`."""
 
     def predict(
@@ -46,6 +45,7 @@ class Predictor(BatchPredictor):
         starts: Any = None,
         freq: str | Sequence[str] | None = None,
         mean: bool = False,
+        covariates: str = "auto",
     ) -> Forecast:
         """Forecast arrays. NaN is missing.
 
@@ -67,6 +67,8 @@ class Predictor(BatchPredictor):
         mean
             Also compute the mean, from quantiles at all levels of the predictor. Means of steps add up to the mean of
             their sum, medians do not.
+        covariates
+            How those of `known` are used, see `predict_df`.
 
         Returns
         -------
@@ -85,14 +87,17 @@ class Predictor(BatchPredictor):
         season_length = check_count("season_length", season_length)
         requested_levels = self.check_quantile_levels(quantile_levels)
         arrays = read_series(series).arrays
+        regressors, choice = None, check_choice("covariates", covariates, COVARIATE_CHOICES)
         if known is not None:
             known = check_known(known, arrays, horizon=horizon)
-            if not self.uses_covariates:
+            if choice == "auto" and self.regresses_covariates and len(known[0]):
+                regressors = KnownCovariates(number_names("covariate", len(known[0])), known)
+            elif not self.uses_covariates or choice == "ignore":
                 logger.info("%s does not use covariates; those given are ignored", self.name)
-                known = None
+            known = known if self.uses_covariates and choice != "ignore" else None
         names, channels = number_names("series", len(arrays)), number_names("channel", arrays[0].shape[0])
         check_recent_values(arrays, self.max_context_length, names=names, channels=channels)
-        return self._predict_arrays(
+        return self.predict_checked(
             arrays,
             horizon,
             requested_levels,
@@ -102,9 +107,10 @@ class Predictor(BatchPredictor):
             starts=starts,
             freq=freq,
             mean=mean,
+            regressors=regressors,
         )
 
-    def _predict_arrays(
+    def predict_checked(
         self,
         arrays: Sequence[np.ndarray],
         horizon: int,
@@ -116,8 +122,13 @@ class Predictor(BatchPredictor):
         starts: Any,
         freq: Any,
         mean: bool,
+        regressors: KnownCovariates | None = None,
     ) -> Forecast:
-        """`predict` for checked arguments, in batches of similar length. The median is always predicted."""
+        """`predict` for checked arguments, in batches of similar length. The median is always predicted.
+
+        `regressors` are known covariates that may be used without the network; this class leaves them out.
+        """
+        del regressors
         mean_levels = (self.quantile_levels or MEAN_LEVELS) if mean else ()
         predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *mean_levels, *POINT}))
         limit, num_channels = self.usable_context_length(season_length, horizon=horizon), arrays[0].shape[0]
@@ -158,6 +169,7 @@ class Predictor(BatchPredictor):
         freq: str | None = None,
         batch_size: int = 256,
         mean: bool = False,
+        covariates: str = "auto",
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
 
@@ -181,6 +193,9 @@ class Predictor(BatchPredictor):
         mean
             Add a column `mean`, computed from quantiles at all levels of the predictor. For totals: means of steps add
             up to the mean of their sum, medians do not.
+        covariates
+            "auto": those of `future_df` also by a regression on the past, where it helps there; "network": only as the
+            network itself uses them; "ignore": not at all.
 
         Returns
         -------
@@ -224,12 +239,15 @@ class Predictor(BatchPredictor):
             freq=freq,
             future_df=future_df,
         )
-        covariates, notes = self.select_covariates(frame.past_names, frame.known_names)
+        names, regress, notes = self.choose_covariates(frame, covariates)
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
             notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted {self.beyond_horizon}")
+        result = self.forecast_items(
+            frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean
+        )
+        notes.extend(result.notes)
         for note in notes:
             logger.info(note)
-        result = self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size, mean=mean)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
         out = write_frame(frame, result.predictions, result.quantiles, columns, mean=result.mean)
         out.attrs["announcements"] = [*frame.announcements, *notes]
@@ -242,54 +260,16 @@ class Predictor(BatchPredictor):
         quantile_levels: Sequence[float] | None = None,
         batch_size: int = 256,
         mean: bool = False,
+        covariates: str = "auto",
     ) -> Forecast:
         """Forecast the items of a frame, [N, C, H], in the units of its DataFrame; see `predict_df`."""
         self.check_forecasts()
         requested_levels = self.check_quantile_levels(quantile_levels)
-        covariates, _ = self.select_covariates(frame.past_names, frame.known_names)
+        names, regress, _ = self.choose_covariates(frame, covariates)
         batch_size = check_count("batch_size", batch_size, unit="series")
-        return self._predict_items(frame, requested_levels, covariates=covariates, batch_size=batch_size, mean=mean)
-
-    def _predict_items(
-        self, frame: Frame, requested_levels: tuple[float, ...], *, covariates: list[str], batch_size: int, mean: bool
-    ) -> Forecast:
-        """`predict_frame` for checked arguments: once for each season length, so that items share batches."""
-        units, names = self.channel_units(frame.targets), frame.item_names()
-        channels = [repr(name) for name in frame.targets]
-        check_recent_values([item.values for item in frame], self.max_context_length, names=names, channels=channels)
-        covariate_units = self.channel_units(covariates, kind="covariate") if covariates else None
-        season_lengths = np.array([season_length_of(item.freq) for item in frame])
-        shape = (len(frame), len(frame.targets), frame.horizon)
-        predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(requested_levels)), np.float32)
-        means = np.empty(shape, np.float32) if mean else None
-        for season_length in np.unique(season_lengths):
-            indices = np.flatnonzero(season_lengths == season_length)
-            items = [frame.series[i] for i in indices]
-            known = None
-            if covariates:
-                known = [
-                    to_model_units(covariate_rows(frame, item, covariates), covariate_units, name=names[i])
-                    for i, item in zip(indices, items, strict=True)
-                ]
-            result = self._predict_arrays(
-                [to_model_units(item.values, units, name=names[i]) for i, item in zip(indices, items, strict=True)],
-                frame.horizon,
-                requested_levels,
-                season_length=int(season_length),
-                batch_size=batch_size,
-                known=known,
-                starts=[item.start for item in items],
-                freq=[item.freq for item in items],
-                mean=mean,
-            )
-            predictions[indices], quantiles[indices] = result.predictions, result.quantiles
-            if means is not None:
-                means[indices] = result.mean
-        predictions = from_model_units(predictions, units, channel_axis=1).astype(np.float32)
-        quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32)
-        if means is not None:
-            means = from_model_units(means, units, channel_axis=1).astype(np.float32)
-        return Forecast(predictions, quantiles, requested_levels, means)
+        return self.forecast_items(
+            frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean
+        )
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
         """Draw a DataFrame and its forecast; see `tsfm.infer.plot.plot`."""
