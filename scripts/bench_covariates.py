@@ -121,8 +121,8 @@ def measure(model: ModelPredictor, case: Case, *, horizon: int, covariates: str)
 
 def pinball(y_true: np.ndarray, quantiles: np.ndarray, quantile_levels: Sequence[float]) -> np.ndarray:
     """Return the quantile loss of each value and level."""
-    error, levels = y_true[..., None] - quantiles, np.asarray(quantile_levels)
-    return np.maximum(levels * error, (levels - 1) * error)
+    error, probability = y_true[..., None] - quantiles, np.asarray(quantile_levels)
+    return np.maximum(probability * error, (probability - 1) * error)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tsfm.infer.columns import Columns
 
-MAX_CATEGORIES = 20  # a column with more is no covariate: an id, a text
+MAX_CATEGORIES = 20  # a column with more is an id or a text, not a covariate
 
 
 def encode_categories(df: Columns, future: Columns, *, notes: list[str]) -> tuple[Columns, Columns]:

@@ -175,9 +175,9 @@ def _with_moments(
         of_row = block[1:][consecutive]
     num_blocks = int(block.max()) + 1
     bounds = np.searchsorted(of_row, np.arange(num_blocks + 1))
-    parts = [slice(start, stop) for start, stop in pairwise(bounds)]
-    moments = np.stack([x[part].T @ x[part] for part in parts])
-    products = np.stack([x[part].T @ y[part] for part in parts])
+    blocks = [slice(start, stop) for start, stop in pairwise(bounds)]
+    moments = np.stack([x[rows_of_block].T @ x[rows_of_block] for rows_of_block in blocks])
+    products = np.stack([x[rows_of_block].T @ y[rows_of_block] for rows_of_block in blocks])
     return _Regression(errors, rows, block, moments, products, np.diff(bounds).astype(float))
 
 

@@ -96,5 +96,5 @@ def extend_past(
     array([[2., 0., 1., 2., 3., 1., 2., 3., 4., 2.]])
     """
     steps = np.arange(values.shape[-1] - extended_length(season_length), 0)
-    copies = values[:, steps % season_length] + drift[:, None] * (steps // season_length)
-    return np.concatenate([copies, values], axis=1).astype(values.dtype)
+    earlier = values[:, steps % season_length] + drift[:, None] * (steps // season_length)
+    return np.concatenate([earlier, values], axis=1).astype(values.dtype)
