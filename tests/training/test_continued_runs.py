@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.training.test_crash_points import SETTINGS, outcome, store
+from tsfm.commands.cli import main
 from tsfm.commands.train import train_and_score
 from tsfm.config import compose, plain, typed
 from tsfm.training import training_run
@@ -85,6 +86,25 @@ def test_a_finished_run_gives_its_result(store: Path, tmp_path: Path, caplog: py
         assert f"{result} is damaged and not used" in caplog.text
         assert json_of(result) == json_of(text)
         caplog.clear()
+
+
+def test_a_sweep_that_is_repeated_trains_only_what_is_not_finished(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = [*SETTINGS, f"data.dataset={store}", "resume=auto", "trainer.max_epochs=1"]
+
+    def results(*rates: str) -> list[str]:
+        assert main(["train", "-m", *settings, f"optim.lr={','.join(rates)}"]) == 0
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT ")]
+
+    first = results("0.01")
+    again = results("0.01", "0.02")
+    assert again[:1] == first
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "training_step", None)  # no step is made
+        assert results("0.02", "0.01") == again[::-1]
+    assert len(list(tmp_path.rglob("config.yaml"))) == 2
 
 
 def json_of(text: str | Path) -> dict[str, Any]:
