@@ -1,6 +1,7 @@
 """The CPU time of a pre-training step, plain and packed (`trainer.packed`), in turns on the same batches.
 
     python scripts/bench_training.py
+    python scripts/bench_training.py --only packed
     python scripts/bench_training.py --steps 60 experiment=pretrain/mini
 
 One process and one thread; values per second of CPU time (`time.process_time`), which other processes disturb less than
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import resource
 import statistics
 import sys
 import time
@@ -71,9 +73,9 @@ class Steps:
         return result
 
 
-def measure(components: RunComponents, *, num_steps: int) -> tuple[dict[str, Steps], list[float]]:
+def measure(components: RunComponents, *, num_steps: int, only: str | None) -> tuple[dict[str, Steps], list[float]]:
     """Return the steps of each variant, and the CPU seconds of each batch."""
-    variants = {name: Steps(components, arguments) for name, arguments in VARIANTS.items()}
+    variants = {name: Steps(components, arguments) for name, arguments in VARIANTS.items() if only in (None, name)}
     drawing: list[float] = []
     begin = time.process_time()
     for number, batch in enumerate(islice(components.data.train_dataloader(), num_steps + WARM_UP)):
@@ -89,12 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=32, help="batches; synthetic series are drawn for 32 at once")
+    parser.add_argument("--only", choices=list(VARIANTS), help="one variant, for its peak memory")
     parser.add_argument("settings", nargs="*", help=f"of the run; without any: {' '.join(SETTINGS)}")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     components = build_components(typed(compose_with_checkpoint(list(args.settings or SETTINGS))))
     components.data.setup()
-    variants, drawing = measure(components, num_steps=args.steps)
+    variants, drawing = measure(components, num_steps=args.steps, only=args.only)
     values = components.config.data.batch_values
     data = statistics.mean(drawing)  # a draw of synthetic series is for many batches
     print(f"| milliseconds of CPU time | data | {' | '.join(next(iter(variants.values())).seconds)} | sum | values/s |")
@@ -104,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         totals[name] = data + sum(parts.values())
         cells = " | ".join(f"{1e3 * seconds:.1f}" for seconds in (data, *parts.values(), totals[name]))
         print(f"| {name} | {cells} | {values / totals[name]:,.0f} |")
-    print(f"ratio {totals['plain'] / totals['packed']:.2f}")
+    if args.only is None:
+        print(f"ratio {totals['plain'] / totals['packed']:.2f}")
+    print(f"peak resident memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     return 0
 
 

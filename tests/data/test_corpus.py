@@ -67,6 +67,25 @@ def test_every_batch_has_one_of_the_lengths_and_as_many_windows_as_its_values_al
     assert set(seen) == {32, 64}
 
 
+def test_batches_made_ahead_are_the_same_bits_also_after_a_resume(path: str) -> None:
+    data = corpus(path, seasons=True)
+    whole = loader(data)
+    expected = [*whole, *whole]  # two epochs of 40 batches
+    data.prefetch = 3
+    state = torch.get_rng_state()
+    ahead = data.train_dataloader()
+    batches = list(ahead)
+    iterator = iter(ahead)
+    batches += [next(iterator) for _ in range(11)]
+    resumed = data.train_dataloader()
+    resumed.load_state_dict(ahead.state_dict())
+    batches += list(resumed)
+    assert len(batches) == len(expected)
+    assert all(equal(batch, other) for batch, other in zip(batches, expected, strict=True))
+    assert all(torch.equal(batch.seasons, other.seasons) for batch, other in zip(batches, expected, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_the_lengths_have_their_shares(path: str) -> None:
     data = corpus(path, real_rate=1.0, lengths=[32, 48, 64], length_weights=[0.0, 0.8, 0.2], batches_per_epoch=320)
     steps = torch.tensor([batch.values.shape[-1] for batch in loader(data)])

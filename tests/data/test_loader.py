@@ -19,21 +19,23 @@ PLANS = {
 }
 
 
-def loader(kind: str) -> WindowLoader:
+def loader(kind: str, *, prefetch: int = 0) -> WindowLoader:
     rng = np.random.default_rng(0)
     flat = FlatSeries.from_arrays([rng.normal(size=(1, length)) for length in (57, 160)])
     index = WindowIndex(flat, split_all(flat.lengths, "all", lookback=6)["train"], context=6, horizon=1)
-    made = WindowLoader(index, PLANS[kind]())
+    made = WindowLoader(index, PLANS[kind](), prefetch=prefetch)
     made._block = 5  # blocks end within the epoch
     return made
 
 
 @pytest.mark.parametrize("kind", list(PLANS))
-@pytest.mark.parametrize("stop", [0, 1, 4, 5, 12, 13, 17])
-def test_a_loader_resumed_at_batch_k_gives_batches_k_and_on(kind, stop):
+@pytest.mark.parametrize(
+    ("stop", "prefetch"), [*((stop, 0) for stop in (0, 1, 4, 5, 12, 13, 17)), (0, 2), (4, 2), (13, 1)]
+)
+def test_a_loader_resumed_at_batch_k_gives_batches_k_and_on(kind, stop, prefetch):
     whole = loader(kind)
     expected = [(epoch, batch.key.tolist()) for epoch in range(3) for batch in whole]
-    begun, resumed = loader(kind), loader(kind)
+    begun, resumed = loader(kind, prefetch=prefetch), loader(kind, prefetch=prefetch)
     assert len(begun) == 13
     drawn = 0
     while drawn < stop:

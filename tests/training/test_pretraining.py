@@ -56,12 +56,12 @@ def curve(run_dir: Path, *names: str) -> list[tuple[str, ...]]:
     return [tuple(row[name] for name in ("step", *names)) for row in rows if all(row.get(name) for name in names)]
 
 
-@pytest.mark.parametrize("override", ["optim.name=adamw", "optim.name=muon", "trainer.packed=true"])
+@pytest.mark.parametrize("override", ["optim.name=adamw", "optim.name=muon", "trainer.packed=true trainer.prefetch=2"])
 def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
     override: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run(path, whole, override)
+    run(path, whole, *override.split())
 
     step = Learner.training_step
 
@@ -73,12 +73,12 @@ def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "training_step", breaks)
         with pytest.raises(RuntimeError, match="power failure"):
-            run(path, broken, override)
+            run(path, broken, *override.split())
     last = torch.load(broken / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 18
     assert 0 < last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"] < EPOCH
 
-    run(path, broken, override, "resume=auto")
+    run(path, broken, *override.split(), "resume=auto")
     expected, resumed = weights(whole), weights(broken)
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)

@@ -62,6 +62,7 @@ class DataModule(pl.LightningDataModule, ABC):
     seed: int
     standardizer: Standardizer | None = None  # units of the windows; None: the units of the data
     dropped_covariates: tuple[str, ...] = ()  # channels that the model of a run cannot use
+    prefetch: int = 0  # training batches that a second process makes ahead, as in `WindowLoader`
     sketch: Sketch | None = None  # recognises copies of the training series; of a corpus only
 
     @classmethod

@@ -224,7 +224,7 @@ class CaseData(DataModule):
                 f"data set {self.config.dataset!r}: {len(index)} training cases are fewer than the {world_size} "
                 "processes; train with fewer processes"
             )
-        return WindowLoader(index, plan)
+        return WindowLoader(index, plan, prefetch=self.prefetch)
 
     def describe(self) -> list[str]:
         """Return the number of cases of each split, their lengths and their classes."""

@@ -165,9 +165,8 @@ class CorpusData(DataModule):
     def train_dataloader(self) -> WindowLoader:
         """Return the training batches of this process."""
         rank, _ = self.process()
-        return WindowLoader(
-            cast("Any", self.windows("train")), CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank)
-        )
+        plan = CorpusPlan(self.config.batches_per_epoch, seed=self.seed, rank=rank)
+        return WindowLoader(cast("Any", self.windows("train")), plan, prefetch=self.prefetch)
 
     def first_batch(self) -> Batch:
         """Return the first training batch."""

@@ -1,13 +1,19 @@
-"""Batches of windows, one after another, resumable at any batch. No workers: cutting a batch takes microseconds."""
+"""Batches of windows, one after another, resumable at any batch.
+
+Cutting a batch of windows takes microseconds. Batches of synthetic series take longer, and a second process of one
+thread can make them ahead: the same batches, bit for bit, in the same order.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from tsfm.data.sampling import BatchPlan
 from tsfm.types import Batch
@@ -50,12 +56,19 @@ class WindowLoader:
     """An iterable of batches. Each pass is an epoch: the one that `set_epoch` names, else the next one.
 
     Its state counts the batches handed out, so a loader that loads the state continues with the next batch.
+
+    Parameters
+    ----------
+    windows, plan
+        What batches are cut from, and which windows each of them has.
+    prefetch
+        Batches that a second process makes ahead; 0: none.
     """
 
     batch_sampler = None  # Lightning looks for it wherever there is a sampler
 
-    def __init__(self, windows: WindowSource, plan: BatchPlan):
-        self.windows, self.plan = windows, plan
+    def __init__(self, windows: WindowSource, plan: BatchPlan, *, prefetch: int = 0):
+        self.windows, self.plan, self.prefetch = windows, plan, prefetch
         self.epoch, self.position = 0, 0
         self._resumed = False
         self._block = max(1, BLOCK_ROWS // (plan.batch_size * windows.num_channels))
@@ -76,7 +89,19 @@ class WindowLoader:
     def __iter__(self) -> Iterator[Batch]:
         if self.position and not self._resumed:
             self.epoch, self.position = self.epoch + 1, 0
-        return self._batches()
+        return self._made_ahead() if self.prefetch else self._batches()
+
+    def _made_ahead(self) -> Iterator[Batch]:
+        stream, next_batch = iter(()), (-1, -1)
+        while self.position < len(self):
+            if (self.epoch, self.position) != next_batch:  # the first batch, or Lightning named another epoch
+                stream = iter(_process(self))
+            batch = next(stream)
+            self.position += 1
+            self._resumed = False
+            next_batch = self.epoch, self.position
+            yield batch
+        self._resumed = False
 
     def _batches(self) -> Iterator[Batch]:
         # epoch and position are read at every step: Lightning makes the iterator before it names the epoch
@@ -113,6 +138,27 @@ class WindowLoader:
             )
         self.plan = replace(self.plan, seed=state["seed"])  # type: ignore[type-var]
         self.epoch, self.position, self._resumed = state["epoch"], state["position"], True
+
+
+class _Rest(IterableDataset):
+    """The batches of a loader from its position to the end of its epoch."""
+
+    def __init__(self, loader: WindowLoader):
+        self.loader = copy.copy(loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.loader._batches()  # noqa: SLF001
+
+
+def _process(loader: WindowLoader) -> DataLoader:
+    """Return the rest of an epoch as made by a process of its own."""
+    return DataLoader(
+        _Rest(loader),
+        batch_size=None,
+        num_workers=1,
+        prefetch_factor=loader.prefetch,
+        generator=torch.Generator(),  # the global one is left as it is
+    )
 
 
 def as_batch(

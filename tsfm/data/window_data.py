@@ -224,7 +224,7 @@ class WindowData(StoreData):
                 f"data set {config.dataset!r}: {len(windows)} train windows are fewer than the {world_size} "
                 "processes; train with fewer processes"
             )
-        return WindowLoader(windows, plan)
+        return WindowLoader(windows, plan, prefetch=self.prefetch)
 
     def describe(self) -> list[str]:
         """Return the number of windows of each split, series without windows, and the channels by role."""

@@ -75,6 +75,7 @@ def build_components(config: RunConfig, data: DataModule | None = None) -> RunCo
         raise ValueError("optim.name=muon needs whole matrices, and trainer.strategy=fsdp cuts them; use strategy=ddp")
     if data is None:
         data = build_data(config)
+    data.prefetch = config.trainer.prefetch
     config = data.complete_config(config)
     model = build_model(config)
     task = TASKS.build(config.task, horizon=config.model.horizon, counts=data.class_counts)

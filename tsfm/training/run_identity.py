@@ -13,7 +13,7 @@ from tsfm.training.optim import OptimConfig, needs_last_step
 
 # settings that may differ between a run and its continuation
 IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
-IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed")
+IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed", "prefetch")
 ABSENT = "absent"  # stands for the value of a setting that a configuration does not have
 LENGTH = ("trainer.max_epochs", "trainer.max_steps")
 

@@ -34,7 +34,15 @@ PRECISIONS = ("32", "bf16", "16", "auto")
 LOGGERS = ("csv", "tensorboard")
 KEEP = ("best", "last")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
-MINIMUM = {"patience": 1, "val_every": 0, "checkpoint_every": 1, "grad_clip": 0, "accumulate": 1, "devices": 1}
+MINIMUM = {
+    "patience": 1,
+    "val_every": 0,
+    "checkpoint_every": 1,
+    "grad_clip": 0,
+    "accumulate": 1,
+    "prefetch": 0,
+    "devices": 1,
+}
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -55,6 +63,7 @@ class TrainerConfig:
     ema: Optional[float] = None  # noqa: UP045  decay of the averaged weights that are validated and saved; null: none
     precision: str = "32"  # 32 | bf16 | 16 | auto (bf16 where it is faster on this machine, else 32)
     packed: bool = False  # compute only the tokens that the loss depends on: neither padding nor other predictions
+    prefetch: int = 0  # training batches that a second process of one thread makes ahead; they are the same
     compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
