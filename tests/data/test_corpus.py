@@ -73,12 +73,12 @@ def test_batches_made_ahead_are_the_same_bits_also_after_a_resume(path: str) -> 
     expected = [*whole, *whole]  # two epochs of 40 batches
     data.prefetch = 3
     state = torch.get_rng_state()
-    ahead = data.train_dataloader()
-    batches = list(ahead)
-    iterator = iter(ahead)
+    prefetched = data.train_dataloader()
+    batches = list(prefetched)
+    iterator = iter(prefetched)
     batches += [next(iterator) for _ in range(11)]
     resumed = data.train_dataloader()
-    resumed.load_state_dict(ahead.state_dict())
+    resumed.load_state_dict(prefetched.state_dict())
     batches += list(resumed)
     assert len(batches) == len(expected)
     assert all(equal(batch, other) for batch, other in zip(batches, expected, strict=True))
