@@ -148,3 +148,25 @@ def test_known_covariates_are_known_at_the_held_out_steps(source: str, tmp_path:
     np.testing.assert_allclose(forecast["predictions"], expected["predictions"], rtol=1e-4)
     error = np.abs(expected["predictions"].to_numpy() - df[steps_left < 8]["target"].to_numpy()).mean()
     assert figures(printed.splitlines()[0])["MAE"] == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.parametrize("freq", ["h", "D"])
+def test_held_out_steps_keep_their_time_zone(freq: str, tmp_path: Path) -> None:
+    """Their timestamps join with those of the source, also where daylight saving changes."""
+    times = pd.date_range("2024-10-24", periods=100, freq=freq, tz="Europe/Berlin")
+    pd.DataFrame({"item_id": "a", "timestamp": times, "target": np.arange(100) % 24}).to_parquet(tmp_path / "z.parquet")
+    out = tmp_path / "f.parquet"
+    forecast_file(tmp_path / "z.parquet", predictor="seasonal_naive", horizon=30, holdout=True, out=str(out))
+    forecast = pd.read_parquet(out)["timestamp"]
+    assert (forecast.tolist(), forecast.dtype) == (times[-30:].tolist(), times.dtype)
+
+
+def test_dates_that_can_be_read_in_two_ways(tmp_path: Path) -> None:
+    days = pd.date_range("2020-01-01", periods=12).strftime("%d/%m/%Y")
+    pd.DataFrame({"timestamp": days, "target": np.arange(12.0)}).to_csv(tmp_path / "d.csv", index=False)
+    options = {"predictor": "last_value", "horizon": 1, "out": str(tmp_path / "f.csv")}
+    with pytest.raises(ValueError, match="give dayfirst=True or dayfirst=False"):
+        forecast_file(tmp_path / "d.csv", **options)
+    for dayfirst, expected in ((True, "2020-01-13"), (False, "2021-01-01")):
+        forecast_file(tmp_path / "d.csv", **options, dayfirst=dayfirst)
+        assert pd.read_csv(tmp_path / "f.csv")["timestamp"].tolist() == [expected]

@@ -16,11 +16,13 @@ _COLUMNS = {
     "target": "--target",
     "freq": "--freq",
 }
+_TIMESTAMPS = {"dayfirst": "--dayfirst", "date_format": "--date-format", "timezone": "--timezone"}
 _QUANTILES = {"quantile_levels": "--quantile-levels"}
 FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python function -> flag
     "ingest": _COLUMNS
+    | _TIMESTAMPS
     | {"layout": "--layout", "grid": "--grid", "allow_mixed_freq": "--allow-mixed-freq", "overwrite": "--overwrite"},
-    "forecast": _COLUMNS | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
+    "forecast": _COLUMNS | _TIMESTAMPS | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
     "impute": _COLUMNS | _QUANTILES | {"fill_gaps": "--fill-gaps"},
     "detect": _COLUMNS | {"level": "--level", "calibration": "--calibration", "score": "--score"},
     "embed": _COLUMNS | {"pool": "--pool", "layer": "--layer"},
@@ -86,6 +88,8 @@ def translate_message(message: str, args: argparse.Namespace) -> str:
         if match["argument"] is None:
             return names[match[0]]
         value = (match["value"] or "").strip("'\"")
+        if value == "False":
+            return flags[match["argument"]].replace("--", "--no-", 1)
         return flags[match["argument"]] + (f" {value}" if value not in ("", "True") else "")
 
     return re.sub(pattern, replace, message)

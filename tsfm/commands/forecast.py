@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
             Path(args.source), predictor=args.model, horizon=args.horizon, target=args.target, future=args.future,
             quantile_levels=args.quantile_levels, out=args.out, plot=args.plot, holdout=args.holdout, freq=args.freq,
             id_column=args.id_column, timestamp_column=args.timestamp_column, covariates=args.covariates,
+            dayfirst=args.dayfirst, date_format=args.date_format, timezone=args.timezone,
         )
     )  # fmt: skip
     return 0
@@ -42,6 +43,7 @@ def forecast_file(
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
     covariates: str = "auto",
+    **timestamps: Any,
 ) -> str:
     """Forecast the series of a file and return what `tsfm forecast` prints.
 
@@ -61,6 +63,8 @@ def forecast_file(
         Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive.
     covariates
         How covariates are used, see `Predictor.predict_df`.
+    **timestamps
+        How to read timestamps: `dayfirst`, `date_format`, `timezone`.
 
     Raises
     ------
@@ -73,6 +77,7 @@ def forecast_file(
     df = read_table(source, id_column=id_column)
     future_df = match_ids(read_table(Path(future), id_column=id_column), df, id_column=id_column) if future else None
     columns: dict[str, Any] = column_arguments(target, id_column=id_column, timestamp_column=timestamp_column)
+    columns |= timestamps
     past, actual, lines = df, None, []
     if holdout:
         known = model.known_covariates if future_df is None else future_df.columns
@@ -89,7 +94,7 @@ def forecast_file(
     if plot is not None:
         from tsfm.infer.plot import plot as draw_forecast
 
-        names = {key: column for key, column in columns.items() if key != "target"}
+        names = {key: column for key, column in columns.items() if key.endswith("_column")}
         draw_forecast(past, forecast, actual=actual, path=plot, title=source.stem, **names)
         lines.append(f"drew {plot}")
     if out is None:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.frames import Frame, read_frame, step_timestamps
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore
-from tsfm.timestamps.frequency import make_timestamps, season_length
+from tsfm.timestamps.frequency import season_length
 
 FORMATS = {"mase": ".3f", "mae": ".4g", "wql": ".4f"}  # metric -> format of its value
 
@@ -91,7 +91,7 @@ def future_covariates(frame: Frame) -> pd.DataFrame:
     """Return the known covariates at the held-out steps, as `predict_df` takes them."""
     tables = []
     for i, series in enumerate(frame):
-        timestamps = make_timestamps(series.start, series.freq, series.known.shape[1])[-frame.horizon :]
+        timestamps = step_timestamps(frame, series, series.known.shape[1])[-frame.horizon :]
         rows = {name: series.known[c, -frame.horizon :] for c, name in enumerate(frame.known_names)}
         tables.append(pd.DataFrame({"item_id": frame.ids.iloc[i], "timestamp": timestamps, **rows}))
     return pd.concat(tables, ignore_index=True)
@@ -113,7 +113,7 @@ def without_last_steps(frame: Frame, num_steps: int) -> pd.DataFrame:
                 f"item {series.item_id!r} has {stop + num_steps} steps; holding out {num_steps} leaves no observed "
                 "value to forecast from: choose a shorter --horizon, or leave the item out"
             )
-        rows = {"item_id": frame.ids.iloc[i], "timestamp": make_timestamps(series.start, series.freq, stop)}
+        rows = {"item_id": frame.ids.iloc[i], "timestamp": step_timestamps(frame, series, stop)}
         rows |= {name: series.values[c, :stop] for c, name in enumerate(frame.targets)}
         rows |= {name: series.past[c, :stop] for c, name in enumerate(frame.past_names) if name not in rows}
         tables.append(pd.DataFrame(rows))

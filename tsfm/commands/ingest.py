@@ -12,7 +12,8 @@ def run(args: argparse.Namespace) -> int:
     report = ingest(
         args.source, args.out, layout=args.layout, target=args.target, grid=args.grid, name=args.name,
         overwrite=args.overwrite, id_column=args.id_column, timestamp_column=args.timestamp_column, freq=args.freq,
-        allow_mixed_freq=args.allow_mixed_freq,
+        allow_mixed_freq=args.allow_mixed_freq, dayfirst=args.dayfirst, date_format=args.date_format,
+        timezone=args.timezone,
     )  # fmt: skip
     print(report)
     return 0

@@ -88,6 +88,7 @@ def _add_ingest(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--overwrite", action="store_true")
     sub.add_argument("--allow-mixed-freq", action="store_true")
     _add_columns(sub)
+    _add_timestamps(sub)
 
 
 def _add_forecast(sub: argparse.ArgumentParser) -> None:
@@ -106,6 +107,7 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--holdout", action="store_true",
                      help="hide the last HORIZON steps, forecast them, print MASE next to seasonal naive")  # fmt: skip
     _add_columns(sub)
+    _add_timestamps(sub)
 
 
 def _add_model_commands(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:
@@ -140,3 +142,10 @@ def _add_columns(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--id-column", default="item_id")
     sub.add_argument("--timestamp-column", default="timestamp")
     sub.add_argument("--freq", help="steps between rows as pandas writes it: h, 15min, D, W, MS, ... (default: found)")
+
+
+def _add_timestamps(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--dayfirst", action=argparse.BooleanOptionalAction,
+                     help="whether 01/02/2020 is 1 February (default: found)")  # fmt: skip
+    sub.add_argument("--date-format", help="format of dates in text, such as %%d/%%m/%%Y (default: found)")
+    sub.add_argument("--timezone", help="show instants in this zone, and read other timestamps as local times in it")

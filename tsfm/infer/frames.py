@@ -202,6 +202,13 @@ def _item_grid(
     return grid
 
 
+def step_timestamps(frame: Frame, item: ItemSeries, count: int) -> pd.DatetimeIndex | pd.Index:
+    """Return the timestamps of the first steps of an item in the time zone of the DataFrame, or their numbers."""
+    times, stamps = make_timestamps(item.start, item.freq, count), frame.timestamps
+    index = restore_timezone(times, stamps.zone, absolute=item.utc, unit=stamps.unit)
+    return restore_steps(index, numbered=stamps.numbered)
+
+
 def write_frame(
     frame: Frame,
     predictions: Float[np.ndarray, "N C H"],

@@ -166,10 +166,11 @@ class Predictor(FramePredictor):
         timestamp_column: str = "timestamp",
         target: str | Sequence[str] = "target",
         quantile_levels: Sequence[float] | None = None,
-        freq: str | None = None,
+        freq: Any = None,
         batch_size: int = 256,
         mean: bool = False,
         covariates: str = "auto",
+        **timestamps: Any,
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
 
@@ -184,18 +185,18 @@ class Predictor(FramePredictor):
         target
             One column or several. Alternative names of the default columns are found: unique_id, ds, y.
         quantile_levels
-            Each in (0, 1); their columns have the order given. None: those of the predictor; a point model then has no
-            quantile columns.
+            Each in (0, 1); columns in the order given. None: those of the predictor; none of a point model.
         freq
             Such as "h" or "MS". None infers it for each item.
         batch_size
             Series that are forecast at once.
         mean
-            Add a column `mean`, computed from quantiles at all levels of the predictor. For totals: means of steps add
-            up to the mean of their sum, medians do not.
+            Add a column `mean`, from quantiles at all levels. For totals: means of steps add up, medians do not.
         covariates
             "auto": those of `future_df` also by a regression on the past, where it helps there; "network": only as the
             network itself uses them; "ignore": not at all.
+        **timestamps
+            How to read timestamps: `dayfirst`, `date_format`, `timezone`; see `tsfm.timestamps.parsing`.
 
         Returns
         -------
@@ -238,6 +239,7 @@ class Predictor(FramePredictor):
             target=target,
             freq=freq,
             future_df=future_df,
+            **timestamps,
         )
         names, regress, notes = self.choose_covariates(frame, covariates)
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
