@@ -204,7 +204,7 @@ def test_a_state_of_version_0_1_is_read(store: Path, tmp_path: Path) -> None:
     state["callbacks"]["ModelCheckpoint{'monitor': None}"] = {"monitor": None, "best_model_score": None}
     torch.save(state, last)
     torch.save({"state_dict": own["best_weights"], "global_step": 12}, last.with_name("best.ckpt"))
-    for name in ("result.json", "data.json"):
+    for name in ("result.json", "fingerprint.json"):
         (tmp_path / "r" / name).unlink()
     train(store, target)
     resumed = outcome(tmp_path / "r")

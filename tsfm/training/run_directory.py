@@ -1,6 +1,6 @@
 """The directory of a training run: one process has it at a time, and a later one goes on where it ended.
 
-It holds config.yaml, command.txt, environment.json, data.json, metrics.csv, checkpoints/, model/ and result.json,
+It holds config.yaml, command.txt, environment.json, fingerprint.json, metrics.csv, checkpoints/, model/ and result.json,
 written completely or not at all.
 """
 

@@ -16,7 +16,7 @@ from tsfm.version import __version__
 
 log = logging.getLogger("tsfm")
 
-CONFIG, RESULT, ENVIRONMENT, DATA = "config.yaml", "result.json", "environment.json", "data.json"
+CONFIG, RESULT, ENVIRONMENT, DATA = "config.yaml", "result.json", "environment.json", "fingerprint.json"
 CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ended early: how far it came
 
 
