@@ -1,7 +1,7 @@
 """The directory of a training run: one process has it at a time, and a later one goes on where it ended.
 
-It holds config.yaml, command.txt, environment.json, fingerprint.json, metrics.csv, checkpoints/, model/ and result.json,
-written completely or not at all.
+It holds config.yaml, command.txt, environment.json, fingerprint.json, metrics.csv, checkpoints/, model/ and
+result.json, written completely or not at all.
 """
 
 from __future__ import annotations
