@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tsfm.estimators.pretrained import load as load
     from tsfm.infer.inference_config import InferenceConfig as InferenceConfig
     from tsfm.store.ingest import ingest as ingest
+    from tsfm.store.read_table import read_table as read_table
     from tsfm.threads import set_threads as set_threads
     from tsfm.training.lightning import LightningDataModule as LightningDataModule
     from tsfm.training.lightning import LightningModule as LightningModule
@@ -32,6 +33,7 @@ _MODULES = {
     "evaluate": "tsfm.commands.evaluate",
     "ingest": "tsfm.store.ingest",
     "load": "tsfm.estimators.pretrained",
+    "read_table": "tsfm.store.read_table",
     "set_threads": "tsfm.threads",
     "train": "tsfm.commands.train",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate",
     "ingest",
     "load",
+    "read_table",
     "set_threads",
     "train",
 ]

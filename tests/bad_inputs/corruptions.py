@@ -96,7 +96,10 @@ def changed_store(change: Change) -> Corruption:
     def corrupt(workspace: Path, patch: Any) -> None:
         changed_table(change)(workspace, patch)
         with captured_output():
-            ingest(workspace / "bad.csv", workspace / "odd", progress=False)
+            channels = [
+                name for name in pd.read_csv(workspace / "bad.csv", nrows=0) if name not in ("item_id", "timestamp")
+            ]
+            ingest(workspace / "bad.csv", workspace / "odd", target=channels, progress=False)
         (workspace / "bad.csv").unlink()
 
     return corrupt

@@ -88,7 +88,7 @@ CASES = [
     Case(
         "an empty file to detect",
         "tsfm detect bad.csv --model steps",
-        ("bad.csv cannot be read as csv (No columns to parse from file); is it damaged",),
+        ("bad.csv is empty; a table needs a header and rows",),
         combined(STEPS, written("bad.csv", "")),
     ),
     Case(

@@ -34,12 +34,12 @@ def swapped_rows(rows: pd.DataFrame) -> None:
 
 
 CASES = [
-    Case("no such file", "tsfm ingest nothing.csv --out new", ("file nothing.csv does not exist; check the path",)),
+    Case("no such file", "tsfm ingest nothing.csv --out new", ("there is no file nothing.csv; check the path",)),
     Case("no such files", "tsfm ingest 'raw/*.csv' --out new", ("no file matches 'raw/*.csv'; check the folder",)),
     Case(
         "a folder as a file",
         "tsfm ingest store --out new",
-        ("store is a folder; say which files with a glob", "store/*.csv"),
+        ("store is a store already", "give the files it was made from"),
     ),
     Case(
         "an unknown suffix",
@@ -62,7 +62,7 @@ CASES = [
     Case(
         "a row with too many cells",
         BAD,
-        ("bad.csv cannot be read: Expected 3 fields in line 3, saw 4; is it damaged",),
+        ("bad.csv, row 3: found 4 cells, expected 3 as in the header",),
         written("bad.csv", "item_id,timestamp,target\na,2024-01-01,1\na,2024-01-02,1,5\n"),
     ),
     Case(
@@ -93,7 +93,7 @@ CASES = [
     ),
     Case(
         "rows out of order",
-        BAD,
+        f"{BAD} --grid keep",
         ("bad.csv, item 'a', row 8", "05:00:00 follows", "sort the rows"),
         changed_table(swapped_rows),
     ),

@@ -37,6 +37,16 @@ def test_every_flag_exists(verb: str) -> None:
         (FORECAST, "known: a.b, df. Name it with id_column=", "known: a.b, df. Name it with --id-column"),
         (FORECAST, "pass freq=, e.g. freq='D'", "pass --freq, e.g. --freq D"),
         (INGEST, "give id_column=..., or layout='wide'", "give --id-column ..., or --layout wide"),
+        (
+            INGEST,
+            "choose the columns with target=[...], or name it in static=[...]",
+            "choose the columns with --target ..., or name it in --static ...",
+        ),
+        (
+            FORECAST,
+            "correct the row, or give the sep=... of the file",
+            "correct the row, or give the --sep ... of the file",
+        ),
         (INGEST, "give allow_mixed_freq=True or freq to", "give --allow-mixed-freq or --freq to"),
         (INGEST, "store s exists; use overwrite=True to", "store s exists; use --overwrite to"),
         (DETECT, "level is 1; expected", "--level is 1; expected"),

@@ -97,8 +97,8 @@ def test_ids_of_a_csv_are_text(name: str, tmp_path: Path) -> None:
     column = "shop" if name == "shop" else "item_id"
     for holdout in (False, True):
         run_forecast(tmp_path / "sales.csv", out=str(tmp_path / "out.csv"), id_column=column, holdout=holdout)
-        forecast = pd.read_csv(tmp_path / "out.csv", dtype={"item_id": str})
-        assert forecast["item_id"].unique().tolist() == ["001", "002"]
+        forecast = pd.read_csv(tmp_path / "out.csv", dtype={name: str})
+        assert forecast[name].unique().tolist() == ["001", "002"]
 
 
 @pytest.mark.parametrize("kinds", [("csv", "parquet"), ("parquet", "csv"), ("csv", "csv")])

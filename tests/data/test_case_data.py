@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ import torch
 from tests.conftest import data_root
 from tsfm.config import compose, typed
 from tsfm.data import case_data as module
+from tsfm.data import case_files
 from tsfm.data.case_data import CaseData, CasesConfig
 from tsfm.data.case_labels import apportion, select_share, select_validation
 from tsfm.store.ingest import ingest
@@ -293,3 +296,52 @@ def test_the_archives_sets_are_read_whole(name: str, shape: tuple, cases: tuple,
     assert (data.num_channels, data.resolved_config.length) == shape
     assert (len(data.windows("train")), len(data.windows("test"))) == cases
     assert len(data.classes) == classes
+
+
+LISTS = {
+    "large": pa.large_list(pa.large_list(pa.float64())),
+    "fixed steps": pa.list_(pa.list_(pa.float32(), 20)),
+    "fixed": pa.list_(pa.list_(pa.float32(), 20), 2),
+    "views": pa.list_view(pa.list_view(pa.float64())),
+    "large views": pa.large_list_view(pa.large_list_view(pa.float64())),
+    "mixed": pa.large_list(pa.list_(pa.float16())),
+    "integers": pa.list_(pa.list_(pa.int16())),
+    "decimals": pa.list_(pa.list_(pa.decimal128(9, 3))),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("flat", [False, True])
+def test_lists_of_every_kind_are_cases(kind: str, flat: bool) -> None:
+    """Also a slice of a column, whose lists begin somewhere within it."""
+    values = [[[float(i + j + 100 * c) for j in range(20)] for c in range(2)] for i in range(9)]
+    whole = pa.array(values, pa.list_(pa.list_(pa.float64())))
+    if flat:
+        values, whole = [case[0] for case in values], pa.array([case[0] for case in values], pa.list_(pa.float64()))
+    column = _as_kind(whole, LISTS[kind].value_type if flat else LISTS[kind])
+    for rows, expected in ((column, values), (column.slice(3, 4), values[3:7])):
+        arrays = case_files._arrays(pa.chunked_array([rows]), "t")
+        assert [array.tolist() for array in arrays] == (expected if not flat else [[case] for case in expected])
+
+
+def _as_kind(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    values = array.to_pylist()
+    if "decimal" in str(kind):
+        values = json.loads(json.dumps(values), parse_float=Decimal)
+    if "halffloat" in str(kind):
+        values = [_halves(case) for case in values]
+    if "int16" in str(kind):
+        values = json.loads(json.dumps(values), parse_float=lambda text: int(float(text)))
+    return pa.array(values, kind)
+
+
+def _halves(case: list) -> list:
+    return [_halves(value) if isinstance(value, list) else np.float16(value) for value in case]
+
+
+def test_missing_values_and_missing_lists() -> None:
+    column = pa.chunked_array([pa.array([[[1.0, None], [2.0, 3.0]]], LISTS["large"])])
+    assert np.array_equal(case_files._arrays(column, "t")[0], [[1, np.nan], [2, 3]], equal_nan=True)
+    for values, message in (([None, [[1.0]]], "1 missing rows"), ([[None, [1.0]]], "1 channels are missing")):
+        with pytest.raises(ValueError, match=message):
+            case_files._arrays(pa.chunked_array([pa.array(values, LISTS["large"])]), "t")

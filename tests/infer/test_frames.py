@@ -121,10 +121,14 @@ class TestAnnounced:
 
     def test_steps_that_float32_can_not_tell_apart(self, caplog):
         df = panel()
-        assert not read(df.assign(target=df["target"] + 1000)).announcements
-        self.announced(df.assign(target=df["target"].astype(float) + 1e9), "too small for float32 next to", caplog)
+        assert not read(df.assign(target=df["target"] + 1000), centre=True).announcements
+        high = df.assign(target=df["target"].astype(float) + 1e9)
+        frame = self.announced(high, "a constant is subtracted from 2 items", caplog, centre=True)
+        item, values = frame.series[0], high["target"].to_numpy()[:20]
+        assert item.values.tolist() == [(values - np.median(values)).astype(np.float32).tolist()]
+        assert np.allclose(item.original[0], values, rtol=0, atol=1e-6)
         counter = np.random.default_rng(0).integers(1, 5, len(df)).cumsum() + 400_000_000
-        self.announced(df.assign(target=counter), "subtract a constant from the values", caplog)
+        self.announced(df.assign(target=counter), "a constant is subtracted", caplog, centre=True)
         read_series(np.sin(np.arange(90.0)) + 1e8)
         assert "series 0: 89 of 89 changes between steps are too small for float32" in caplog.text
 
@@ -242,12 +246,23 @@ def _with(column, value, row=None):
 
 BAD = {
     "no timestamp column": (lambda d: d.rename(columns={"timestamp": "timestmp"}), {}, "did you mean 'timestmp'?"),
-    "no target": (lambda d: d.rename(columns={"target": "value"}), {}, "df has no target column 'target'"),
+    "no target": (lambda d: d.assign(target="red"), {}, "row 0 holds 'red'; expected numbers"),
+    "no numeric column": (
+        lambda d: d.rename(columns={"target": "colour"}).assign(colour="red"),
+        {},
+        "df has no target column 'target'",
+    ),
+    "several numeric columns": (
+        lambda d: d.rename(columns={"target": "sales"}).assign(price=1.0),
+        {},
+        "df has no target column 'target'; the numeric columns are sales, price. Name one or several with target=",
+    ),
+    "target is None": (lambda d: d, {"target": None}, "target is None; name the target column"),
     "no such target": (lambda d: d, {"target": ["targt"]}, "did you mean 'target'?"),
     "no such id": (lambda d: d, {"id_column": "item"}, "Name it with id_column="),
     "target is the id": (lambda d: d, {"target": "item_id"}, "none of them the id or timestamp"),
     "target twice": (lambda d: d, {"target": ["target", "target"]}, "one or more different columns"),
-    "no frame": (lambda d: d["target"], {}, "df is a Series; expected a pandas DataFrame"),
+    "no frame": (lambda d: d["target"], {}, "df is a pandas Series; expected a pandas DataFrame"),
     "empty": (lambda d: d.iloc[:0], {}, "df is empty (0 rows, 3 columns)"),
     "same names": (lambda d: pd.concat([d, d[["target"]]], axis=1), {}, "columns that share a name: target"),
     "text target": (_with("target", "abc", 3), {}, "row 3 holds 'abc'"),

@@ -52,8 +52,9 @@ def test_omitted_series_are_counted_in_the_title():
 def test_other_names_zones_and_point_forecasts():
     df = data(("a",)).rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})
     df["ds"] = df["ds"].dt.tz_localize("Europe/Berlin")
-    forecast = SeasonalNaive().predict_df(df, 4)[["item_id", "timestamp", "target_name", "predictions"]]
+    forecast = SeasonalNaive().predict_df(df, 4)[["unique_id", "ds", "target_name", "predictions"]]
     figure = plot(df, forecast)
+    plot(df, forecast.rename(columns={"unique_id": "item_id", "ds": "timestamp"}))
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["history", "forecast"]
 
 

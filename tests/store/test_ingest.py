@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsfm.store import readers, regroup, shards
+from tsfm.store import regroup, shards, table_kinds
 from tsfm.store.ingest import ingest
 from tsfm.store.series_store import SeriesStore
 
@@ -84,8 +85,8 @@ def test_neither_block_size_nor_row_order_between_items_matters(tmp_path_factory
     shuffled.to_csv(folder / "shuffled.csv", index=False)
     _, whole = made(folder / "whole.csv", folder / "a", static="kind")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readers, "BLOCK_CELLS", cells)
-        patch.setattr(readers, "MIN_ROWS", 5)
+        patch.setattr(table_kinds, "BLOCK_CELLS", cells)
+        patch.setattr(table_kinds, "MIN_ROWS", 5)
         patch.setattr(regroup, "ITEMS_PER_FILE", items)
         _, store = made(folder / "shuffled.csv", folder / "b", static="kind")
     check(store, table)
@@ -135,12 +136,12 @@ def test_keep_takes_a_duplicated_stamp_and_a_gap_as_rows(tmp_path):
 
 def test_a_wide_file_is_one_item_with_a_channel_per_column(tmp_path):
     frame = pd.DataFrame(
-        {"Date": pd.date_range("2024", periods=20, freq="MS"), "x": range(20), "y": [True, False] * 10}
+        {"Date": pd.date_range("2024", periods=20, freq="MS"), "x": range(20), "z": [True, False] * 10}
     )
     frame.to_csv(tmp_path / "ETT.csv", index=False)
     _, store = made(tmp_path / "ETT.csv", tmp_path / "s")
-    assert (store.ids, store.channels, store.freqs) == (["ETT"], ["x", "y"], ["MS"])
-    report, numbered = made(frame[["x", "y"]], tmp_path / "n", freq="W-SUN")
+    assert (store.ids, store.channels, store.freqs) == (["ETT"], ["x", "z"], ["MS"])
+    report, numbered = made(frame[["x", "z"]], tmp_path / "n", freq="W-SUN")
     assert str(numbered.starts[0]) == "1970-01-04T00:00:00.000000"
     assert "rows were numbered" in str(report)
     indexed, _ = made(frame.set_index("Date")[["x"]], tmp_path / "i")
@@ -153,6 +154,75 @@ def test_names_of_nixtla_are_recognised_and_reported(tmp_path):
     assert (len(store), store.channels) == (3, ["y"])
     assert "'unique_id' was taken as item_id" in str(report)
     assert "'ds' was taken as timestamp" in str(report)
+
+
+def test_columns_next_to_the_target_are_covariates(tmp_path):
+    table = long_table(channels=("target", "promo", "price")).rename(columns={"kind": "colour"})
+    report, store = made(table, tmp_path / "s")
+    assert (store.channels, store.manifest.covariates) == (["target", "promo", "price"], ["promo", "price"])
+    assert "promo, price are covariates, because 'target' is the target" in report.notes
+    assert "not used, because not numeric: colour" in report.notes
+    wide = table[table["item_id"] == "i0"].drop(columns=["item_id", "colour"])
+    assert made(wide, tmp_path / "s", layout="wide")[1].manifest.covariates == []
+    _, store = made(table.rename(columns={"target": "value"}), tmp_path / "s")
+    assert (store.channels[0], store.manifest.covariates) == ("value", ["promo", "price"])
+    assert made(table, tmp_path / "s", target=["target", "promo"])[1].manifest.covariates == []
+
+
+def test_the_only_text_column_names_the_items(tmp_path):
+    table = long_table([20, 20], channels=("revenue",)).rename(columns={"timestamp": "date", "kind": "shop"})
+    for source in (table.drop(columns="item_id"), tmp_path / "t.csv"):
+        table.drop(columns="item_id").to_csv(tmp_path / "t.csv", index=False)
+        report, store = made(source, tmp_path / "s")
+        assert (store.ids, store.channels) == (["k0", "k1"], ["revenue"])
+        assert "column 'shop', the only one of text, was taken as item_id" in report.notes
+    with pytest.raises(ValueError, match="column 'shop' holds 'k0', which is not a number"):
+        made(table[table["item_id"] == "i0"].drop(columns="item_id"), tmp_path / "s")
+
+
+@pytest.mark.parametrize(("ids", "items"), [(["1", "1", "1", "1"], ["1"]), (range(4), ["series"])])
+def test_a_column_id_names_items_unless_it_numbers_the_rows(tmp_path, ids, items):
+    frame = pd.DataFrame({"id": ids, "date": pd.date_range("2024", periods=4), "value": range(4)})
+    _, store = made(frame, tmp_path / "s")
+    assert store.ids == items
+    assert store.channels[0] == "value"
+
+
+def test_rows_out_of_order_are_sorted_and_duplicates_are_not(tmp_path):
+    table = long_table().drop(columns="kind")
+    report, store = made(table.sample(frac=1, random_state=0).sort_values("item_id", kind="stable"), tmp_path / "s")
+    check(store, table)
+    assert any("were sorted by time" in note for note in report.notes)
+    with pytest.raises(ValueError, match="occurs twice"):
+        made(pd.concat([table, table.iloc[[5]]]), tmp_path / "s")
+
+
+@pytest.mark.parametrize("bad", [{"a": 1}, ["a"], ("a", ["b"])])
+def test_an_item_that_is_no_name_is_an_error(tmp_path, bad):
+    frame = pd.DataFrame({"date": pd.date_range("2024", periods=4), "x": range(4)})
+    frame["item_id"] = pd.Series(["a", bad, "a", "a"], dtype=object)
+    with pytest.raises(ValueError, match=r"row 2: column 'item_id' holds .* items are named by text or numbers"):
+        made(frame, tmp_path / "s")
+    with pytest.raises(ValueError, match=r"row 1: column 'item_id' holds 'a\\x00b', with a NUL"):
+        made(frame.assign(item_id="a\0b"), tmp_path / "s")
+
+
+def test_every_kind_of_number_is_a_channel(tmp_path):
+    numbers = {
+        "decimals": pd.Series([Decimal("1.5"), None, Decimal(3)], dtype=object),
+        "flags": pd.Series([None, True, False], dtype=object),
+        "nullable": pd.array([1, None, 3], dtype="Int64"),
+        "arrow": pd.array([1.5, None, 2], dtype="double[pyarrow]"),
+        "booleans": pd.array([True, None, False], dtype="bool[pyarrow]"),
+        "text": ["1,5", "2,5", "?"],
+    }
+    frame = pd.DataFrame({"date": pd.date_range("2024", periods=3), **numbers})
+    _, store = made(frame, tmp_path / "s")
+    expected = [[1.5, np.nan, 3], [np.nan, 1, 0], [1, np.nan, 3], [1.5, np.nan, 2], [1, np.nan, 0], [1.5, 2.5, np.nan]]
+    assert np.array_equal(store.read(0), np.array(expected, np.float32), equal_nan=True)
+    assert store.channels == list(numbers)
+    with pytest.raises(ValueError, match=r"row 2: column 'x' holds '\{\}', which is not a number"):
+        made(frame[["date"]].assign(x=pd.Series([1, {}, 2], dtype=object)), tmp_path / "s")
 
 
 def test_a_split_column_is_no_channel(tmp_path):
@@ -184,8 +254,11 @@ def test_an_item_may_go_on_in_the_next_file(tmp_path):
     report, store = made(str(tmp_path / "?.parquet"), tmp_path / "s", target=["a", "b"])
     check(store, table)
     assert "regrouped" in str(report)
+    report, store = made([tmp_path / "2.parquet", tmp_path / "1.parquet"], tmp_path / "s", target=["a", "b"])
+    check(store, table)
+    assert "rows of 3 items (first 'i0') were sorted by time" in report.notes
     with pytest.raises(ValueError, match=r"2 files, item 'i0', row 1 of 1.parquet: timestamp 2024-01-01 follows"):
-        made([tmp_path / "2.parquet", tmp_path / "1.parquet"], tmp_path / "s", target="a")
+        made([tmp_path / "2.parquet", tmp_path / "1.parquet"], tmp_path / "s", target="a", grid="keep")
 
 
 def test_short_items_take_the_frequency_of_the_others(tmp_path):
@@ -290,7 +363,7 @@ BAD = {  # file name -> content, rules, what the message says
     "unsorted": (
         "t.csv",
         LONG + "a,2023-01-01,9\n",
-        {},
+        {"grid": "keep"},
         "t.csv, item 'a', row 8: timestamp 2023-01-01 follows 2024-01-06",
     ),
     "far": ("t.csv", LONG + "a,2924-01-01,9\n", {}, "row 8: timestamp 2924-01-01, after 2024-01-06, would make 3287"),
@@ -321,7 +394,7 @@ BAD = {  # file name -> content, rules, what the message says
         {},
         "t.csv, item 'a', row 8: column 'x' holds 'many', which is not a",
     ),
-    "text": ("t.csv", "date,x,y\n2024-01-01,1,red\n", {}, "row 2: column 'y' holds 'red'.*target="),
+    "text": ("t.csv", "date,x,z\n2024-01-01,1,red\n", {}, "row 2: column 'z' holds 'red'.*target="),
     "infinite": ("t.csv", LONG + "a,2024-01-07,inf\n", {}, "t.csv, item 'a', row 8: column 'x' is infinite"),
     "huge": ("t.csv", LONG + "a,2024-01-07,1e300\n", {}, "row 8: column 'x' is 1e\\+300, too large for float32"),
     "all missing": (
@@ -356,8 +429,8 @@ BAD = {  # file name -> content, rules, what the message says
         {"target": ["x"], "static": ["x"]},
         "'x' is asked for as target and as item, time or static",
     ),
-    "ragged": ("t.csv", LONG + "a,2024-01-07,1,2,3\n", {}, "t.csv cannot be read: Expected 3 fields in line 8, saw 5"),
-    "long rows": ("t.csv", "date,x\n2024-01-01,1,2\n2024-01-02,1,2\n", {}, "row 2 has more cells than the header"),
+    "ragged": ("t.csv", LONG + "a,2024-01-07,1,2,3\n", {}, "t.csv, row 8: found 5 cells, expected 3 as in the header"),
+    "long rows": ("t.csv", "date,x\n2024-01-01,1,2\n2024-01-02,1,2\n", {}, "row 2: found 3 cells, expected 2"),
     "irregular": (
         "t.csv",
         "date,x\n2024-01-01,1\n2024-01-03,2\n2024-01-06,3\n2024-02-13,4\n",
@@ -373,7 +446,7 @@ BAD = {  # file name -> content, rules, what the message says
     "one point": ("t.csv", "date,x\n2024-01-01,1\n", {}, "item 't' has 1 different timestamp.*give freq"),
     "parquet": ("t.parquet", "PAR1 this is not", {}, "t.parquet cannot be read.*damaged or cut short"),
     "gzip": ("t.csv.gz", "not gzip", {}, "t.csv.gz cannot be read"),
-    "ending": ("t.xlsx", "x", {}, "has an ending tsfm does not read; known: .csv"),
+    "ending": ("t.docx", "x", {}, "has an ending tsfm does not read; known: .csv"),
     "tsf header": ("t.tsf", "T1:1,2\n", {}, "t.tsf, row 1: expected an @ line before @data"),
     "tsf freq": ("t.tsf", "@attribute series_name string\n@data\nT1:1,2\n", {}, "no @frequency tsfm knows"),
     "tsf cell": (
@@ -402,7 +475,8 @@ BAD = {  # file name -> content, rules, what the message says
         {},
         r"item 't/0', row 3: dimensions have \[2, 1\] steps",
     ),
-    "ts stamps": ("t.ts", "@timestamps true\n@data\n(0,1):0\n", {}, "@timestamps true; only files without stamps"),
+    "ts sign": ("t.ts", "@univariate true\n@\n@data\n1,2\n", {}, "t.ts, row 2: an @ without a word"),
+    "ts stamps": ("t.ts", "@timestamps true\n@data\n(0,1),3\n", {}, "dimension 0 is .*expected .timestamp,value"),
     "freq": ("t.csv", LONG, {"freq": "fortnight"}, "frequency 'fortnight' is not known"),
     "layout": ("t.csv", LONG, {"layout": "tall"}, "layout is 'tall'; it is one of auto, long, wide"),
     "grid": ("t.csv", LONG, {"grid": "nearest"}, "grid is 'nearest'; it is one of fill, keep"),
@@ -422,10 +496,11 @@ def test_more_bad_input(tmp_path):
     table = long_table()
     with pytest.raises(FileNotFoundError, match=r"no file matches"):
         ingest(str(tmp_path / "*.csv"), tmp_path / "s")
-    with pytest.raises(FileNotFoundError, match=r"nothing.csv does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing.csv"):
         ingest(tmp_path / "nothing.csv", tmp_path / "s")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="is a folder; say which files with a glob"):
-        ingest(tmp_path, tmp_path / "s")
+        ingest(tmp_path / "empty", tmp_path / "s")
     with pytest.raises(ValueError, match="list of sources is empty"):
         ingest([], tmp_path / "s")
     with pytest.raises(ValueError, match="static column 'kind' changes from 'k0' to 'z'"):

@@ -15,13 +15,22 @@ _COLUMNS = {
     "timestamp_column": "--timestamp-column",
     "target": "--target",
     "freq": "--freq",
+    "sep": "--sep",
+    "decimal": "--decimal",
+    "encoding": "--encoding",
 }
 _TIMESTAMPS = {"dayfirst": "--dayfirst", "date_format": "--date-format", "timezone": "--timezone"}
 _QUANTILES = {"quantile_levels": "--quantile-levels"}
 FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python function -> flag
     "ingest": _COLUMNS
     | _TIMESTAMPS
-    | {"layout": "--layout", "grid": "--grid", "allow_mixed_freq": "--allow-mixed-freq", "overwrite": "--overwrite"},
+    | {
+        "static": "--static",
+        "layout": "--layout",
+        "grid": "--grid",
+        "allow_mixed_freq": "--allow-mixed-freq",
+        "overwrite": "--overwrite",
+    },
     "forecast": _COLUMNS | _TIMESTAMPS | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
     "impute": _COLUMNS | _QUANTILES | {"fill_gaps": "--fill-gaps"},
     "detect": _COLUMNS | {"level": "--level", "calibration": "--calibration", "score": "--score"},
@@ -32,7 +41,9 @@ FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python 
 ENGLISH = (
     "calibration",
     "covariates",
+    "decimal",
     "device",
+    "encoding",
     "grid",
     "layer",
     "layout",
@@ -40,6 +51,7 @@ ENGLISH = (
     "overwrite",
     "pool",
     "score",
+    "static",
     "target",
 )
 _LIST = r"\b(?:found|known): (?:[^;.]|\.(?! ))*"  # names of columns, up to the end of the clause
@@ -87,7 +99,7 @@ def translate_message(message: str, args: argparse.Namespace) -> str:
             return match[0]
         if match["argument"] is None:
             return names[match[0]]
-        value = (match["value"] or "").strip("'\"")
+        value = (match["value"] or "").strip("'\"[]")
         if value == "False":
             return flags[match["argument"]].replace("--", "--no-", 1)
         return flags[match["argument"]] + (f" {value}" if value not in ("", "True") else "")
@@ -97,7 +109,7 @@ def translate_message(message: str, args: argparse.Namespace) -> str:
 
 def _assignment(flags: Mapping[str, str]) -> str:
     """Return the pattern of `name=value`, `name=...` and `name=`."""
-    value = r"'[^']*'|\"[^\"]*\"|\.\.\.|[\w.+-]*\w"
+    value = r"'[^']*'|\"[^\"]*\"|\[\.\.\.\]|\.\.\.|[\w.+-]*\w"
     return rf"(?<![\w./\\-])(?P<argument>{_any(flags)})=(?P<value>{value})?"
 
 

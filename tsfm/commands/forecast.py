@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tsfm.bench.predictors import find_predictor
 from tsfm.commands.holdout import hold_out, score_holdout
-from tsfm.commands.tables import check_outputs, column_arguments, match_ids, read_table, write_table
+from tsfm.commands.tables import check_outputs, column_arguments, match_ids, read_file, write_table
 from tsfm.infer.arguments import check_prediction_length
 
 PRINTED_ROWS = 12
@@ -19,17 +19,18 @@ def run(args: argparse.Namespace) -> int:
     """Forecast the file and print what was written, or the first rows."""
     print(
         forecast_file(
-            Path(args.source), predictor=args.model, horizon=args.horizon, target=args.target, future=args.future,
+            args.source, predictor=args.model, horizon=args.horizon, target=args.target, future=args.future,
             quantile_levels=args.quantile_levels, out=args.out, plot=args.plot, holdout=args.holdout, freq=args.freq,
             id_column=args.id_column, timestamp_column=args.timestamp_column, covariates=args.covariates,
             dayfirst=args.dayfirst, date_format=args.date_format, timezone=args.timezone,
+            text={"sep": args.sep, "decimal": args.decimal, "encoding": args.encoding},
         )
     )  # fmt: skip
     return 0
 
 
 def forecast_file(
-    source: Path,
+    source: str | Path,
     *,
     predictor: str,
     horizon: int,
@@ -43,6 +44,7 @@ def forecast_file(
     id_column: str = "item_id",
     timestamp_column: str = "timestamp",
     covariates: str = "auto",
+    text: Mapping[str, Any] | None = None,
     **timestamps: Any,
 ) -> str:
     """Forecast the series of a file and return what `tsfm forecast` prints.
@@ -50,7 +52,7 @@ def forecast_file(
     Parameters
     ----------
     source, future
-        CSV or Parquet files: the past, and the future of the covariates.
+        Files that `read_table` reads: the past, and the future of the covariates.
     predictor
         A model directory, a bundled model or a baseline.
     horizon
@@ -63,6 +65,8 @@ def forecast_file(
         Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive.
     covariates
         How covariates are used, see `Predictor.predict_df`.
+    text
+        How text files are written: the arguments sep, decimal and encoding of `read_table`.
     **timestamps
         How to read timestamps: `dayfirst`, `date_format`, `timezone`.
 
@@ -74,18 +78,25 @@ def forecast_file(
     check_prediction_length(horizon)
     check_outputs(out, plot)
     model = find_predictor(predictor)
-    df = read_table(source, id_column=id_column)
-    future_df = match_ids(read_table(Path(future), id_column=id_column), df, id_column=id_column) if future else None
+    df = read_file(source, id_column=id_column, text=text)
+    future_df = None
+    if future:
+        future_df = match_ids(read_file(future, id_column=id_column, text=text), df, id_column=id_column)
     columns: dict[str, Any] = column_arguments(target, id_column=id_column, timestamp_column=timestamp_column)
     columns |= timestamps
     past, actual, lines = df, None, []
     if holdout:
         known = model.known_covariates if future_df is None else future_df.columns
-        held = hold_out(df, horizon=horizon, known=known, freq=freq, columns=columns)
+        read_covariates = model.uses_covariates or model.regresses_covariates
+        held = hold_out(df, horizon=horizon, known=known, freq=freq, columns=columns, covariates=read_covariates)
         predictors = [model, find_predictor("seasonal_naive")]
         lines += score_holdout(held.frame, predictors, horizon=horizon, covariates=covariates)
         past, actual, future_df, freq = held.past, held.actual, held.future_df, held.freq
-        columns = {"target": held.frame.targets}  # the other columns now have their default names
+        columns = {
+            "id_column": held.frame.id_name,
+            "timestamp_column": held.frame.timestamp_name,
+            "target": held.frame.targets,
+        }
     forecast = model.predict_df(
         past, horizon, future_df=future_df, quantile_levels=quantile_levels, freq=freq, covariates=covariates, **columns
     )
@@ -95,7 +106,7 @@ def forecast_file(
         from tsfm.infer.plot import plot as draw_forecast
 
         names = {key: column for key, column in columns.items() if key.endswith("_column")}
-        draw_forecast(past, forecast, actual=actual, path=plot, title=source.stem, **names)
+        draw_forecast(past, forecast, actual=actual, path=plot, title=Path(source).stem, **names)
         lines.append(f"drew {plot}")
     if out is None:
         lines.append(forecast.head(PRINTED_ROWS).to_string(index=False))

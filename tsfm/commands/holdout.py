@@ -43,7 +43,13 @@ class Holdout(NamedTuple):
 
 
 def hold_out(
-    df: pd.DataFrame, *, horizon: int, known: Iterable[str], freq: str | None, columns: Mapping[str, Any]
+    df: pd.DataFrame,
+    *,
+    horizon: int,
+    known: Iterable[str],
+    freq: str | None,
+    columns: Mapping[str, Any],
+    covariates: bool = True,
 ) -> Holdout:
     """Return a DataFrame with the last `horizon` steps of each item held out.
 
@@ -55,13 +61,15 @@ def hold_out(
         The frequency of all items; None infers that of each item.
     columns
         The arguments id_column, timestamp_column and target of `read_frame`.
+    covariates
+        Whether to read covariates.
 
     Raises
     ------
     ValueError
         If `df` cannot be read, or an item has no observed value before its last `horizon` steps.
     """
-    frame = read_frame(df, prediction_length=horizon, freq=freq, **columns)
+    frame = read_frame(df, prediction_length=horizon, freq=freq, covariates=covariates, centre=True, **columns)
     past, actual = without_last_steps(frame, horizon), without_last_steps(frame, 0)
     frame = known_over_holdout(frame, known)
     freqs = {series.freq for series in frame}
@@ -93,7 +101,7 @@ def future_covariates(frame: Frame) -> pd.DataFrame:
     for i, series in enumerate(frame):
         timestamps = step_timestamps(frame, series, series.known.shape[1])[-frame.horizon :]
         rows = {name: series.known[c, -frame.horizon :] for c, name in enumerate(frame.known_names)}
-        tables.append(pd.DataFrame({"item_id": frame.ids.iloc[i], "timestamp": timestamps, **rows}))
+        tables.append(pd.DataFrame({frame.id_name: frame.ids.iloc[i], frame.timestamp_name: timestamps, **rows}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -113,8 +121,9 @@ def without_last_steps(frame: Frame, num_steps: int) -> pd.DataFrame:
                 f"item {series.item_id!r} has {stop + num_steps} steps; holding out {num_steps} leaves no observed "
                 "value to forecast from: choose a shorter --horizon, or leave the item out"
             )
-        rows = {"item_id": frame.ids.iloc[i], "timestamp": step_timestamps(frame, series, stop)}
-        rows |= {name: series.values[c, :stop] for c, name in enumerate(frame.targets)}
+        times = step_timestamps(frame, series, stop)
+        rows = {frame.id_name: frame.ids.iloc[i], frame.timestamp_name: times}
+        rows |= {name: series.original[c, :stop] for c, name in enumerate(frame.targets)}
         rows |= {name: series.past[c, :stop] for c, name in enumerate(frame.past_names) if name not in rows}
         tables.append(pd.DataFrame(rows))
     return pd.concat(tables, ignore_index=True)
@@ -142,7 +151,7 @@ def score_holdout(
         predicted = predictor.predict_frame(past, quantile_levels=quantile_levels, covariates=covariates)
         scores: dict[int, ForecastScore] = {}
         for (season, _), indices in groups.items():
-            values = np.stack([frame.series[i].values for i in indices])
+            values = np.stack([frame.series[i].original for i in indices])
             score = scores.setdefault(season, ForecastScore(quantile_levels, season))
             score.update(values[..., -horizon:], predicted.quantiles[indices], values[..., :-horizon])
         lines += [_line(predictor.name, score.result(), horizon, season) for season, score in scores.items()]

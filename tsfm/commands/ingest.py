@@ -14,6 +14,8 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite, id_column=args.id_column, timestamp_column=args.timestamp_column, freq=args.freq,
         allow_mixed_freq=args.allow_mixed_freq, dayfirst=args.dayfirst, date_format=args.date_format,
         timezone=args.timezone,
+        static=args.static, sep=args.sep, decimal=args.decimal,
+        encoding=args.encoding,
     )  # fmt: skip
     print(report)
     return 0

@@ -19,7 +19,7 @@ SETTINGS_HELP = """Settings are given as key=value, for instance
   tsfm eval predictor=seasonal_naive bench=gift
 
 `tsfm show --groups` lists the choices of each group (data, backbone, experiment, ...)."""
-SOURCE_HELP = "CSV or Parquet file, long (one row per item and time) or of one series"
+SOURCE_HELP = "CSV, Parquet or Excel file, long (one row per item and time) or of one series"
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -82,6 +82,7 @@ def _add_ingest(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", required=True, help="folder of the store, for instance data/sales")
     sub.add_argument("--layout", default="auto", choices=["auto", "long", "wide"])
     sub.add_argument("--target", action="append", help="value column; repeat for several (default: all numeric ones)")
+    sub.add_argument("--static", action="append", help="column that labels whole series; repeat for several")
     sub.add_argument("--grid", default="fill", choices=["fill", "keep"],
                      help="fill: gaps become missing steps; keep: rows are taken as equally spaced")  # fmt: skip
     sub.add_argument("--name")
@@ -142,6 +143,14 @@ def _add_columns(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--id-column", default="item_id")
     sub.add_argument("--timestamp-column", default="timestamp")
     sub.add_argument("--freq", help="steps between rows as pandas writes it: h, 15min, D, W, MS, ... (default: found)")
+    sub.add_argument("--sep", type=_separator, help="character between the cells of a text file (default: found)")
+    sub.add_argument("--decimal", choices=[".", ","], help="decimal sign of numbers in a text file (default: found)")
+    sub.add_argument("--encoding", help="of a text file, such as latin-1 (default: UTF-8, else found)")
+
+
+def _separator(text: str) -> str:
+    """Return a separator; a tab may be written in words."""
+    return "\t" if text in ("\\t", "tab") else text
 
 
 def _add_timestamps(sub: argparse.ArgumentParser) -> None:

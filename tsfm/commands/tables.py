@@ -1,48 +1,36 @@
-"""Read and write the tables of the command line: CSV and Parquet files."""
+"""Read and write the tables of the command line."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tsfm.files import atomic_file, check_folder
-from tsfm.infer.column_values import is_numeric
-from tsfm.infer.columns import ALTERNATIVE_NAMES
+from tsfm.store.column_names import ITEM_NAMES
+from tsfm.store.numbers import is_numeric
+from tsfm.store.read_table import read_table
 
-READABLE = (".csv", ".parquet", ".gz")
 WRITABLE = (".csv", ".parquet")
 
 
-def read_table(path: Path, *, id_column: str = "item_id") -> pd.DataFrame:
-    """Read a CSV or Parquet file; the ids of a CSV file are text, so that "001" stays "001".
+def read_file(path: str | Path, *, id_column: str = "item_id", text: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Read a file of rows; ids are text, so that "001" stays "001". What was assumed is logged.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file has another suffix or cannot be read.
+    Parameters
+    ----------
+    text
+        The arguments sep, decimal and encoding of `tsfm.store.read_table.read_table`.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; check the path")
-    if path.suffix not in READABLE:
-        raise ValueError(f"{path} ends in {path.suffix or 'nothing'}; expected {', '.join(READABLE)}")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        names = {id_column, ALTERNATIVE_NAMES["item_id"]} if id_column == "item_id" else {id_column}
-        # pandas ignores names that the file does not have; round_trip: the floats are exactly those of the text
-        exact: dict[str, Any] = {"float_precision": "round_trip"}
-        return pd.read_csv(path, dtype=dict.fromkeys(names, str), **exact)
-    except Exception as error:  # noqa: BLE001  pandas and pyarrow raise many kinds
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(
-            f"{path} cannot be read as {path.suffix[1:]} ({reason}); is it damaged or cut short?"
-        ) from None
+    return read_table(path, text_columns=[id_column], **(text or {}))
+
+
+def take_text_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove and return the arguments that say how a text file is written."""
+    return {name: options.pop(name, None) for name in ("sep", "decimal", "encoding")}
 
 
 def match_ids(future: pd.DataFrame, df: pd.DataFrame, *, id_column: str) -> pd.DataFrame:
@@ -50,7 +38,7 @@ def match_ids(future: pd.DataFrame, df: pd.DataFrame, *, id_column: str) -> pd.D
 
     The ids of a CSV file are text, those of a Parquet file may be numbers.
     """
-    for name in {id_column, ALTERNATIVE_NAMES["item_id"]} & set(df.columns) & set(future.columns):
+    for name in {id_column, *ITEM_NAMES} & set(df.columns) & set(future.columns):
         ids, future_ids = pd.Series(df[name]), pd.Series(future[name])
         if is_numeric(ids) != is_numeric(future_ids) and bool(future_ids.notna().all()):
             with contextlib.suppress(ValueError, TypeError):  # reading both reports ids that differ

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tsfm.commands.tables import check_outputs, column_arguments, read_table, write_table
+from tsfm.commands.tables import check_outputs, column_arguments, read_file, take_text_options, write_table
 from tsfm.infer.load import load
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.metrics.conformal import check_level
@@ -21,13 +21,13 @@ VERBS = ("impute", "detect", "embed", "classify")
 def run(args: argparse.Namespace) -> int:
     """Apply the model to the file and print what was written, or the first rows."""
     options = {name: value for name, value in vars(args).items() if name not in ("verb", "run", "source")}
-    print(answer_file(args.verb, Path(args.source), **options))
+    print(answer_file(args.verb, args.source, **options))
     return 0
 
 
 def answer_file(
     verb: str,
-    source: Path,
+    source: str | Path,
     *,
     model: str,
     target: Sequence[str] | None,
@@ -45,7 +45,7 @@ def answer_file(
     verb
         One of `VERBS`.
     source
-        CSV or Parquet file.
+        A file that `read_table` reads.
     model
         Name of a bundled model, or a model directory.
     target
@@ -53,7 +53,8 @@ def answer_file(
     out, plot
         Files for the table and its figure; without `out` the first rows are part of the text.
     **options
-        Further arguments of `impute_df`, `detect_df`, `embed_df` or `classify_df`; `calibration` is text.
+        Further arguments of `impute_df`, `detect_df`, `embed_df` or `classify_df`; `calibration` is text. Also
+        the arguments sep, decimal and encoding of `read_table`.
 
     Raises
     ------
@@ -61,12 +62,13 @@ def answer_file(
         If an argument or a file cannot be used; paths to write are checked first.
     """
     check_outputs(out, plot)
+    text = take_text_options(options)
     if "level" in options:
         check_level(options["level"])
     if "calibration" in options:
-        options["calibration"] = read_calibration(options["calibration"], id_column=id_column)
+        options["calibration"] = read_calibration(options["calibration"], id_column=id_column, text=text)
     predictor = find_model(model, verb=verb)
-    df = read_table(source, id_column=id_column)
+    df = read_file(source, id_column=id_column, text=text)
     columns = column_arguments(target, id_column=id_column, timestamp_column=timestamp_column)
     table: pd.DataFrame = getattr(predictor, f"{verb}_df")(df, freq=freq, **columns, **options)
     flags = flag_columns(verb, table, df)
@@ -76,7 +78,7 @@ def answer_file(
     if plot is not None:
         from tsfm.infer.plot_scores import plot_scores
 
-        plot_scores(table, path=plot, title=source.stem, **columns)
+        plot_scores(table, path=plot, title=Path(source).stem, **columns)
         lines.append(f"drew {plot}")
     if out is None:
         lines.append(first_rows(table, flags))
@@ -99,12 +101,12 @@ def find_model(name: str, *, verb: str) -> ModelPredictor:
     return load(name)
 
 
-def read_calibration(text: str, *, id_column: str) -> pd.DataFrame | float:
+def read_calibration(value: str, *, id_column: str, text: Mapping[str, Any]) -> pd.DataFrame | float:
     """Return the value of --calibration: a share or a number of steps, else the clean rows of a file."""
     try:
-        return float(text)
+        return float(value)
     except ValueError:
-        return read_table(Path(text), id_column=id_column)
+        return read_file(value, id_column=id_column, text=text)
 
 
 def flag_columns(verb: str, table: pd.DataFrame, df: pd.DataFrame) -> list[str]:

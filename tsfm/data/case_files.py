@@ -11,9 +11,11 @@ import os
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tsfm.fingerprint import fingerprint, joint_fingerprint
@@ -24,6 +26,8 @@ from tsfm.store.series_store import SeriesStore
 
 FOLDERS = ("classification", "regression")  # of a data root
 OFFICIAL = ("train", "test")
+TEXT_FORMATS = (".ts", ".arff", ".tsv", ".txt", ".csv")
+_compute: Any = pc  # the stubs of pyarrow lack most functions
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,9 @@ def find_cases(name_or_path: str | Path) -> Path:
     """
     name, path = str(name_or_path), Path(name_or_path)
     if path.is_file():
-        if path.suffix.lower() == ".ts":
+        if (suffix := path.suffix.lower()) in TEXT_FORMATS:
             raise ValueError(
-                f"{path} is a .ts file; run `tsfm ingest <train and test .ts> --out data/{path.stem}` first"
+                f"{path} is a {suffix} file; run `tsfm ingest <train and test {suffix}> --out data/{path.stem}` first"
             )
         return path
     if (path / MANIFEST).is_file():
@@ -134,28 +138,55 @@ def _from_parquet(path: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
 
 
 def _arrays(column: pa.ChunkedArray, location: str) -> list[np.ndarray]:
-    """One [C, L] float32 array per row of lists of lists of numbers; lists of numbers are one channel."""
+    """One [C, L] float32 array per row of lists of lists of numbers; lists of numbers are one channel.
+
+    Lists may be of any kind: plain, large, of a fixed size, or views.
+    """
     rows = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
-    if not pa.types.is_list(rows.type) or rows.null_count:
+    nested = _is_list(rows.type) and _is_list(rows.type.value_type)
+    kind = rows.type.value_type.value_type if nested else rows.type.value_type if _is_list(rows.type) else rows.type
+    if not _is_list(rows.type) or not _is_number(kind) or rows.null_count:
         raise ValueError(
-            f"{location}: series has the type {rows.type}; expected channels x steps of numbers in every row"
+            f"{location}: series has the type {rows.type}, {rows.null_count} missing rows; expected channels x steps "
+            "of numbers in every row, or steps of numbers"
         )
-    nested = pa.types.is_list(rows.type.value_type)
-    steps = rows.values if nested else rows
-    if not (pa.types.is_floating(steps.type.value_type) or pa.types.is_integer(steps.type.value_type)):
-        raise ValueError(f"{location}: series has the type {rows.type}; expected channels x steps of numbers")
-    values, bounds = steps.values.to_numpy(zero_copy_only=False), steps.offsets.to_numpy()
-    firsts = rows.offsets.to_numpy() if nested else np.arange(len(rows) + 1)
+    steps = _compute.list_flatten(rows) if nested else rows
+    if steps.null_count:
+        raise ValueError(f"{location}: {steps.null_count} channels are missing; give every channel a list of numbers")
+    channels = _list_lengths(rows) if nested else np.ones(len(rows), np.int64)
+    lengths = _list_lengths(steps)
+    values = np.asarray(_compute.cast(_compute.list_flatten(steps), pa.float64()).to_numpy(zero_copy_only=False))
+    bounds, firsts = np.append(0, np.cumsum(lengths)), np.append(0, np.cumsum(channels))
     arrays = []
     for number, (first, stop) in enumerate(pairwise(firsts)):
-        lengths = np.diff(bounds[first : stop + 1])
-        if not len(lengths) or len(set(lengths.tolist())) > 1:
+        if not stop > first or len(set(lengths[first:stop].tolist())) > 1:
             raise ValueError(
-                f"{location}, row {number}: the channels have {lengths.tolist()} steps; all channels of a case need "
-                "the same number, NaN where missing"
+                f"{location}, row {number}: the channels have {lengths[first:stop].tolist()} steps; all channels of a "
+                "case need the same number, NaN where missing"
             )
-        arrays.append(_float32(values[bounds[first] : bounds[stop]].reshape(len(lengths), -1)))
+        arrays.append(_float32(values[bounds[first] : bounds[stop]].reshape(stop - first, -1)))
     return arrays
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    checks = (
+        types.is_list,
+        types.is_large_list,
+        types.is_fixed_size_list,
+        types.is_list_view,
+        types.is_large_list_view,
+    )
+    return any(check(kind) for check in checks)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(check(kind) for check in (types.is_floating, types.is_integer, types.is_decimal, types.is_boolean))
+
+
+def _list_lengths(lists: pa.Array) -> np.ndarray:
+    return np.asarray(_compute.list_value_length(lists), dtype=np.int64)
 
 
 def _from_store(path: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:

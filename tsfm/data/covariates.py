@@ -61,8 +61,19 @@ class ChannelLayout:
         return torch.tensor([self.roles], dtype=torch.int8) if self.covariates else None
 
 
-def make_layout(stored: Sequence[str], config: DataConfig, *, time_features: tuple[str, ...] = ()) -> ChannelLayout:
+def make_layout(
+    stored: Sequence[str],
+    config: DataConfig,
+    *,
+    time_features: tuple[str, ...] = (),
+    covariates: Sequence[str] = (),
+) -> ChannelLayout:
     """Return the layout that the config describes for a store with these channels.
+
+    Parameters
+    ----------
+    covariates
+        Channels that the store calls covariates: known only in the past, unless the config gives them another role.
 
     Raises
     ------
@@ -74,6 +85,8 @@ def make_layout(stored: Sequence[str], config: DataConfig, *, time_features: tup
             if name not in stored:
                 raise ValueError(f"data.{key}: no channel {name!r}; {did_you_mean(name, list(stored))}")
     past, known = tuple(config.past or ()), tuple(config.known or ())
+    if config.channels is None and config.past is None:
+        past = tuple(name for name in covariates if name in stored and name not in known)
     targets = select_channels(stored, config.channels)
     if config.channels is None:
         targets = tuple(name for name in targets if name not in past + known)

@@ -75,7 +75,9 @@ class WindowData(StoreData):
         config, store = self.config, self.store
         try:
             time_features = choose_fields(config.time_features, store.freqs)
-            layout = make_layout(store.channels, config, time_features=time_features)
+            layout = make_layout(
+                store.channels, config, time_features=time_features, covariates=store.manifest.covariates
+            )
         except ValueError as error:
             raise ValueError(f"data set {config.dataset!r}: {error}") from None
         self.layout = layout if self.covariates else ChannelLayout(layout.targets)

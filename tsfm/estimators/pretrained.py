@@ -54,7 +54,7 @@ class Pretrained(ModelPredictor):
         Parameters
         ----------
         df
-            One row per item and time, with the columns that the next arguments name.
+            One row per item and time; columns are found as by `predict_df`.
         prediction_length
             The horizon in steps; None takes that of the model. Only for task="forecast".
         task
@@ -87,20 +87,28 @@ class Pretrained(ModelPredictor):
         from tsfm.estimators import tuning
         from tsfm.estimators.devices import resolve_device
         from tsfm.estimators.fitting import compose_config, init_overrides, save_source, temporary_run, train_predictor
+        from tsfm.infer.columns import find_columns
         from tsfm.store.ingest import ingest
         from tsfm.store.series_store import SeriesStore
 
         resolve_device(device)
         horizon = check_horizon(task, prediction_length, own=self.model.config.horizon, name=self.name)
         shape = tuning.find_shape(self, horizon=horizon)
-        targets = [target] if isinstance(target, str) else list(target)
+        notes: list[str] = []
+        columns = find_columns(
+            df, id_column=id_column, timestamp_column=timestamp_column, target=target, label="df", notes=notes
+        )
+        targets = [str(name) for name in columns.targets]
+        for note in notes:
+            log.info(note)
         with temporary_run() as folder:
             store = folder / "store"
             report = ingest(
-                df,
+                columns.frame,
                 store,
-                id_column=id_column,
-                timestamp_column=timestamp_column,
+                layout="wide" if columns.item is None else "long",
+                id_column=id_column if columns.item is None else str(columns.item),
+                timestamp_column=str(columns.timestamp),
                 target=[*targets, *past, *known],
                 freq=freq,
                 progress=False,

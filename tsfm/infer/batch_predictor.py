@@ -39,6 +39,8 @@ class BatchPredictor(ABC):
         Whether covariates are an input of the forecaster itself.
     regresses_covariates
         Whether known covariates are used by a regression next to it.
+    any_level
+        Whether a constant added to a series is just added to its forecast: a high level may be subtracted first.
     time_features
         Time features that it needs as covariates.
     past_covariates, known_covariates
@@ -56,6 +58,7 @@ class BatchPredictor(ABC):
     beyond_horizon: str = "from its own forecast"
     uses_covariates: bool = False
     regresses_covariates: bool = False
+    any_level: bool = True
     time_features: tuple[str, ...] = ()
     past_covariates: Sequence[str] = ()
     known_covariates: Sequence[str] = ()

@@ -81,7 +81,7 @@ class Classification(LoadedModel):
             One row for each item. What was assumed is logged and kept in ``result.attrs["announcements"]``.
 
             ====================== ==========================================================
-            item_id                as in `df`
+            item_id                as in `df`, under the name that it has there
             label                  the most probable class (of a model of classes)
             probability_<class>    one column for each class (of a model of classes)
             prediction             the number, in units of the labels (of a model of numbers)
@@ -95,11 +95,11 @@ class Classification(LoadedModel):
         task = "regress" if "regress" in self.tasks else "classify"
         self.check_labels(task)
         columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
+        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
         predicted = self._predict_labels(
             [item.values for item in frame], batch_size=batch_size, names=frame.item_names()
         )
-        out = pd.DataFrame({"item_id": frame.ids})
+        out = pd.DataFrame({frame.id_name: frame.ids})
         if task == "regress":
             out["prediction"] = self._to_label_units(predicted)
         else:

@@ -5,19 +5,19 @@ L steps.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tsfm.store.number_text import DecimalRule
+from tsfm.store.numbers import FLOAT32_MAX, column_numbers, is_numeric
 from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions, parse_timestamps
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_LOST_CHANGES = 0.1  # share of the changes from step to step that float32 may lose without a warning
 
 
@@ -60,15 +60,10 @@ def read_timestamps(
     return parsed
 
 
-def is_numeric(column: pd.Series) -> bool:
-    """Return whether a column holds real numbers."""
-    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype)
-
-
 def read_numbers(
     column: pd.Series, *, kind: str, label: str, notes: list[str] | None = None
 ) -> Float[np.ndarray, " rows"]:
-    """Return a column as float32, with NaN where it is missing.
+    """Return a column as float64, with NaN where it is missing.
 
     Parameters
     ----------
@@ -77,33 +72,31 @@ def read_numbers(
     label
         The DataFrame, for messages: "df", "future_df".
     notes
-        Where given, a loss of precision in float32 is appended to it.
+        Where given, how text was read as numbers is appended to it.
 
     Raises
     ------
     ValueError
-        When the column holds text, infinities or numbers beyond float32; the message names the row.
+        When the column holds text that is not a number, infinities or numbers beyond float32; the row is named.
     """
-    if column.dtype == object and not any(isinstance(value, str) for value in column):
-        with contextlib.suppress(ValueError, TypeError):  # refused below, with the row
-            column = pd.Series(pd.to_numeric(column), name=column.name)
-    if not is_numeric(column):
-        not_numeric = pd.isna(pd.to_numeric(column.astype(object), errors="coerce")) & pd.notna(column)
-        row = int(np.argmax(not_numeric))  # the first cell that is not a number, else the first
+    rule = DecimalRule()
+    values, bad = column_numbers(column, rule, label=label)
+    if bad.any():
+        row = int(bad.argmax())
         raise ValueError(
             f"{label}: {kind} column {column.name!r} is {column.dtype}, row {row} holds {column.iloc[row]!r}; "
             "expected numbers, convert it with pd.to_numeric(column, errors='coerce')"
         )
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     invalid = np.flatnonzero(np.abs(values) > FLOAT32_MAX)
     if len(invalid):
         raise ValueError(
             f"{label}: {kind} column {column.name!r} holds {values[invalid[0]]} in row {invalid[0]} ({len(invalid)} "
             "such rows); infinite or beyond float32: set such steps to NaN or rescale the column"
         )
-    if notes is not None and (loss := describe_precision_loss(values)):
-        notes.append(f"{label}: {kind} column {column.name!r}: {loss}")
-    return values.astype(np.float32)
+    if notes is not None and not is_numeric(column) and not np.isnan(values).all():
+        notes.append(f"{label}: {kind} column {column.name!r} is text, read as numbers")
+        notes += [f"{label}: {note}" for note in rule.notes]
+    return values
 
 
 def describe_precision_loss(values: Float[np.ndarray, "... L"]) -> str:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tsfm.messages import did_you_mean
-
-# used where a column of our default name is absent
-ALTERNATIVE_NAMES = {"item_id": "unique_id", "timestamp": "ds", "target": "y"}
+from tsfm.store.column_names import (
+    ITEM,
+    ITEM_NAMES,
+    TARGET,
+    TIME,
+    TIME_NAMES,
+    describe_choice,
+    find_item,
+    find_target,
+    find_time,
+    guess_item,
+    is_row_number,
+    is_unnamed,
+    listing,
+)
+from tsfm.store.numbers import holds_dates, is_numeric
 
 
 @dataclass(frozen=True)
@@ -33,34 +47,50 @@ class Columns:
 
 def _missing_column(kind: str, name: str, frame: pd.DataFrame, *, label: str) -> ValueError:
     return ValueError(
-        f"{label} has no {kind} column {name!r}; {did_you_mean(name, [str(known) for known in frame.columns])}. "
+        f"{label} has no {kind} column {name!r}; {did_you_mean(str(name), [str(known) for known in frame.columns])}. "
         f"Name it with {kind if kind == 'target' else kind + '_column'}="
     )
 
 
-def _find(frame: pd.DataFrame, name: str, *, kind: str, default: str, label: str, notes: list[str]) -> str | None:
-    """Return the column of that name; where it was left at its default and is absent, that of its alternative name."""
-    if name in frame.columns:
-        return name
-    other = ALTERNATIVE_NAMES[default]
-    if name == default and other in frame.columns:
-        notes.append(f"{label}: column {other!r} is read as the {kind}")
-        return other
-    return None
+def _check_frame(df: Any, *, label: str) -> None:
+    if not isinstance(df, pd.DataFrame):
+        kind = type(df)
+        name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]} {kind.__name__}"
+        advice = "; convert it with its to_pandas()" if hasattr(df, "to_pandas") else ""
+        raise ValueError(f"{label} is a {name}; expected a pandas DataFrame{advice}")
+    if df.empty and not (len(df) and df.index.names != [None]):
+        raise ValueError(f"{label} is empty ({df.shape[0]} rows, {df.shape[1]} columns); give at least one row")
 
 
 def _index_to_columns(df: pd.DataFrame, names: Sequence[str], *, label: str, notes: list[str]) -> pd.DataFrame:
-    """Index levels of one of the names become columns; an unnamed DatetimeIndex becomes the timestamp, `names[1]`."""
+    """Turn index levels of one of the names into columns; an unnamed index of dates becomes the timestamp.
+
+    Parameters
+    ----------
+    names
+        The id column, the timestamp column, and other names that a level may have.
+    """
     index_names = [name for name in df.index.names if name is not None and name in names and name not in df.columns]
     if index_names:
         notes.append(f"{label}: index {', '.join(map(repr, index_names))} is read as a column")
         df = df.reset_index(level=index_names)
     timestamp = names[1]
-    alternative = timestamp == "timestamp" and ALTERNATIVE_NAMES["timestamp"] in df.columns
-    absent = timestamp not in df.columns and not alternative
-    if absent and isinstance(df.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+    if isinstance(df.index, (pd.DatetimeIndex, pd.PeriodIndex)) and not find_time(df.columns, timestamp):
         notes.append(f"{label}: the {type(df.index).__name__} is read as the timestamp")
         df = df.assign(**{timestamp: df.index}).reset_index(drop=True)
+    return df
+
+
+def flat_columns(df: pd.DataFrame) -> pd.DataFrame:
+    """Return a DataFrame whose columns have one level: ("Close", "A") stays such a tuple, ("Date", "") is "Date"."""
+    if not isinstance(df.columns, pd.MultiIndex):
+        return df
+    labels = []
+    for label in df.columns.to_flat_index():
+        used = [level for level in label if not (isinstance(level, str) and not level.strip())]
+        labels.append(used[0] if len(used) == 1 else label)
+    df = df.copy(deep=False)
+    df.columns = pd.Index(labels, tupleize_cols=False)
     return df
 
 
@@ -78,7 +108,8 @@ def find_columns(
     Parameters
     ----------
     target
-        None: no target is needed, as in a future DataFrame.
+        A column or several. Where the default is absent: a column `y` or `value`, else the only numeric column, else,
+        in a DataFrame without item ids, all numeric columns. None: no target is needed, as in a future DataFrame.
     label
         The DataFrame, for messages: "df", "future_df".
     notes
@@ -89,33 +120,100 @@ def find_columns(
     ValueError
         When `df` is not a DataFrame or is empty, when column names repeat, or when a column is missing.
     """
-    if not isinstance(df, pd.DataFrame):
-        raise ValueError(f"{label} is a {type(df).__name__}; expected a pandas DataFrame")
-    if df.empty:
-        raise ValueError(f"{label} is empty ({df.shape[0]} rows, {df.shape[1]} columns); give at least one row")
-    names = [id_column, timestamp_column]
-    alternatives = [ALTERNATIVE_NAMES[name] for name in names if name in ALTERNATIVE_NAMES]
-    frame = _index_to_columns(df, names + alternatives, label=label, notes=notes)
+    _check_frame(df, label=label)
+    known = [*(ITEM_NAMES if id_column == ITEM else ()), *(TIME_NAMES if timestamp_column == TIME else ())]
+    frame = _index_to_columns(flat_columns(df), [id_column, timestamp_column, *known], label=label, notes=notes)
     if not frame.columns.is_unique:
         repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
         raise ValueError(f"{label} has columns that share a name: {', '.join(repeated)}; rename or drop them")
-    timestamp = _find(frame, timestamp_column, kind="timestamp", default="timestamp", label=label, notes=notes)
-    if timestamp is None:
-        raise _missing_column("timestamp", timestamp_column, frame, label=label)
-    item = _find(frame, id_column, kind="item id", default="item_id", label=label, notes=notes)
-    if item is None and id_column != "item_id":
-        raise _missing_column("id", id_column, frame, label=label)
-    if not (target is None or isinstance(target, str) or np.iterable(target)):
-        raise ValueError(f"target is {target!r}; expected the name of a column or a list of names")
-    targets = []
-    for name in [target] if isinstance(target, str) else [] if target is None else list(target):
-        column = _find(frame, name, kind="target", default="target", label=label, notes=notes)
-        if column is None:
-            raise _missing_column("target", name, frame, label=label)
-        targets.append(column)
-    repeats = len(set(targets)) < len(targets) or bool({item, timestamp} & set(targets))
-    if target is not None and (not targets or repeats):
+    named = [] if target is None else _named_targets(target, frame)
+    timestamp = _timestamp(frame, timestamp_column, named, label=label, notes=notes)
+    item = _item(frame, id_column, timestamp, named, label=label, notes=notes)
+    targets = _targets(frame, named, item, timestamp, label=label, notes=notes)
+    if target is not None and (not targets or len(set(targets)) < len(targets) or {item, timestamp} & set(targets)):
         raise ValueError(
             f"target is {target!r}; expected one or more different columns, none of them the id or timestamp"
         )
     return Columns(frame, item, timestamp, targets)
+
+
+def _named_targets(target: Any, frame: pd.DataFrame) -> list[Any]:
+    """Return the target columns that the user named; the name of a column may be a number or a tuple."""
+    is_name = isinstance(target, str) or (isinstance(target, Hashable) and target in frame.columns)
+    if is_name:
+        return [target]
+    if not np.iterable(target):
+        raise ValueError(f"target is {target!r}; expected the name of a column or a list of names")
+    return list(target)
+
+
+def _timestamp(frame: pd.DataFrame, name: str, targets: Sequence[Any], *, label: str, notes: list[str]) -> Any:
+    column = find_time(frame.columns, name, taken=targets)
+    if len(column) > 1:
+        raise ValueError(f"{label}: {listing(column)} could each be the timestamp; name it with timestamp_column=")
+    if not column:
+        raise _missing_column("timestamp", name, frame, label=label)
+    if column[0] != name:
+        notes.append(describe_choice(column[0], TIME, label=label))
+    return column[0]
+
+
+def _item(
+    frame: pd.DataFrame, name: str, timestamp: Any, targets: Sequence[Any], *, label: str, notes: list[str]
+) -> Any:
+    free = [column for column in frame.columns if (column not in targets or column == name) and column != timestamp]
+    column = find_item(free, name, numbers_rows=lambda column: is_row_number(frame[column]))
+    if column is not None:
+        if column != name:
+            notes.append(describe_choice(column, ITEM, label=label))
+        return column
+    if name != ITEM:
+        raise _missing_column("id", name, frame, label=label)
+    texts = [c for c in free if not is_unnamed(c) and not is_numeric(frame[c]) and not holds_dates(frame[c])]
+    column = guess_item(frame, timestamp, texts)
+    if column is not None:
+        notes.append(f"{label}: column {column!r}, the only one of text, is read as the item id")
+    return column
+
+
+def _targets(
+    frame: pd.DataFrame, named: Sequence[Any], item: Any, timestamp: Any, *, label: str, notes: list[str]
+) -> list[Any]:
+    targets: list[Any] = []
+    for name in named:
+        if name in frame.columns:
+            targets.append(name)
+        elif columns := [c for c in frame.columns if isinstance(c, tuple) and c[0] == name]:
+            notes.append(f"{label}: the columns below {name!r} are the targets: {listing(columns)}")
+            targets += columns
+        elif name == TARGET and len(named) == 1:
+            return _usual_targets(frame, item, timestamp, label=label, notes=notes)
+        else:
+            raise _missing_column("target", name, frame, label=label)
+    return targets
+
+
+def _usual_targets(frame: pd.DataFrame, item: Any, timestamp: Any, *, label: str, notes: list[str]) -> list[Any]:
+    """Return the targets of a DataFrame without a column `target`."""
+    others = [column for column in frame.columns if column not in (item, timestamp)]
+    if (column := find_target(others)) is not None:
+        notes.append(describe_choice(column, TARGET, label=label))
+        return [column]
+    numeric = [column for column in others if not is_unnamed(column) and is_numeric(frame[column])]
+    if len(numeric) == 1:
+        notes.append(f"{label}: column {numeric[0]!r}, the only numeric one, is read as the target")
+    elif numeric and item is None:
+        notes.append(f"{label}: there is no column 'target', so all {len(numeric)} numeric columns are targets")
+    elif numeric:
+        raise ValueError(
+            f"{label} has no target column 'target'; the numeric columns are {listing(numeric)}. Name one or several "
+            "with target="
+        )
+    elif any(isinstance(column, tuple) for column in frame.columns):
+        raise ValueError(
+            f"{label} has columns of several levels ({listing(others)}); flatten them, for example df.columns = "
+            "['_'.join(map(str, names)) for names in df.columns], or name one with target="
+        )
+    else:
+        raise _missing_column("target", TARGET, frame, label=label)
+    return numeric

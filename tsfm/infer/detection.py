@@ -155,12 +155,12 @@ class Detection(AnomalyScoring):
             )
         task = self.detection_task(score)
         columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
+        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
         check_new_columns(df, SCORE_COLUMNS)
         notes = [*self.announce("detect"), *self._announce_mode(task)]
         options: dict[str, Any] = {"task": task, "combine": combine, "batch_size": batch_size}
         if isinstance(calibration, pd.DataFrame):
-            clean = read_clean(calibration, frame, freq=freq, columns=columns)
+            clean = read_clean(calibration, frame, freq=freq, columns=columns, centre=self.any_level)
             units = self._error_units(clean)
             clean_scores = self._frame_scores(clean, units=units, **options)
             known = dict(zip(clean.item_names(), units, strict=True))

@@ -84,11 +84,11 @@ class Embedding(LoadedModel):
             One row for each item and target. What was assumed is logged and kept in
             ``result.attrs["announcements"]``.
 
-            ============ ===================
-            item_id      as in `df`
+            ============ =========================================
+            item_id      as in `df`, under the name that it has there
             target_name  the target column
             e0, e1, ...  the vector
-            ============ ===================
+            ============ =========================================
 
         Raises
         ------
@@ -105,10 +105,10 @@ class Embedding(LoadedModel):
         """
         self._check_arguments(pool=pool, layer=layer)
         columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
+        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
         arrays, names = self.item_arrays(frame), frame.item_names()
         vectors = self._embed(arrays, pool=pool, layer=layer, batch_size=batch_size, names=names)
-        out = pd.DataFrame({"item_id": frame.ids.repeat(len(frame.targets)).reset_index(drop=True)})
+        out = pd.DataFrame({frame.id_name: frame.ids.repeat(len(frame.targets)).reset_index(drop=True)})
         out["target_name"] = np.tile(frame.targets, len(frame))
         vector_columns = pd.Index([f"e{d}" for d in range(vectors.shape[-1])])
         out = pd.concat([out, pd.DataFrame(vectors.reshape(len(out), -1), columns=vector_columns)], axis=1)

@@ -47,16 +47,23 @@ class FramePredictor(BatchPredictor):
         `regressors` are known covariates that may be used without the network.
         """
 
-    def choose_covariates(self, frame: Frame, covariates: str) -> tuple[list[str], bool, list[str]]:
+    def used_covariates(self, past: list[str], known: list[str], *, choice: str) -> tuple[list[str], list[str]]:
+        """Return the covariates for the network and those of the regression, and what to announce."""
+        names, regress, notes = self.choose_covariates(past, known, choice)
+        return [*names, *(known if regress else [])], notes
+
+    def choose_covariates(
+        self, past: Sequence[str], known: Sequence[str], covariates: str
+    ) -> tuple[list[str], bool, list[str]]:
         """Return the covariates for the network, whether a regression uses the known ones, and what to announce."""
         choice = check_choice("covariates", covariates, COVARIATE_CHOICES)
-        available = [*frame.past_names, *frame.known_names]
+        available = [*past, *known]
         if choice == "ignore":
             return [], False, [f"not used, as covariates='ignore': {', '.join(available)}"] if available else []
-        regress = choice == "auto" and self.regresses_covariates and bool(frame.known_names)
+        regress = choice == "auto" and self.regresses_covariates and bool(known)
         if regress and not self.uses_covariates:
-            return [], True, self.select_covariates(frame.past_names, [])[1]
-        names, notes = self.select_covariates(frame.past_names, frame.known_names)
+            return [], True, self.select_covariates(past, [])[1]
+        names, notes = self.select_covariates(past, known)
         return names, regress, notes
 
     def forecast_items(
@@ -117,8 +124,9 @@ class FramePredictor(BatchPredictor):
             if means is not None:
                 means[indices] = result.mean
             notes.extend(result.notes)
-        predictions = from_model_units(predictions, units, channel_axis=1).astype(np.float32)
-        quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32)
+        offsets = np.stack([item.offset for item in frame])[:, :, None]  # [N, C, 1]
+        predictions = from_model_units(predictions, units, channel_axis=1).astype(np.float32) + offsets
+        quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32) + offsets[..., None]
         if means is not None:
-            means = from_model_units(means, units, channel_axis=1).astype(np.float32)
+            means = from_model_units(means, units, channel_axis=1).astype(np.float32) + offsets
         return Forecast(predictions, quantiles, requested_levels, means, tuple(notes))

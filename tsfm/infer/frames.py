@@ -6,8 +6,9 @@ Rows are counted from 0.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ import pandas as pd
 from tsfm.infer.arguments import check_prediction_length
 from tsfm.infer.categories import encode_categories
 from tsfm.infer.column_values import read_numbers
-from tsfm.infer.columns import find_columns
+from tsfm.infer.columns import Columns, find_columns
 from tsfm.infer.future import covariate_names, future_values, read_future
 from tsfm.infer.item_rows import ItemRows, number_items, sort_rows
+from tsfm.infer.level import subtract_levels
 from tsfm.messages import format_id
 from tsfm.timestamps.frequency import (
     GriddedSeries,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 logger = logging.getLogger("tsfm")
+Select = Callable[[list[str], list[str]], tuple[list[str], list[str]]]  # past-only and known covariates -> used, notes
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class ItemSeries:
     timestamps: pd.DatetimeIndex  # of the H future steps, in the time zone of the DataFrame
     rows: Int[np.ndarray, " L"]  # the row of the DataFrame at each step; -1 in a gap
     utc: bool  # whether the grid is regular in UTC rather than in local time
+    offset: Float[np.ndarray, " C"]  # that was subtracted from the values, in float64; 0 at ordinary levels
+
+    @property
+    def original(self) -> Float[np.ndarray, "C L"]:
+        """The values with their offset, in float64."""
+        return self.values + self.offset[:, None]
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,9 @@ class Frame:
     horizon: int
     announcements: list[str]
     timestamps: ParsedTimestamps  # of all rows of the DataFrame, in their order
+    id_name: str = "item_id"  # names of these columns in the DataFrame
+    timestamp_name: str = "timestamp"
+    timestamp_dtype: Any = None  # in the DataFrame
 
     def __len__(self) -> int:
         return len(self.series)
@@ -99,6 +111,8 @@ def read_frame(
     dayfirst: bool | None = None,
     date_format: str | None = None,
     timezone: str | None = None,
+    select: Select | None = None,
+    centre: bool = False,
 ) -> Frame:
     """Return a long DataFrame as series on regular grids, with the timestamps to forecast.
 
@@ -115,6 +129,11 @@ def read_frame(
         Whether to read numeric columns next to the target as covariates.
     dayfirst, date_format, timezone
         How to read timestamps; see `tsfm.timestamps.parsing.parse_timestamps`.
+    select
+        Given the names of past-only and of known covariates, returns those that are used, and notes; other columns, and
+        a future DataFrame without a covariate that is used, are not read. None reads all.
+    centre
+        Whether to subtract a constant from a target that varies little around a high level, see `level_offset`.
 
     Raises
     ------
@@ -122,17 +141,19 @@ def read_frame(
         When a column, timestamp or value cannot be used; the message names the item, the column and the row.
     """
     notes: list[str] = []
+    if target is None:
+        raise ValueError("target is None; name the target column or columns")
     horizon = check_prediction_length(prediction_length)
     names = {"id_column": id_column, "timestamp_column": timestamp_column}
     columns = find_columns(df, **names, target=target, label="df", notes=notes)
-    future = None
-    if future_df is not None:
-        future = find_columns(future_df, **names, target=None, label="future_df", notes=notes)
-        columns, future = encode_categories(columns, future, notes=notes)
+    columns, future = (columns, None) if future_df is None else _with_future(columns, future_df, names, notes=notes)
     codes, ids = number_items(columns, label="df")
     if columns.item is None:
         notes.append("df: no column 'item_id', so all rows are one series, '0'")
     past, known = covariate_names(columns, future, notes=notes) if covariates else ([], [])
+    if select is not None:
+        past, known, more = _selected(past, known, select)
+        future, notes = future if known else None, notes + more
     values = [read_numbers(columns.column(name), kind="target", label="df", notes=notes) for name in columns.targets]
     values += [read_numbers(columns.column(name), kind="covariate", label="df") for name in past + known]
     options = TimestampOptions(dayfirst, date_format, timezone, freq is not None and parse_freq(freq).unit == "step")
@@ -142,9 +163,14 @@ def read_frame(
         future_rows = read_future(future, columns, ids, known, rows, notes=notes, options=options)
     freqs = item_frequencies(rows.timestamps, rows.bounds, ids, freq, notes=notes, steps=rows.parsed.numbered)
     num_targets, num_inserted, series, moves = len(columns.targets), 0, [], []
+    centred, offsets = (
+        subtract_levels(rows, num_targets, notes=notes) if centre else (rows, np.zeros((len(ids), num_targets)))
+    )
     for i, name in enumerate(freqs):
         timestamps, utc = regular_timestamps(rows.timestamps[rows.span(i)], name)  # type: ignore[arg-type]
-        grid = _item_grid(rows, i, timestamps, freq=name, targets=columns.targets, ids=ids, is_given=freq is not None)
+        grid = _item_grid(
+            centred, i, timestamps, freq=name, targets=columns.targets, ids=ids, is_given=freq is not None
+        )
         moves.append((grid.moved, grid.largest_move))
         num_steps = grid.values.shape[1]
         grid_times = make_timestamps(grid.start, name, num_steps + horizon)[num_steps:]
@@ -160,7 +186,9 @@ def read_frame(
         )
         targets = grid.values[:num_targets]
         series.append(
-            ItemSeries(ids[i], targets, grid.start, name, past_values, known_values, future_times, step_rows, utc)
+            ItemSeries(
+                ids[i], targets, grid.start, name, past_values, known_values, future_times, step_rows, utc, offsets[i]
+            )
         )
         num_inserted += grid.inserted
     if future_rows is not None and (num_beyond := int((future_rows.code >= 0).sum()) - horizon * len(series)):
@@ -172,8 +200,33 @@ def read_frame(
     for note in notes:
         logger.info(note)
     return Frame(
-        series, ids, [*map(str, columns.targets)], [*map(str, past)], [*map(str, known)], horizon, notes, rows.parsed
+        series,
+        ids,
+        [*map(str, columns.targets)],
+        [*map(str, past)],
+        [*map(str, known)],
+        horizon,
+        notes,
+        rows.parsed,
+        id_name=columns.item or "item_id",
+        timestamp_name=columns.timestamp,
+        timestamp_dtype=columns.column(columns.timestamp).dtype,
     )
+
+
+def _with_future(
+    columns: Columns, future_df: pd.DataFrame, names: dict[str, str], *, notes: list[str]
+) -> tuple[Columns, Columns]:
+    """Return the columns of both frames, those of categories encoded."""
+    future = find_columns(future_df, **names, target=None, label="future_df", notes=notes)
+    return encode_categories(columns, future, notes=notes)
+
+
+def _selected(past: list[Any], known: list[Any], select: Select) -> tuple[list[Any], list[Any], list[str]]:
+    """Return the covariates that are used, and notes."""
+    used, notes = select([*map(str, past)], [*map(str, known)])
+    past, known = ([name for name in names if str(name) in used] for names in (past, known))
+    return past, known, notes
 
 
 def _item_grid(
@@ -209,6 +262,16 @@ def step_timestamps(frame: Frame, item: ItemSeries, count: int) -> pd.DatetimeIn
     return restore_steps(index, numbered=stamps.numbered)
 
 
+def like_timestamps(times: pd.DatetimeIndex, dtype: Any) -> Any:
+    """Return timestamps as periods, or of a dtype of Arrow, where those of the DataFrame are."""
+    if isinstance(dtype, pd.PeriodDtype):
+        return times.to_period(dtype.freq)
+    if isinstance(dtype, pd.ArrowDtype):
+        with contextlib.suppress(ValueError, NotImplementedError, TypeError):
+            return pd.Series(times).astype(dtype)
+    return times
+
+
 def write_frame(
     frame: Frame,
     predictions: Float[np.ndarray, "N C H"],
@@ -217,18 +280,23 @@ def write_frame(
     *,
     mean: Float[np.ndarray, "N C H"] | None = None,
 ) -> pd.DataFrame:
-    """Return forecasts as rows: item_id, timestamp, target_name, predictions, then one column per level ("0.1", ...).
+    """Return forecasts as rows: id, timestamp, target_name, predictions, then one column per level ("0.1", ...).
 
     A column `mean` follows `predictions` where one is given. Rows run over items in the order of the input, then
-    targets, then steps. Ids keep their dtype, timestamps their time zone.
+    targets, then steps. Ids and timestamps keep their names; ids keep their dtype, timestamps their time zone, and
+    periods come back as periods.
     """
     num_targets = len(frame.targets)
     zone, unit = frame.series[0].timestamps.tz, frame.series[0].timestamps.unit
     blocks = [np.tile(as_times(naive_utc(item.timestamps)), num_targets) for item in frame]
     times = pd.DatetimeIndex(np.concatenate(blocks))
     times = times if zone is None else times.tz_localize("UTC").tz_convert(zone)
-    out = pd.DataFrame({"item_id": frame.ids.repeat(num_targets * frame.horizon).reset_index(drop=True)})
-    out["timestamp"] = restore_steps(as_unit(times, unit), numbered=frame.timestamps.numbered)
+    out = pd.DataFrame({frame.id_name: frame.ids.repeat(num_targets * frame.horizon).reset_index(drop=True)})
+    times = as_unit(times, unit)
+    numbered = frame.timestamps.numbered
+    out[frame.timestamp_name] = (
+        restore_steps(times, numbered=True) if numbered else like_timestamps(times, frame.timestamp_dtype)
+    )
     out["target_name"] = np.tile(np.repeat(frame.targets, frame.horizon), len(frame))
     out["predictions"] = np.asarray(predictions).reshape(-1)
     if mean is not None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.column_values import is_numeric, read_numbers
+from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import Columns
 from tsfm.infer.item_rows import ItemRows, sort_rows
 from tsfm.messages import format_id
+from tsfm.store.column_names import is_unnamed
+from tsfm.store.numbers import is_numeric
 from tsfm.timestamps.grid import largest_move
 from tsfm.timestamps.parsing import TimestampOptions
 
@@ -26,7 +28,7 @@ def covariate_names(df: Columns, future: Columns | None, *, notes: list[str]) ->
     """
     own_columns = {df.item, df.timestamp, *df.targets}
     others = [name for name in df.frame.columns if name not in own_columns]
-    numeric = [name for name in others if is_numeric(df.column(name))]
+    numeric = [name for name in others if is_numeric(df.column(name)) and not is_unnamed(name)]
     not_numeric = [str(name) for name in others if name not in numeric]
     if not_numeric:
         notes.append(f"df: not used, because not numeric: {', '.join(not_numeric)}")
@@ -73,7 +75,7 @@ def read_future(
         if (codes < 0).any():
             notes.append(f"future_df: {int((codes < 0).sum())} rows of items that are not in df are not used")
     columns = [read_numbers(future.column(name), kind="covariate", label="future_df") for name in names]
-    values = np.column_stack(columns) if columns else np.empty((len(codes), 0), np.float32)
+    values = np.column_stack(columns) if columns else np.empty((len(codes), 0))
     return sort_rows(future, codes, ids, values, label="future_df", notes=notes, options=options, like=past.parsed)
 
 

@@ -159,7 +159,7 @@ class Imputation(LoadedModel):
         self.check_predicts_steps("impute")
         requested_levels = () if quantile_levels is None else self._check_levels(quantile_levels)
         columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, **columns)
+        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
         notes = self.announce("impute")
         added = {
             name: [f"{name}_imputed", *(f"{name}_{level:g}" for level in requested_levels)] for name in frame.targets
@@ -192,12 +192,15 @@ class Imputation(LoadedModel):
         return check_requested_levels(quantile_levels, self.quantile_levels, name=self.name)
 
     def _fill_frame(self, frame: Frame, **options: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-        """`_fill` in the units of the DataFrame."""
+        """`_fill` in the units of the DataFrame, in float64."""
         units, channels = self.channel_units(frame.targets), [repr(name) for name in frame.targets]
         filled = self._fill(self.item_arrays(frame), names=frame.item_names(), channels=channels, **options)
         return [
-            (from_model_units(median, units, channel_axis=0), from_model_units(quantiles, units, channel_axis=0))
-            for median, quantiles in filled
+            (
+                from_model_units(median, units, channel_axis=0) + item.offset[:, None],
+                from_model_units(quantiles, units, channel_axis=0) + item.offset[:, None, None],
+            )
+            for item, (median, quantiles) in zip(frame, filled, strict=True)
         ]
 
     @torch.no_grad()

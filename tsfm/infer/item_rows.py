@@ -10,6 +10,7 @@ import pandas as pd
 from tsfm.infer.column_values import read_timestamps
 from tsfm.infer.columns import Columns
 from tsfm.messages import format_id
+from tsfm.store.readers import is_hashable
 from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions
 
 
@@ -20,7 +21,7 @@ class ItemRows:
     code: np.ndarray  # [rows] number of the item, -1 where it is not used
     row: np.ndarray  # [rows] number of the row in the DataFrame as given
     timestamps: pd.DatetimeIndex  # [rows] in the time zone of the DataFrame
-    values: np.ndarray  # [rows, columns] float32
+    values: np.ndarray  # [rows, columns] float64
     bounds: np.ndarray  # [items + 1]
     parsed: ParsedTimestamps  # of all rows of the DataFrame, in their order
 
@@ -40,7 +41,14 @@ def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series
     if columns.item is None:
         return np.zeros(len(columns.frame), np.int64), pd.Series(["0"])
     ids = columns.frame[columns.item]
-    codes, _ = pd.factorize(ids)
+    try:
+        codes, _ = pd.factorize(ids)
+    except TypeError:
+        row = next(row for row, cell in enumerate(ids) if not is_hashable(cell))
+        raise ValueError(
+            f"{label}: the id column {columns.item!r} holds {ids.iloc[row]!r} in row {row}; items are named by text or "
+            "numbers"
+        ) from None
     if (codes < 0).any():
         raise ValueError(
             f"{label}: the id column {columns.item!r} is missing in row {int(np.argmax(codes < 0))}; name the item"

@@ -66,6 +66,7 @@ class LoadedModel:
         self.model, self.name, self.about = model.eval().to(device), name, about or About()
         self.inference_config = config or InferenceConfig()
         self.quantile_levels = model.quantile_levels
+        self.any_level = model.scaler.equivariant
         data: dict[str, Any] = self.about.trained_on.get("data") or {}
         self.trained_data, self.trained_context_length = data, model.config.context
         self.past_covariates: list[str] = data.get("past") or []

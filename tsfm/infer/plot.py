@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 HISTORY_COLOR, FORECAST_COLOR, ACTUAL_COLOR = "#3b4a59", "#c8501e", "#1a8a5a"
-FORECAST_COLUMNS = ("item_id", "timestamp", "target_name", "predictions")
+FORECAST_COLUMNS = ("target_name", "predictions")
 
 
 class NotebookFigure(Figure):
@@ -69,17 +69,19 @@ def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
     return dict(sorted(columns.items()))
 
 
-def _select_pairs(forecast: pd.DataFrame, item: Any, target_name: str | None) -> list[tuple[Any, str]]:
+def _select_pairs(
+    forecast: pd.DataFrame, item: Any, target_name: str | None, *, id_name: str, timestamp_name: str
+) -> list[tuple[Any, str]]:
     """Return the (item, target) pairs of the forecast that are requested."""
-    absent = [name for name in FORECAST_COLUMNS if name not in forecast.columns]
+    absent = [name for name in (id_name, timestamp_name, *FORECAST_COLUMNS) if name not in forecast.columns]
     if absent or forecast.empty:
         raise ValueError(f"forecast lacks {', '.join(absent) or 'rows'}; give the DataFrame that predict_df returned")
-    pairs = list(forecast[["item_id", "target_name"]].drop_duplicates().itertuples(index=False, name=None))
+    pairs = list(forecast[[id_name, "target_name"]].drop_duplicates().itertuples(index=False, name=None))
     selected = [(i, target) for i, target in pairs if (item is None or i == item) and target_name in (None, target)]
     if not selected:
         raise ValueError(
             f"forecast has nothing for item {format_id(item)} and target {target_name!r}; "
-            f"it holds the items {', '.join(map(str, forecast['item_id'].unique()[:5]))} ... "
+            f"it holds the items {', '.join(map(str, forecast[id_name].unique()[:5]))} ... "
             f"and the targets {', '.join(map(str, forecast['target_name'].unique()))}"
         )
     return selected
@@ -144,10 +146,14 @@ def plot(
     ValueError
         When a column is missing, or there is nothing to draw.
     """
-    selected = _select_pairs(forecast, item, target_name)
+    names = {"id_column": id_column, "timestamp_column": timestamp_column}
+    columns_of_df = find_columns(df, **names, target=None, label="df", notes=[])
+    id_name = columns_of_df.item or "item_id"
+    id_name = id_name if id_name in forecast else "item_id"
+    timestamp_name = columns_of_df.timestamp if columns_of_df.timestamp in forecast else "timestamp"
+    selected = _select_pairs(forecast, item, target_name, id_name=id_name, timestamp_name=timestamp_name)
     pairs = selected[:max_panels]
     targets = list(dict.fromkeys(target for _, target in pairs))
-    names = {"id_column": id_column, "timestamp_column": timestamp_column}
     columns = find_columns(df, **names, target=targets, label="df", notes=[])
     actual_columns = None
     if actual is not None:
@@ -156,9 +162,10 @@ def plot(
     FigureCanvasAgg(figure)
     for i, (item_id, target) in enumerate(pairs):
         axes = figure.add_subplot(len(pairs), 1, i + 1)
-        rows = forecast.loc[(forecast["item_id"] == item_id) & (forecast["target_name"] == target)]
+        rows = forecast.loc[(forecast[id_name] == item_id) & (forecast["target_name"] == target)]
         past = _line(columns, item_id, target, label="df")
         after = None if actual_columns is None else _line(actual_columns, item_id, target, label="actual")
+        rows = rows.rename(columns={timestamp_name: "timestamp"})
         _draw(axes, past, rows, after, history=history or max(48, 4 * len(rows)))
         axes.set_title(f"{item_id}: {target}", loc="left", fontsize=10)
         axes.set_ylabel(target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,7 +184,8 @@ class Predictor(FramePredictor):
         future_df
             Covariates that are known in the future: rows with id and timestamp of the forecast steps.
         target
-            One column or several. Alternative names of the default columns are found: unique_id, ds, y.
+            One column or several. Usual names are found (unique_id, series_id, id; ds, date, datetime, time; y, value);
+            else a single numeric column is the target, and in a DataFrame without ids all numeric columns are.
         quantile_levels
             Each in (0, 1); columns in the order given. None: those of the predictor; none of a point model.
         freq
@@ -201,11 +203,11 @@ class Predictor(FramePredictor):
         Returns
         -------
         pandas.DataFrame
-            Rows by item, target and step. What was assumed is logged and kept in ``result.attrs["announcements"]``.
+            Rows by item, target and step, in float64. Assumptions are logged and in ``result.attrs["announcements"]``.
 
             =============== ==================================================
-            item_id         as in `df`
-            timestamp       of the forecast step, in the time zone of `df`
+            item_id         as in `df`, which also names it
+            timestamp       of the forecast step, as in `df`
             target_name     the target column
             predictions     the median, or a point model's prediction
             mean            only with ``mean=True``
@@ -240,8 +242,11 @@ class Predictor(FramePredictor):
             freq=freq,
             future_df=future_df,
             **timestamps,
+            select=partial(self.used_covariates, choice=covariates),
+            centre=self.any_level,
         )
-        names, regress, notes = self.choose_covariates(frame, covariates)
+        names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
+        notes: list[str] = []
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
             notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted {self.beyond_horizon}")
         result = self.forecast_items(
@@ -267,7 +272,7 @@ class Predictor(FramePredictor):
         """Forecast the items of a frame, [N, C, H], in the units of its DataFrame; see `predict_df`."""
         self.check_forecasts()
         requested_levels = self.check_quantile_levels(quantile_levels)
-        names, regress, _ = self.choose_covariates(frame, covariates)
+        names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
         batch_size = check_count("batch_size", batch_size, unit="series")
         return self.forecast_items(
             frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean

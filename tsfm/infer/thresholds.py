@@ -19,19 +19,23 @@ logger = logging.getLogger("tsfm")
 CLEAN_SHARE = 0.3  # the default share of each item, from its start on, that is taken as clean
 
 
-def read_clean(calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any]) -> Frame:
+def read_clean(
+    calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any], centre: bool = False
+) -> Frame:
     """Return the DataFrame of clean rows as a frame; its frequency is that of the frame to score, where that has one.
 
     Parameters
     ----------
     columns
         The arguments id_column, timestamp_column and target with which `frame` was read.
+    centre
+        As in `read_frame`.
     """
     if calibration.empty:
         raise ValueError("calibration is an empty table; give clean rows, or a share of each item such as 0.3")
     freqs = {item.freq for item in frame}
     freq = freq or (freqs.pop() if len(freqs) == 1 else None)
-    return read_frame(calibration, prediction_length=1, freq=freq, covariates=False, **columns)
+    return read_frame(calibration, prediction_length=1, freq=freq, covariates=False, centre=centre, **columns)
 
 
 def frame_thresholds(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:

@@ -6,15 +6,16 @@ C channels, T steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tsfm.store.columns import ColumnOptions
-from tsfm.store.readers import RowBlock, Table
+from tsfm.store.readers import RowBlock
 from tsfm.store.regroup import ItemRows, static_of
+from tsfm.store.sources import Table
 from tsfm.store.ts_files import FileSeries, add_anchor
 from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import StoreWriter
@@ -81,11 +82,12 @@ class SeriesAssembly:
         self._item: str | None = None
         self._seen: set[str] = set()
         self._failure: ValueError | None = None  # the first; raised at close unless rows are scattered
+        self._unsorted: list[str] = []  # items whose rows were not in time order
         self._tables: dict[str, Table] = {}  # that are one item each
         self._observed = np.zeros(0, dtype=bool)  # channels with any value
         self._moved = self._largest_move = 0  # rows moved to a grid, and microseconds
 
-    def open(self, channels: list[str], table: Table, *, whole: bool) -> StoreWriter:
+    def open(self, channels: list[str], table: Table, *, whole: bool, covariates: Sequence[str] = ()) -> StoreWriter:
         """Return the writer for these channels. `whole`: the table is one item, whose name no other table may have."""
         if whole and self._tables.setdefault(table.item, table) is not table:
             raise ValueError(
@@ -93,6 +95,7 @@ class SeriesAssembly:
             )
         if self.writer is None:
             self.writer = StoreWriter(self.out, channels=channels, overwrite=self.overwrite, **self.labels)
+            self.writer.covariates = list(covariates)
             self.report.channels, self._observed = channels, np.zeros(len(channels), dtype=bool)
         elif channels != self.report.channels:
             odd = sorted(set(channels) ^ set(self.report.channels))[:5] or "in another order"
@@ -151,6 +154,7 @@ class SeriesAssembly:
 
     def item(self, rows: ItemRows) -> None:
         """One item with all its rows; until a frequency is known, items that do not tell theirs wait."""
+        rows = self._sorted(rows)
         if rows.times is None:
             assert self.options.freq is not None
             self._write(rows, default_start(self.options.freq), self.options.freq)
@@ -217,6 +221,14 @@ class SeriesAssembly:
         self._agree(freq, rows.item_id, rows.file)
         self._add(rows.item_id, values, start, freq, rows.static, rows.file, inserted)
 
+    def _sorted(self, rows: ItemRows) -> ItemRows:
+        """Return the rows in time order; where they are equally spaced by wish, their order is not changed."""
+        if rows.times is None or self.grid == "keep" or (rows.times[1:] >= rows.times[:-1]).all():
+            return rows
+        order = np.argsort(rows.times, kind="stable")
+        self._unsorted.append(rows.item_id)
+        return replace(rows, rows=rows.rows[order], times=rows.times[order], values=rows.values[order])
+
     def add_item(self, item: FileSeries, table: Table) -> None:
         """Add a series that its file held as a whole."""
         self.open(item.channels, table, whole=False)
@@ -253,6 +265,8 @@ class SeriesAssembly:
             empty = self.report.channels[int((~self._observed).argmax())]
             raise ValueError(f"{source}: column {empty!r} has no value at all; leave it out with target=[...]")
         moves = [describe_moves(self._moved, self._largest_move, str(self.freq))] if self._moved else []
+        if self._unsorted:
+            moves.append(f"rows of {len(self._unsorted)} items (first {self._unsorted[0]!r}) were sorted by time")
         self.report.notes = self.writer.notes = [*notes, *moves]
         self.writer.timezone = None if self.timestamps.zone is None else str(self.timestamps.zone)
         manifest = self.writer.close()

@@ -18,9 +18,12 @@ from tqdm import tqdm
 
 from tsfm.store.assembly import IngestReport, ScatteredRows, SeriesAssembly
 from tsfm.store.columns import ITEM, TIME, ColumnOptions
-from tsfm.store.readers import Table, blocks, tables, total_rows
+from tsfm.store.dialect import TextOptions
+from tsfm.store.readers import blocks, total_rows
 from tsfm.store.regroup import Regroup
-from tsfm.store.ts_files import read_items
+from tsfm.store.series_files import is_ucr, read_items
+from tsfm.store.sources import Table, tables
+from tsfm.store.table_kinds import KINDS
 from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import check_target, writing_store
 from tsfm.timestamps.offsets import parse_freq
@@ -55,10 +58,14 @@ def ingest(
     dayfirst: bool | None = None,
     date_format: str | None = None,
     timezone: str | None = None,
+    sep: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
 ) -> IngestReport:
     """Turn files into the store `out`; nothing is written if anything is wrong with them.
 
-    source: a path, a glob, a DataFrame, or a list of these; long or wide CSV and Parquet, .ts, .tsf.
+    source: a path, a glob, a folder, a DataFrame, or a list of these; long or wide CSV, Parquet and Excel, .ts, .tsf,
+    .arff, UCR text.
     grid: "fill" puts unobserved steps into gaps; "keep" takes rows as equally spaced, whatever their stamps say.
     target: channels; None is every numeric column. sentinel: numbers that mean missing, such as -999.
     dayfirst, date_format, timezone: how to read timestamps, see `tsfm.timestamps.parsing.parse_timestamps`.
@@ -71,7 +78,10 @@ def ingest(
     options = ColumnOptions(
         layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
     )
-    sources = tables(source)
+    sources = tables(source, TextOptions(sep, decimal, encoding))
+    for table in sources:
+        if table.kind == "csv" and "://" not in str(table.data) and is_ucr(table.data):
+            table.kind = "ucr"
     with writing_store(out):
         check_target(out, overwrite=overwrite)
     files = ", ".join(table.file for table in sources[:3]) + (
@@ -103,13 +113,13 @@ def _run(sources: list[Table], work: SeriesAssembly, *, regroup: bool, progress:
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=total_rows(sources), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:
         for table in sources:
-            if table.kind in ("ts", "tsf"):
-                for item in read_items(Path(table.data), freq=options.freq, notes=notes):
+            if table.kind not in KINDS:
+                for item in read_items(Path(table.data), table.kind, freq=options.freq, notes=notes):
                     work.add_item(item, table)
                     bar.update(item.values.shape[1])
                 continue
             for plan, block in blocks(table, options, timestamp_parser, notes):
-                writer = work.open(plan.target, table, whole=plan.item is None)
+                writer = work.open(plan.target, table, whole=plan.item is None, covariates=plan.covariates)
                 if regroup:
                     with writing_store(work.out):
                         spill = spill or Regroup(writer.folder / "regroup")

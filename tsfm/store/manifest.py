@@ -35,6 +35,7 @@ class Manifest:
     shards: list[Shard]
     chunk_steps: int  # steps of every chunk but the last of a series
     static: list[str] = field(default_factory=list)
+    covariates: list[str] = field(default_factory=list)  # channels that are no targets, unless a run says otherwise
     domain: str | None = None
     licence: str | None = None
     source: str | None = None

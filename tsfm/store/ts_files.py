@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.store.ts_timestamps import timed_case
 from tsfm.timestamps.frequency import item_location
 from tsfm.timestamps.offsets import DAY_NAMES, MONTH_NAMES, default_start, parse_freq
 
@@ -51,24 +52,8 @@ def add_anchor(freq: str, start: np.datetime64) -> str:
     return str(step) if (month, step.edge) in ((0, "S"), (11, "E")) else f"{step}-{MONTH_NAMES[month]}"
 
 
-def read_items(path: Path, *, freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
-    """Yield the series of a .ts or .tsf file, one at a time; `freq` overrides the file's own."""
-    reader = _tsf if path.name.lower().endswith(".tsf") else _ts
-    count = 0
-    try:
-        with open(path, encoding="utf-8", errors="replace") as lines:  # names in these files are often Latin-1
-            for item in reader(path, lines, freq, notes):
-                count += 1
-                yield item
-    except PermissionError:
-        raise PermissionError(f"no permission to read {path}") from None
-    if not count:
-        raise ValueError(f"{path.name} has no series after @data; is it cut short?")
-
-
-def _values(text: str, location: str, sign: str = ",") -> np.ndarray:
-    """Comma-separated numbers, ? or NaN where missing."""
-    cells = text.split(sign)
+def read_values(cells: Sequence[str], location: str) -> Float[np.ndarray, " L"]:
+    """Return numbers as float32, NaN where a cell is empty, ? or NaN."""
     try:
         values = np.array([np.nan if cell.strip() in ("?", "") else float(cell) for cell in cells])
     except ValueError as error:
@@ -90,19 +75,22 @@ def _header(path: Path, lines: Iterator[str]) -> tuple[list[list[str]], int]:
         if not line.startswith("@"):
             raise ValueError(f"{path.name}, row {number}: expected an @ line before @data, found {line[:40]!r}")
         tokens.append(line[1:].split())
-        if tokens[-1] and tokens[-1][0].lower() == "data":
+        if not tokens[-1]:
+            raise ValueError(f"{path.name}, row {number}: an @ without a word; expected one such as @data")
+        if tokens[-1][0].lower() == "data":
             return tokens, number
     raise ValueError(f"{path.name} has no @data line; it is not a complete {path.suffix} file")
 
 
-def _data(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
+def data_lines(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
     """Yield the lines below @data that are neither empty nor comments, with their numbers."""
     for number, line in enumerate(lines, start=above + 1):
         if line.strip() and not line.startswith("#"):
             yield number, line.strip()
 
 
-def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
+def tsf_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
+    """Yield the series of a .tsf file."""
     header, above = _header(path, lines)
     attributes = [
         (tokens[1], tokens[2].lower()) for tokens in header if tokens[0].lower() == "attribute" and len(tokens) > 2
@@ -111,7 +99,7 @@ def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -
     step = freq or (_tsf_freq(named) if named else None)
     if step is None:
         raise ValueError(f"{path.name} has no @frequency tsfm knows (found {named}); give freq, for example freq='D'")
-    for number, line in _data(lines, above):
+    for number, line in data_lines(lines, above):
         parts = line.split(":")
         if len(parts) != len(attributes) + 1:
             raise ValueError(
@@ -126,8 +114,8 @@ def _tsf(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -
         if stamp is None and "series without a start stamp begin in 1970" not in notes:
             notes.append("series without a start stamp begin in 1970")
         start = default_start(step) if stamp is None else _tsf_stamp(stamp, location)
-        static = {key: _number(text, location) if kinds[key] == "numeric" else text for key, text in known.items()}
-        values = _values(parts[-1], location)[None]
+        static = {key: read_number(text, location) if kinds[key] == "numeric" else text for key, text in known.items()}
+        values = read_values(parts[-1].split(","), location)[None]
         yield FileSeries(item, values, ["target"], start, add_anchor(step, start), static, path.name, number)
 
 
@@ -148,46 +136,68 @@ def _tsf_stamp(text: str, location: str) -> np.datetime64:
         raise ValueError(f"{location}: start_timestamp {text!r} cannot be read; expected 2020-01-31 00-00-00") from None
 
 
-def _number(text: str, location: str) -> float:
+def read_number(text: str, location: str) -> float:
+    """Return a number of the header or of a label."""
     try:
         return float(text)
     except ValueError:
         raise ValueError(f"{location}: {text!r} is not a number, as the header promises") from None
 
 
-def _ts(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
+def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
+    """Yield the cases of a .ts file."""
     header, above = _header(path, lines)
     flags = {tokens[0].lower(): tokens[1].lower() if len(tokens) > 1 else "true" for tokens in header}
-    if flags.get("timestamps", "false") == "true":
-        raise ValueError(
-            f"{path.name} has @timestamps true; only files without stamps can be read: export it as long CSV"
-        )
+    timed = flags.get("timestamps", "false") == "true"
     labelled, target = flags.get("classlabel") == "true", flags.get("targetlabel") == "true"
-    note = f"cases have no stamps: steps were numbered from 1970 on, one every {freq or UNTIMED}"
-    if note not in notes:
-        notes.append(note)
     step = freq or UNTIMED
-    start = default_start(step)
+    if not timed:
+        note_untimed(step, notes)
+    split = {"split": official} if (official := official_split(path)) else {}
     stem = path.name.rsplit(".", 1)[0]
-    split = {"_train": "train", "_test": "test"}.get(stem[stem.rfind("_") :].lower()) if "_" in stem else None
     dimensions = None
-    for count, (number, line) in enumerate(_data(lines, above)):
+    for count, (number, line) in enumerate(data_lines(lines, above)):
         item = f"{stem}/{count}"
         location = item_location(item, file=path.name, row=number)
-        parts = line.split(":")
-        label = parts.pop().strip() if labelled or target else None
-        series = [_values(text, location) for text in parts]
-        if not series or len({len(values) for values in series}) > 1:
+        label = None
+        if labelled or target:
+            line, _, label = line.rpartition(":")
+        if timed:
+            values, start, own_freq = timed_case(line, location, freq=freq)
+        else:
+            values, start, own_freq = _untimed_case(line, location), default_start(step), step
+        dimensions = dimensions or len(values)
+        if len(values) != dimensions:
             raise ValueError(
-                f"{location}: dimensions have {[len(values) for values in series]} steps; all dimensions of a case "
-                "need the same number, ? where missing"
+                f"{location} has {len(values)} dimension(s), the cases before {dimensions}; is the label there?"
             )
-        dimensions = dimensions or len(series)
-        if len(series) != dimensions:
-            raise ValueError(
-                f"{location} has {len(series)} dimension(s), the cases before {dimensions}; is the label there?"
-            )
-        static: dict[str, Any] = {} if label is None else {"label": _number(label, location) if target else label}
-        static |= {"split": split} if split else {}
+        static: dict[str, Any] = {}
+        if label is not None:
+            static["label"] = read_number(label, location) if target else label.strip()
         channels = [f"dim_{d}" for d in range(dimensions)]
-        yield FileSeries(item, np.stack(series), channels, start, add_anchor(step, start), static, path.name, number)
+        series_freq = add_anchor(own_freq, start)
+        yield FileSeries(item, values, channels, start, series_freq, static | split, path.name, number)
+
+
+def _untimed_case(line: str, location: str) -> np.ndarray:
+    """Return the values of a case without timestamps, [C, L]."""
+    series = [read_values(text.split(","), location) for text in line.split(":")]
+    if len({len(values) for values in series}) > 1:
+        raise ValueError(
+            f"{location}: dimensions have {[len(values) for values in series]} steps; all dimensions of a case "
+            "need the same number, ? where missing"
+        )
+    return np.stack(series)
+
+
+def note_untimed(step: str, notes: list[str]) -> None:
+    """Note that cases without timestamps were numbered."""
+    note = f"cases have no stamps: steps were numbered from 1970 on, one every {step}"
+    if note not in notes:
+        notes.append(note)
+
+
+def official_split(path: Path) -> str | None:
+    """Return train or test for a file called <name>_TRAIN or <name>_TEST."""
+    stem = path.name.rsplit(".", 1)[0]
+    return {"train": "train", "test": "test"}.get(stem.rpartition("_")[2].lower()) if "_" in stem else None

@@ -8,24 +8,35 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
+from tsfm.store.number_text import DecimalRule
+from tsfm.store.numbers import column_numbers, holds_dates
 from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions, parse_timestamps
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 Location = Callable[[int], str]  # position in the block -> "file, item, row"
-MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "None", "?"]
 
 
 def parse_numbers(
-    frame: Any, columns: Sequence[str], location: Location, sentinel: Sequence[float] = ()
+    frame: Any,
+    columns: Sequence[str],
+    location: Location,
+    sentinel: Sequence[float] = (),
+    *,
+    rule: DecimalRule | None = None,
 ) -> Float[np.ndarray, "L C"]:
-    """Return the columns as float32, NaN where missing (or equal to a sentinel); text and infinities are errors."""
+    """Return the columns as float32, NaN where missing (or equal to a sentinel); text and infinities are errors.
+
+    Parameters
+    ----------
+    rule
+        How numbers in text are written; it remembers what earlier blocks of a table showed.
+    """
     values = np.empty((len(frame), len(columns)), dtype=np.float64)
     for c, name in enumerate(columns):
-        values[:, c] = _numeric(frame[name], name, location)
+        values[:, c] = _numeric(frame[name], name, location, rule or DecimalRule())
     if len(sentinel):
         values[np.isin(values, np.asarray(sentinel, dtype=np.float64))] = np.nan
     with np.errstate(over="ignore"):
@@ -39,24 +50,19 @@ def parse_numbers(
     return single
 
 
-def _numeric(column: Any, name: str, location: Location) -> np.ndarray:
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
+def _numeric(column: Any, name: str, location: Location, rule: DecimalRule) -> np.ndarray:
+    if holds_dates(column):
         raise ValueError(
             f"{location(0)}: column {name!r} holds dates, not numbers; choose the columns with target=[...]"
         )
-    if pd.api.types.is_numeric_dtype(column.dtype):  # bool counts as a number, 0 or 1
-        return column.to_numpy(np.float64, na_value=np.nan)
-    column = column.astype(object)
-    parsed: Any = pd.to_numeric(column, errors="coerce")
-    parsed_values = parsed.to_numpy(np.float64, na_value=np.nan)
-    unparsed = np.isnan(parsed_values) & column.notna().to_numpy()
-    for row in np.flatnonzero(unparsed):
-        if str(column.iloc[row]).strip() not in MISSING:
-            raise ValueError(
-                f"{location(int(row))}: column {name!r} holds {str(column.iloc[row])[:40]!r}, which is not a number; "
-                "correct it, choose the columns with target=[...], or name it in static=[...] if it labels the series"
-            )
-    return parsed_values
+    values, bad = column_numbers(column, rule, label=location(0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{location(row)}: column {name!r} holds {str(column.iloc[row])[:40]!r}, which is not a number; "
+            "correct it, choose the columns with target=[...], or name it in static=[...] if it labels the series"
+        )
+    return values
 
 
 @dataclass

@@ -77,6 +77,7 @@ class StoreWriter:
             raise ValueError(f"channels are {self.channels}; a store needs at least one, each with its own name")
         self.notes: list[str] = []
         self.timezone: str | None = None
+        self.covariates: list[str] = []
         self.labels: dict[str, Any] = {"domain": domain, "licence": licence, "source": source, "role": role}
         self.labels["name"] = name or self.path.name
         self.chunk_steps = max(1, chunk_values // len(self.channels))
@@ -215,6 +216,7 @@ class StoreWriter:
             shards=self._shards.shards,
             chunk_steps=self.chunk_steps,
             static=list(self._done[0].static),
+            covariates=self.covariates,
             timezone=self.timezone,
             notes=self.notes,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

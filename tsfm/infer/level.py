@@ -1,0 +1,57 @@
+"""Constants to subtract from series at a high level, so that float32 represents their movement. C channels, L steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsfm.infer.item_rows import ItemRows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+FLOAT32_SPACING = 2.0**-23  # of float32 numbers, relative to their size
+MAX_SPACING = 0.1  # of float32 numbers, in units of the typical change from step to step
+CONSTANT_CHANGE = 1e-3  # for a constant series: no offset
+
+
+def level_offset(values: Float[np.ndarray, "L C"]) -> Float[np.ndarray, " C"]:
+    """Return the constant to subtract from each target before float32, 0 where float32 represents it well.
+
+    It is the median of a target for which the spacing of float32 at this level is more than a tenth of the median
+    change from step to step.
+
+    Examples
+    --------
+    >>> wave = np.sin(np.arange(100.0) / 4)[:, None]
+    >>> level_offset(1000 + wave), level_offset(1e7 + wave).round()
+    (array([0.]), array([10000000.]))
+    """
+    offsets = np.zeros(values.shape[1])
+    for c, target in enumerate(values.T):
+        observed = target[~np.isnan(target)]
+        if not len(observed):
+            continue
+        level, changes = float(np.median(observed)), np.abs(np.diff(observed))
+        changes = changes[changes > 0]
+        typical = float(np.median(changes)) if len(changes) else abs(level) * CONSTANT_CHANGE
+        if abs(level) * FLOAT32_SPACING > MAX_SPACING * typical:
+            offsets[c] = level
+    return offsets
+
+
+def subtract_levels(rows: ItemRows, num_targets: int, *, notes: list[str]) -> tuple[ItemRows, np.ndarray]:
+    """Return the rows without the constant of each item and target, and these constants, [N, C]."""
+    values, spans = rows.values, [rows.span(i) for i in range(len(rows.bounds) - 1)]
+    offsets = np.array([level_offset(values[span, :num_targets]) for span in spans]).reshape(len(spans), num_targets)
+    if num_centred := int(offsets.any(axis=1).sum()):
+        values = values.copy()
+        for span, offset in zip(spans, offsets, strict=True):
+            values[span, :num_targets] -= offset
+        notes.append(
+            f"df: a constant is subtracted from {num_centred} items before float32 and added back, because they vary "
+            "little around a high level"
+        )
+    return replace(rows, values=values), offsets

@@ -1,0 +1,226 @@
+"""The columns and the rows of each kind of table, in bounded pieces. L rows of a piece.
+
+Row numbers are those an editor shows: the header of a CSV or of a worksheet is row 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.fs as pa_fs
+import pyarrow.parquet as pq
+
+from tsfm.store.columns import TIME
+from tsfm.store.dialect import check_header, find_dialect
+from tsfm.store.number_text import DecimalRule, text_numbers
+from tsfm.store.numbers import UnreadText, column_numbers
+from tsfm.store.sources import UNREADABLE, Table
+from tsfm.store.text_table import text_blocks
+
+BLOCK_CELLS = 2**20  # rows x columns parsed at a time
+MIN_ROWS = 1000  # however wide the table
+BOOLEANS = {"true": True, "false": False}
+
+
+class Piece(NamedTuple):
+    """Some rows of a table: a DataFrame of the columns asked for, and its row numbers [L]."""
+
+    frame: Any
+    rows: np.ndarray
+
+
+class Kind(NamedTuple):
+    """How one kind of table is read.
+
+    `pieces(table, text, numbers, notes)` yields the columns `text` as text and the columns `numbers` as numbers where
+    they are; `num_rows` is None where the rows are not counted without reading.
+    """
+
+    columns: Callable[[Table], list[str]]
+    pieces: Callable[[Table, Sequence[str], Sequence[str], list[str]], Iterator[Piece]]
+    num_rows: Callable[[Table], int | None]
+
+
+def _csv_columns(table: Table) -> list[str]:
+    return find_dialect(table.data, table.text, file=table.file).names
+
+
+def _csv_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
+    dialect = find_dialect(table.data, table.text, file=table.file)
+    notes += [note for note in dialect.notes if note not in notes]
+    rule = DecimalRule(table.text.decimal, dialect.separator)
+    size = piece_rows(len(dialect.names))
+    for block in text_blocks(table.data, dialect, file=table.file):
+        for first in range(0, len(block.rows), size):
+            rows = block.rows[first : first + size]
+            cells = block.cells.slice(first, size)
+            rule.look({name: cells.column(name) for name in numbers})
+            columns = {name: text_cells(cells.column(name)) for name in text}
+            for name in numbers:
+                columns[name] = number_cells(cells.column(name), name, rule, rows, file=table.file)
+            yield Piece(pd.DataFrame(columns, copy=False), rows)
+    notes += [f"{table.file}: {note}" for note in rule.notes]
+
+
+def text_cells(cells: pa.Array) -> np.ndarray:
+    """Return cells as text, None where empty."""
+    texts = np.array(cells.to_numpy(zero_copy_only=False), dtype=object)
+    texts[texts == ""] = None
+    return texts
+
+
+def number_cells(cells: pa.Array, name: str, rule: DecimalRule, rows: np.ndarray, *, file: str) -> np.ndarray:
+    """Return cells as float64; as objects where some are no numbers, with the text (or truth value) of these."""
+    values, bad = text_numbers(cells, name=name, rule=rule, location=lambda at: f"{file}, row {rows[at]}")
+    if not bad.any():
+        return values
+    mixed = values.astype(object)
+    for row in np.flatnonzero(bad):
+        cell = cells[row].as_py()
+        mixed[row] = BOOLEANS.get(cell.strip().lower(), UnreadText(cell))
+    return mixed
+
+
+def _parquet_columns(table: Table) -> list[str]:
+    return [name for name in pq.read_schema(table.data).names if not name.startswith("__index_level_")]
+
+
+def _parquet_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
+    del notes
+    columns, row = [*text, *numbers], 1
+    with pq.ParquetFile(table.data) as file:
+        for batch in file.iter_batches(batch_size=piece_rows(len(columns)), columns=columns):
+            yield _arrow_piece(batch, row)
+            row += batch.num_rows
+
+
+def _parquet_rows(table: Table) -> int | None:
+    try:
+        return pq.read_metadata(table.data).num_rows
+    except UNREADABLE:
+        return None
+
+
+def _dataset(table: Table) -> Any:
+    """Return a folder of Parquet files, or a URL, as a dataset; the keys of Hive partitions are text."""
+    path: Any = str(table.data)
+    filesystem = None
+    if "://" in path:
+        import fsspec
+
+        remote, path = fsspec.core.url_to_fs(path)
+        filesystem = pa_fs.PyFileSystem(pa_fs.FSSpecHandler(remote))
+    options: dict[str, Any] = {"format": "parquet", "filesystem": filesystem, "exclude_invalid_files": False}
+    dataset = pa_dataset.dataset(path, partitioning="hive", **options)
+    stored = pa_dataset.dataset(path, **options).schema.names
+    keys = [name for name in dataset.schema.names if name not in stored]
+    if not keys:
+        return dataset
+    partitioning = pa_dataset.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
+    return pa_dataset.dataset(path, partitioning=partitioning, **options)
+
+
+def _dataset_columns(table: Table) -> list[str]:
+    return [name for name in _dataset(table).schema.names if not name.startswith("__index_level_")]
+
+
+def _dataset_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
+    del notes
+    columns, row = [*text, *numbers], 1
+    for batch in _dataset(table).to_batches(columns=columns, batch_size=piece_rows(len(columns)), use_threads=False):
+        yield _arrow_piece(batch, row)
+        row += batch.num_rows
+
+
+def _arrow_piece(batch: Any, row: int) -> Piece:
+    frame = pa.Table.from_batches([batch]).replace_schema_metadata(None).to_pandas()
+    return Piece(frame, np.arange(row, row + batch.num_rows))
+
+
+def read_sheet(table: Table, notes: list[str]) -> pd.DataFrame:
+    """Return the first worksheet of an Excel file."""
+    try:
+        import openpyxl  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            f"{table.file} is an Excel file, and openpyxl is not installed; pip install 'tsfm-platform[excel]', or "
+            "save it as CSV"
+        ) from None
+    try:
+        with pd.ExcelFile(table.data, engine="openpyxl") as book:
+            names = [str(name) for name in book.sheet_names]
+            frame: Any = book.parse(names[0], dtype=object, keep_default_na=False, na_values=[""])
+    except Exception as error:  # noqa: BLE001  openpyxl raises many kinds for damaged files
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{table.file} cannot be read as Excel ({reason}); is it damaged?") from None
+    if len(names) > 1:
+        notes.append(f"{table.file}: the first of its {len(names)} sheets was read, {names[0]!r}")
+    frame = frame.rename(columns=lambda name: str(name).strip())
+    check_header(list(frame.columns), file=table.file)
+    return frame.apply(_sheet_column)
+
+
+def _sheet_column(column: pd.Series) -> Any:
+    """Return the cells of a worksheet with the dtype of what they hold; text between numbers may mean missing."""
+    typed = column.infer_objects()
+    if typed.dtype != object or all(isinstance(cell, str) for cell in column.dropna()):
+        return typed
+    values, bad = column_numbers(column, DecimalRule(), label="the sheet")
+    return typed if bad.any() else pd.Series(values, index=column.index)
+
+
+def _excel_columns(table: Table) -> list[str]:
+    return list(read_sheet(table, []).columns)
+
+
+def _excel_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
+    frame = read_sheet(table, notes)
+    yield Piece(frame[[*text, *numbers]], np.arange(2, 2 + len(frame)))
+
+
+def with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn a named index, or one of dates, into a column."""
+    if isinstance(frame.index, pd.DatetimeIndex) or frame.index.name or isinstance(frame.index, pd.MultiIndex):
+        name = frame.index.name or TIME
+        if isinstance(frame.index, pd.MultiIndex):
+            frame = frame.reset_index()
+        elif name not in frame.columns:
+            frame = frame.rename_axis(name).reset_index()
+    return frame.rename(columns=str)
+
+
+def _memory_columns(table: Table) -> list[str]:
+    return list(with_index(table.data.iloc[:0]).columns)
+
+
+def _memory_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
+    del notes
+    frame, columns = table.data, [*text, *numbers]
+    size = piece_rows(len(columns))
+    for first in range(0, len(frame), size):
+        piece = with_index(frame.iloc[first : first + size])[columns]
+        yield Piece(piece, np.arange(first + 1, first + 1 + len(piece)))
+
+
+def piece_rows(num_columns: int) -> int:
+    """Return how many rows are read at a time."""
+    return max(MIN_ROWS, BLOCK_CELLS // max(1, num_columns))
+
+
+def _unknown(table: Table) -> int | None:
+    del table
+    return None
+
+
+KINDS = {
+    "csv": Kind(_csv_columns, _csv_pieces, _unknown),
+    "parquet": Kind(_parquet_columns, _parquet_pieces, _parquet_rows),
+    "dataset": Kind(_dataset_columns, _dataset_pieces, _unknown),
+    "excel": Kind(_excel_columns, _excel_pieces, _unknown),
+    "frame": Kind(_memory_columns, _memory_pieces, lambda table: len(table.data)),
+}

@@ -1,0 +1,130 @@
+"""Text tables in bounded pieces: blocks of rows whose cells are text. L rows of a block.
+
+Rows are counted as an editor does: the first line of the file is row 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from tsfm.store.dialect import COMPRESSED, Dialect, open_bytes
+
+LINE_BYTES = 2**23  # the longest row, and what is held in memory of a file
+
+
+@dataclass
+class TextBlock:
+    """Some rows of a text table."""
+
+    cells: pa.RecordBatch  # every column as text
+    rows: np.ndarray  # [L] row numbers
+
+
+def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[TextBlock]:
+    """Yield all rows in order; rows without any text in their cells are passed over where they are too short or long.
+
+    Raises
+    ------
+    ValueError
+        When a row has too few or too many cells, or is longer than `LINE_BYTES`; the message names the row.
+    """
+    empty_rows: list[int] = []  # passed over
+    wrong: list[Any] = []
+    above = dialect.lines_above
+
+    def judge(row: Any) -> str:
+        if not row.text.strip(f"{dialect.separator}\t \r\n"):
+            empty_rows.append(row.number)
+            return "skip"
+        wrong.append(row)
+        return "error"
+
+    with open_bytes(path) as stream:
+        source: Any = pa.input_stream(str(path), compression="gzip") if _plain_gzip(path) else stream
+        try:
+            reader = pa_csv.open_csv(
+                source,
+                read_options=pa_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=LINE_BYTES,
+                    skip_rows=above,
+                    skip_rows_after_names=1,
+                    column_names=dialect.names,
+                    encoding=dialect.encoding,
+                ),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=dialect.separator,
+                    newlines_in_values=True,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=judge,
+                ),
+                convert_options=_as_text(dialect),
+            )
+            next_row = above + 2
+            for batch in reader:
+                rows = _number_rows(next_row, batch.num_rows, empty_rows)
+                next_row = int(rows[-1]) + 1 if len(rows) else next_row
+                yield TextBlock(batch, rows)
+        except pa.ArrowInvalid as error:
+            raise _explained(error, wrong, path, dialect, file=file) from None
+
+
+def _plain_gzip(path: str | Path) -> bool:
+    """Whether pyarrow unpacks the file, faster than Python."""
+    return "://" not in str(path) and Path(path).suffix.lower() == ".gz"
+
+
+def _as_text(dialect: Dialect) -> pa_csv.ConvertOptions:
+    return pa_csv.ConvertOptions(
+        column_types=pa.schema([(name, pa.string()) for name in dict.fromkeys(dialect.names)]),
+        strings_can_be_null=False,
+        check_utf8=True,
+    )
+
+
+def _number_rows(first: int, count: int, passed_over: list[int]) -> np.ndarray:
+    """Return the numbers of the next `count` rows, without those that were passed over."""
+    rows = np.arange(first, first + count + len(passed_over))
+    return rows[~np.isin(rows, passed_over)][:count]
+
+
+def _explained(error: Exception, wrong: list[Any], path: str | Path, dialect: Dialect, *, file: str) -> ValueError:
+    """Return the error of a row, or of a file that is not a table."""
+    if wrong:
+        row = wrong[0]
+        number, text = row.number, " ".join(row.text.split())
+        problem = (
+            f"{file}, row {number}: found {row.actual_columns} cells, expected {row.expected_columns} as in the header"
+        )
+        if row.actual_columns < row.expected_columns and _ends_with(path, row.text):
+            return ValueError(f"{problem} ({text[-60:]!r}), in a last line without an end; the file is cut short")
+        return ValueError(f"{problem} ({text[:60]!r}); correct the row, or give the sep=... of the file")
+    reason = " ".join(str(error).split())[:200]
+    if "straddling" in reason:
+        return ValueError(
+            f"{file} cannot be read: a row is longer than {LINE_BYTES:,} bytes; is a quotation mark not closed, or is "
+            "it no table?"
+        )
+    if "UTF8" in reason or "UTF-8" in reason:
+        return ValueError(
+            f"{file} is not text in {dialect.encoding} ({reason}); save it as UTF-8, or give encoding=..."
+        )
+    return ValueError(f"{file} cannot be read: {reason.strip('.')}; is it damaged or cut short?")
+
+
+def _ends_with(path: str | Path, text: str) -> bool:
+    """Whether a file that is not compressed ends with this text, without the end of a line."""
+    if "://" in str(path) or Path(path).suffix.lower() in COMPRESSED:
+        return False
+    expected = text.encode("utf-8", errors="replace")
+    with open(path, "rb") as stream:
+        stream.seek(0, 2)
+        stream.seek(max(0, stream.tell() - len(expected)))
+        return stream.read() == expected
