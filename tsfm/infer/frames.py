@@ -6,7 +6,6 @@ Rows are counted from 0.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tsfm.infer.columns import Columns, find_columns
 from tsfm.infer.future import covariate_names, future_values, read_future
 from tsfm.infer.item_rows import ItemRows, number_items, sort_rows
 from tsfm.infer.level import subtract_levels
+from tsfm.infer.timestamp_kinds import like_timestamps
 from tsfm.messages import format_id
 from tsfm.timestamps.frequency import (
     GriddedSeries,
@@ -260,16 +260,6 @@ def step_timestamps(frame: Frame, item: ItemSeries, count: int) -> pd.DatetimeIn
     times, stamps = make_timestamps(item.start, item.freq, count), frame.timestamps
     index = restore_timezone(times, stamps.zone, absolute=item.utc, unit=stamps.unit)
     return restore_steps(index, numbered=stamps.numbered)
-
-
-def like_timestamps(times: pd.DatetimeIndex, dtype: Any) -> Any:
-    """Return timestamps as periods, or of a dtype of Arrow, where those of the DataFrame are."""
-    if isinstance(dtype, pd.PeriodDtype):
-        return times.to_period(dtype.freq)
-    if isinstance(dtype, pd.ArrowDtype):
-        with contextlib.suppress(ValueError, NotImplementedError, TypeError):
-            return pd.Series(times).astype(dtype)
-    return times
 
 
 def write_frame(
