@@ -85,10 +85,11 @@ class LongRun:
         self.export()
         return training.returncode
 
-    def export(self) -> None:
-        """Save the newest weights."""
+    def export(self) -> int | None:
+        """Save the newest weights, and return their step; None without a checkpoint."""
         step = export_run(self.run_dir, self.weights, origin={"from": self.origin(), "method": "expanded"})
         print("no checkpoint yet" if step is None else f"{self.weights}: step {step:,}", flush=True)
+        return step
 
     def stop(self) -> None:
         """End the training process and wait for it."""
@@ -118,9 +119,19 @@ class LongRun:
             print(f"step {steps:,}, {values:.3f} G values since {self.origin()}, training loss {loss:.4f}")
 
     def decay(self, steps: int, settings: Sequence[str]) -> int:
-        """Train a branch from the newest weights whose learning rate decays to 0; return its exit status."""
-        self.export()
-        schedule = ["optim.schedule=linear", "optim.warmup=0.02", f"trainer.max_steps={steps}"]
+        """Train a branch from the newest weights whose learning rate decays to 0; return its exit status.
+
+        Its seed is the step it begins from, so that it draws other windows than the run did.
+
+        Raises
+        ------
+        SystemExit
+            If the run has no checkpoint yet.
+        """
+        step = self.export()
+        if step is None:
+            raise SystemExit(f"error: {self.folder} has no checkpoint yet; start the run first")
+        schedule = ["optim.schedule=linear", "optim.warmup=0.02", f"trainer.max_steps={steps}", f"seed={step}"]
         fixed = [f"run_dir={self.folder / f'decay-{steps}'}", "resume=auto", "trainer.progress=false"]
         command = ["train", f"experiment={EXPERIMENT}", f"init.from={self.weights}", *schedule, *fixed, *settings]
         return subprocess.run([sys.executable, "-m", "tsfm", *command], check=False).returncode
