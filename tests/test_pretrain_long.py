@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-from pretrain_long import ORIGINS, LongRun
-
+from scripts.pretrain_long import ORIGINS, LongRun
 from tsfm.model.checkpoint import weights_dir
 
 
