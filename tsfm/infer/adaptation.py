@@ -2,96 +2,123 @@
 
 Known covariates: their effect is estimated by a regression on the past, the network forecasts what is left of the
 series, and the effect of the future values is added. Short histories: where the past holds one to two seasons, the
-forecast of the past extended by its own season is added with a weight that the past decides.
+forecast of the past extended by its own season is added with a weight that the past decides. Both are prepared before
+the network is called.
+
+N series, M of them with a short history, C channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from typing_extensions import override
 
-from tsfm.infer.covariate_effects import KnownCovariates, estimate_effects
+from tsfm.infer.covariate_effects import Effects
 from tsfm.infer.forecast_result import Forecast
-from tsfm.infer.predictor import Predictor
 from tsfm.infer.short_history import extend_past, extended_length, is_short, measure_season
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-class AdaptivePredictor(Predictor):
-    """A predictor whose forecasts also use known covariates and, of short pasts, the season of the frequency."""
 
-    @property
-    @override
-    def regresses_covariates(self) -> bool:
-        """Whether known covariates are used by a regression: unless the model was trained with covariates by name."""
-        return not (self.past_covariates or self.known_covariates)
+class Inputs(NamedTuple):
+    """Series that a network forecasts, and its covariates for them."""
 
-    @override
-    def predict_checked(
-        self,
-        arrays: Sequence[np.ndarray],
-        horizon: int,
-        requested_levels: tuple[float, ...],
-        *,
-        regressors: KnownCovariates | None = None,
-        **options: Any,
-    ) -> Forecast:
-        """Forecast what covariates do not explain, with the season of short pasts, and add the effect."""
-        if regressors is None:
-            return self._with_season(arrays, horizon, requested_levels, **options)
-        effects = estimate_effects(
-            arrays,
-            regressors.values,
-            horizon=horizon,
-            season_length=options["season_length"],
-            max_context_length=self.usable_context_length(options["season_length"], horizon=horizon),
-        )
-        rest = self._with_season(effects.remainders, horizon, requested_levels, **options)
-        return Forecast(
-            rest.predictions + effects.future,
-            rest.quantiles + effects.future[..., None],
-            requested_levels,
-            None if rest.mean is None else rest.mean + effects.future,
-            (*effects.describe(regressors.names), *rest.notes),
-        )
+    arrays: Sequence[np.ndarray]
+    known: Sequence[np.ndarray] | None
 
-    def _with_season(
-        self, arrays: Sequence[np.ndarray], horizon: int, requested_levels: tuple[float, ...], **options: Any
-    ) -> Forecast:
-        """Forecast series; those that hold one to two seasons also from their past extended by its own season."""
-        forecast = super().predict_checked(arrays, horizon, requested_levels, **options)
-        season_length = options["season_length"]
-        limit = self.usable_context_length(season_length, horizon=horizon)
-        if self.time_features or (limit is not None and extended_length(season_length) > limit):
-            return forecast
-        pasts = {
-            i: array for i, array in enumerate(map(_without_padding, arrays)) if is_short(array.shape[1], season_length)
-        }
-        seasons = {i: measure_season(past, season_length) for i, past in pasts.items()}
-        indices = [i for i, season in seasons.items() if season.weight.any()]
-        if not indices:
-            return forecast
-        known = options.pop("known", None)
-        if known is not None:
-            length = extended_length(season_length) + horizon
-            known = [_pad_left(known[i], length) for i in indices]
-        extended = [extend_past(pasts[i], season_length, drift=seasons[i].drift) for i in indices]
-        second = super().predict_checked(extended, horizon, requested_levels, known=known, **options)
-        weight = np.stack([seasons[i].weight for i in indices])[..., None].astype(np.float32)
+
+@dataclass(frozen=True)
+class Extension:
+    """Extended pasts of the series `indices`, and how much their forecast counts in each channel, from 0 to 1."""
+
+    inputs: Inputs
+    indices: list[int]
+    weight: Float[np.ndarray, "M C"]
+    season_length: int
+
+    def mix(self, forecast: Forecast, of_extended: Forecast) -> Forecast:
+        """Return the forecasts of all series; at the indices, the weighted mean with those of the extended pasts."""
         note = (
-            f"{len(indices)} of {len(arrays)} series hold less than two seasons ({season_length} steps) and repeat "
-            f"the first: their forecast from the past extended by it counts {weight.mean():.0%} on average"
+            f"{len(self.indices)} of {len(forecast.predictions)} series hold less than two seasons "
+            f"({self.season_length} steps) and repeat the first: their forecast from the past extended by it counts "
+            f"{self.weight.mean():.0%} on average"
         )
         return replace(
             forecast,
-            predictions=_mixed(forecast.predictions, second.predictions, weight, indices),
-            quantiles=_mixed(forecast.quantiles, second.quantiles, weight[..., None], indices),
-            mean=None if forecast.mean is None else _mixed(forecast.mean, second.mean, weight, indices),
+            predictions=self._mixed(forecast.predictions, of_extended.predictions),
+            quantiles=self._mixed(forecast.quantiles, of_extended.quantiles),
+            mean=None if forecast.mean is None else self._mixed(forecast.mean, of_extended.mean),
             notes=(*forecast.notes, note),
         )
+
+    def _mixed(self, every: np.ndarray, of_extended: np.ndarray | None) -> np.ndarray:
+        weight = self.weight.reshape(*self.weight.shape, *(1 for _ in every.shape[2:]))
+        mixed = every.copy()
+        mixed[self.indices] = (1 - weight) * every[self.indices] + weight * of_extended
+        return mixed
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What a network forecasts in place of the given series, and how the forecast of those follows from it.
+
+    Attributes
+    ----------
+    inputs
+        All series, without the effects of known covariates if there are any.
+    extension
+        Short histories that are also forecast from their extended past.
+    effects, names
+        Effects of known covariates, and the names of those.
+    """
+
+    inputs: Inputs
+    extension: Extension | None = None
+    effects: Effects | None = None
+    names: Sequence[str] = ()
+
+    @property
+    def passes(self) -> tuple[Inputs, ...]:
+        """What is to be forecast, in the order that `combine` expects."""
+        return (self.inputs,) if self.extension is None else (self.inputs, self.extension.inputs)
+
+    def combine(self, forecasts: Sequence[Forecast]) -> Forecast:
+        """Return the forecast of the given series from those of `passes`."""
+        forecast = forecasts[0] if self.extension is None else self.extension.mix(*forecasts)
+        if self.effects is None:
+            return forecast
+        future = self.effects.future
+        return replace(
+            forecast,
+            predictions=forecast.predictions + future,
+            quantiles=forecast.quantiles + future[..., None],
+            mean=None if forecast.mean is None else forecast.mean + future,
+            notes=(*self.effects.describe(self.names), *forecast.notes),
+        )
+
+
+def extend_short_pasts(inputs: Inputs, *, horizon: int, season_length: int) -> Extension | None:
+    """Return the extended pasts of the series that hold one to two seasons and repeat the first; None without any."""
+    pasts = {
+        i: array
+        for i, array in enumerate(map(_without_padding, inputs.arrays))
+        if is_short(array.shape[1], season_length)
+    }
+    seasons = {i: measure_season(past, season_length) for i, past in pasts.items()}
+    indices = [i for i, season in seasons.items() if season.weight.any()]
+    if not indices:
+        return None
+    known, length = inputs.known, extended_length(season_length) + horizon
+    extended = Inputs(
+        [extend_past(pasts[i], season_length, drift=seasons[i].drift) for i in indices],
+        None if known is None else [_pad_left(known[i], length) for i in indices],
+    )
+    weight = np.stack([seasons[i].weight for i in indices]).astype(np.float32)
+    return Extension(extended, indices, weight, season_length)
 
 
 def _without_padding(array: np.ndarray) -> np.ndarray:
@@ -103,10 +130,3 @@ def _pad_left(array: np.ndarray, length: int) -> np.ndarray:
     """Return the last `length` steps, with NaN before the first."""
     missing = max(length - array.shape[1], 0)
     return np.pad(array[:, -length:], ((0, 0), (missing, 0)), constant_values=np.nan)
-
-
-def _mixed(first: np.ndarray, second: Any, weight: np.ndarray, indices: Sequence[int]) -> np.ndarray:
-    """Return `first` with the weighted mean of both at the indices."""
-    mixed = first.copy()
-    mixed[indices] = (1 - weight) * first[indices] + weight * second
-    return mixed

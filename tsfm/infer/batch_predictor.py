@@ -7,16 +7,19 @@ M requested levels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.infer.adaptation import Inputs
+from tsfm.infer.covariates import CovariateBlock, make_time_features
 from tsfm.infer.quantiles import DECILES, check_requested_levels, interpolate_quantiles, sort_quantiles
+from tsfm.infer.series_input import length_batches, stack_padded
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from typing_extensions import Self
 
 
@@ -172,6 +175,26 @@ class BatchPredictor(ABC):
         if ascending == requested_levels:
             return predicted
         return predicted[..., [ascending.index(level) for level in requested_levels]]
+
+    def batches(
+        self, inputs: Inputs, horizon: int, *, season_length: int, batch_size: int, starts: Any, freq: Any
+    ) -> Iterator[tuple[Int[np.ndarray, " B"], Float[np.ndarray, "B C L"], Float[np.ndarray, "B K W"] | None]]:
+        """Yield the indices of series of similar length, their contexts and their covariates, each series once."""
+        limit = self.usable_context_length(season_length, horizon=horizon)
+        full_lengths = np.array([array.shape[1] for array in inputs.arrays])
+        lengths = full_lengths if limit is None else np.minimum(full_lengths, limit)
+        future_length = horizon if self.max_horizon is None else -(-horizon // self.max_horizon) * self.max_horizon
+        time_features = make_time_features(
+            self.time_features, full_lengths, starts=starts, freq=freq, future_length=future_length, name=self.name
+        )
+        covariates = CovariateBlock(
+            inputs.known, time_features, lengths=full_lengths, horizon=horizon, future_length=future_length
+        )
+        num_channels = inputs.arrays[0].shape[0] + len(covariates)
+        for indices in length_batches(lengths, batch_size=batch_size, num_channels=num_channels):
+            length = int(lengths[indices].max())
+            context = stack_padded([inputs.arrays[i][:, -length:] for i in indices], length)
+            yield indices, context, covariates.batch(indices, length=length)
 
     def check_predicted(self, predicted: Any, *, shape: tuple[int, ...]) -> Float[np.ndarray, "B C H Q"]:
         """Return what `quantiles` returned as ascending float32.

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from typing_extensions import override
 
-from tsfm.infer.adaptation import AdaptivePredictor
+from tsfm.infer.adaptation import Adaptation, Inputs, extend_short_pasts
+from tsfm.infer.covariate_effects import KnownCovariates, estimate_effects
 from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.long_horizon import Segment, direct_blocks, divide_horizon, join_segments, strided_seasons
 from tsfm.infer.past import Past
+from tsfm.infer.predictor import Predictor
 from tsfm.infer.rollout import rollout
+from tsfm.infer.short_history import extended_length
 from tsfm.infer.strided import MIN_SEASON_LENGTH, all_phases_observed, interleave, is_worthwhile
 from tsfm.timestamps.offsets import nested_seasons
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Forecasting(LoadedModel, AdaptivePredictor):
+class Forecasting(LoadedModel, Predictor):
     """Forecasts of a trained model; see `Predictor`.
 
     Horizons beyond the trained one are predicted from every k-th step of the past by a model for any horizon, otherwise
@@ -46,6 +50,32 @@ class Forecasting(LoadedModel, AdaptivePredictor):
         self.uses_covariates = self.model.mixes_channels
         if self._forecasts_phases:
             self.beyond_horizon = "from every second step of the past, the fourth, and so on"
+
+    @property
+    @override
+    def regresses_covariates(self) -> bool:
+        """Whether known covariates are used by a regression: unless the model was trained with covariates by name."""
+        return not (self.past_covariates or self.known_covariates)
+
+    @override
+    def adapt(
+        self, inputs: Inputs, horizon: int, *, season_length: int, regressors: KnownCovariates | None
+    ) -> Adaptation:
+        """Return series without the effects of known covariates, and the extended pasts of short histories."""
+        limit, effects = self.usable_context_length(season_length, horizon=horizon), None
+        if regressors is not None:
+            effects = estimate_effects(
+                inputs.arrays,
+                regressors.values,
+                horizon=horizon,
+                season_length=season_length,
+                max_context_length=limit,
+            )
+            inputs = inputs._replace(arrays=effects.remainders)
+        extension = None
+        if not self.time_features and extended_length(season_length) <= limit:
+            extension = extend_short_pasts(inputs, horizon=horizon, season_length=season_length)
+        return Adaptation(inputs, extension, effects, () if regressors is None else regressors.names)
 
     @torch.inference_mode()
     def quantiles(

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.infer.adaptation import Adaptation, Inputs
 from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
 from tsfm.infer.covariate_effects import KnownCovariates
-from tsfm.infer.covariates import CovariateBlock, check_known, make_time_features
+from tsfm.infer.covariates import check_known
 from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
-from tsfm.infer.series_input import check_recent_values, length_batches, number_names, read_series, stack_padded
+from tsfm.infer.series_input import check_recent_values, number_names, read_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,36 +128,37 @@ class Predictor(FramePredictor):
     ) -> Forecast:
         """`predict` for checked arguments, in batches of similar length. The median is always predicted.
 
-        `regressors` are known covariates that may be used without the network; this class leaves them out.
+        `regressors` are known covariates that may be used without the network.
         """
-        del regressors
         mean_levels = (self.quantile_levels or MEAN_LEVELS) if mean else ()
         predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *mean_levels, *POINT}))
-        limit, num_channels = self.usable_context_length(season_length, horizon=horizon), arrays[0].shape[0]
-        full_lengths = np.array([array.shape[1] for array in arrays])
-        lengths = full_lengths if limit is None else np.minimum(full_lengths, limit)
-        future_length = horizon if self.max_horizon is None else -(-horizon // self.max_horizon) * self.max_horizon
-        time_features = make_time_features(
-            self.time_features, full_lengths, starts=starts, freq=freq, future_length=future_length, name=self.name
-        )
-        covariates = CovariateBlock(
-            known, time_features, lengths=full_lengths, horizon=horizon, future_length=future_length
-        )
-        out = np.empty((len(arrays), num_channels, horizon, len(predicted_levels)), np.float32)
-        for indices in length_batches(lengths, batch_size=batch_size, num_channels=num_channels + len(covariates)):
-            length = int(lengths[indices].max())
-            context = stack_padded([arrays[i][:, -length:] for i in indices], length)
-            predicted = self.quantiles(
-                context,
-                horizon=horizon,
-                quantile_levels=predicted_levels,
-                season_length=season_length,
-                known=covariates.batch(indices, length=length),
-            )
-            out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
         requested, of_mean = ([predicted_levels.index(level) for level in x] for x in (requested_levels, mean_levels))
-        means = np.asarray(mean_from_quantiles(out[..., of_mean], mean_levels), np.float32) if mean else None
-        return Forecast(out[..., predicted_levels.index(0.5)], out[..., requested], requested_levels, means)
+        adaptation = self.adapt(Inputs(arrays, known), horizon, season_length=season_length, regressors=regressors)
+        forecasts = []
+        for inputs in adaptation.passes:
+            out = np.empty((len(inputs.arrays), arrays[0].shape[0], horizon, len(predicted_levels)), np.float32)
+            for indices, context, covariates in self.batches(
+                inputs, horizon, season_length=season_length, batch_size=batch_size, starts=starts, freq=freq
+            ):
+                predicted = self.quantiles(
+                    context,
+                    horizon=horizon,
+                    quantile_levels=predicted_levels,
+                    season_length=season_length,
+                    known=covariates,
+                )
+                out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
+            means = np.asarray(mean_from_quantiles(out[..., of_mean], mean_levels), np.float32) if mean else None
+            median = out[..., predicted_levels.index(0.5)]
+            forecasts.append(Forecast(median, out[..., requested], requested_levels, means))
+        return adaptation.combine(forecasts)
+
+    def adapt(
+        self, inputs: Inputs, horizon: int, *, season_length: int, regressors: KnownCovariates | None
+    ) -> Adaptation:
+        """Return what is forecast in place of the inputs; here the inputs themselves, without the regressors."""
+        del horizon, season_length, regressors
+        return Adaptation(inputs)
 
     def predict_df(
         self,
