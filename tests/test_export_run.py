@@ -25,6 +25,8 @@ def test_the_last_checkpoint_of_a_run_becomes_a_model(tmp_path: Path) -> None:
     run = train_config(typed(compose("train", [*SETTINGS, f"run_dir={tmp_path / 'run'}"])))
     step = export_run(run.run_dir, tmp_path / "out", origin={"from": "tsfm-small", "method": "expanded"})
     assert step == 4
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert len(modes) == 1, "the weights have other permissions than the card"
     exported, about = load(tmp_path / "out")
     finished, _ = load(run.model_dir)
     assert all(

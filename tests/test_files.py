@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,28 @@ def test_permissions_are_those_of_the_umask(tmp_path: Path, umask: int) -> None:
         "deep": 0o777 & ~umask,
         "a.txt": 0o666 & ~umask,
     }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_files_of_a_library_that_makes_them_private_get_the_permissions_of_the_umask(
+    tmp_path: Path, umask: int
+) -> None:
+    def write_private(path: Path) -> None:
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        os.close(descriptor)
+        os.replace(name, path)
+
+    with atomic_file(tmp_path / "x.bin") as draft:
+        write_private(draft)
+    with atomic_folder(tmp_path / "folder") as draft:
+        write_private(draft / "y.bin")
+        (draft / "run.sh").touch()
+        (draft / "run.sh").chmod(0o711)
+        Path(tempfile.mkdtemp(dir=draft)).rename(draft / "deep")
+        write_private(draft / "deep" / "z.bin")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    file, folder = 0o666 & ~umask, 0o777 & ~umask
+    assert modes == {"x.bin": file, "y.bin": file, "z.bin": file, "folder": folder, "deep": folder, "run.sh": 0o711}
 
 
 def test_a_draft_is_hidden_and_keeps_the_suffix(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ is written next to them.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tsfm.files.drafts import draft_path, remove, remove_old_drafts
 from tsfm.files.errors import HINT, explain_write_errors
-from tsfm.files.folders import make_folder, move_folder, sync, sync_folder
+from tsfm.files.folders import PRIVATE_FILE, give_permissions, make_folder, move_folder, sync, sync_folder
 
 
 def write_text(path: str | Path, text: str, *, hint: str = HINT) -> None:
@@ -56,6 +57,7 @@ def atomic_file(path: str | Path, *, hint: str = HINT) -> Iterator[Path]:
             make_folder(path.parent)
             remove_old_drafts(path.parent)
             yield draft
+            _give_umask(draft)
             sync(draft)
             os.replace(draft, path)
             sync_folder(path.parent)
@@ -86,3 +88,15 @@ def atomic_folder(path: str | Path, *, hint: str = HINT) -> Iterator[Path]:
             move_folder(draft, path)
         finally:
             remove(draft)
+
+
+def _give_umask(draft: Path) -> None:
+    """Give a file that only its owner may read the permissions that the umask gives a new file."""
+    if stat.S_IMODE(draft.stat().st_mode) != PRIVATE_FILE:
+        return
+    new = draft_path(draft)
+    try:
+        new.touch(exist_ok=False)
+        give_permissions(draft, like=new)
+    finally:
+        new.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tsfm.files.drafts import remove
 from tsfm.files.exchange import exchange_names
 
 OLD = ".{}.tsfm-replaced"  # name of a folder while another takes its place, where two names cannot be exchanged
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # permissions of temporary files and folders
 
 
 def make_folder(folder: Path) -> None:
@@ -24,6 +26,8 @@ def make_folder(folder: Path) -> None:
 def move_folder(draft: Path, path: Path, *, replace: bool = True) -> None:
     """Flush the folder `draft` to the disk and rename it to `path`.
 
+    What only its owner may read in the draft gets the permissions of the draft, see `give_permissions`.
+
     An old folder at `path` is removed after the new one has its name, and keeps its name if that fails.
 
     Raises
@@ -32,6 +36,7 @@ def move_folder(draft: Path, path: Path, *, replace: bool = True) -> None:
         When `path` is not an empty folder and `replace` is False, also where another process has just made it.
     """
     for file in sorted(draft.rglob("*")):
+        give_permissions(file, like=draft)
         sync_folder(file) if file.is_dir() else sync(file)
     sync_folder(draft)
     recover_folder(path)
@@ -76,6 +81,16 @@ def recover_folder(path: Path) -> None:
     if not path.exists() and old.is_dir():
         with suppress(OSError):
             os.rename(old, path)
+
+
+def give_permissions(path: Path, *, like: Path) -> None:
+    """Give a file or folder that only its owner may read the permissions of `like`, which was made with the umask.
+
+    Libraries that write to a temporary file of their own leave such files (`tempfile.mkstemp`).
+    """
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    if mode == (PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE) and not path.is_symlink():
+        path.chmod(stat.S_IMODE(like.stat().st_mode) & (0o777 if path.is_dir() else 0o666))
 
 
 def sync(file: Path) -> None:
