@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.tiny import cases, forecast_problem, tiny, waves
+from tsfm.files import folders
 from tsfm.model import checkpoint
 from tsfm.model.checkpoint import CARD, CONFIG, FORMAT, WEIGHTS, About, load, model_card, save
 from tsfm.model.model import Model
@@ -96,15 +97,18 @@ def cut_off(*, at: int) -> Callable[..., None]:
     [
         (checkpoint, "save_file", fail),
         (checkpoint, "model_card", fail),
+        (folders, "exchange_names", fail),
         (os, "rename", cut_off(at=1)),
         (os, "rename", cut_off(at=2)),
     ],
-    ids=["weights", "card", "first rename", "second rename"],
+    ids=["weights", "card", "exchange", "first rename", "second rename"],
 )
 def test_an_interrupted_save_leaves_the_old_one(
     module: Any, name: str, stand_in: Any, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer, before = tiny("patch_transformer", "quantiles", seed=9), load(saved)[0].state_dict()
+    if module is os:
+        monkeypatch.setattr(folders, "exchange_names", lambda *names: False)  # as where two names cannot be exchanged
     monkeypatch.setattr(module, name, stand_in)
     with pytest.raises((OSError, KeyboardInterrupt)):
         save(newer, saved, about=ABOUT)
