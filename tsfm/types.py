@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Int8, Shaped
 
 TARGET, KNOWN, PAST, TIME_FEATURE = range(4)  # the role of a channel, see Batch
+NO_TIMESTAMP = -(2**62)  # of a step whose time is unknown, or that is before the first step of a series
 MIN_RELATIVE_SCALE, MIN_SCALE = 1e-5, 1e-8  # smallest scale of a window: relative to |loc|, and absolute
 
 Bundle = TypeVar("Bundle", bound="_TensorBundle")
@@ -71,6 +72,17 @@ def _check_seasons(seasons: Tensor | None, *, like: Tensor) -> None:
         )
 
 
+def _check_timestamps(timestamps: Tensor | None, *, like: Tensor) -> None:
+    if timestamps is None:
+        return
+    expected = (like.shape[0], like.shape[-1])
+    if timestamps.shape != expected or timestamps.dtype != torch.long:
+        raise ValueError(
+            f"timestamps has shape {tuple(timestamps.shape)} and dtype {timestamps.dtype}; expected [batch, time], "
+            f"{expected}, of torch.long"
+        )
+
+
 @dataclass(frozen=True)
 class Batch(_TensorBundle):
     """Windows of series as they are in the data; checked at construction.
@@ -93,6 +105,9 @@ class Batch(_TensorBundle):
     seasons
         `[batch, seasons]`, season lengths in steps that are known from the frequency, ascending; 0 where there is none.
         None: unknown.
+    timestamps
+        `[batch, time]`, the time of each step in seconds since 1970, without time zone; `NO_TIMESTAMP` where unknown.
+        None: all unknown.
 
     Raises
     ------
@@ -106,6 +121,7 @@ class Batch(_TensorBundle):
     key: Int[Tensor, "B 2"] | None = None
     role: Int8[Tensor, "B C"] | None = None
     seasons: Int[Tensor, "B K"] | None = None
+    timestamps: Int[Tensor, "B T"] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3:
@@ -117,6 +133,7 @@ class Batch(_TensorBundle):
         if self.role is not None:
             _check_roles(self.role, like=self.values)
         _check_seasons(self.seasons, like=self.values)
+        _check_timestamps(self.timestamps, like=self.values)
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ class Problem(_TensorBundle):
         As in `Batch`.
     unscaled
         `[batch, channels]`, True for channels that no scaler changes. None: all channels are scaled.
-    seasons
+    seasons, timestamps
         As in `Batch`.
     origins, tail
         First steps of several tails of `tail` steps that are all to be forecast, each from the visible steps before it
@@ -151,12 +168,14 @@ class Problem(_TensorBundle):
     seasons: Int[Tensor, "B K"] | None = None
     origins: tuple[int, ...] = ()
     tail: int = 0
+    timestamps: Int[Tensor, "B T"] | None = None
 
     def __post_init__(self) -> None:
         for name, mask in (("visible", self.visible), ("wanted", self.wanted)):
             _check_shape(name, mask, like=self.values)
             _check_mask(name, mask)
         _check_seasons(self.seasons, like=self.values)
+        _check_timestamps(self.timestamps, like=self.values)
         if self.unscaled is not None:
             _check_mask("unscaled", self.unscaled)
             if self.unscaled.shape != self.values.shape[:2]:
@@ -182,6 +201,7 @@ class Problem(_TensorBundle):
             wanted=self.wanted[..., :end] & hidden,
             unscaled=self.unscaled,
             seasons=self.seasons,
+            timestamps=None if self.timestamps is None else self.timestamps[..., :end],
         )
 
     def patches(self, patches: Patches) -> Problem:

@@ -14,10 +14,11 @@ import torch
 from tests.data.test_pool import seeded, store
 from tsfm.data.corpus import CorpusConfig, CorpusData
 from tsfm.data.loader import WindowLoader
-from tsfm.data.mixture import GROUP_SIZE, CorpusPlan, blend_rows, couple_channels, mix_rows, zscore_rows
+from tsfm.data.mixture import GROUP_SIZE, CorpusPlan
+from tsfm.data.mixup import blend_rows, couple_channels, mix_rows, zscore_rows
 from tsfm.data.splits import holdout_length
 from tsfm.synthetic.mixture import GeneratorMixtureConfig
-from tsfm.types import TARGET, Batch
+from tsfm.types import NO_TIMESTAMP, TARGET, Batch
 
 FEW = GeneratorMixtureConfig(weights={"ets": 1.0, "random_walk": 1.0})
 SMALL: dict[str, Any] = {
@@ -194,6 +195,26 @@ def test_windows_of_several_channels(channels: int, path: str) -> None:
     batch = next(iter(loader(data)))
     num, num_channels, steps = batch.values.shape
     assert (num, num_channels) == (512 // steps // channels, channels)
+
+
+def test_timestamps_are_those_of_real_windows_and_change_no_value(path: str) -> None:
+    plain, timed = list(loader(corpus(path))), list(loader(corpus(path, timestamps=True)))
+    known, num = 0, 0
+    for batch, other in zip(timed, plain, strict=True):
+        assert torch.equal(batch.values, other.values)
+        assert other.timestamps is None
+        assert batch.timestamps is not None
+        has_timestamps = (batch.timestamps != NO_TIMESTAMP).any(dim=-1)
+        known, num = known + int(has_timestamps.sum()), num + len(has_timestamps)
+        steps = batch.timestamps.diff(dim=-1)[has_timestamps]
+        assert (steps >= 0).all()  # 0 before the first step of a series
+    assert 0 < known < num  # synthetic series, and those whose time was changed, have none
+
+
+def test_means_of_several_series_have_no_timestamps(path: str) -> None:
+    for batch in loader(corpus(path, timestamps=True, mix_rate=1.0)):
+        assert batch.timestamps is not None
+        assert (batch.timestamps == NO_TIMESTAMP).all()
 
 
 def test_a_share_of_the_windows_has_covariates_and_the_others_stay_as_they_are(path: str) -> None:

@@ -13,6 +13,7 @@ from tsfm.data import balance
 from tsfm.data.pool import FACTORS, MIN_STEPS, SeriesPool, build_pool, resampled_seasons
 from tsfm.data.splits import holdout_length
 from tsfm.store.series_store import SeriesStore, StoreWriter
+from tsfm.types import NO_TIMESTAMP
 
 HOURLY = 48  # steps that are held out at least
 MARKER = 1e6
@@ -184,6 +185,26 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
     for stores in ([], [store(tmp_path / "s", [ramp(20), ramp(8)])]):
         with pytest.raises(ValueError, match=rf"the {len(stores)} data sets have no series of {MIN_STEPS} steps"):
             build_pool(stores, temperature=0.4)
+
+
+def test_timestamps_are_those_of_the_steps(tmp_path: Path) -> None:
+    start = np.datetime64("2024-01-01", "s").astype(np.int64)
+    pool = build_pool([store(tmp_path / "h", [ramp(5000), ramp(300)])], temperature=0.4)
+    drawn = pool.draw(200, 128, seeded(), resample=0.5, timestamps=True)
+    assert torch.equal(drawn.values.nan_to_num(), pool.draw(200, 128, seeded(), resample=0.5).values.nan_to_num())
+    assert drawn.timestamps is not None
+    factor = (drawn.values[:, 1] - drawn.values[:, 0]).round()
+    first_step = drawn.values - (factor[:, None] - 1) / 2  # of the steps that a value is the mean of
+    known = drawn.timestamps != NO_TIMESTAMP
+    full = known.all(dim=-1)
+    assert torch.equal((drawn.timestamps - start)[full].float(), 3600 * first_step[full])
+    assert (known == drawn.values.isfinite())[full].all()
+    monthly = build_pool([store(tmp_path / "m", [ramp(300)], freq="MS")], temperature=0.4)
+    stamps = monthly.draw(4, 64, seeded(), timestamps=True).timestamps
+    assert stamps is not None
+    assert set(stamps.numpy().astype("M8[s]").astype("M8[M]").ravel() - np.datetime64("2024-01", "M")) <= set(
+        np.arange(300).astype("m8[M]")
+    )
 
 
 def test_seasons_follow_the_frequency_and_the_resolution(tmp_path: Path) -> None:

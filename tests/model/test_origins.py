@@ -16,7 +16,7 @@ PATCH, STEPS, TAIL = 8, 160, 32
 ORIGINS = (64, 88, 128)
 
 
-def model(backbone: str = "patch_transformer", *, known_season: bool = False) -> Model:
+def model(backbone: str = "patch_transformer", *, known_season: bool = False, time_features: bool = False) -> Model:
     torch.manual_seed(0)
     settings = {
         "patch_transformer": {"depth": 2, "heads": 2, "hidden": 32, "norm": "rms", "pre_norm": True, "dropout": 0.0},
@@ -26,7 +26,7 @@ def model(backbone: str = "patch_transformer", *, known_season: bool = False) ->
     network = Model(
         ModelConfig(
             context=128, horizon=32, width=32, patch=PATCH, stride=PATCH, embed="residual", fill="linear",
-            seasonal_lags=2, known_season=known_season,
+            seasonal_lags=2, known_season=known_season, time_features=time_features,
         ),
         scaler=SCALERS.config({"name": "standard", "arcsinh": True}),
         backbone=BACKBONES.config({"name": backbone, **settings, **positions}),

@@ -11,7 +11,7 @@ import torch
 from tsfm.registry import TASKS
 from tsfm.tasks.losses import pinball
 from tsfm.tasks.pretrain import MAX_ARCSINH, Pretrain
-from tsfm.types import KNOWN, MIN_SCALE, PAST, TARGET, Answer, Batch, Problem
+from tsfm.types import KNOWN, MIN_SCALE, NO_TIMESTAMP, PAST, TARGET, Answer, Batch, Problem
 
 NUM, SIZE, PATCH = 200, 512, 32
 PLAIN = {"block_rate": 0.0, "point_rate": 0.0, "short_context_rate": 0.0}
@@ -336,6 +336,18 @@ def test_known_seasons_are_left_out_at_the_rate_of_the_setting() -> None:
         seasons = task(season_drop_rate=0.3, **settings).pose(batch, seeded()).seasons
         assert seasons is not None
         assert 0.65 < float((seasons[:, 0] == 24).float().mean()) < 0.75
+
+
+def test_timestamps_of_whole_windows_are_left_out_at_the_rate_of_the_setting() -> None:
+    batch = series(num=4000, size=64)
+    timed = replace(batch, timestamps=torch.arange(64).expand(4000, -1))
+    for settings in ({}, {"max_origins": 4}):
+        timestamps = task(timestamp_drop_rate=0.4, **settings).pose(timed, seeded()).timestamps
+        assert timestamps is not None
+        known = timestamps != NO_TIMESTAMP
+        assert (known.all(dim=-1) | ~known.any(dim=-1)).all()
+        assert 0.55 < float(known[:, 0].float().mean()) < 0.65
+        assert task(**settings).pose(batch, seeded()).timestamps is None
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,8 @@ def score_coverage(
                 quantile_levels=quantile_levels,
                 season_length=task.season_length,
                 batch_size=batch_size,
+                starts=task.starts,
+                freq=task.freqs,
             ).quantiles
             y_true = np.stack(task.y_true)
             for coverage in coverages:

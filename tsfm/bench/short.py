@@ -18,6 +18,7 @@ from tsfm.bench.suite_windows import ForecastTask, SuiteLimits, SuiteSet, collec
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.store.catalog import resolve
+from tsfm.timestamps.offsets import timestamp_at
 
 CYCLES = (1.1, 1.3, 1.6, 1.9, 2.5)
 SETS = (  # of each frequency, sets with a clear season
@@ -82,12 +83,16 @@ def score_cut(
     score = ForecastScore(POINT)
     for task, indices in tasks:
         length = short_context_length(cycles, task.season_length)
+        cut = [task.contexts[i].shape[1] - length for i in indices]
+        starts = [timestamp_at(task.starts[i], task.freqs[i], n) for i, n in zip(indices, np.array(cut), strict=True)]
         forecast = predictor.predict(
             [task.contexts[i][:, -length:] for i in indices],
             prediction_length=task.horizon,
             quantile_levels=POINT,
             season_length=task.season_length,
             batch_size=batch_size,
+            starts=starts,
+            freq=[task.freqs[i] for i in indices],
         )
         y_true, scale = (np.stack([values[i] for i in indices]) for values in (task.y_true, task.scales))
         score.update(y_true, forecast.quantiles, scale=scale)

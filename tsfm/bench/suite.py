@@ -35,7 +35,13 @@ def score_windows_of_set(predictor: Predictor, windows: SuiteWindows, *, batch_s
     score = ForecastScore(DECILES)
     for task in windows.tasks:
         predicted = forecast_deciles(
-            predictor, task.contexts, horizon=task.horizon, season_length=task.season_length, batch_size=batch_size
+            predictor,
+            task.contexts,
+            horizon=task.horizon,
+            season_length=task.season_length,
+            batch_size=batch_size,
+            starts=task.starts,
+            freq=task.freqs,
         )
         score.update(np.stack(task.y_true), predicted, scale=np.stack(task.scales))
     metrics = score.result()

@@ -72,13 +72,18 @@ LIMITS = {"benchmark": SuiteLimits(), "corpus": SuiteLimits(series=64, windows=6
 
 @dataclass
 class ForecastTask:
-    """Windows of one horizon and season; the scale of MASE is that of the whole context."""
+    """Windows of one horizon and season; the scale of MASE is that of the whole context.
+
+    `starts` are the timestamps of the first steps of the contexts, `freqs` their frequencies.
+    """
 
     horizon: int
     season_length: int
     contexts: list[Float[np.ndarray, "1 _"]] = field(default_factory=list)
     y_true: list[Float[np.ndarray, "1 H"]] = field(default_factory=list)
     scales: list[Float[np.ndarray, " 1"]] = field(default_factory=list)
+    starts: list[np.datetime64] = field(default_factory=list)
+    freqs: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -152,8 +157,12 @@ def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) ->
         count = num_windows(shortest, horizon=task.horizon, m4=entry.once)
         max_steps = holdout_length(shortest, task.horizon) if entry.role == "corpus" else shortest - 2
         count = min(count, limits.each, windows_per_series, max_steps // task.horizon)
-        for values in _read_variates(store, long_enough):
+        for variate, values in zip(long_enough, _read_variates(store, long_enough), strict=True):
+            num_contexts = len(task.contexts)
             windows.series += _add_windows(task, values, count, windows)
+            added, item = len(task.contexts) - num_contexts, variate // channels
+            task.starts += [store.starts[item]] * added
+            task.freqs += [store.freqs[item]] * added
         if task.contexts:
             windows.tasks.append(task)
             windows.freqs.append(freq)

@@ -16,6 +16,7 @@ from torch import Tensor
 from tsfm.data.balance import BALANCES, check_factors
 from tsfm.data.licences import check_choice
 from tsfm.data.loader import as_batch
+from tsfm.data.mixup import blend_rows, couple_channels, mix_rows, zscore_rows
 from tsfm.data.pool import SeriesPool
 from tsfm.data.sampling import random_uint64
 from tsfm.data.synthetic_covariates import with_covariates
@@ -23,7 +24,7 @@ from tsfm.messages import did_you_mean
 from tsfm.model.season_search import find_seasonal_lags
 from tsfm.synthetic.augment import Augment, AugmentConfig
 from tsfm.synthetic.mixture import GeneratorMixture, GeneratorMixtureConfig
-from tsfm.types import Batch
+from tsfm.types import NO_TIMESTAMP, Batch
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 GROUP_SIZE = 32  # batches whose synthetic series are drawn at once
 MIN_WINDOW = 32  # steps
 MIN_SEASON_STRENGTH = 0.3  # autocorrelation from which a lag of a synthetic series is its season
-MAX_DELAY = 16  # steps by which a channel may follow another
 
 
 # Optional[...], not `X | None`: OmegaConf resolves the hints of structured configs on Python 3.10.
@@ -61,6 +61,7 @@ class CorpusConfig:
     covariate_rate: float = 0.0  # share of windows of several channels that get synthesized covariates, see `role`
     univariate_rate: float = 0.0  # share of batches whose windows have one channel, where channels is above 1
     seasons: bool = False  # also give the seasons of each window, for model.known_season
+    timestamps: bool = False  # also give the timestamps of real windows, for model.time_features
     batches_per_epoch: int = 500
     eval_batch_size: int = 128
     val_windows: int = 512  # from the held-out ends of the real series
@@ -193,16 +194,29 @@ class CorpusBatches:
         config, generator, rows = self.config, torch.Generator().manual_seed(seed % 2**63), synthetic
         steps = rows.shape[-1]
         seasons = torch.zeros(len(rows), 2, dtype=torch.long)
+        timestamps = torch.full((len(rows), steps), NO_TIMESTAMP) if config.timestamps else None
         if self.pool is not None and (num_real := self._counts(steps)[0]):
-            real, real_seasons = self.pool.draw(num_real, steps, generator, resample=config.resample_rate)
-            real = mix_rows(zscore_rows(real), config.mix_rate, generator)
+            drawn = self.pool.draw(
+                num_real, steps, generator, resample=config.resample_rate, timestamps=config.timestamps
+            )
+            scaled = zscore_rows(drawn.values)
+            real = mix_rows(scaled, config.mix_rate, generator)
             rows = torch.cat([blend_rows(real, rows, config.blend_rate, generator), rows])
-            seasons = torch.cat([real_seasons, seasons])
-        rows = self.augment(rows, generator)
+            seasons = torch.cat([drawn.seasons, seasons])
+            if timestamps is not None and drawn.timestamps is not None:
+                is_mixed = (real.nan_to_num() != scaled.nan_to_num()).any(dim=-1, keepdim=True)
+                known = torch.where(is_mixed, NO_TIMESTAMP, drawn.timestamps)
+                timestamps = torch.cat([known, timestamps])
+        if timestamps is None:
+            rows = self.augment(rows, generator)
+        else:
+            rows, retimed = self.augment.apply(rows, generator)
+            timestamps = torch.where(retimed[:, None], NO_TIMESTAMP, timestamps)
         if config.seasons:
             seasons = self.add_seasons(rows, seasons)
         order = torch.randperm(len(rows), generator=generator)
         rows, seasons = rows[order], seasons[order]
+        timestamps = None if timestamps is None else timestamps[order]
         channels = self._draw_channels(generator)
         windows, role = rows.unflatten(0, (-1, channels)), None
         if channels > 1:
@@ -211,6 +225,8 @@ class CorpusBatches:
                 mixed, role = with_covariates(windows, mixed, rate=config.covariate_rate, generator=generator)
             windows = mixed
         batch = as_batch(windows.contiguous(), role=role)
+        if timestamps is not None:
+            batch = replace(batch, timestamps=timestamps[::channels].contiguous())
         return replace(batch, seasons=seasons[::channels].contiguous()) if config.seasons else batch
 
     def _draw_channels(self, generator: torch.Generator) -> int:
@@ -229,63 +245,3 @@ class CorpusBatches:
         lags, strength = find_seasonal_lags(torch.where(observed, rows, 0.0), observed)
         measured = torch.where(strength >= MIN_SEASON_STRENGTH, lags, 0).sort(dim=-1).values
         return torch.where((seasons == 0).all(dim=-1, keepdim=True), measured, seasons)
-
-
-def zscore_rows(rows: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """Return each row less its mean over its standard deviation, over observed values; a constant row becomes 0."""
-    observed = ~rows.isnan()
-    count = observed.sum(dim=-1, keepdim=True).clamp_min(1)
-    values = torch.where(observed, rows, 0.0).double()
-    mean = values.sum(dim=-1, keepdim=True) / count
-    centred = torch.where(observed, values - mean, 0.0)
-    std = (centred.square().sum(dim=-1, keepdim=True) / count).sqrt()
-    return torch.where(observed, centred / torch.where(std > 1e-6 * mean.abs(), std, 1.0), torch.nan).float()
-
-
-def mix_rows(rows: Float[Tensor, "B T"], rate: float, generator: torch.Generator) -> Float[Tensor, "B T"]:
-    """Replace a share of the rows by a weighted mean of the row and two others (TSMixup, arXiv:2403.07815)."""
-    num = len(rows)
-    if not rate or num < 3:
-        return rows
-    # Dirichlet(3/2), as there, by normalized gammas: a gamma of shape 3/2 is half a chi-square of three degrees
-    normals = torch.randn(num, 3, 3, generator=generator)
-    weights = normals.square().sum(dim=-1) / 2
-    weights = weights / weights.sum(dim=-1, keepdim=True)
-    others = torch.randint(num, (num, 2), generator=generator)
-    stack = torch.stack([rows, rows[others[:, 0]], rows[others[:, 1]]], dim=1)
-    mean = (torch.where(~stack.isnan(), stack, 0.0) * weights[..., None]).sum(dim=1)
-    replaced = (torch.rand(num, generator=generator) < rate)[:, None] & ~rows.isnan()
-    return torch.where(replaced, mean, rows)
-
-
-def blend_rows(
-    real: Float[Tensor, "R T"], synthetic: Float[Tensor, "S T"], rate: float, generator: torch.Generator
-) -> Float[Tensor, "R T"]:
-    """Replace a share of the real rows by a weighted mean of the row and a synthetic one; missing steps stay missing.
-
-    Both are z-scored; the weights are those of `mix_rows`, Dirichlet(3/2).
-    """
-    if not rate or not len(synthetic):
-        return real
-    num = len(real)
-    weights = torch.randn(num, 2, 3, generator=generator).square().sum(dim=-1)
-    weights = weights / weights.sum(dim=-1, keepdim=True)
-    other = synthetic[torch.randint(len(synthetic), (num,), generator=generator)]
-    mean = weights[:, :1] * real + weights[:, 1:] * other
-    return torch.where(torch.rand(num, 1, generator=generator) < rate, mean, real)
-
-
-def couple_channels(windows: Float[Tensor, "B C T"], rate: float, generator: torch.Generator) -> Float[Tensor, "B C T"]:
-    """Add to every channel of a share of the windows another channel, up to 16 steps later, with a weight in [-1, 1].
-
-    Chronos-2 makes multivariate series of univariate ones in this way (arXiv:2510.15821, section 4).
-    """
-    num, channels, steps = windows.shape
-    leader = torch.randint(channels, (num, channels), generator=generator)
-    delay = torch.randint(MAX_DELAY + 1, (num, channels, 1), generator=generator)
-    weight = torch.rand(num, channels, 1, generator=generator) * 2 - 1
-    source = windows.gather(1, leader[..., None].expand_as(windows))
-    source = source.gather(-1, (torch.arange(steps) - delay).clamp_min(0))
-    mixed = windows + weight * source.nan_to_num(0.0)
-    chosen = torch.rand(num, 1, 1, generator=generator) < rate
-    return torch.where(chosen, mixed, windows)

@@ -17,7 +17,8 @@ from tsfm.data.balance import MIN_STEPS, SetSeries, band_of, series_weights
 from tsfm.data.flat import flatten
 from tsfm.data.splits import holdout_length, typical_horizon
 from tsfm.store.series_store import SeriesStore
-from tsfm.timestamps.offsets import nested_seasons, season_length
+from tsfm.timestamps.offsets import nested_seasons, season_length, timestamp_at
+from tsfm.types import NO_TIMESTAMP
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -34,10 +35,12 @@ class Drawn(NamedTuple):
     """Windows, and the season lengths in steps of their frequency at the resolution they are read at.
 
     Values are NaN before the first step of a series and where they are missing; seasons are 0 where there is none.
+    Timestamps are those of the first step of each mean, in seconds since 1970; None where they were not requested.
     """
 
     values: Float[Tensor, "B T"]
     seasons: Int[Tensor, "B 2"]
+    timestamps: Int[Tensor, "B T"] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,15 @@ class SeriesPool:
     set_index: Int[Tensor, " N"]  # which data set
     band: Int[Tensor, " N"]  # of frequencies, an index of `balance.BANDS`
     length_ratio: int = 3  # a window is at most so many times as long as a series, or the series has 512 steps
+    starts: np.ndarray | None = None  # timestamp of the first step of each series
+    freqs: np.ndarray | None = None  # of each series
 
     def __len__(self) -> int:
         return len(self.length)
 
-    def draw(self, num: int, steps: int, generator: torch.Generator, *, resample: float = 0.0) -> Drawn:
+    def draw(
+        self, num: int, steps: int, generator: torch.Generator, *, resample: float = 0.0, timestamps: bool = False
+    ) -> Drawn:
         """Return windows drawn at random.
 
         Parameters
@@ -68,6 +75,8 @@ class SeriesPool:
             The source of all randomness.
         resample
             Share of windows whose steps are means of several steps of the series.
+        timestamps
+            Whether to return timestamps, too.
 
         Raises
         ------
@@ -90,7 +99,23 @@ class SeriesPool:
         for value in factor.unique().tolist():
             rows = (factor == value).nonzero()[:, 0]
             windows[rows] = self._read(series[rows], end[rows], steps=steps, factor=value)
-        return Drawn(windows, resampled_seasons(self.seasons[series], factor))
+        known = self.timestamps(series, end, factor, steps=steps) if timestamps else None
+        return Drawn(windows, resampled_seasons(self.seasons[series], factor), known)
+
+    def timestamps(
+        self, series: Int[Tensor, " B"], end: Int[Tensor, " B"], factor: Int[Tensor, " B"], *, steps: int
+    ) -> Int[Tensor, "B T"]:
+        """Return seconds since 1970 of windows that end before step `end`; `NO_TIMESTAMP` before the first step."""
+        assert self.starts is not None
+        assert self.freqs is not None
+        index = (end[:, None] - factor[:, None] * torch.arange(steps, 0, -1)).numpy()
+        rows, out = series.numpy(), np.full(index.shape, NO_TIMESTAMP, np.int64)
+        freqs = self.freqs[rows]
+        for freq in np.unique(freqs):
+            chosen = freqs == freq
+            stamps = timestamp_at(self.starts[rows[chosen]][:, None], str(freq), np.maximum(index[chosen], 0))
+            out[chosen] = stamps.astype("M8[s]").astype(np.int64)
+        return torch.from_numpy(np.where(index >= 0, out, NO_TIMESTAMP))
 
     def weights_for(self, steps: int) -> Float[Tensor, " N"]:
         """Return the weight of each series for windows of `steps` steps: 0 where it is too short."""
@@ -162,6 +187,8 @@ def build_pool(
     totals: list[np.ndarray] = []
     seasons: list[np.ndarray] = []
     sets: list[SetSeries] = []
+    starts: list[np.ndarray] = []
+    all_freqs: list[np.ndarray] = []
     for number, store in enumerate(stores):
         flat = flatten(store)
         total = np.repeat(np.asarray(flat.lengths), flat.num_channels)
@@ -171,6 +198,8 @@ def build_pool(
         bands = np.array([band_of(str(freq)) for freq in freqs], dtype=np.int64)
         values.append(np.asarray(flat.values))
         totals.append(total)
+        starts.append(np.repeat(store.starts, flat.num_channels))
+        all_freqs.append(freqs.astype(str))
         seasons.append(np.array([nested_seasons(season_length(str(freq))) for freq in freqs], np.int64).reshape(-1, 2))
         sets.append(SetSeries(trained, bands, 1.0 if factors is None else factors[number]))
     weight = series_weights(sets, temperature=temperature, balance=balance) if sets else np.zeros(0)
@@ -190,4 +219,6 @@ def build_pool(
         torch.from_numpy(np.repeat(np.arange(len(sets)), [len(item.lengths) for item in sets])),
         torch.from_numpy(np.concatenate([item.bands for item in sets])),
         length_ratio,
+        np.concatenate(starts),
+        np.concatenate(all_freqs),
     )

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Inputs(NamedTuple):
-    """Series that a network forecasts, and its covariates for them."""
+    """Series that a network forecasts, its covariates for them, and whether timestamps of the series apply."""
 
     arrays: Sequence[np.ndarray]
     known: Sequence[np.ndarray] | None
+    has_timestamps: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def extend_short_pasts(inputs: Inputs, *, horizon: int, season_length: int) -> E
     extended = Inputs(
         [extend_past(pasts[i], season_length, drift=seasons[i].drift) for i in indices],
         None if known is None else [_pad_left(known[i], length) for i in indices],
+        has_timestamps=False,  # added steps have no time; a network with time features works without
     )
     weight = np.stack([seasons[i].weight for i in indices]).astype(np.float32)
     return Extension(extended, indices, weight, season_length)

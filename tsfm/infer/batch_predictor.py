@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.infer.adaptation import Inputs
-from tsfm.infer.covariates import CovariateBlock, make_time_features
+from tsfm.infer.covariates import CovariateBlock, make_step_times, make_time_features
 from tsfm.infer.quantiles import DECILES, check_requested_levels, interpolate_quantiles, sort_quantiles
 from tsfm.infer.series_input import length_batches, stack_padded
+from tsfm.types import NO_TIMESTAMP
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -44,6 +45,8 @@ class BatchPredictor(ABC):
         Whether known covariates are used by a regression next to it.
     any_level
         Whether a constant added to a series is just added to its forecast: a high level may be subtracted first.
+    uses_timestamps
+        Whether timestamps change its forecasts; it works without them, too.
     time_features
         Time features that it needs as covariates.
     past_covariates, known_covariates
@@ -62,6 +65,7 @@ class BatchPredictor(ABC):
     uses_covariates: bool = False
     regresses_covariates: bool = False
     any_level: bool = True
+    uses_timestamps: bool = False
     time_features: tuple[str, ...] = ()
     past_covariates: Sequence[str] = ()
     known_covariates: Sequence[str] = ()
@@ -178,8 +182,12 @@ class BatchPredictor(ABC):
 
     def batches(
         self, inputs: Inputs, horizon: int, *, season_length: int, batch_size: int, starts: Any, freq: Any
-    ) -> Iterator[tuple[Int[np.ndarray, " B"], Float[np.ndarray, "B C L"], Float[np.ndarray, "B K W"] | None]]:
-        """Yield the indices of series of similar length, their contexts and their covariates, each series once."""
+    ) -> Iterator[tuple[Int[np.ndarray, " B"], Float[np.ndarray, "B C L"], dict[str, Any]]]:
+        """Yield the indices of series of similar length, their contexts and their other inputs, each series once.
+
+        The other inputs are arguments of `quantiles`: `known`, the covariates, and `timestamps` for a predictor that
+        `uses_timestamps`, where there are any.
+        """
         limit = self.usable_context_length(season_length, horizon=horizon)
         full_lengths = np.array([array.shape[1] for array in inputs.arrays])
         lengths = full_lengths if limit is None else np.minimum(full_lengths, limit)
@@ -190,11 +198,18 @@ class BatchPredictor(ABC):
         covariates = CovariateBlock(
             inputs.known, time_features, lengths=full_lengths, horizon=horizon, future_length=future_length
         )
+        step_times = None
+        if self.uses_timestamps and inputs.has_timestamps:
+            step_times = make_step_times(full_lengths, starts=starts, freq=freq, future_length=future_length)
         num_channels = inputs.arrays[0].shape[0] + len(covariates)
         for indices in length_batches(lengths, batch_size=batch_size, num_channels=num_channels):
             length = int(lengths[indices].max())
             context = stack_padded([inputs.arrays[i][:, -length:] for i in indices], length)
-            yield indices, context, covariates.batch(indices, length=length)
+            step_inputs: dict[str, Any] = {"known": covariates.batch(indices, length=length)}
+            if step_times is not None:
+                first, steps = full_lengths[indices] - length, length + future_length
+                step_inputs["timestamps"] = step_times.timestamps(indices, first, steps=steps, missing=NO_TIMESTAMP)
+            yield indices, context, step_inputs
 
     def check_predicted(self, predicted: Any, *, shape: tuple[int, ...]) -> Float[np.ndarray, "B C H Q"]:
         """Return what `quantiles` returned as ascending float32.

@@ -94,6 +94,21 @@ def make_time_features(
             f"{name} needs the time features {', '.join(fields)}, and arrays have no timestamps; give starts="
             " and freq=, for example starts='2024-01-01', freq='h', or use predict_df"
         )
+    return _read_times(fields, lengths, starts=starts, freq=freq, future_length=future_length)
+
+
+def make_step_times(
+    lengths: Int[np.ndarray, " N"], *, starts: Any, freq: Any, future_length: int
+) -> TimeFeatures | None:
+    """Return what gives the timestamps of series; None without `starts` or `freq`; see `make_time_features`."""
+    if starts is None or freq is None:
+        return None
+    return _read_times((), lengths, starts=starts, freq=freq, future_length=future_length)
+
+
+def _read_times(
+    fields: Sequence[str], lengths: Int[np.ndarray, " N"], *, starts: Any, freq: Any, future_length: int
+) -> TimeFeatures:
     num_series = len(lengths)
     try:
         first_times = np.asarray(starts, dtype="M8[us]")

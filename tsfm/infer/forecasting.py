@@ -24,7 +24,7 @@ from tsfm.infer.strided import MIN_SEASON_LENGTH, all_phases_observed, interleav
 from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 class Forecasting(LoadedModel, Predictor):
@@ -48,6 +48,7 @@ class Forecasting(LoadedModel, Predictor):
         self.max_context_length, self.max_horizon = self.model.config.context, self.model.config.horizon
         self.any_horizon = self.about.task.get("name") == "pretrain"
         self.uses_covariates = self.model.mixes_channels
+        self.uses_timestamps = self.model.time_features is not None
         if self._forecasts_phases:
             self.beyond_horizon = "from every second step of the past, the fourth, and so on"
 
@@ -86,12 +87,21 @@ class Forecasting(LoadedModel, Predictor):
         quantile_levels: tuple[float, ...],
         season_length: int = 1,
         known: Float[np.ndarray, "B K W"] | None = None,
+        timestamps: Int[np.ndarray, "B T"] | None = None,
     ) -> Float[np.ndarray, "B C H Q"]:
-        """Return quantiles in the units of `context`: those of the training where `channel_units` has any."""
+        """Return quantiles in the units of `context`: those of the training where `channel_units` has any.
+
+        `timestamps` are those of the past and the future, in seconds since 1970.
+        """
         known = known if self.uses_covariates else None
         self._check_channels(context.shape[1], 0 if known is None else known.shape[1])
         config, device = self.inference_config, self.device
-        plain = Past(_to_tensor(context, device), None if known is None else _to_tensor(known, device), horizon)
+        plain = Past(
+            _to_tensor(context, device),
+            None if known is None else _to_tensor(known, device),
+            horizon,
+            None if timestamps is None else torch.as_tensor(timestamps, device=device),
+        )
         strided = self._strided(plain, season_length=season_length)
         forecasts = []
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):

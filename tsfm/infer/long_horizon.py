@@ -94,7 +94,7 @@ def divide_horizon(past: Past, *, context_length: int, max_horizon: int) -> list
     blocks = direct_blocks(past.horizon, max_horizon)
     if len(blocks) == 1:
         return [Segment(past, *blocks[0])]
-    segments = [Segment(Past(past.values, past.known, blocks[0].last), *blocks[0])]
+    segments = [Segment(past.with_horizon(blocks[0].last), *blocks[0])]
     is_direct = []
     for block in blocks[1:]:
         phases = past.phases(block.stride, horizon=block.last)

@@ -65,7 +65,8 @@ class Predictor(FramePredictor):
             Covariates, one array [K, L + prediction_length] for each series; NaN where unknown, as in the future of
             those known only in the past.
         starts, freq
-            Timestamp of the first step of each series and the frequency, for a predictor with time features.
+            Timestamp of the first step of each series and the frequency, for a predictor with time features. One that
+            only `uses_timestamps` works without them, too.
         mean
             Also compute the mean, from quantiles at all levels of the predictor. Means of steps add up to the mean of
             their sum, medians do not.
@@ -137,7 +138,7 @@ class Predictor(FramePredictor):
         forecasts = []
         for inputs in adaptation.passes:
             out = np.empty((len(inputs.arrays), arrays[0].shape[0], horizon, len(predicted_levels)), np.float32)
-            for indices, context, covariates in self.batches(
+            for indices, context, step_inputs in self.batches(
                 inputs, horizon, season_length=season_length, batch_size=batch_size, starts=starts, freq=freq
             ):
                 predicted = self.quantiles(
@@ -145,7 +146,7 @@ class Predictor(FramePredictor):
                     horizon=horizon,
                     quantile_levels=predicted_levels,
                     season_length=season_length,
-                    known=covariates,
+                    **step_inputs,
                 )
                 out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
             means = np.asarray(mean_from_quantiles(out[..., of_mean], mean_levels), np.float32) if mean else None

@@ -16,10 +16,10 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from tsfm.model.model import Model
-from tsfm.types import Problem
+from tsfm.types import NO_TIMESTAMP, Problem
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 CHUNK_VALUES = 2**18  # values in a pass on a CPU, so that its tensors stay in the cache
 KEPT_BYTES = 2**25 - 2**16  # below glibc's largest threshold, 32 MiB
@@ -30,6 +30,7 @@ def rollout(
     values: Float[Tensor, "B C L"],
     observed: Bool[Tensor, "B C L"],
     known: Float[Tensor, "B K W"] | None = None,
+    timestamps: Int[Tensor, "B W"] | None = None,
     *,
     horizon: int,
     any_horizon: bool = False,
@@ -52,6 +53,8 @@ def rollout(
     ----------
     known
         Covariates, NaN where unknown; the last `num_time_features` of them are not scaled.
+    timestamps
+        In seconds since 1970, for a model that reads them.
     any_horizon
         Whether the model was trained for horizons of any length: a pass then has no more steps than needed, in whole
         patches. Otherwise each pass has the horizon of the model.
@@ -63,7 +66,8 @@ def rollout(
     _keep_pages()
     covariates: dict[str, Any] = {"num_time_features": num_time_features, "flip": flip, "seasons": seasons}
     pass_length = _pass_length(model, horizon if any_horizon else None)
-    quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
+    inputs: dict[str, Tensor | None] = {"known": known, "timestamps": timestamps}
+    quantiles = predict_horizon(model, values, observed, horizon=pass_length, **inputs, **covariates)
     blocks, num_steps = [quantiles], pass_length
     quantile_levels = torch.tensor(model.quantile_levels, dtype=quantiles.dtype, device=quantiles.device)
     num_paths, mass = len(quantile_levels), level_masses(quantile_levels)
@@ -71,14 +75,14 @@ def rollout(
     if num_steps < horizon:
         values = repeat(values, "b c l -> (b q) c l", q=num_paths)
         observed = repeat(observed, "b c l -> (b q) c l", q=num_paths)
-        known = None if known is None else repeat(known, "b k l -> (b q) k l", q=num_paths)
+        inputs = {name: x if x is None else x.repeat_interleave(num_paths, dim=0) for name, x in inputs.items()}
     while num_steps < horizon:
         # quantiles of a network may cross; those of a path may not
         paths = rearrange(quantiles.sort(dim=-1).values, "b c h q -> (b q) c h")
         values = torch.cat([values, paths.to(values.dtype)], dim=-1)
         observed = torch.cat([observed, torch.ones_like(paths, dtype=torch.bool)], dim=-1)
         pass_length = _pass_length(model, horizon - num_steps if any_horizon else None)
-        quantiles = predict_horizon(model, values, observed, horizon=pass_length, known=known, **covariates)
+        quantiles = predict_horizon(model, values, observed, horizon=pass_length, **inputs, **covariates)
         quantiles = rearrange(quantiles, "(b p) c h q -> b c h (p q)", p=num_paths)
         if num_paths > 1:
             quantiles = weighted_quantiles(quantiles, mass, quantile_levels)
@@ -131,6 +135,7 @@ def predict_horizon(
     *,
     horizon: int,
     known: Float[Tensor, "B K W"] | None = None,
+    timestamps: Int[Tensor, "B W"] | None = None,
     num_time_features: int = 0,
     flip: bool = False,
     seasons: Sequence[int] = (),
@@ -138,12 +143,15 @@ def predict_horizon(
     """Return quantiles of the next `horizon` steps in one pass; see `rollout` for the parameters."""
     num_targets = values.shape[1]
     problem = _pose(model, values, observed, horizon=horizon)
+    first = values.shape[-1] + horizon - problem.values.shape[-1]  # the step at which the window begins
     if known is not None:
-        first = values.shape[-1] + horizon - problem.values.shape[-1]  # the step at which the window begins
         problem = _with_covariates(problem, known, first=first, num_time_features=num_time_features)
     if seasons:
         known_seasons = torch.tensor(sorted(seasons), device=values.device).expand(len(values), -1)
         problem = replace(problem, seasons=known_seasons)
+    if timestamps is not None and model.time_features is not None:
+        window = _cut_window(timestamps, first, problem.values.shape[-1], fill=NO_TIMESTAMP)
+        problem = replace(problem, timestamps=window)
     problems = [problem]
     if flip:
         flipped = torch.cat([-problem.values[:, :num_targets], problem.values[:, num_targets:]], dim=1)
@@ -178,9 +186,7 @@ def _pose(model: Model, values: Tensor, observed: Tensor, *, horizon: int) -> Pr
 def _with_covariates(problem: Problem, known: Tensor, *, first: int, num_time_features: int) -> Problem:
     """Add covariates from step `first` on below the targets of the problem: visible where known, and not wanted."""
     num_targets, num_steps = problem.values.shape[1:]
-    window = known[..., max(first, 0) : max(first + num_steps, 0)]
-    window = _pad_left(window, window.shape[-1] + max(-first, 0), fill=torch.nan)
-    window = torch.nn.functional.pad(window, (0, num_steps - window.shape[-1]), value=torch.nan)
+    window = _cut_window(known, first, num_steps, fill=torch.nan)
     visible = torch.isfinite(window)
     unscaled = torch.zeros(len(window), num_targets + window.shape[1], dtype=torch.bool, device=window.device)
     if num_time_features:
@@ -197,12 +203,22 @@ def _chunks(problem: Problem) -> Iterator[Problem]:
     """On a CPU some windows at a time, so that their tensors stay in its cache; elsewhere all of them."""
     num_values = problem.values.numel() if problem.values.device.type == "cpu" else 0
     num_chunks = min(max(-(-num_values // CHUNK_VALUES), 1), len(problem.values))
-    fields = (problem.values, problem.visible, problem.wanted, problem.unscaled, problem.seasons)
+    fields = (
+        *(problem.values, problem.visible, problem.wanted),
+        *(problem.unscaled, problem.seasons, problem.timestamps),
+    )
     chunks = zip(
         *([None] * num_chunks if field is None else field.tensor_split(num_chunks) for field in fields), strict=True
     )
-    for values, visible, wanted, unscaled, seasons in chunks:
-        yield Problem(values=values, visible=visible, wanted=wanted, unscaled=unscaled, seasons=seasons)
+    for values, visible, wanted, unscaled, seasons, timestamps in chunks:
+        yield Problem(
+            values=values,
+            visible=visible,
+            wanted=wanted,
+            unscaled=unscaled,
+            seasons=seasons,
+            timestamps=timestamps,
+        )
 
 
 @functools.cache
@@ -213,6 +229,13 @@ def _keep_pages() -> None:
     with another allocator this does nothing.
     """
     torch.empty(KEPT_BYTES, dtype=torch.uint8)
+
+
+def _cut_window(x: Tensor, first: int, num_steps: int, *, fill: float) -> Tensor:
+    """Return `num_steps` steps from step `first` on, `fill` where there are none."""
+    window = x[..., max(first, 0) : max(first + num_steps, 0)]
+    window = _pad_left(window, window.shape[-1] + max(-first, 0), fill=fill)
+    return torch.nn.functional.pad(window, (0, num_steps - window.shape[-1]), value=fill)
 
 
 def _pad_left(x: Tensor, length: int, *, fill: float = 0.0) -> Tensor:

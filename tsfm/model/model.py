@@ -16,11 +16,12 @@ from torch.nn import functional as F
 from tsfm.messages import did_you_mean
 from tsfm.model.embedding import Embedded, embed
 from tsfm.model.lag_features import num_channel_features, num_step_features
-from tsfm.model.model_config import ModelConfig
+from tsfm.model.model_config import ModelConfig, check_window_head
 from tsfm.model.origins import forecast_origins
 from tsfm.model.packed import check_packed, predict_wanted
 from tsfm.model.patching import Patching, num_patches
 from tsfm.model.seasonal_skip import SeasonalSkip
+from tsfm.model.time_features import TimeFeatureEmbedding
 from tsfm.registry import BACKBONES, HEADS, SCALERS
 from tsfm.types import Answer, Grid, Problem
 
@@ -79,13 +80,13 @@ class Model(nn.Module):
         )
         self.backbone = BACKBONES.build(backbone, grid=grid)
         self.head = HEADS.build(head, grid=grid, horizon=config.horizon)
+        self.time_features = None
+        if config.time_features:
+            check_window_head("time_features", head.name, reads_window=reads_window)
+            self.time_features = TimeFeatureEmbedding(patch=config.patch, width=config.width)
         self.skip = None
         if num_lags and self.head.predicts == "steps":
-            if not reads_window:
-                raise ValueError(
-                    "model.seasonal_lags needs a head that reads the whole window; use head=patch_quantiles, not "
-                    f"{head.name}"
-                )
+            check_window_head("seasonal_lags", head.name, reads_window=reads_window)
             self.skip = SeasonalSkip(width=config.width, patch=config.patch, num_lags=num_lags)
 
     @property
@@ -181,6 +182,7 @@ class Model(nn.Module):
             skip=self.skip,
             num_lags=self.config.seasonal_lags,
             seasons=self._seasons(problem),
+            time_tokens=self._time_tokens(problem),
         )
 
     def _predict_wanted(self, problem: Problem) -> Answer:
@@ -194,6 +196,12 @@ class Model(nn.Module):
         """Raise a ValueError unless the model can predict only the patches with wanted steps, see `forward`."""
         check_packed(scaler=self.scaler, backbone=self.backbone, head=self.head)
 
+    def _time_tokens(self, problem: Problem) -> Float[Tensor, "B 1 P D"] | None:
+        """Return what time features add to the tokens; None for a model without them, or without timestamps."""
+        if self.time_features is None or problem.timestamps is None:
+            return None
+        return self.time_features(problem.timestamps)
+
     def _base(self, interpolated: Float[Tensor, "B C T"], *, num_steps: int, like: Tensor) -> Tensor:
         """Return the values that predictions are relative to; after the context, the last interpolated one."""
         if self.head.reads_window:
@@ -201,6 +209,14 @@ class Model(nn.Module):
         return interpolated[..., -1:].expand(*interpolated.shape[:-1], like.shape[-2])
 
     def _embed(self, problem: Problem, *, kept: Bool[Tensor, "B C P"] | None = None) -> Embedded:
+        embedded, time_tokens = self._embed_values(problem, kept=kept), self._time_tokens(problem)
+        if time_tokens is None:
+            return embedded
+        if kept is not None:
+            time_tokens = time_tokens.expand(*kept.shape, -1)[kept]
+        return embedded._replace(tokens=embedded.tokens + time_tokens)
+
+    def _embed_values(self, problem: Problem, *, kept: Bool[Tensor, "B C P"] | None = None) -> Embedded:
         self.config.check_windows(problem.values.shape, fixed_length=self.fixed_length)
         return embed(
             problem,

@@ -33,6 +33,7 @@ class ModelConfig:
     fill: str = "zero"  # of hidden steps: zero | linear (interpolation; predictions are then relative to it)
     seasonal_lags: int = 0  # lag features of each token: those of 0, 1 or 2 lags, found in the visible values
     known_season: bool = False  # one lag more: the season of the frequency, where it is known and visible once
+    time_features: bool = False  # hour, day of week, ... of each patch, where timestamps are known
 
     def __post_init__(self):
         for name in ("context", "horizon", "width", "patch", "stride"):
@@ -90,3 +91,11 @@ class ModelConfig:
                 f"this model was built for {self.channels} channels; found {channels}: choose as many "
                 "by data.channels or target"
             )
+
+
+def check_window_head(setting: str, head: str, *, reads_window: bool) -> None:
+    """Raise a ValueError unless the head that this setting of a model needs reads the whole window."""
+    if not reads_window:
+        raise ValueError(
+            f"model.{setting} needs a head that reads the whole window; use head=patch_quantiles, not {head}"
+        )

@@ -41,8 +41,11 @@ def forecast_origins(
     skip: SeasonalSkip,
     num_lags: int,
     seasons: Int[Tensor, "B K"] | None,
+    time_tokens: Float[Tensor, "B 1 P D"] | None = None,
 ) -> Answer:
     """Return the answer for the tail of each origin, `[batch, origins, tail, quantile]`, by the parts of a model.
+
+    `time_tokens` is what is added to the tokens of the whole window.
 
     Raises
     ------
@@ -58,6 +61,10 @@ def forecast_origins(
     tails = stack_tails(views, origins, tail)
     context = embed_context(views, origins, patching)
     tokens = torch.cat([context, rearrange(tails.tokens(patching), "b g p d -> b 1 (g p) d")], dim=2)
+    if time_tokens is not None:
+        bounds = [(0, origins[-1]), *((origin, origin + tail) for origin in origins)]
+        added = [time_tokens[:, :, first // patch : last // patch] for first, last in bounds]
+        tokens = tokens + torch.cat(added, dim=2)
     valid = valid_tokens(views, origins, tail=tail, patch=patch)
     allowed, positions = (field.to(values.device) for field in attention_layout(origins, tail=tail, patch=patch))
     outputs = backbone.attend(tokens, valid, allowed=allowed, positions=positions)[:, 0, context.shape[2] :]

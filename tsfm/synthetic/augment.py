@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
+RETIMING = ("warp", "reverse")  # changes of the time of values
+
+
 @dataclass
 class AugmentConfig:
     """Probabilities. Amplitude, censoring and spikes are TiRex's three (arXiv:2505.23719, section 3)."""
@@ -64,6 +67,12 @@ class Augment:
 
     def __call__(self, values: Float[Tensor, "N L"], generator: torch.Generator) -> Float[Tensor, "N L"]:
         """Return changed rows; `values` must be floats [rows, steps] on the generator's device."""
+        return self.apply(values, generator)[0]
+
+    def apply(
+        self, values: Float[Tensor, "N L"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "N L"], Bool[Tensor, " N"]]:
+        """Return changed rows, and of which of them the time was changed, so that timestamps do not apply."""
         if values.ndim != 2 or not values.is_floating_point():
             raise ValueError(
                 f"values are {values.dtype} of shape {tuple(values.shape)}; augmenting takes floats [rows, steps]"
@@ -71,14 +80,17 @@ class Augment:
         if values.device.type != generator.device.type:
             raise ValueError(f"values are on {values.device}, the generator on {generator.device}; use one device")
         rng, out = Sampler(generator), values.clone()
+        retimed = torch.zeros(len(values), dtype=torch.bool, device=values.device)
         if values.shape[1] < 2:
-            return out
+            return out, retimed
         for item in fields(self.config):
             rate = getattr(self.config, item.name)
             rows = rng.chance(values.shape[0], rate=rate).nonzero()[:, 0] if rate > 0 else ()
             if len(rows):
                 out[rows] = CHANGES[item.name](rng, out[rows])
-        return out
+                if item.name in RETIMING:
+                    retimed[rows] = True
+        return out, retimed
 
 
 def warp(rng: Sampler, x: Float[Tensor, "N L"]) -> Float[Tensor, "N L"]:

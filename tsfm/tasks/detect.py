@@ -107,6 +107,7 @@ class Detect(StepTask):
             wanted=hidden.wanted,
             unscaled=visible.unscaled,
             seasons=batch.seasons,
+            timestamps=batch.timestamps,
         )
 
     def score(

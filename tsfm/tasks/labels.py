@@ -74,4 +74,5 @@ class LabelTask(Task):
             wanted=torch.zeros_like(batch.observed),
             label=batch.label,
             seasons=batch.seasons,
+            timestamps=batch.timestamps,
         )

@@ -17,7 +17,7 @@ from tsfm.tasks import masks
 from tsfm.tasks.base import Ratio
 from tsfm.tasks.losses import LOSSES
 from tsfm.tasks.step_task import StepConfig, StepTask, hide_steps
-from tsfm.types import Answer, Batch, Problem
+from tsfm.types import NO_TIMESTAMP, Answer, Batch, Problem
 
 MAX_ARCSINH = 12.0  # of a target in the loss: 80,000 scales
 
@@ -49,6 +49,7 @@ class Pretrain(StepTask):
         decay_steps: float = 24.0  # steps after the last visible one at which the weight is 1 / sqrt(2)
         smoothness_exponent: float = 0.5  # larger: more weight for smooth series than for rough ones; 0: the same
         season_drop_rate: float = 0.3  # share of windows whose known seasons are left out
+        timestamp_drop_rate: float = 0.4  # share of windows whose timestamps are left out
         arcsinh: bool = True  # apply arcsinh to scaled values before the loss
 
         def __post_init__(self):
@@ -59,6 +60,7 @@ class Pretrain(StepTask):
                 "point_rate",
                 "short_context_rate",
                 "season_drop_rate",
+                "timestamp_drop_rate",
                 "origins_rate",
             ):
                 if not 0 <= (value := getattr(self, name)) <= 1:
@@ -113,7 +115,8 @@ class Pretrain(StepTask):
         is_cut = draw(config.short_context_rate) & (steps < first[:, None, None])
         observed = batch.observed & ~is_cut
         is_enough = (observed & ~hidden).sum(dim=-1, keepdim=True) >= min(config.min_context_length, 4)
-        visible_part = replace(batch, observed=observed, seasons=self._known_seasons(batch, generator))
+        seasons, timestamps = self._known_seasons(batch, generator), self._known_timestamps(batch, generator)
+        visible_part = replace(batch, observed=observed, seasons=seasons, timestamps=timestamps)
         return hide_steps(visible_part, hidden, wanted=is_enough & observed)
 
     def _pose_origins(self, batch: Batch, generator: torch.Generator | None) -> Problem:
@@ -145,6 +148,7 @@ class Pretrain(StepTask):
             visible=visible,
             wanted=batch.observed & (steps >= origins[0]) & is_enough,
             seasons=self._known_seasons(batch, generator),
+            timestamps=self._known_timestamps(batch, generator),
             origins=tuple(origins),
             tail=tail * config.patch,
         )
@@ -155,6 +159,13 @@ class Pretrain(StepTask):
             return batch.seasons
         kept = torch.rand(len(batch.seasons), 1, generator=generator, device=batch.seasons.device)
         return torch.where(kept >= self.config.season_drop_rate, batch.seasons, 0)
+
+    def _known_timestamps(self, batch: Batch, generator: torch.Generator | None) -> Tensor | None:
+        """Return the timestamps of the batch, left out at random for whole windows."""
+        if batch.timestamps is None or not self.config.timestamp_drop_rate:
+            return batch.timestamps
+        kept = torch.rand(len(batch.timestamps), 1, generator=generator, device=batch.timestamps.device)
+        return torch.where(kept >= self.config.timestamp_drop_rate, batch.timestamps, NO_TIMESTAMP)
 
     def _blocks(self, batch: Batch, rate: Tensor, generator: torch.Generator | None) -> Tensor:
         """Return blocks of two random lengths, each for about half of the windows."""

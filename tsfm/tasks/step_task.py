@@ -110,7 +110,13 @@ def hide_steps(
     """
     wanted = batch.observed & hidden if wanted is None else batch.observed & hidden & wanted
     if batch.role is None:
-        return Problem(values=batch.values, visible=batch.observed & ~hidden, wanted=wanted, seasons=batch.seasons)
+        return Problem(
+            values=batch.values,
+            visible=batch.observed & ~hidden,
+            wanted=wanted,
+            seasons=batch.seasons,
+            timestamps=batch.timestamps,
+        )
     role = batch.role[..., None]
     always_visible = (role == KNOWN) | (role == TIME_FEATURE)
     return Problem(
@@ -119,4 +125,5 @@ def hide_steps(
         wanted=wanted & (role == TARGET),
         unscaled=batch.role == TIME_FEATURE,
         seasons=batch.seasons,
+        timestamps=batch.timestamps,
     )

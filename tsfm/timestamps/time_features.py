@@ -127,6 +127,14 @@ class TimeFeatures:
             out.transpose(0, 2, 1)[index < 0] = np.nan
         return out
 
+    def timestamps(
+        self, series: Int[np.ndarray, " B"], first: Int[np.ndarray, " B"], *, steps: int, missing: int
+    ) -> Int[np.ndarray, "B T"]:
+        """Return seconds since 1970 of `steps` steps from step `first` of each series; `missing` before it begins."""
+        index = first[:, None] + np.arange(steps)
+        seconds = self._stamps(series, np.maximum(index, 0)) // 10**6
+        return np.where(index >= 0, seconds, missing)
+
     def _stamps(self, series: Int[np.ndarray, " B"], index: Int[np.ndarray, "B T"]) -> Int[np.ndarray, "B T"]:
         """Microseconds since 1970 of the steps `index` of series."""
         if len(self._freqs) == 1:

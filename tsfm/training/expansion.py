@@ -1,4 +1,4 @@
-"""Continue a model with further inputs or outputs: the known season as one lag more, and more quantile levels.
+"""Continue a model with further inputs or outputs: the known season as one lag more, time features, quantile levels.
 
 What the checkpoint has is kept. The weights of new inputs start at zero, and new quantile levels start on the line
 between their neighbours, so that the expanded model predicts what the checkpoint does at the levels of the checkpoint.
@@ -26,7 +26,7 @@ def expand_weights(saved: Model, model: Model) -> dict[str, Tensor]:
     saved
         The model of the checkpoint.
     model
-        The same with `model.known_season`, or with more levels in `head.quantile_levels`.
+        The same with `model.known_season`, with `model.time_features`, or with more levels in `head.quantile_levels`.
 
     Raises
     ------
@@ -41,6 +41,8 @@ def expand_weights(saved: Model, model: Model) -> dict[str, Tensor]:
                 f"model.seasonal_lags={saved.config.seasonal_lags}"
             )
         _expand_lags(tensors, saved, model)
+    if model.time_features is not None and saved.time_features is None:
+        tensors["time_features.project.weight"] = torch.zeros_like(model.time_features.project.weight)
     if model.quantile_levels != saved.quantile_levels:
         _expand_levels(tensors, saved, model)
     return tensors

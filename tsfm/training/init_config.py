@@ -17,7 +17,11 @@ from tsfm.config import ConfigError, compose, default_init
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import build_from_config, find
 
-EXPANDABLE = ("head.quantile_levels", "model.known_season")  # settings that init.expand may change
+EXPANDABLE = (
+    "head.quantile_levels",
+    "model.known_season",
+    "model.time_features",
+)  # settings that init.expand may change
 COMPONENTS = ("scaler", "patching", "backbone", "head")  # of a model
 CONFIGURED = ("scaler", "backbone", "head")  # components with a config of their own
 ALL_BUT_HEAD = "all_but_head"

@@ -236,8 +236,14 @@ def forecast_deciles(
     season_length: int,
     context: int | None = None,
     batch_size: int = 256,
+    starts: Sequence[np.datetime64] | None = None,
+    freq: Sequence[str] | None = None,
 ) -> Float[np.ndarray, "W C H 9"]:
-    """Return quantiles at the nine levels of GIFT-Eval; a point forecast is repeated for each level, as there."""
+    """Return quantiles at the nine levels of GIFT-Eval; a point forecast is repeated for each level, as there.
+
+    `starts` are the timestamps of the first steps of `past`, which then has to be used whole.
+    """
+    assert starts is None or context is None
     contexts = list(past) if context is None else [values[:, -context:] for values in past]
     quantile_levels = POINT if predictor.quantile_levels == POINT else DECILES
     predicted = predictor.predict(
@@ -246,6 +252,8 @@ def forecast_deciles(
         quantile_levels=quantile_levels,
         season_length=season_length,
         batch_size=batch_size,
+        starts=starts,
+        freq=freq,
     ).quantiles
     return np.repeat(predicted, len(DECILES), axis=-1) if quantile_levels == POINT else predicted
 
