@@ -1,6 +1,6 @@
 """Time features of each patch as an additional input of its token.
 
-B batch, T steps, P patches, D width.
+B batch, T steps, P patches, D width, F features.
 
 The features are sine and cosine of the phase in the hour, day, week, month and year, at the first and the last step of
 a patch. A step without a timestamp has zeros only, and the layer has no bias, so that it then contributes exactly 0.
