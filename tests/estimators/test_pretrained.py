@@ -139,7 +139,7 @@ def test_covariates_are_named() -> None:
         ({"prediction_length": 0}, r"prediction_length is 0; it is a number of steps"),
         ({"prediction_length": 2.5}, r"prediction_length is 2\.5"),
         ({"method": "probe"}, r"method is 'probe'; .*known: full, head, lora"),
-        ({"target": "sales"}, r"no column 'sales'"),
+        ({"target": "sales"}, r"no target column 'sales'"),
         ({"overrides": ["optim.lrr=1"]}, r"optim\.lrr is not a setting"),
         ({"prediction_length": 200}, r"the series given.* 200"),
     ],

@@ -350,8 +350,9 @@ def test_the_last_weights_are_kept_without_validation(store: Path, tmp_path: Pat
     last = torch.load(tmp_path / "both" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] > 0
     assert last["callbacks"]["RunCheckpoints"]["best_weights"] is None
+    best = [*(word for word in alone if "keep" not in word), f"run_dir={tmp_path / 'best'}"]
     with pytest.raises(ValueError, match=r"makes no val part; .* or keep the last weights by trainer\.keep=last"):
-        train_and_score(typed(compose_with_checkpoint([word for word in alone if "keep" not in word])))
+        train_and_score(typed(compose_with_checkpoint(best)))
 
 
 def test_labelled_cases_without_validation_and_with_a_new_head(tmp_path: Path, caplog) -> None:

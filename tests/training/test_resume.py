@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def settings(store: Path, run_dir: Path, *extra: str) -> list[str]:
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     """A process with as many threads as this one: sums in another order would end in other bits."""
     env = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    if os.name == "posix":  # a shell starts commands in the background with SIGINT ignored, which children inherit
+        options["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen([sys.executable, "-m", "tsfm", *arguments], text=True, env=env, **options)
 
 

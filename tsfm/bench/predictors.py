@@ -88,7 +88,9 @@ def find_model(name: str, *, kind: type, device: str) -> ModelPredictor:
     )
 
 
-def prepare_predictor(name: str, *, device: str = "auto", bf16: bool = False, flip: bool = False) -> Predictor:
+def prepare_predictor(
+    name: str, *, device: str = "auto", bf16: bool = False, flip: bool = False, single_pass: bool = False
+) -> Predictor:
     """Return a forecaster that is ready to compute.
 
     Parameters
@@ -99,15 +101,18 @@ def prepare_predictor(name: str, *, device: str = "auto", bf16: bool = False, fl
     device, bf16, flip
         Of trained models: where they compute, whether in bfloat16, and whether the mean with the forecast of the
         mirrored series is taken. Baselines ignore them.
+    single_pass
+        Leave out what trained models add for short histories (`extend_short_pasts`).
     """
     if "+" in name and not is_model(name):
-        options: dict[str, Any] = {"device": device, "bf16": bf16, "flip": flip}
+        options: dict[str, Any] = {"device": device, "bf16": bf16, "flip": flip, "single_pass": single_pass}
         return MeanPredictor([prepare_predictor(member, **options) for member in name.split("+")])
     if is_baseline(name) or not is_model(name):
         predictor = find_predictor(name)
     else:
         precision = "bf16" if bf16 else "32"
-        predictor = load(name, device=str(pick_device(device)), precision=precision, flip=flip)
+        device = str(pick_device(device))
+        predictor = load(name, device=device, precision=precision, flip=flip, extend_short_pasts=not single_pass)
     predictor.check_forecasts()
     return predictor
 

@@ -74,7 +74,8 @@ class Forecasting(LoadedModel, Predictor):
             )
             inputs = inputs._replace(arrays=effects.remainders)
         extension = None
-        if not self.time_features and extended_length(season_length) <= limit:
+        extends = self.inference_config.extend_short_pasts and not self.time_features
+        if extends and extended_length(season_length) <= limit:
             extension = extend_short_pasts(inputs, horizon=horizon, season_length=season_length)
         return Adaptation(inputs, extension, effects, () if regressors is None else regressors.names)
 

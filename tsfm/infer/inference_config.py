@@ -1,4 +1,4 @@
-"""Settings of how a loaded model forecasts: precision, strided forecasts, mirrored series, context lengths."""
+"""Settings of how a loaded model forecasts: precision, strided forecasts, mirrored series, short histories, ..."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ class InferenceConfig:
         times further into the past; the result is the mean of both forecasts. 1 turns it off. See `tsfm.infer.strided`.
     flip
         Also forecast the series times -1, and return the mean of both forecasts.
+    extend_short_pasts
+        Where the past holds one to two seasons, also forecast the past extended by its own season; see
+        `tsfm.infer.short_history`.
     context_lengths
         Context lengths in steps; the forecasts from all of them are averaged. Empty: the context length of the model.
 
@@ -36,6 +39,7 @@ class InferenceConfig:
     precision: str = "32"
     stride: int = 4
     flip: bool = False
+    extend_short_pasts: bool = True
     context_lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ def load(
     precision: str | None = None,
     stride: int | None = None,
     flip: bool | None = None,
+    extend_short_pasts: bool | None = None,
     context_lengths: Sequence[int] | None = None,
     kind: type[Kind] = ModelPredictor,
 ) -> Kind:
@@ -36,7 +37,7 @@ def load(
         Where it computes, such as "cpu" or "cuda".
     config
         Settings of how it forecasts; None: the defaults of `InferenceConfig`.
-    precision, stride, flip, context_lengths
+    precision, stride, flip, extend_short_pasts, context_lengths
         Single settings, which replace those of `config`; see `InferenceConfig`.
     kind
         The class of the result.
@@ -54,6 +55,7 @@ def load(
     True
     """
     settings = {"precision": precision, "stride": stride, "flip": flip, "context_lengths": context_lengths}
+    settings["extend_short_pasts"] = extend_short_pasts
     config = (config or InferenceConfig()).updated(**settings)
     path = find(name_or_path)
     model, about = load_checkpoint(path)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EXTENDED_CYCLES = 2.3
 FULL_WEIGHT, NO_WEIGHT = 0.2, 0.6  # ratios of errors at which the second forecast counts fully, and not at all
+LONG_SEASON = 48  # steps; of longer ones the second cycle was a worse guide, so the second forecast counts at most half
 MAX_LAGS = 64  # that the season is compared with
 MIN_SHARE = 0.5  # of the second cycle, for a drift
 MIN_STEPS = 3  # of the second cycle, for comparing its shape with that of the first
@@ -39,9 +40,10 @@ def measure_season(values: Float[np.ndarray, "C L"], season_length: int) -> Seas
     """Return how well the second cycle repeats the first one.
 
     The mean change over a season, relative to that over shorter lags, decides: 0.2 and less has weight 1, 0.6 and more
-    weight 0. There are two ratios: of the changes, and of the changes minus their mean, the drift. The larger one
-    counts, because a slowly varying level can make either small by chance; where at least half of the second cycle is
-    seen and the second ratio is smaller, it counts alone, together with the drift.
+    weight 0, and half of that for seasons of more than 48 steps. There are two ratios: of the changes, and of the
+    changes minus their mean, the drift. The larger one counts, because a slowly varying level can make either small by
+    chance; where at least half of the second cycle is seen and the second ratio is smaller, it counts alone, together
+    with the drift.
 
     Examples
     --------
@@ -62,6 +64,7 @@ def measure_season(values: Float[np.ndarray, "C L"], season_length: int) -> Seas
     drifts = (ratio_of_shape < ratio) & (end.shape[-1] >= MIN_SHARE * season_length)
     counted = np.where(drifts, ratio_of_shape, np.maximum(ratio, ratio_of_shape))
     weight = np.clip((NO_WEIGHT - counted) / (NO_WEIGHT - FULL_WEIGHT), 0.0, 1.0)
+    weight = weight if season_length <= LONG_SEASON else 0.5 * weight
     return Season(weight, np.where(drifts & (weight > 0), means[:, -1], 0.0))
 
 

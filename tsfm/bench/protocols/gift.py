@@ -72,8 +72,8 @@ class GiftProtocol(Protocol):
     uses = ("context",)
 
     def load_predictor(self, config: EvalConfig) -> Predictor:
-        """Return a forecaster on its device."""
-        return prepare_predictor(config.predictor, device=config.device)
+        """Return a forecaster on its device; a trained model forecasts in a single pass, as published ones do."""
+        return prepare_predictor(config.predictor, device=config.device, single_pass=True)
 
     def load_data(self, config: EvalConfig, predictor: Predictor) -> GiftData:
         """Read the series of every configuration."""

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     published = read_published(args.published, compare=args.compare) if args.published else None
     config = GiftProtocol.Config(configs=args.configs, multivariate=args.multivariate, batch_size=args.batch_size)
-    predictors, data = load_predictors(args), read_configs(args.configs, context=args.context)
+    predictors, data = load_predictors(args, single_pass=True), read_configs(args.configs, context=args.context)
     results, sizes = {}, {}
     for name, predictor in predictors.items():
         result = results[name] = score_gift(predictor, config, data)
