@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-BUNDLED = ("tsfm-mini", "tsfm-mini-inverted", "tsfm-mini-mamba", "tsfm-mini-mixer", "tsfm-small")
+BUNDLED = ("tsfm-mini", "tsfm-mini-inverted", "tsfm-mini-mamba", "tsfm-mini-mixer", "tsfm-small", "tsfm-small-next")
 
 CPU = ["trainer.progress=false", "trainer.accelerator=cpu"]
 STEPS = ["trainer.max_epochs=-1", "trainer.max_steps=50", "trainer.val_every=25"]
