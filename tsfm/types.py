@@ -3,8 +3,7 @@
 Legend of letters:
 B batch, C channels, T steps in the window (context and horizon together), H horizon, S steps in a patch, P patches,
 D width, N rows (batch and channels together), K head width or seasons, Q quantile levels, R chosen patches,
-M classes or numbers, J SSM state.
-Other letters are explained in the files that use them.
+M classes or numbers, J SSM state. Files explain other letters where they use them.
 
 Every mask is named by what True means. Time is the last axis of `values`, oldest step first.
 """
@@ -226,10 +225,8 @@ class Patches(_TensorBundle):
 
     Parameters
     ----------
-    batch, channel, position
-        Of each patch: its window, channel, and place among the patches of the channel.
-    steps
-        Of a patch.
+    batch, channel, position, steps
+        Of each patch its window, channel, and place among the patches of the channel; the steps of a patch.
     """
 
     batch: Int[Tensor, " R"]
@@ -270,8 +267,7 @@ class Answer(_TensorBundle):
     quantile_levels
         One level for each quantile; a point forecast has the level 0.5.
     patches
-        The patches that are predicted, as windows of one channel: of all fields, patch after patch is the batch. None:
-        whole windows.
+        Those predicted, as windows of one channel: the batch of all fields. None: whole windows.
     """
 
     hidden: Float[Tensor, "B C P D"]
@@ -294,10 +290,8 @@ class Grid:
     ----------
     channels, patches
         Number of channels and of patches in a window; None if any number is possible.
-    patch
-        Steps in a patch.
-    width
-        Features of a token.
+    patch, width
+        Steps of a patch, features of a token.
     """
 
     channels: int | None
