@@ -95,14 +95,17 @@ def test_the_parts_of_the_extension_page_register(monkeypatch: pytest.MonkeyPatc
     """Into copies of the registries, so that other tests do not see the parts."""
     discover_all()
     discover_metrics()
-    for registry in (*REGISTRIES, DATA_MODULES, BASELINES, GENERATORS):
+    registries = (*REGISTRIES, DATA_MODULES, BASELINES, GENERATORS)
+    for registry in registries:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    before = sum(len(registry._entries) for registry in registries)
     monkeypatch.setattr(metric, "_METRICS", dict(metric._METRICS))
     monkeypatch.setattr(ConfigStore.instance(), "repo", copy.deepcopy(ConfigStore.instance().repo))
     module = types.ModuleType("extension_page")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     code = "\n".join(block.code for block in blocks(ROOT / "docs" / "extend.md", "python"))
     exec(compile(code, "docs/extend.md", "exec"), vars(module))
+    assert sum(len(registry._entries) for registry in registries) > before
 
 
 @pytest.mark.parametrize("command", COMMANDS)
