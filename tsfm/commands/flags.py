@@ -10,32 +10,23 @@ import argparse
 import re
 from collections.abc import Mapping
 
-_COLUMNS = {
-    "id_column": "--id-column",
-    "timestamp_column": "--timestamp-column",
-    "target": "--target",
-    "freq": "--freq",
-    "sep": "--sep",
-    "decimal": "--decimal",
-    "encoding": "--encoding",
-}
-_TIMESTAMPS = {"dayfirst": "--dayfirst", "date_format": "--date-format", "timezone": "--timezone"}
+from tsfm.store.read_options import FILE_NAMES
+
+_READING = {name: f"--{name.replace('_', '-')}" for name in FILE_NAMES}
 _QUANTILES = {"quantile_levels": "--quantile-levels"}
 FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python function -> flag
-    "ingest": _COLUMNS
-    | _TIMESTAMPS
+    "ingest": _READING
     | {
         "static": "--static",
         "layout": "--layout",
-        "grid": "--grid",
         "allow_mixed_freq": "--allow-mixed-freq",
         "overwrite": "--overwrite",
     },
-    "forecast": _COLUMNS | _TIMESTAMPS | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
-    "impute": _COLUMNS | _QUANTILES | {"fill_gaps": "--fill-gaps"},
-    "detect": _COLUMNS | {"level": "--level", "calibration": "--calibration", "score": "--score"},
-    "embed": _COLUMNS | {"pool": "--pool", "layer": "--layer"},
-    "classify": _COLUMNS,
+    "forecast": _READING | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
+    "impute": _READING | _QUANTILES | {"fill_gaps": "--fill-gaps"},
+    "detect": _READING | {"level": "--level", "calibration": "--calibration", "score": "--score"},
+    "embed": _READING | {"pool": "--pool", "layer": "--layer"},
+    "classify": _READING,
     "bench": {"device": "--device", "batch_size": "--batch-size"},
 }
 ENGLISH = (
@@ -51,6 +42,7 @@ ENGLISH = (
     "overwrite",
     "pool",
     "score",
+    "sentinel",
     "static",
     "target",
 )

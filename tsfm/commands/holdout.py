@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,11 @@ import pandas as pd
 from tsfm.infer.frames import Frame, read_frame, step_timestamps
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore
+from tsfm.store.read_options import ReadOptions
 from tsfm.timestamps.frequency import season_length
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 FORMATS = {"mase": ".3f", "mae": ".4g", "wql": ".4f"}  # metric -> format of its value
 
@@ -31,15 +35,16 @@ class Holdout(NamedTuple):
         The targets and covariates without the held-out steps, and with them, as long DataFrames.
     future_df
         The covariates that are known over the held-out steps; None if there are none.
-    freq
-        The frequency of all items, which may be too short without the held-out steps to infer it; None if they differ.
+    options
+        How to read these DataFrames; with the frequency of all items, which may be too short without the held-out steps
+        to infer it.
     """
 
     frame: Frame
     past: pd.DataFrame
     actual: pd.DataFrame
     future_df: pd.DataFrame | None
-    freq: str | None
+    options: ReadOptions
 
 
 def hold_out(
@@ -47,9 +52,8 @@ def hold_out(
     *,
     horizon: int,
     known: Iterable[str],
-    freq: str | None,
-    columns: Mapping[str, Any],
     covariates: bool = True,
+    **options: Unpack[ReadOptions],
 ) -> Holdout:
     """Return a DataFrame with the last `horizon` steps of each item held out.
 
@@ -57,24 +61,28 @@ def hold_out(
     ----------
     known
         Names of the covariates that are known in the future.
-    freq
-        The frequency of all items; None infers that of each item.
-    columns
-        The arguments id_column, timestamp_column and target of `read_frame`.
     covariates
         Whether to read covariates.
+    **options
+        How `df` is read.
 
     Raises
     ------
     ValueError
         If `df` cannot be read, or an item has no observed value before its last `horizon` steps.
     """
-    frame = read_frame(df, prediction_length=horizon, freq=freq, covariates=covariates, centre=True, **columns)
+    frame = read_frame(df, prediction_length=horizon, covariates=covariates, centre=True, **options)
     past, actual = without_last_steps(frame, horizon), without_last_steps(frame, 0)
     frame = known_over_holdout(frame, known)
     freqs = {series.freq for series in frame}
     future_df = future_covariates(frame) if frame.known_names else None
-    return Holdout(frame, past, actual, future_df, freqs.pop() if len(freqs) == 1 else freq)
+    read_again: ReadOptions = {
+        "id_column": frame.id_name,
+        "timestamp_column": frame.timestamp_name,
+        "target": frame.targets,
+        "freq": freqs.pop() if len(freqs) == 1 else frame.settings.freq,
+    }
+    return Holdout(frame, past, actual, future_df, read_again)
 
 
 def known_over_holdout(frame: Frame, names: Iterable[str]) -> Frame:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable
 
 from tsfm.commands.bench.options import add_benchmarks
+from tsfm.commands.read_flags import add_read_flags
 from tsfm.version import __version__
 
 SETTINGS_HELP = """Settings are given as key=value, for instance
@@ -81,22 +82,17 @@ def _add_ingest(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("source", nargs="+", help="files or quoted globs")
     sub.add_argument("--out", required=True, help="folder of the store, for instance data/sales")
     sub.add_argument("--layout", default="auto", choices=["auto", "long", "wide"])
-    sub.add_argument("--target", action="append", help="value column; repeat for several (default: all numeric ones)")
     sub.add_argument("--static", action="append", help="column that labels whole series; repeat for several")
-    sub.add_argument("--grid", default="fill", choices=["fill", "keep"],
-                     help="fill: gaps become missing steps; keep: rows are taken as equally spaced")  # fmt: skip
     sub.add_argument("--name")
     sub.add_argument("--overwrite", action="store_true")
     sub.add_argument("--allow-mixed-freq", action="store_true")
-    _add_columns(sub)
-    _add_timestamps(sub)
+    add_read_flags(sub)
 
 
 def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("source", help=SOURCE_HELP)
     sub.add_argument("--model", required=True, help="model directory or name, or a baseline such as seasonal_naive")
     sub.add_argument("--horizon", type=int, required=True, help="steps to forecast")
-    sub.add_argument("--target", action="append", help="value column; repeat for several (default: target)")
     sub.add_argument("--future", help="file with the known future of covariates")
     sub.add_argument("--covariates", default="auto", metavar="auto | network | ignore",
                      help="auto (default): those with a known future also by a regression on the past, where it helps "
@@ -107,8 +103,7 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--plot", help="draw the first series and its forecast into this PNG")
     sub.add_argument("--holdout", action="store_true",
                      help="hide the last HORIZON steps, forecast them, print MASE next to seasonal naive")  # fmt: skip
-    _add_columns(sub)
-    _add_timestamps(sub)
+    add_read_flags(sub)
 
 
 def _add_model_commands(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:
@@ -133,28 +128,6 @@ def _add_model_commands(add: Callable[[str, str, Command], argparse.ArgumentPars
 def _add_model_options(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sub.add_argument("source", help=SOURCE_HELP)
     sub.add_argument("--model", required=True, help="model directory or name")
-    sub.add_argument("--target", action="append", help="value column; repeat for several (default: target)")
     sub.add_argument("--out", help="write the table here, .csv or .parquet (default: print the first rows)")
-    _add_columns(sub)
+    add_read_flags(sub)
     return sub
-
-
-def _add_columns(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--id-column", default="item_id")
-    sub.add_argument("--timestamp-column", default="timestamp")
-    sub.add_argument("--freq", help="steps between rows as pandas writes it: h, 15min, D, W, MS, ... (default: found)")
-    sub.add_argument("--sep", type=_separator, help="character between the cells of a text file (default: found)")
-    sub.add_argument("--decimal", choices=[".", ","], help="decimal sign of numbers in a text file (default: found)")
-    sub.add_argument("--encoding", help="of a text file, such as latin-1 (default: UTF-8, else found)")
-
-
-def _separator(text: str) -> str:
-    """Return a separator; a tab may be written in words."""
-    return "\t" if text in ("\\t", "tab") else text
-
-
-def _add_timestamps(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--dayfirst", action=argparse.BooleanOptionalAction,
-                     help="whether 01/02/2020 is 1 February (default: found)")  # fmt: skip
-    sub.add_argument("--date-format", help="format of dates in text, such as %%d/%%m/%%Y (default: found)")
-    sub.add_argument("--timezone", help="show instants in this zone, and read other timestamps as local times in it")

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tsfm.files import atomic_file, check_folder
-from tsfm.store.column_names import ITEM_NAMES
+from tsfm.store.column_names import ITEM, ITEM_NAMES
 from tsfm.store.numbers import is_numeric
+from tsfm.store.read_options import FileOptions, ReadOptions, frame_options, read_settings
 from tsfm.store.read_table import read_table
 
 WRITABLE = (".csv", ".parquet")
 
 
-def read_file(path: str | Path, *, id_column: str = "item_id", text: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Read a file of rows; ids are text, so that "001" stays "001". What was assumed is logged.
-
-    Parameters
-    ----------
-    text
-        The arguments sep, decimal and encoding of `tsfm.store.read_table.read_table`.
-    """
-    return read_table(path, text_columns=[id_column], **(text or {}))
+def read_file(path: str | Path, options: FileOptions) -> pd.DataFrame:
+    """Read a file of rows; ids are text, so that "001" stays "001". What was assumed is logged."""
+    settings = read_settings(options, files=True)
+    return read_table(
+        path, sep=settings.sep, decimal=settings.decimal, encoding=settings.encoding, text_columns=[settings.id_column]
+    )
 
 
-def take_text_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove and return the arguments that say how a text file is written."""
-    return {name: options.pop(name, None) for name in ("sep", "decimal", "encoding")}
-
-
-def match_ids(future: pd.DataFrame, df: pd.DataFrame, *, id_column: str) -> pd.DataFrame:
+def match_ids(future: pd.DataFrame, df: pd.DataFrame, options: FileOptions) -> pd.DataFrame:
     """Return `future` with ids of the type that they have in `df`, where they can be converted.
 
     The ids of a CSV file are text, those of a Parquet file may be numbers.
     """
-    for name in {id_column, *ITEM_NAMES} & set(df.columns) & set(future.columns):
+    for name in {options.get("id_column", ITEM), *ITEM_NAMES} & set(df.columns) & set(future.columns):
         ids, future_ids = pd.Series(df[name]), pd.Series(future[name])
         if is_numeric(ids) != is_numeric(future_ids) and bool(future_ids.notna().all()):
             with contextlib.suppress(ValueError, TypeError):  # reading both reports ids that differ
@@ -82,11 +73,9 @@ def write_table(table: pd.DataFrame, path: Path) -> str:
     return f"wrote {len(table):,} rows to {path}"
 
 
-def column_arguments(target: Sequence[str] | None, *, id_column: str, timestamp_column: str) -> dict[str, Any]:
-    """Return the arguments of `predict_df` and its relatives that name columns; a single target is a string."""
-    names = list(target or ["target"])
-    return {
-        "id_column": id_column,
-        "timestamp_column": timestamp_column,
-        "target": names[0] if len(names) == 1 else names,
-    }
+def frame_arguments(options: FileOptions) -> ReadOptions:
+    """Return how `predict_df` and its relatives are to read the rows of a file; a single target is a name."""
+    arguments = frame_options(options)
+    names = arguments.get("target") or "target"
+    arguments["target"] = names[0] if not isinstance(names, str) and len(names) == 1 else names
+    return arguments

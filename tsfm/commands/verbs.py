@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tsfm.commands.tables import check_outputs, column_arguments, read_file, take_text_options, write_table
+from tsfm.commands.tables import check_outputs, frame_arguments, read_file, write_table
 from tsfm.infer.load import load
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.metrics.conformal import check_level
 from tsfm.registry import BASELINES
+from tsfm.store.read_options import FileOptions, split_options
 
 VERBS = ("impute", "detect", "embed", "classify")
 
@@ -30,11 +31,7 @@ def answer_file(
     source: str | Path,
     *,
     model: str,
-    target: Sequence[str] | None,
     out: str | None,
-    id_column: str,
-    timestamp_column: str,
-    freq: str | None,
     plot: str | None = None,
     **options: Any,
 ) -> str:
@@ -48,13 +45,11 @@ def answer_file(
         A file that `read_table` reads.
     model
         Name of a bundled model, or a model directory.
-    target
-        Names of the target columns; None: "target".
     out, plot
         Files for the table and its figure; without `out` the first rows are part of the text.
     **options
-        Further arguments of `impute_df`, `detect_df`, `embed_df` or `classify_df`; `calibration` is text. Also
-        the arguments sep, decimal and encoding of `read_table`.
+        How the files are read, see `tsfm.store.read_options.FileOptions`, and further arguments of `impute_df`,
+        `detect_df`, `embed_df` or `classify_df`; `calibration` is text.
 
     Raises
     ------
@@ -62,15 +57,14 @@ def answer_file(
         If an argument or a file cannot be used; paths to write are checked first.
     """
     check_outputs(out, plot)
-    text = take_text_options(options)
-    if "level" in options:
-        check_level(options["level"])
-    if "calibration" in options:
-        options["calibration"] = read_calibration(options["calibration"], id_column=id_column, text=text)
+    reading, rest = split_options(options)
+    if "level" in rest:
+        check_level(rest["level"])
+    if "calibration" in rest:
+        rest["calibration"] = read_calibration(rest["calibration"], reading)
     predictor = find_model(model, verb=verb)
-    df = read_file(source, id_column=id_column, text=text)
-    columns = column_arguments(target, id_column=id_column, timestamp_column=timestamp_column)
-    table: pd.DataFrame = getattr(predictor, f"{verb}_df")(df, freq=freq, **columns, **options)
+    df, arguments = read_file(source, reading), frame_arguments(reading)
+    table: pd.DataFrame = getattr(predictor, f"{verb}_df")(df, **arguments, **rest)
     flags = flag_columns(verb, table, df)
     lines = [summary(verb, table, flags)]
     if out is not None:
@@ -78,7 +72,7 @@ def answer_file(
     if plot is not None:
         from tsfm.infer.plot_scores import plot_scores
 
-        plot_scores(table, path=plot, title=Path(source).stem, **columns)
+        plot_scores(table, path=plot, title=Path(source).stem, **arguments)
         lines.append(f"drew {plot}")
     if out is None:
         lines.append(first_rows(table, flags))
@@ -101,12 +95,12 @@ def find_model(name: str, *, verb: str) -> ModelPredictor:
     return load(name)
 
 
-def read_calibration(value: str, *, id_column: str, text: Mapping[str, Any]) -> pd.DataFrame | float:
+def read_calibration(value: str, options: FileOptions) -> pd.DataFrame | float:
     """Return the value of --calibration: a share or a number of steps, else the clean rows of a file."""
     try:
         return float(value)
     except ValueError:
-        return read_file(value, id_column=id_column, text=text)
+        return read_file(value, options)
 
 
 def flag_columns(verb: str, table: pd.DataFrame, df: pd.DataFrame) -> list[str]:

@@ -16,9 +16,11 @@ from tsfm.estimators.devices import DeviceEstimator, resolve_device
 from tsfm.estimators.fitting import METHODS
 from tsfm.estimators.pretrained import Pretrained, load
 from tsfm.messages import did_you_mean
+from tsfm.store.read_options import FRAME_NAMES, ReadOptions, read_settings, takes_options
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Unpack
 
 
 class Forecaster(DeviceEstimator):
@@ -33,14 +35,13 @@ class Forecaster(DeviceEstimator):
         `Pretrained.fit_df`.
     quantile_levels
         Levels of the quantile columns; None takes those of the model.
-    id_column, timestamp_column, target
-        Column names of the frames.
-    freq
-        Time step, such as "h"; None infers it.
     epochs, overrides, seed
         Of the fine-tuning.
     device
         "auto", "cpu", "cuda" or "mps".
+    **options
+        How the frames are read, such as `target` or `freq`; see `tsfm.store.read_options.ReadOptions`. Each is a
+        parameter of the estimator.
 
     Examples
     --------
@@ -52,32 +53,28 @@ class Forecaster(DeviceEstimator):
     ['01 March', '02 March', '03 March']
     """
 
+    @takes_options
     def __init__(
         self,
         model: Any = "tsfm-small",
         *,
         method: str | None = None,
         quantile_levels: Sequence[float] | None = None,
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        target: str | Sequence[str] = "target",
-        freq: str | None = None,
         epochs: int | None = None,
         overrides: Sequence[str] = (),
         seed: int = 0,
         device: str = "auto",
+        **options: Unpack[ReadOptions],
     ):
         self.model = model
         self.method = method
         self.quantile_levels = quantile_levels
-        self.id_column = id_column
-        self.timestamp_column = timestamp_column
-        self.target = target
-        self.freq = freq
         self.epochs = epochs
         self.overrides = overrides
         self.seed = seed
         self.device = device
+        for name, value in read_settings(options).options.items():
+            setattr(self, name, value)
 
     def fit(self, df: pd.DataFrame, prediction_length: int | None = None) -> Forecaster:
         """Keep the history that `predict` continues, and fine-tune on it if there is a `method`.
@@ -105,7 +102,7 @@ class Forecaster(DeviceEstimator):
         if self.method is not None:
             predictor = predictor.fit_df(
                 df, prediction_length, method=self.method, epochs=self.epochs, overrides=self.overrides,
-                seed=self.seed, device=self.device, **self._columns(),
+                seed=self.seed, device=self.device, **self._options(),
             )  # fmt: skip
         self.predictor_, self.history_, self.prediction_length_ = predictor, df.copy(), prediction_length
         return self
@@ -130,13 +127,9 @@ class Forecaster(DeviceEstimator):
         if not horizon:
             raise ValueError(f"{self.predictor_.name} has no horizon of its own; give prediction_length")
         return self.predictor_.predict_df(
-            self.history_, horizon, future_df=future_df, quantile_levels=self.quantile_levels, **self._columns()
+            self.history_, horizon, future_df=future_df, quantile_levels=self.quantile_levels, **self._options()
         )
 
-    def _columns(self) -> dict[str, Any]:
-        return {
-            "id_column": self.id_column,
-            "timestamp_column": self.timestamp_column,
-            "target": self.target,
-            "freq": self.freq,
-        }
+    def _options(self) -> ReadOptions:
+        options: Any = {name: getattr(self, name) for name in FRAME_NAMES}
+        return options

@@ -14,9 +14,11 @@ from tsfm.infer.load import load as load_predictor
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import save
+from tsfm.store.read_options import ReadOptions, read_settings, takes_options
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Unpack
 
 log = logging.getLogger("tsfm")
 UNLABELLED_TASKS = ("forecast", "impute", "detect")  # tasks that need no labels
@@ -30,6 +32,7 @@ class Pretrained(ModelPredictor):
         """Write the model as a directory that `tsfm.load` reads; returns its path."""
         return save(self.model, path, about=self.about)
 
+    @takes_options
     def fit_df(
         self,
         df: pd.DataFrame,
@@ -38,16 +41,13 @@ class Pretrained(ModelPredictor):
         task: str = "forecast",
         method: str = "full",
         epochs: int | None = None,
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        target: str | Sequence[str] = "target",
         past: Sequence[str] = (),
         known: Sequence[str] = (),
-        freq: str | None = None,
         overrides: Sequence[str] = (),
         seed: int = 0,
         device: str = "auto",
         verbose: bool = False,
+        **options: Unpack[ReadOptions],
     ) -> Pretrained:
         """Fine-tune on the items of a long DataFrame and return the new model; this one is not changed.
 
@@ -65,14 +65,14 @@ class Pretrained(ModelPredictor):
             None takes those of the recipe, ``experiment=finetune/series``.
         past, known
             Covariate columns known only in the past, and known in the future.
-        freq
-            Time step, such as "h"; None infers it.
         overrides
             Settings of the recipe, such as ``["optim.lr=1e-4"]``.
         device
             "auto", "cpu", "cuda" or "mps".
         verbose
             Show a progress bar.
+        **options
+            How `df` is read, see `tsfm.store.read_options.ReadOptions`.
 
         Returns
         -------
@@ -95,9 +95,8 @@ class Pretrained(ModelPredictor):
         horizon = check_horizon(task, prediction_length, own=self.model.config.horizon, name=self.name)
         shape = tuning.find_shape(self, horizon=horizon)
         notes: list[str] = []
-        columns = find_columns(
-            df, id_column=id_column, timestamp_column=timestamp_column, target=target, label="df", notes=notes
-        )
+        settings = read_settings(options)
+        columns = find_columns(df, **settings.columns, label="df", notes=notes)
         targets = [str(name) for name in columns.targets]
         for note in notes:
             log.info(note)
@@ -107,22 +106,23 @@ class Pretrained(ModelPredictor):
                 columns.frame,
                 store,
                 layout="wide" if columns.item is None else "long",
-                id_column=id_column if columns.item is None else str(columns.item),
-                timestamp_column=str(columns.timestamp),
-                target=[*targets, *past, *known],
-                freq=freq,
                 progress=False,
+                **settings.updated(
+                    id_column=settings.id_column if columns.item is None else str(columns.item),
+                    timestamp_column=str(columns.timestamp),
+                    target=[*targets, *past, *known],
+                ).options,
             )
             for note in report.notes:
                 log.info(note)
-            settings = ["experiment=finetune/series", f"task={task}", f"seed={seed}"]
-            settings += [f"data.dataset={tuning.quote(store)}"]
-            settings += init_overrides(save_source(self, folder), method) + shape.overrides
-            settings += tuning.task_overrides(self, task, num_levels=shape.num_levels)
-            settings += tuning.column_overrides(self, targets, past=past, known=known)
-            settings += tuning.context_overrides(shape, SeriesStore.open(store).lengths, share=VALIDATION_SHARE)
-            settings += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
-            config = compose_config(settings, overrides)
+            recipe = ["experiment=finetune/series", f"task={task}", f"seed={seed}"]
+            recipe += [f"data.dataset={tuning.quote(store)}"]
+            recipe += init_overrides(save_source(self, folder), method) + shape.overrides
+            recipe += tuning.task_overrides(self, task, num_levels=shape.num_levels)
+            recipe += tuning.column_overrides(self, targets, past=past, known=known)
+            recipe += tuning.context_overrides(shape, SeriesStore.open(store).lengths, share=VALIDATION_SHARE)
+            recipe += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
+            config = compose_config(recipe, overrides)
             tuned = train_predictor(config, folder, device=device, verbose=verbose, name=self.name, source=self.name)
         return type(self)(
             tuned.model,

@@ -14,10 +14,12 @@ from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.series_input import check_any_recent_value, number_names, read_series
 from tsfm.infer.units import to_model_units
 from tsfm.infer.windows import last_windows, to_batch, window_batches
+from tsfm.store.read_options import ReadOptions, takes_options
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from typing_extensions import Unpack
 
 
 class Classification(LoadedModel):
@@ -55,14 +57,12 @@ class Classification(LoadedModel):
         self.check_labels("regress")
         return self._to_label_units(self._predict_cases(cases, batch_size=batch_size))
 
+    @takes_options
     def classify_df(
         self,
         df: pd.DataFrame,
-        target: str | Sequence[str] = "target",
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        freq: str | None = None,
         batch_size: int = 256,
+        **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Return the class of each item of a long DataFrame, or its number where the model was trained on numbers.
 
@@ -70,10 +70,9 @@ class Classification(LoadedModel):
         ----------
         df
             One row for each item and timestamp; the values of an item in time order are a case.
-        target
-            The channels of a case: one column or several, in the order of the training.
-        freq
-            Such as "h" or "MS". None infers it for each item.
+        **options
+            How `df` is read, see `tsfm.store.read_options.ReadOptions`; `target` are the channels of a case, in the
+            order of the training.
 
         Returns
         -------
@@ -94,8 +93,7 @@ class Classification(LoadedModel):
         """
         task = "regress" if "regress" in self.tasks else "classify"
         self.check_labels(task)
-        columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
+        frame = read_frame(df, prediction_length=1, covariates=False, centre=self.any_level, **options)
         predicted = self._predict_labels(
             [item.values for item in frame], batch_size=batch_size, names=frame.item_names()
         )

@@ -13,11 +13,13 @@ import pandas as pd
 
 from tsfm.store.number_text import DecimalRule
 from tsfm.store.numbers import FLOAT32_MAX, column_numbers, is_numeric
+from tsfm.store.read_options import ReadSettings
 from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions, parse_timestamps
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+DEFAULT_SETTINGS = ReadSettings()
 MAX_LOST_CHANGES = 0.1  # share of the changes from step to step that float32 may lose without a warning
 
 
@@ -61,7 +63,12 @@ def read_timestamps(
 
 
 def read_numbers(
-    column: pd.Series, *, kind: str, label: str, notes: list[str] | None = None
+    column: pd.Series,
+    kind: str,
+    label: str,
+    *,
+    settings: ReadSettings = DEFAULT_SETTINGS,
+    notes: list[str] | None = None,
 ) -> Float[np.ndarray, " rows"]:
     """Return a column as float64, with NaN where it is missing.
 
@@ -71,6 +78,8 @@ def read_numbers(
         What the column is, for messages: "target" or "covariate".
     label
         The DataFrame, for messages: "df", "future_df".
+    settings
+        The decimal sign of text, and the numbers that mean missing.
     notes
         Where given, how text was read as numbers is appended to it.
 
@@ -79,7 +88,7 @@ def read_numbers(
     ValueError
         When the column holds text that is not a number, infinities or numbers beyond float32; the row is named.
     """
-    rule = DecimalRule()
+    rule = DecimalRule(settings.decimal)
     values, bad = column_numbers(column, rule, label=label)
     if bad.any():
         row = int(bad.argmax())
@@ -87,6 +96,8 @@ def read_numbers(
             f"{label}: {kind} column {column.name!r} is {column.dtype}, row {row} holds {column.iloc[row]!r}; "
             "expected numbers, convert it with pd.to_numeric(column, errors='coerce')"
         )
+    if settings.sentinels:
+        values = np.where(np.isin(values, settings.sentinels), np.nan, values)
     invalid = np.flatnonzero(np.abs(values) > FLOAT32_MAX)
     if len(invalid):
         raise ValueError(

@@ -18,7 +18,8 @@ from tsfm.timestamps.time_features import TimeFeatures
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from tsfm.infer.frames import Frame, ItemSeries
+    from tsfm.infer.frames import Frame
+    from tsfm.infer.item_series import ItemSeries
 
 
 class CovariateBlock:

@@ -19,8 +19,11 @@ from tsfm.infer.row_mapping import check_new_columns, step_of_each_row
 from tsfm.infer.series_input import number_names, read_series
 from tsfm.infer.thresholds import CLEAN_SHARE, first_steps_thresholds, frame_thresholds, num_clean_steps, read_clean
 from tsfm.metrics.conformal import check_level
+from tsfm.store.read_options import ReadOptions, takes_options
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tsfm.tasks.detect import Detect
 
 logger = logging.getLogger("tsfm")
@@ -82,18 +85,16 @@ class Detection(AnomalyScoring):
             return data.restore(scores)
         return data.restore_form([combine_channels(channels, method=combine) for channels in scores])
 
+    @takes_options
     def detect_df(
         self,
         df: pd.DataFrame,
         level: float = 0.99,
         calibration: pd.DataFrame | float = CLEAN_SHARE,
-        target: str | Sequence[str] = "target",
         score: str | None = None,
         combine: str = "mean",
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        freq: str | None = None,
         batch_size: int = 256,
+        **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Score the rows of a long DataFrame, and flag those above a split-conformal threshold.
 
@@ -107,14 +108,12 @@ class Detection(AnomalyScoring):
             What is clean: a DataFrame like `df` of clean rows, a share below 1 of each item from its start on, or a
             number of first steps. Each item has a threshold of its own; an item without rows in the clean DataFrame
             has that of all clean steps together.
-        target
-            One column or several.
         score
             pinball, residual or tail; None: that of the model's training.
         combine
             How the scores of several targets are combined: mean or max.
-        freq
-            Such as "h" or "MS". None infers it for each item.
+        **options
+            How `df` and `calibration` are read, see `tsfm.store.read_options.ReadOptions`.
 
         Returns
         -------
@@ -154,21 +153,20 @@ class Detection(AnomalyScoring):
                 "pinball, residual or tail here"
             )
         task = self.detection_task(score)
-        columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
+        frame = read_frame(df, prediction_length=1, covariates=False, centre=self.any_level, **options)
         check_new_columns(df, SCORE_COLUMNS)
         notes = [*self.announce("detect"), *self._announce_mode(task)]
-        options: dict[str, Any] = {"task": task, "combine": combine, "batch_size": batch_size}
+        scoring: dict[str, Any] = {"task": task, "combine": combine, "batch_size": batch_size}
         if isinstance(calibration, pd.DataFrame):
-            clean = read_clean(calibration, frame, freq=freq, columns=columns, centre=self.any_level)
+            clean = read_clean(calibration, frame, centre=self.any_level)
             units = self._error_units(clean)
-            clean_scores = self._frame_scores(clean, units=units, **options)
+            clean_scores = self._frame_scores(clean, units=units, **scoring)
             known = dict(zip(clean.item_names(), units, strict=True))
-            scores = self._frame_scores(frame, units=self._error_units(frame, known=known), **options)
+            scores = self._frame_scores(frame, units=self._error_units(frame, known=known), **scoring)
             thresholds = frame_thresholds(frame, clean, clean_scores, level=level)
         else:
             stops = num_clean_steps(frame, calibration)
-            scores = self._frame_scores(frame, units=self._error_units(frame), **options)
+            scores = self._frame_scores(frame, units=self._error_units(frame), **scoring)
             thresholds = first_steps_thresholds(frame, scores, stops, level=level)
         steps = step_of_each_row(frame)
         out = df.copy()

@@ -16,10 +16,12 @@ from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.series_input import check_any_recent_value, number_names, read_series
 from tsfm.infer.windows import last_windows, to_batch, window_batches
 from tsfm.model.pooled import pool_tokens
+from tsfm.store.read_options import ReadOptions, takes_options
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from typing_extensions import Unpack
 
 POOLS = ("mean", "last", "max")
 
@@ -54,16 +56,14 @@ class Embedding(LoadedModel):
         names = number_names("series", len(arrays))
         return self._embed(arrays, pool=pool, layer=layer, batch_size=batch_size, names=names)
 
+    @takes_options
     def embed_df(
         self,
         df: pd.DataFrame,
-        target: str | Sequence[str] = "target",
         pool: str = "mean",
         layer: int = -1,
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        freq: str | None = None,
         batch_size: int = 256,
+        **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Return one vector for each item and target of a long DataFrame.
 
@@ -71,12 +71,10 @@ class Embedding(LoadedModel):
         ----------
         df
             One row for each item and timestamp.
-        target
-            One column or several.
         pool, layer
             As in `embed`.
-        freq
-            Such as "h" or "MS". None infers it for each item.
+        **options
+            How `df` is read, see `tsfm.store.read_options.ReadOptions`.
 
         Returns
         -------
@@ -104,8 +102,7 @@ class Embedding(LoadedModel):
         ['item_id', 'target_name', 'e0', 'e1']
         """
         self._check_arguments(pool=pool, layer=layer)
-        columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
+        frame = read_frame(df, prediction_length=1, covariates=False, centre=self.any_level, **options)
         arrays, names = self.item_arrays(frame), frame.item_names()
         vectors = self._embed(arrays, pool=pool, layer=layer, batch_size=batch_size, names=names)
         out = pd.DataFrame({frame.id_name: frame.ids.repeat(len(frame.targets)).reset_index(drop=True)})

@@ -18,57 +18,31 @@ from tsfm.infer.arguments import check_prediction_length
 from tsfm.infer.categories import encode_categories
 from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import Columns, find_columns
-from tsfm.infer.future import covariate_names, future_values, read_future
-from tsfm.infer.item_rows import ItemRows, number_items, sort_rows
-from tsfm.infer.level import subtract_levels
+from tsfm.infer.future import covariate_names, read_future
+from tsfm.infer.item_rows import number_items, sort_rows
+from tsfm.infer.item_series import ItemSeries, ItemTable
 from tsfm.infer.timestamp_kinds import like_timestamps
 from tsfm.messages import format_id
+from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings
 from tsfm.timestamps.frequency import (
-    GriddedSeries,
-    describe_moves,
-    grid_index,
     make_timestamps,
-    parse_freq,
-    regular_grid,
 )
 from tsfm.timestamps.grid import as_times
 from tsfm.timestamps.number_forms import restore_steps
-from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions
+from tsfm.timestamps.parsing import ParsedTimestamps
 from tsfm.timestamps.timezones import (
     as_unit,
-    item_frequencies,
     naive_utc,
-    regular_timestamps,
     restore_timezone,
-    without_advice,
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
+    from typing_extensions import Unpack
 
 logger = logging.getLogger("tsfm")
+DEFAULT_SETTINGS = ReadSettings()
 Select = Callable[[list[str], list[str]], tuple[list[str], list[str]]]  # past-only and known covariates -> used, notes
-
-
-@dataclass(frozen=True)
-class ItemSeries:
-    """One item on its regular grid. NaN is missing; a gap in the timestamps is missing too."""
-
-    item_id: Any
-    values: Float[np.ndarray, "C L"]
-    start: np.datetime64  # [us] first step; local time, or UTC where `utc`
-    freq: str
-    past: Float[np.ndarray, "J L"]  # covariates known only in the past
-    known: Float[np.ndarray, "K W"]  # covariates known through the horizon
-    timestamps: pd.DatetimeIndex  # of the H future steps, in the time zone of the DataFrame
-    rows: Int[np.ndarray, " L"]  # the row of the DataFrame at each step; -1 in a gap
-    utc: bool  # whether the grid is regular in UTC rather than in local time
-    offset: Float[np.ndarray, " C"]  # that was subtracted from the values, in float64; 0 at ordinary levels
-
-    @property
-    def original(self) -> Float[np.ndarray, "C L"]:
-        """The values with their offset, in float64."""
-        return self.values + self.offset[:, None]
 
 
 @dataclass(frozen=True)
@@ -86,6 +60,7 @@ class Frame:
     id_name: str = "item_id"  # names of these columns in the DataFrame
     timestamp_name: str = "timestamp"
     timestamp_dtype: Any = None  # in the DataFrame
+    settings: ReadSettings = DEFAULT_SETTINGS  # with which the DataFrame was read
 
     def __len__(self) -> int:
         return len(self.series)
@@ -102,17 +77,11 @@ def read_frame(
     df: pd.DataFrame,
     *,
     prediction_length: int,
-    id_column: str = "item_id",
-    timestamp_column: str = "timestamp",
-    target: str | Sequence[str] = "target",
-    freq: Any = None,
     future_df: pd.DataFrame | None = None,
     covariates: bool = True,
-    dayfirst: bool | None = None,
-    date_format: str | None = None,
-    timezone: str | None = None,
     select: Select | None = None,
     centre: bool = False,
+    **options: Unpack[ReadOptions],
 ) -> Frame:
     """Return a long DataFrame as series on regular grids, with the timestamps to forecast.
 
@@ -120,33 +89,30 @@ def read_frame(
     ----------
     prediction_length
         Steps to forecast.
-    freq
-        The frequency of all items: an alias, a pandas offset, a Timedelta, or a whole number of numbered steps. None
-        infers that of each item.
     future_df
         Rows of the steps to forecast; its columns are the covariates that are known in the future.
     covariates
         Whether to read numeric columns next to the target as covariates.
-    dayfirst, date_format, timezone
-        How to read timestamps; see `tsfm.timestamps.parsing.parse_timestamps`.
     select
         Given the names of past-only and of known covariates, returns those that are used, and notes; other columns, and
         a future DataFrame without a covariate that is used, are not read. None reads all.
     centre
         Whether to subtract a constant from a target that varies little around a high level, see `level_offset`.
+    **options
+        How `df` and `future_df` are read.
 
     Raises
     ------
     ValueError
-        When a column, timestamp or value cannot be used; the message names the item, the column and the row.
+        When an option, column, timestamp or value cannot be used; the message names the item, the column and the row.
     """
     notes: list[str] = []
-    if target is None:
+    settings = read_settings(options)
+    if settings.target is None:
         raise ValueError("target is None; name the target column or columns")
     horizon = check_prediction_length(prediction_length)
-    names = {"id_column": id_column, "timestamp_column": timestamp_column}
-    columns = find_columns(df, **names, target=target, label="df", notes=notes)
-    columns, future = (columns, None) if future_df is None else _with_future(columns, future_df, names, notes=notes)
+    columns = find_columns(df, **settings.columns, label="df", notes=notes)
+    columns, future = (columns, None) if future_df is None else _with_future(columns, future_df, settings, notes=notes)
     codes, ids = number_items(columns, label="df")
     if columns.item is None:
         notes.append("df: no column 'item_id', so all rows are one series, '0'")
@@ -154,55 +120,26 @@ def read_frame(
     if select is not None:
         past, known, more = _selected(past, known, select)
         future, notes = future if known else None, notes + more
-    values = [read_numbers(columns.column(name), kind="target", label="df", notes=notes) for name in columns.targets]
-    values += [read_numbers(columns.column(name), kind="covariate", label="df") for name in past + known]
-    options = TimestampOptions(dayfirst, date_format, timezone, freq is not None and parse_freq(freq).unit == "step")
-    rows = sort_rows(columns, codes, ids, np.column_stack(values), label="df", notes=notes, options=options)
+    values = [
+        *(
+            read_numbers(columns.column(name), "target", "df", settings=settings, notes=notes)
+            for name in columns.targets
+        ),
+        *(read_numbers(columns.column(name), "covariate", "df", settings=settings) for name in past + known),
+    ]
+    rows = sort_rows(columns, codes, ids, np.column_stack(values), label="df", notes=notes, settings=settings)
     future_rows = None
     if future is not None:
-        future_rows = read_future(future, columns, ids, known, rows, notes=notes, options=options)
-    freqs = item_frequencies(rows.timestamps, rows.bounds, ids, freq, notes=notes, steps=rows.parsed.numbered)
-    num_targets, num_inserted, series, moves = len(columns.targets), 0, [], []
-    centred, offsets = (
-        subtract_levels(rows, num_targets, notes=notes) if centre else (rows, np.zeros((len(ids), num_targets)))
-    )
-    for i, name in enumerate(freqs):
-        timestamps, utc = regular_timestamps(rows.timestamps[rows.span(i)], name)  # type: ignore[arg-type]
-        grid = _item_grid(
-            centred, i, timestamps, freq=name, targets=columns.targets, ids=ids, is_given=freq is not None
-        )
-        moves.append((grid.moved, grid.largest_move))
-        num_steps = grid.values.shape[1]
-        grid_times = make_timestamps(grid.start, name, num_steps + horizon)[num_steps:]
-        future_times = restore_timezone(grid_times, rows.timestamps.tz, absolute=utc, unit=rows.parsed.unit)
-        known_values = np.full((len(known), num_steps + horizon), np.nan, np.float32)
-        known_values[:, :num_steps] = grid.values[num_targets + len(past) :]
-        if future_rows is not None:
-            known_values[:, num_steps:] = future_values(future_rows, i, future_times, ids[i], freq=name, notes=notes).T
-        past_values = grid.values[num_targets : num_targets + len(past)]
-        step_rows = np.full(num_steps, -1)
-        step_rows[grid_index(timestamps, freq=name, is_given=freq is not None) if grid.inserted else slice(None)] = (
-            rows.row[rows.span(i)]
-        )
-        targets = grid.values[:num_targets]
-        series.append(
-            ItemSeries(
-                ids[i], targets, grid.start, name, past_values, known_values, future_times, step_rows, utc, offsets[i]
-            )
-        )
-        num_inserted += grid.inserted
-    if future_rows is not None and (num_beyond := int((future_rows.code >= 0).sum()) - horizon * len(series)):
-        notes.append(f"future_df: {num_beyond} rows beyond the {horizon} requested steps are not used")
-    if num_inserted:
-        notes.append(f"df: {num_inserted} steps without a row are taken as missing")
-    if num_moved := sum(moved for moved, _ in moves):
-        notes.append("df: " + describe_moves(num_moved, max(largest for _, largest in moves), freqs[0]))
+        future_rows = read_future(future, columns, ids, known, rows, notes=notes, settings=settings)
+    num_past, num_known = len(past), len(known)
+    table = ItemTable(rows, ids, [*map(str, columns.targets)], num_past, num_known, future_rows, settings)
+    series = table.series(horizon, centre=centre, notes=notes)
     for note in notes:
         logger.info(note)
     return Frame(
         series,
         ids,
-        [*map(str, columns.targets)],
+        table.targets,
         [*map(str, past)],
         [*map(str, known)],
         horizon,
@@ -211,14 +148,15 @@ def read_frame(
         id_name=columns.item or "item_id",
         timestamp_name=columns.timestamp,
         timestamp_dtype=columns.column(columns.timestamp).dtype,
+        settings=settings,
     )
 
 
 def _with_future(
-    columns: Columns, future_df: pd.DataFrame, names: dict[str, str], *, notes: list[str]
+    columns: Columns, future_df: pd.DataFrame, settings: ReadSettings, *, notes: list[str]
 ) -> tuple[Columns, Columns]:
     """Return the columns of both frames, those of categories encoded."""
-    future = find_columns(future_df, **names, target=None, label="future_df", notes=notes)
+    future = find_columns(future_df, **settings.updated(target=None).columns, label="future_df", notes=notes)
     return encode_categories(columns, future, notes=notes)
 
 
@@ -227,32 +165,6 @@ def _selected(past: list[Any], known: list[Any], select: Select) -> tuple[list[A
     used, notes = select([*map(str, past)], [*map(str, known)])
     past, known = ([name for name in names if str(name) in used] for names in (past, known))
     return past, known, notes
-
-
-def _item_grid(
-    rows: ItemRows,
-    item: int,
-    timestamps: np.ndarray,
-    *,
-    freq: str,
-    targets: Sequence[str],
-    ids: pd.Series,
-    is_given: bool,
-) -> GriddedSeries:
-    """Return the values of one item on its regular grid; each target needs an observed value."""
-    span, item_id = rows.span(item), ids[item]
-    location: Any = {"item": str(item_id), "rows": rows.row[span]}
-    try:
-        grid = regular_grid(timestamps, rows.values[span], freq=freq, is_given=is_given, **location)
-    except ValueError as error:
-        raise ValueError(f"df: {without_advice(error)}; correct the timestamp or give another freq=") from error
-    missing = np.isnan(grid.values[: len(targets)]).all(1)
-    if missing.any():
-        raise ValueError(
-            f"df: item {format_id(item_id)} has no observed value in {targets[int(missing.argmax())]!r}; drop the item "
-            "or fill it"
-        )
-    return grid
 
 
 def step_timestamps(frame: Frame, item: ItemSeries, count: int) -> pd.DatetimeIndex | pd.Index:

@@ -13,8 +13,8 @@ from tsfm.infer.item_rows import ItemRows, sort_rows
 from tsfm.messages import format_id
 from tsfm.store.column_names import is_unnamed
 from tsfm.store.numbers import is_numeric
+from tsfm.store.read_options import ReadSettings
 from tsfm.timestamps.grid import largest_move
-from tsfm.timestamps.parsing import TimestampOptions
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -49,7 +49,7 @@ def read_future(
     past: ItemRows,
     *,
     notes: list[str],
-    options: TimestampOptions | None = None,
+    settings: ReadSettings,
 ) -> ItemRows:
     """Return the covariates `names` of future_df, sorted by the items of `df` and by time.
 
@@ -61,6 +61,8 @@ def read_future(
         The rows of `df`: timestamps of future_df are read in the same way, and converted to the same time zone.
     notes
         Assumptions are appended to it.
+    settings
+        How future_df is read.
     """
     if (future.item is None) != (df.item is None):
         raise ValueError("only one of df and future_df has an id column; give both the same id column")
@@ -74,9 +76,9 @@ def read_future(
             )
         if (codes < 0).any():
             notes.append(f"future_df: {int((codes < 0).sum())} rows of items that are not in df are not used")
-    columns = [read_numbers(future.column(name), kind="covariate", label="future_df") for name in names]
+    columns = [read_numbers(future.column(name), "covariate", "future_df", settings=settings) for name in names]
     values = np.column_stack(columns) if columns else np.empty((len(codes), 0))
-    return sort_rows(future, codes, ids, values, label="future_df", notes=notes, options=options, like=past.parsed)
+    return sort_rows(future, codes, ids, values, label="future_df", notes=notes, settings=settings, like=past.parsed)
 
 
 def future_values(

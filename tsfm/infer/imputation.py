@@ -22,10 +22,12 @@ from tsfm.infer.row_mapping import check_new_columns, insert_missing_rows, step_
 from tsfm.infer.series_input import number_names, read_series
 from tsfm.infer.units import from_model_units
 from tsfm.infer.windows import Windows, sliding_windows, to_batch, window_batches
+from tsfm.store.read_options import ReadOptions, takes_options
 from tsfm.types import Problem
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -96,17 +98,15 @@ class Imputation(LoadedModel):
                 value[missing] = median[missing]
         return Imputed(data.restore(values), data.restore([quantiles for _, quantiles in filled]), requested_levels)
 
+    @takes_options
     def impute_df(
         self,
         df: pd.DataFrame,
-        target: str | Sequence[str] = "target",
         quantile_levels: Sequence[float] | None = None,
         fill_gaps: bool = False,
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        freq: str | None = None,
         batch_size: int = 256,
         cross_channel: bool | None = None,
+        **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Fill the missing target values of a long DataFrame.
 
@@ -114,16 +114,14 @@ class Imputation(LoadedModel):
         ----------
         df
             One row for each item and timestamp. Timestamps without a row are missing too when the model reads `df`.
-        target
-            One column or several.
         quantile_levels
             Adds a column for each level.
         fill_gaps
             Add rows for timestamps without a row; all rows are then sorted by item and time.
-        freq
-            Such as "h" or "MS". None infers it for each item.
         cross_channel
             As in `impute`, for several targets.
+        **options
+            How `df` is read, see `tsfm.store.read_options.ReadOptions`.
 
         Returns
         -------
@@ -158,15 +156,14 @@ class Imputation(LoadedModel):
         """
         self.check_predicts_steps("impute")
         requested_levels = () if quantile_levels is None else self._check_levels(quantile_levels)
-        columns: dict[str, Any] = {"id_column": id_column, "timestamp_column": timestamp_column, "target": target}
-        frame = read_frame(df, prediction_length=1, freq=freq, covariates=False, centre=self.any_level, **columns)
+        frame = read_frame(df, prediction_length=1, covariates=False, centre=self.any_level, **options)
         notes = self.announce("impute")
         added = {
             name: [f"{name}_imputed", *(f"{name}_{level:g}" for level in requested_levels)] for name in frame.targets
         }
         check_new_columns(df, [column for new_columns in added.values() for column in new_columns])
         if fill_gaps:
-            out = insert_missing_rows(df, frame, columns)
+            out = insert_missing_rows(df, frame)
             steps = np.arange(len(out))
         else:
             out, steps = df.copy(), step_of_each_row(frame)

@@ -10,8 +10,9 @@ import pandas as pd
 from tsfm.infer.column_values import read_timestamps
 from tsfm.infer.columns import Columns
 from tsfm.messages import format_id
+from tsfm.store.read_options import ReadSettings
 from tsfm.store.readers import is_hashable
-from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions
+from tsfm.timestamps.parsing import ParsedTimestamps
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def sort_rows(
     *,
     label: str,
     notes: list[str],
-    options: TimestampOptions | None = None,
+    settings: ReadSettings,
     like: ParsedTimestamps | None = None,
 ) -> ItemRows:
     """Return the rows sorted by item and time.
@@ -76,8 +77,8 @@ def sort_rows(
         [rows] item number of each row, -1 for rows that are not used.
     values
         [rows, columns]
-    options
-        How to read timestamps.
+    settings
+        How the DataFrame is read; with grid="keep" a timestamp may occur twice.
     like
         The timestamps that these continue.
 
@@ -87,7 +88,7 @@ def sort_rows(
         When an item has a timestamp twice; the message names the item and the row.
     """
     column = columns.column(columns.timestamp)
-    parsed = read_timestamps(column, label=label, notes=notes, items=codes, options=options, like=like)
+    parsed = read_timestamps(column, label=label, notes=notes, items=codes, options=settings.timestamps, like=like)
     timestamps, utc = parsed.index, parsed.values
     order = np.lexsort((utc, codes))
     unsorted = np.unique(codes[order[order != np.argsort(codes, kind="stable")]])
@@ -98,7 +99,7 @@ def sort_rows(
             "sorted"
         )
     repeats = (np.diff(codes[order]) == 0) & (np.diff(utc[order]) == np.timedelta64(0))
-    repeated = np.flatnonzero(repeats & (codes[order][1:] >= 0))
+    repeated = np.flatnonzero(repeats & (codes[order][1:] >= 0) & (settings.grid != "keep"))
     if len(repeated):
         row = int(order[repeated[0] + 1])
         hint = "" if columns.item else " (no id column was found, so all rows are one series: pass id_column=)"

@@ -20,9 +20,11 @@ from tsfm.infer.column_values import read_numbers, read_timestamps
 from tsfm.infer.columns import Columns, find_columns
 from tsfm.messages import format_id
 from tsfm.metrics.forecast import central_pair
+from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings, takes_options
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from typing_extensions import Unpack
 
 FORMATS = ("png", "svg", "pdf")
 HISTORY_COLOR, FORECAST_COLOR, ACTUAL_COLOR = "#3b4a59", "#c8501e", "#1a8a5a"
@@ -45,15 +47,16 @@ class Line(NamedTuple):
     values: np.ndarray
 
 
-def _line(columns: Columns, item: Any, target: str, *, label: str) -> Line:
+def _line(columns: Columns, item: Any, target: str, settings: ReadSettings, *, label: str) -> Line:
     """One target of one item."""
     frame = columns.frame if columns.item is None else columns.frame.loc[columns.column(columns.item) == item]
     if frame.empty:
         raise ValueError(f"{label} has no rows of item {format_id(item)}; plot an item that it holds")
     rows = Columns(frame, columns.item, columns.timestamp, columns.targets)
-    times = read_timestamps(rows.column(columns.timestamp), label=label, notes=[]).axis
+    options = settings.timestamps
+    times = read_timestamps(rows.column(columns.timestamp), label=label, notes=[], options=options).axis
     order = np.argsort(times, kind="stable")
-    return Line(times[order], read_numbers(rows.column(target), kind="target", label=label)[order])
+    return Line(times[order], read_numbers(rows.column(target), "target", label, settings=settings)[order])
 
 
 def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
@@ -110,6 +113,7 @@ def _draw(axes: Axes, past: Line, rows: pd.DataFrame, actual: Line | None, *, hi
     axes.axvline(past.times[-1], color="0.7", linewidth=0.8)
 
 
+@takes_options
 def plot(
     df: pd.DataFrame,
     forecast: pd.DataFrame,
@@ -121,8 +125,7 @@ def plot(
     max_panels: int = 4,
     title: str | None = None,
     path: str | Path | None = None,
-    id_column: str = "item_id",
-    timestamp_column: str = "timestamp",
+    **options: Unpack[ReadOptions],
 ) -> Figure:
     """Draw series of a forecast, one panel each.
 
@@ -140,31 +143,34 @@ def plot(
         Past steps that are drawn; four horizons, at least 48, if None.
     path
         A file to save the figure to: .png, .svg or .pdf.
+    **options
+        How `df` and `actual` are read, as by `predict_df`; the targets are those of the forecast.
 
     Raises
     ------
     ValueError
         When a column is missing, or there is nothing to draw.
     """
-    names = {"id_column": id_column, "timestamp_column": timestamp_column}
-    columns_of_df = find_columns(df, **names, target=None, label="df", notes=[])
+    settings = read_settings(options).updated(target=None)
+    columns_of_df = find_columns(df, **settings.columns, label="df", notes=[])
     id_name = columns_of_df.item or "item_id"
     id_name = id_name if id_name in forecast else "item_id"
     timestamp_name = columns_of_df.timestamp if columns_of_df.timestamp in forecast else "timestamp"
     selected = _select_pairs(forecast, item, target_name, id_name=id_name, timestamp_name=timestamp_name)
     pairs = selected[:max_panels]
     targets = list(dict.fromkeys(target for _, target in pairs))
-    columns = find_columns(df, **names, target=targets, label="df", notes=[])
+    settings = settings.updated(target=targets)
+    columns = find_columns(df, **settings.columns, label="df", notes=[])
     actual_columns = None
     if actual is not None:
-        actual_columns = find_columns(actual, **names, target=targets, label="actual", notes=[])
+        actual_columns = find_columns(actual, **settings.columns, label="actual", notes=[])
     figure = NotebookFigure(figsize=(9, 0.6 + 2.6 * len(pairs)), layout="constrained")
     FigureCanvasAgg(figure)
     for i, (item_id, target) in enumerate(pairs):
         axes = figure.add_subplot(len(pairs), 1, i + 1)
         rows = forecast.loc[(forecast[id_name] == item_id) & (forecast["target_name"] == target)]
-        past = _line(columns, item_id, target, label="df")
-        after = None if actual_columns is None else _line(actual_columns, item_id, target, label="actual")
+        past = _line(columns, item_id, target, settings, label="df")
+        after = None if actual_columns is None else _line(actual_columns, item_id, target, settings, label="actual")
         rows = rows.rename(columns={timestamp_name: "timestamp"})
         _draw(axes, past, rows, after, history=history or max(48, 4 * len(rows)))
         axes.set_title(f"{item_id}: {target}", loc="left", fontsize=10)

@@ -10,22 +10,23 @@ import pandas as pd
 
 from tsfm.infer.column_values import read_numbers, read_timestamps
 from tsfm.infer.columns import find_columns
+from tsfm.store.read_options import ReadOptions, read_settings, takes_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from typing_extensions import Unpack
 
 SCORE_COLUMNS = ("score", "threshold", "is_anomaly")
 
 
+@takes_options
 def plot_scores(
     scored: pd.DataFrame,
     *,
-    target: str | list[str] = "target",
     path: str | Path | None = None,
     max_items: int = 3,
     title: str | None = None,
-    id_column: str = "item_id",
-    timestamp_column: str = "timestamp",
+    **options: Unpack[ReadOptions],
 ) -> Figure:
     """Draw the first items of a DataFrame that `detect_df` returned.
 
@@ -35,6 +36,8 @@ def plot_scores(
         A file to save the figure to: .png, .svg or .pdf.
     title
         Of the series, where there is no id column.
+    **options
+        How `scored` is read, as by `detect_df`.
 
     Raises
     ------
@@ -48,15 +51,16 @@ def plot_scores(
     absent = [name for name in SCORE_COLUMNS if name not in scored.columns]
     if absent:
         raise ValueError(f"the DataFrame lacks {', '.join(absent)}; give the one that detect_df returned")
-    names = {"id_column": id_column, "timestamp_column": timestamp_column}
-    columns = find_columns(scored, **names, target=target, label="df", notes=[])
-    times = read_timestamps(columns.column(columns.timestamp), label="df", notes=[]).axis
-    codes = np.zeros(len(times), np.int64)
+    settings = read_settings(options)
+    columns = find_columns(scored, **settings.columns, label="df", notes=[])
+    codes = np.zeros(len(columns.frame), np.int64)
     titles = [title or "series"]
     if columns.item is not None:
         codes, ids = pd.factorize(columns.column(columns.item))
         titles = [str(item_id) for item_id in ids]
-    values = [read_numbers(columns.column(name), kind="target", label="df") for name in columns.targets]
+    stamps = columns.column(columns.timestamp)
+    times = read_timestamps(stamps, label="df", notes=[], items=codes, options=settings.timestamps).axis
+    values = [read_numbers(columns.column(name), "target", "df", settings=settings) for name in columns.targets]
     is_anomaly = columns.column("is_anomaly").to_numpy(bool)
     score, threshold = (columns.column(name).to_numpy(float) for name in SCORE_COLUMNS[:2])
     num_items = min(max_items, len(titles))

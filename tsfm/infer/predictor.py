@@ -23,10 +23,12 @@ from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, number_names, read_series
+from tsfm.store.read_options import ReadOptions, takes_options
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from typing_extensions import Unpack
 
 __all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
 logger = logging.getLogger("tsfm")
@@ -161,20 +163,17 @@ class Predictor(FramePredictor):
         del horizon, season_length, regressors
         return Adaptation(inputs)
 
+    @takes_options
     def predict_df(
         self,
         df: pd.DataFrame,
         prediction_length: int,
         future_df: pd.DataFrame | None = None,
-        id_column: str = "item_id",
-        timestamp_column: str = "timestamp",
-        target: str | Sequence[str] = "target",
         quantile_levels: Sequence[float] | None = None,
-        freq: Any = None,
         batch_size: int = 256,
         mean: bool = False,
         covariates: str = "auto",
-        **timestamps: Any,
+        **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
 
@@ -186,13 +185,8 @@ class Predictor(FramePredictor):
             Steps to forecast after the last timestamp of each item.
         future_df
             Covariates that are known in the future: rows with id and timestamp of the forecast steps.
-        target
-            One column or several. Usual names are found (unique_id, series_id, id; ds, date, datetime, time; y, value);
-            else a single numeric column is the target, and in a DataFrame without ids all numeric columns are.
         quantile_levels
             Each in (0, 1); columns in the order given. None: those of the predictor; none of a point model.
-        freq
-            Such as "h" or "MS". None infers it for each item.
         batch_size
             Series that are forecast at once.
         mean
@@ -200,8 +194,8 @@ class Predictor(FramePredictor):
         covariates
             "auto": those of `future_df` also by a regression on the past, where it helps there; "network": only as the
             network itself uses them; "ignore": not at all.
-        **timestamps
-            How to read timestamps: `dayfirst`, `date_format`, `timezone`; see `tsfm.timestamps.parsing`.
+        **options
+            How `df` and `future_df` are read, such as `target` or `freq`; see `tsfm.store.read_options.ReadOptions`.
 
         Returns
         -------
@@ -239,12 +233,8 @@ class Predictor(FramePredictor):
         frame = read_frame(
             df,
             prediction_length=prediction_length,
-            id_column=id_column,
-            timestamp_column=timestamp_column,
-            target=target,
-            freq=freq,
             future_df=future_df,
-            **timestamps,
+            **options,
             select=partial(self.used_covariates, choice=covariates),
             centre=self.any_level,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,15 +28,9 @@ def step_of_each_row(frame: Frame) -> Int[np.ndarray, " rows"]:
     return out
 
 
-def insert_missing_rows(df: pd.DataFrame, frame: Frame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the DataFrame with a row for every step of every item, sorted by item and time.
-
-    Parameters
-    ----------
-    columns
-        The arguments id_column, timestamp_column and target with which `frame` was read.
-    """
-    names = find_columns(df, **columns, label="df", notes=[])
+def insert_missing_rows(df: pd.DataFrame, frame: Frame) -> pd.DataFrame:
+    """Return the DataFrame with a row for every step of every item, sorted by item and time; `frame` was read of it."""
+    names = find_columns(df, **frame.settings.columns, label="df", notes=[])
     rows = np.concatenate([item.rows for item in frame])
     timestamps = pd.Series(frame.timestamps.index)
     out = names.frame.reset_index(drop=True).reindex(rows).reset_index(drop=True)

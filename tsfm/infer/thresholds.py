@@ -19,23 +19,18 @@ logger = logging.getLogger("tsfm")
 CLEAN_SHARE = 0.3  # the default share of each item, from its start on, that is taken as clean
 
 
-def read_clean(
-    calibration: pd.DataFrame, frame: Frame, *, freq: str | None, columns: dict[str, Any], centre: bool = False
-) -> Frame:
-    """Return the DataFrame of clean rows as a frame; its frequency is that of the frame to score, where that has one.
+def read_clean(calibration: pd.DataFrame, frame: Frame, *, centre: bool = False) -> Frame:
+    """Return the DataFrame of clean rows as a frame, read as the frame to score, and with its frequency if it has one.
 
-    Parameters
-    ----------
-    columns
-        The arguments id_column, timestamp_column and target with which `frame` was read.
-    centre
-        As in `read_frame`.
+    `centre` is that of `read_frame`.
     """
     if calibration.empty:
         raise ValueError("calibration is an empty table; give clean rows, or a share of each item such as 0.3")
     freqs = {item.freq for item in frame}
-    freq = freq or (freqs.pop() if len(freqs) == 1 else None)
-    return read_frame(calibration, prediction_length=1, freq=freq, covariates=False, centre=centre, **columns)
+    settings = frame.settings
+    if settings.freq is None and len(freqs) == 1:
+        settings = settings.updated(freq=freqs.pop())
+    return read_frame(calibration, prediction_length=1, covariates=False, centre=centre, **settings.options)
 
 
 def frame_thresholds(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:

@@ -12,13 +12,13 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from tsfm.store.assembly import IngestReport, ScatteredRows, SeriesAssembly
-from tsfm.store.columns import ITEM, TIME, ColumnOptions
-from tsfm.store.dialect import TextOptions
+from tsfm.store.columns import ColumnOptions
+from tsfm.store.read_options import FileOptions, read_settings, takes_options
 from tsfm.store.readers import blocks, total_rows
 from tsfm.store.regroup import Regroup
 from tsfm.store.series_files import is_ucr, read_items
@@ -27,24 +27,21 @@ from tsfm.store.table_kinds import KINDS
 from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import check_target, writing_store
 from tsfm.timestamps.offsets import parse_freq
-from tsfm.timestamps.parsing import TimestampOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["IngestReport", "ingest"]
 
 LAYOUTS = ("auto", "long", "wide")
-GRIDS = ("fill", "keep")
 
 
+@takes_options(target=None)
 def ingest(
     source: Any,
     out: str | Path,
     *,
     layout: str = "auto",
-    id_column: str = ITEM,
-    timestamp_column: str = TIME,
-    target: str | Sequence[str] | None = None,
-    freq: str | int | None = None,
-    grid: str = "fill",
     static: str | Sequence[str] | None = None,
     name: str | None = None,
     domain: str | None = None,
@@ -54,31 +51,47 @@ def ingest(
     overwrite: bool = False,
     progress: bool = True,
     allow_mixed_freq: bool = False,
-    sentinel: float | Sequence[float] | None = None,
-    dayfirst: bool | None = None,
-    date_format: str | None = None,
-    timezone: str | None = None,
-    sep: str | None = None,
-    decimal: str | None = None,
-    encoding: str | None = None,
+    **options: Unpack[FileOptions],
 ) -> IngestReport:
     """Turn files into the store `out`; nothing is written if anything is wrong with them.
 
-    source: a path, a glob, a folder, a DataFrame, or a list of these; long or wide CSV, Parquet and Excel, .ts, .tsf,
-    .arff, UCR text.
-    grid: "fill" puts unobserved steps into gaps; "keep" takes rows as equally spaced, whatever their stamps say.
-    target: channels; None is every numeric column. sentinel: numbers that mean missing, such as -999.
-    dayfirst, date_format, timezone: how to read timestamps, see `tsfm.timestamps.parsing.parse_timestamps`.
+    Parameters
+    ----------
+    source
+        A path, a glob, a folder, a DataFrame, or a list of these; long or wide CSV, Parquet and Excel, .ts, .tsf,
+        .arff, UCR text.
+    layout
+        "long": a column names the items; "wide": the columns are the channels of one series; "auto" finds out.
+    static
+        Columns that label whole series.
+    name, domain, licence, role, source_note
+        Labels for the manifest.
+    allow_mixed_freq
+        Whether the series of the store may have different time steps.
+    **options
+        How the files are read, see `tsfm.store.read_options.FileOptions`. `target` are the channels, by default every
+        numeric column.
+
+    Raises
+    ------
+    ValueError, OSError
+        When an option or a file cannot be used; the message names the file, the item and the row.
     """
     began, out = time.perf_counter(), Path(out)
-    for word, value, known in (("layout", layout, LAYOUTS), ("grid", grid, GRIDS)):
-        if value not in known:
-            raise ValueError(f"{word} is {value!r}; it is one of {', '.join(known)}")
-    freq = str(parse_freq(freq)) if freq is not None else None
-    options = ColumnOptions(
-        layout, id_column, timestamp_column, _as_tuple(target) or None, _as_tuple(static), freq, _as_tuple(sentinel)
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}; it is one of {', '.join(LAYOUTS)}")
+    settings = read_settings({"target": None, **options}, files=True)
+    freq = str(parse_freq(settings.freq)) if settings.freq is not None else None
+    columns = ColumnOptions(
+        layout,
+        settings.id_column,
+        settings.timestamp_column,
+        _as_tuple(settings.target) or None,
+        _as_tuple(static),
+        freq,
+        settings.sentinels,
     )
-    sources = tables(source, TextOptions(sep, decimal, encoding))
+    sources = tables(source, settings.text)
     for table in sources:
         if table.kind == "csv" and "://" not in str(table.data) and is_ucr(table.data):
             table.kind = "ucr"
@@ -89,9 +102,9 @@ def ingest(
     )
     labels = {"name": name, "domain": domain, "licence": licence, "role": role, "source": source_note or files}
     for regroup in (False, True):
-        timestamps = TimestampParser(TimestampOptions(dayfirst, date_format, timezone, str(freq).isdigit()))
+        timestamps = TimestampParser(settings.timestamps)
         work = SeriesAssembly(
-            out, options=options, grid=grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq,
+            out, options=columns, grid=settings.grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq,
             timestamps=timestamps,
         )  # fmt: skip
         try:

@@ -46,7 +46,7 @@ def blocks(
         columns = kind.columns(table)
     plan = plan_columns(columns, options, file=table.file, sample=lambda names: _first_rows(table, names))
     notes += [note for note in plan.notes if note not in notes]
-    rule = DecimalRule()
+    rule = DecimalRule(table.text.decimal)
     for frame, rows in _pieces(table, plan, notes):
         blank = frame.isna().all(axis=1).to_numpy() & (plan.time is not None)
         if blank.any():

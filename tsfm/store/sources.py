@@ -40,7 +40,7 @@ def tables(source: Any, text: TextOptions = DEFAULT_TEXT) -> list[Table]:
     for entry in source if isinstance(source, (list, tuple)) else [source]:
         if isinstance(entry, pd.DataFrame):
             name = "series" if len(sources) == 0 else f"series{len(sources)}"
-            sources.append(Table("DataFrame", name, "frame", entry))
+            sources.append(Table("DataFrame", name, "frame", entry, text))
         else:
             sources += find_tables(str(entry), text)
     if not sources:

@@ -49,6 +49,7 @@ __all__ = [
     "parse_freq",
     "regular_grid",
     "season_length",
+    "typical_freq",
 ]
 
 MIN_PRESENT = 0.9  # of the open days of a custom week
@@ -99,6 +100,12 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None, ste
     if step.unit == "D" and step.count % 7 == 0:
         step = Step(step.count // 7, "W", "", DAY_NAMES[int(weekday(times[0]))])
     return "B" if str(step) == "D" and _is_business(times, sizes) else str(step)
+
+
+def typical_freq(times: np.ndarray) -> str | None:
+    """Return the median time step, for rows that are equally spaced whatever their timestamps say; None for one row."""
+    sizes = np.diff(np.unique(times).astype("M8[ns]").astype(np.int64))
+    return str(duration_step(int(np.sort(sizes)[len(sizes) // 2]))) if len(sizes) else None
 
 
 def _calendar(times: np.ndarray, sizes: np.ndarray, nanos_per_unit: int) -> Step | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.timestamps.frequency import infer_freq, parse_freq
+from tsfm.timestamps.frequency import infer_freq, parse_freq, typical_freq
 from tsfm.timestamps.grid import as_times
 
 DAY = 86400 * 10**6  # microseconds
@@ -46,6 +46,7 @@ def item_frequencies(
     *,
     notes: list[str],
     steps: bool = False,
+    keep: bool = False,
 ) -> list[str]:
     """Return the frequency of each item.
 
@@ -61,6 +62,8 @@ def item_frequencies(
         Assumptions are appended to it.
     steps
         Whether the timestamps number steps.
+    keep
+        Whether rows are equally spaced, so that a series without a dominating step has its median one.
     """
     if freq is not None:
         return [str(parse_freq(freq))] * len(ids)
@@ -71,8 +74,9 @@ def item_frequencies(
         try:
             inferred.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item), steps=steps))
         except ValueError as error:
-            errors[i] = without_advice(error)
-            inferred.append(None)
+            inferred.append(typical_freq(local[bounds[i] : bounds[i + 1]]) if keep else None)
+            if inferred[-1] is None:
+                errors[i] = without_advice(error)
     known = {name for name in inferred if name is not None}
     short = all(bounds[i + 1] - bounds[i] < 3 for i in errors)
     if errors and (len(known) != 1 or not short):

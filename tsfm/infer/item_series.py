@@ -1,0 +1,160 @@
+"""The items of a DataFrame as series on regular grids.
+
+C target channels, L past steps, H horizon, W = L + H, J past-only and K known covariates, N items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tsfm.infer.future import future_values
+from tsfm.infer.item_rows import ItemRows
+from tsfm.infer.level import subtract_levels
+from tsfm.messages import format_id
+from tsfm.store.read_options import ReadSettings
+from tsfm.timestamps.frequency import GriddedSeries, describe_moves, grid_index, make_timestamps, regular_grid
+from tsfm.timestamps.grid import equal_steps
+from tsfm.timestamps.timezones import item_frequencies, regular_timestamps, restore_timezone, without_advice
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class ItemSeries:
+    """One item on its regular grid. NaN is missing; a gap in the timestamps is missing too."""
+
+    item_id: Any
+    values: Float[np.ndarray, "C L"]
+    start: np.datetime64  # [us] first step; local time, or UTC where `utc`
+    freq: str
+    past: Float[np.ndarray, "J L"]  # covariates known only in the past
+    known: Float[np.ndarray, "K W"]  # covariates known through the horizon
+    timestamps: pd.DatetimeIndex  # of the H future steps, in the time zone of the DataFrame
+    rows: Int[np.ndarray, " L"]  # the row of the DataFrame at each step; -1 in a gap
+    utc: bool  # whether the grid is regular in UTC rather than in local time
+    offset: Float[np.ndarray, " C"]  # that was subtracted from the values, in float64; 0 at ordinary levels
+
+    @property
+    def original(self) -> Float[np.ndarray, "C L"]:
+        """The values with their offset, in float64."""
+        return self.values + self.offset[:, None]
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """The rows of all items, which `series` puts on regular grids.
+
+    Attributes
+    ----------
+    rows
+        Their columns are the targets, the covariates known only in the past, and those known in the future.
+    ids
+        [N]
+    future
+        Rows of the known covariates at the steps to forecast; None without any.
+    """
+
+    rows: ItemRows
+    ids: pd.Series
+    targets: list[str]
+    num_past: int
+    num_known: int
+    future: ItemRows | None
+    settings: ReadSettings
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the user gave the frequency."""
+        return self.settings.freq is not None
+
+    def series(self, horizon: int, *, centre: bool, notes: list[str]) -> list[ItemSeries]:
+        """Return the items, and the timestamps of the `horizon` steps after them; assumptions are added to `notes`.
+
+        `centre` is that of `tsfm.infer.frames.read_frame`.
+
+        Raises
+        ------
+        ValueError
+            When an item has no frequency, is not on a grid, has a target without an observed value, or lacks a value of
+            a known covariate.
+        """
+        rows, num_targets = self.rows, len(self.targets)
+        keep = self.settings.grid == "keep"
+        freqs = item_frequencies(
+            rows.timestamps,
+            rows.bounds,
+            self.ids,
+            self.settings.freq,
+            notes=notes,
+            steps=rows.parsed.numbered,
+            keep=keep,
+        )
+        offsets = np.zeros((len(self.ids), num_targets))
+        if centre:
+            rows, offsets = subtract_levels(rows, num_targets, notes=notes)
+        series, grids = [], []
+        for item, freq in enumerate(freqs):
+            timestamps, utc = regular_timestamps(rows.timestamps[rows.span(item)], freq)  # type: ignore[arg-type]
+            grid = self._grid(rows, item, timestamps, freq=freq)
+            num_steps, last_past = grid.values.shape[1], num_targets + self.num_past
+            times = make_timestamps(grid.start, freq, num_steps + horizon)[num_steps:]
+            times = restore_timezone(times, rows.timestamps.tz, absolute=utc, unit=rows.parsed.unit)
+            known = np.full((self.num_known, num_steps + horizon), np.nan, np.float32)
+            known[:, :num_steps] = grid.values[last_past:]
+            if self.future is not None:
+                values = future_values(self.future, item, times, self.ids[item], freq=freq, notes=notes)
+                known[:, num_steps:] = values.T
+            targets, past = grid.values[:num_targets], grid.values[num_targets:last_past]
+            step_rows = self._step_rows(item, timestamps, grid, freq=freq)
+            series.append(
+                ItemSeries(self.ids[item], targets, grid.start, freq, past, known, times, step_rows, utc, offsets[item])
+            )
+            grids.append(grid)
+        notes += self._describe(grids, freqs[0], horizon)
+        return series
+
+    def _grid(self, rows: ItemRows, item: int, timestamps: np.ndarray, *, freq: str) -> GriddedSeries:
+        """Return the values of one item on its regular grid; each target needs an observed value."""
+        span, item_id = rows.span(item), self.ids[item]
+        location: Any = {"item": str(item_id), "rows": rows.row[span]}
+        try:
+            if self.settings.grid == "keep":
+                grid = equal_steps(timestamps, rows.values[span], freq=freq)
+            else:
+                grid = regular_grid(timestamps, rows.values[span], freq=freq, is_given=self.is_given, **location)
+        except ValueError as error:
+            raise ValueError(f"df: {without_advice(error)}; correct the timestamp or give another freq=") from error
+        missing = np.isnan(grid.values[: len(self.targets)]).all(1)
+        if missing.any():
+            raise ValueError(
+                f"df: item {format_id(item_id)} has no observed value in {self.targets[int(missing.argmax())]!r}; drop "
+                "the item or fill it"
+            )
+        return grid
+
+    def _step_rows(self, item: int, timestamps: np.ndarray, grid: GriddedSeries, *, freq: str) -> Int[np.ndarray, " L"]:
+        """Return the row of the DataFrame at each step, -1 in a gap."""
+        rows = self.rows.row[self.rows.span(item)]
+        if not grid.inserted:
+            return np.array(rows)
+        step_rows = np.full(grid.values.shape[1], -1)
+        step_rows[grid_index(timestamps, freq=freq, is_given=self.is_given)] = rows
+        return step_rows
+
+    def _describe(self, grids: list[GriddedSeries], freq: str, horizon: int) -> list[str]:
+        """Return what was assumed when the items were put on their grids."""
+        notes = []
+        if self.future is not None and (num_beyond := int((self.future.code >= 0).sum()) - horizon * len(grids)):
+            notes.append(f"future_df: {num_beyond} rows beyond the {horizon} requested steps are not used")
+        if self.settings.grid == "keep":
+            notes.append("df: rows are taken as equally spaced (grid='keep'), whatever their timestamps say")
+        if num_inserted := sum(grid.inserted for grid in grids):
+            notes.append(f"df: {num_inserted} steps without a row are taken as missing")
+        if num_moved := sum(grid.moved for grid in grids):
+            notes.append("df: " + describe_moves(num_moved, max(grid.largest_move for grid in grids), freq))
+        return notes
