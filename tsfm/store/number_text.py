@@ -134,10 +134,7 @@ def text_numbers(
 ) -> tuple[Float[np.ndarray, " L"], Bool[np.ndarray, " L"]]:
     """Return text cells as float64, NaN where missing, and which cells are no numbers (NaN too)."""
     if rule.expects_points(name):
-        try:
-            values = _float64(_compute.cast(_blank(cells, missing_cells(cells)), pa.float64()))
-        except pa.ArrowInvalid:
-            values = None
+        values = plain_numbers(cells)
         if values is not None:
             if name not in rule.signs and _compute.any(_compute.match_substring(cells, ".")).as_py():
                 rule.signs[name] = "."  # so that a comma further down is an error
@@ -157,6 +154,17 @@ def text_numbers(
     blank = _compute.or_(_compute.invert(valid), missing)
     bad = np.asarray(_compute.and_(_compute.invert(valid), _compute.invert(missing)))
     return _float64(_compute.cast(_blank(cleaned, blank), pa.float64())), bad
+
+
+def plain_numbers(cells: pa.Array) -> Float[np.ndarray, " L"] | None:
+    """Return cells in the form that a parser in C++ reads, NaN where missing; None if a cell has another form."""
+    for nothing_missing in (True, False):  # Arrow reads the missing cells that it knows (nan) as NaN, too
+        try:
+            blanked = cells if nothing_missing else _blank(cells, missing_cells(cells))
+            return _float64(_compute.cast(blanked, pa.float64()))
+        except pa.ArrowInvalid:
+            continue
+    return None
 
 
 def _blank(cells: pa.Array, mask: pa.Array) -> pa.Array:

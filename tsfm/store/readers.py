@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tsfm.store.columns import ColumnOptions, ColumnPlan, plan_columns
 from tsfm.store.number_text import DecimalRule
@@ -48,11 +49,21 @@ def blocks(
     notes += [note for note in plan.notes if note not in notes]
     rule = DecimalRule(table.text.decimal)
     for frame, rows in _pieces(table, plan, notes):
-        blank = frame.isna().all(axis=1).to_numpy() & (plan.time is not None)
-        if blank.any():
+        blank = _blank_rows(frame) if plan.time is not None else None
+        if blank is not None:
             frame, rows = frame[~blank], rows[~blank]
         if len(frame):
             yield plan, _block(frame, rows, table, plan, options, timestamp_parser, rule)
+
+
+def _blank_rows(frame: Any) -> np.ndarray | None:
+    """Return which rows are missing in every column; None if no row is."""
+    blank = np.ones(len(frame), dtype=bool)
+    for name in frame.columns:
+        blank &= frame[name].isna().to_numpy()
+        if not blank.any():
+            return None
+    return blank
 
 
 def _first_rows(table: Table, names: Sequence[str]) -> pd.DataFrame:
@@ -80,8 +91,15 @@ def _block(
 
     times = None if plan.time is None else timestamp_parser.stamps(frame[plan.time], location, code)
     values = parse_numbers(frame, plan.target, location, options.sentinel, rule=rule)
-    static = {name: frame[name].to_numpy(object) for name in plan.static}
+    static = {name: _objects(frame[name]) for name in plan.static}
     return RowBlock(table.file, items, code, rows, times, values, static)
+
+
+def _objects(column: Any) -> np.ndarray:
+    """Return cells as Python objects; missing text of a file is None."""
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_string(column.dtype.pyarrow_dtype):
+        return column.to_numpy(object, na_value=None)
+    return column.to_numpy(object)
 
 
 def number_items(column: Any, location: Any) -> tuple[np.ndarray, list[str]]:

@@ -32,6 +32,7 @@ class Table:
     kind: str  # csv, parquet, dataset, excel, frame, ts, tsf, arff or ucr
     data: Any  # its path, or the DataFrame
     text: TextOptions = DEFAULT_TEXT  # how it is written, for csv
+    begun: Any = None  # the first block of a text file and those after it, where reading stopped after the first
 
 
 def tables(source: Any, text: TextOptions = DEFAULT_TEXT) -> list[Table]:

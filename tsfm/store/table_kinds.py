@@ -11,20 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 
 from tsfm.store.columns import TIME
-from tsfm.store.dialect import check_header, find_dialect
+from tsfm.store.dialect import Dialect, check_header, find_dialect
 from tsfm.store.number_text import DecimalRule, text_numbers
 from tsfm.store.numbers import UnreadText, column_numbers
 from tsfm.store.sources import UNREADABLE, Table
-from tsfm.store.text_table import text_blocks
+from tsfm.store.text_table import TextBlock, text_blocks
 
 BLOCK_CELLS = 2**20  # rows x columns parsed at a time
 MIN_ROWS = 1000  # however wide the table
 BOOLEANS = {"true": True, "false": False}
+_compute: Any = pc  # the stubs of pyarrow lack most functions
 
 
 class Piece(NamedTuple):
@@ -55,16 +57,36 @@ def _csv_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes
     notes += [note for note in dialect.notes if note not in notes]
     rule = DecimalRule(table.text.decimal, dialect.separator)
     size = piece_rows(len(dialect.names))
-    for block in text_blocks(table.data, dialect, file=table.file):
+    for block in _text_blocks(table, dialect):
         for first in range(0, len(block.rows), size):
             rows = block.rows[first : first + size]
             cells = block.cells.slice(first, size)
             rule.look({name: cells.column(name) for name in numbers})
-            columns = {name: text_cells(cells.column(name)) for name in text}
+            columns: dict[str, Any] = {name: text_column(cells.column(name)) for name in text}
             for name in numbers:
                 columns[name] = number_cells(cells.column(name), name, rule, rows, file=table.file)
             yield Piece(pd.DataFrame(columns, copy=False), rows)
     notes += [f"{table.file}: {note}" for note in rule.notes]
+
+
+def _text_blocks(table: Table, dialect: Dialect) -> Iterator[TextBlock]:
+    """Yield the blocks of a text file; who stops at the first, as a sample does, leaves it to the next reader."""
+    begun, table.begun = table.begun, None
+    blocks = text_blocks(table.data, dialect, file=table.file) if begun is None else begun[1]
+    first = next(blocks, None) if begun is None else begun[0]
+    if first is not None:
+        table.begun = first, blocks
+        yield first
+        table.begun = None
+        yield from blocks
+
+
+def text_column(cells: pa.Array) -> Any:
+    """Return cells as a column of text that stays in Arrow's memory, missing where empty."""
+    empty = _compute.equal(cells, "")
+    if _compute.any(empty).as_py():
+        cells = _compute.if_else(empty, pa.scalar(None, pa.string()), cells)
+    return pd.arrays.ArrowExtensionArray(cells)
 
 
 def text_cells(cells: pa.Array) -> np.ndarray:
@@ -138,7 +160,8 @@ def _dataset_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], n
 
 
 def _arrow_piece(batch: Any, row: int) -> Piece:
-    frame = pa.Table.from_batches([batch]).replace_schema_metadata(None).to_pandas()
+    table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+    frame = table.to_pandas(types_mapper={pa.string(): pd.ArrowDtype(pa.string())}.get)  # text stays in Arrow's memory
     return Piece(frame, np.arange(row, row + batch.num_rows))
 
 

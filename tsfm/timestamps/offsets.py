@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ SEASONS = {
 }
 
 
+@lru_cache(maxsize=256)
 def base_freq(freq: str) -> str:
     """Return the alias without anchor and edge, to compare series of one data set: W-SUN is W, QS-OCT is Q, B is D."""
     step = parse_freq(freq)

@@ -116,7 +116,11 @@ def in_zone(parsed: ParsedTimestamps, zone: dt.tzinfo | None, where: Location) -
     values, notes = parsed.values, list(parsed.notes)
     if parsed.zone is None and not parsed.kind.startswith("epoch"):
         index = pd.DatetimeIndex(values)
-        local = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+        try:
+            local = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+        except OverflowError:  # the first and the last day of the calendar of Python
+            row = int(np.abs(values.astype("M8[Y]").astype(np.int64) - 3000).argmax())
+            raise ValueError(f"{where(row)} is {index[row]}, too far from now for {zone}; correct it") from None
         if local.isna().any():
             row = int(np.asarray(local.isna()).argmax())
             raise ValueError(

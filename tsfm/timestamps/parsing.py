@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from tsfm.timestamps.parsed import (
     naive_values,
 )
 from tsfm.timestamps.readings import Reading, choose_reading
+from tsfm.timestamps.text_columns import distinct_text, iso_times, text_array
 from tsfm.timestamps.text_dates import read_text
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ def _numbers(numbers: np.ndarray, items: Any, where: Location, reading: _Reading
 
 def _objects(series: pd.Series, items: Any, where: Location, reading: _Reading) -> ParsedTimestamps:
     """Text, or Python objects: dates, datetimes, Timestamps, periods, numbers, or text among them."""
+    if (text := text_array(series)) is not None:
+        return _text_column(text, items, where, reading)
     cells = series.astype(object)
     kinds = set(map(type, cells))
     if all(issubclass(kind, pd.Period) for kind in kinds):
@@ -163,8 +165,9 @@ def _objects(series: pd.Series, items: Any, where: Location, reading: _Reading) 
         zones = {str(cell.tzinfo): cell.tzinfo for cell in cells if getattr(cell, "tzinfo", None) is not None}
         if len(zones) <= 1 and all((getattr(cell, "tzinfo", None) is None) == (not zones) for cell in cells):
             return _datetimes(_from_objects(cells, *zones.values()))
-    text = [_as_text(cell, row, where) for row, cell in enumerate(cells)]
-    return _text(text, items, where, reading)
+    texts = [_as_text(cell, row, where) for row, cell in enumerate(cells)]
+    codes, distinct = pd.factorize(np.array(texts, dtype=object))
+    return _text(codes, [str(cell) for cell in distinct], items, where, reading)
 
 
 def _from_objects(cells: pd.Series, zone: dt.tzinfo | None = None) -> pd.DatetimeIndex:
@@ -187,17 +190,29 @@ def _as_text(cell: Any, row: int, where: Location) -> str:
     raise ValueError(f"{where(row)} is {cell!r} ({type(cell).__name__}), not a timestamp; expected dates or text")
 
 
-def _text(text: Sequence[str], items: Any, where: Location, reading: _Reading) -> ParsedTimestamps:
-    codes, distinct = pd.factorize(np.array(text, dtype=object))
-    cells = [str(cell) for cell in distinct]
+def _text_column(text: Any, items: Any, where: Location, reading: _Reading) -> ParsedTimestamps:
+    """Text alone: ISO 8601 is parsed cell by cell in C++, other forms by their distinct cells; `_text` defines both."""
+    if reading.options.date_format is None and (times := iso_times(text)) is not None:
+        return ParsedTimestamps(times, None, "text", _known_order(reading))
+    codes, cells = distinct_text(text)
+    return _text(codes, cells, items, where, reading)
+
+
+def _known_order(reading: _Reading) -> str:
+    """Return the order of day, month and year that was given or found before, else an empty string."""
+    if reading.options.dayfirst is not None:
+        return "dmy" if reading.options.dayfirst else "mdy"
+    return "" if reading.like is None else reading.like.order
+
+
+def _text(codes: np.ndarray, cells: list[str], items: Any, where: Location, reading: _Reading) -> ParsedTimestamps:
+    """Parse the distinct cells; `codes` is the number of the cell of each row."""
     is_number = all(map(NUMBER.fullmatch, cells)) and not all(map(YEAR_AND_MONTH.fullmatch, cells))
     if reading.options.date_format is None and is_number:
         exact = all(cell.lstrip("+-").isdigit() and len(cell) < 19 for cell in cells)
         numbers = np.array([int(cell) if exact else float(cell) for cell in cells], np.int64 if exact else np.float64)
         return _numbers(numbers[codes], items, where, reading)
-    order = "" if reading.like is None else reading.like.order
-    if reading.options.dayfirst is not None:
-        order = "dmy" if reading.options.dayfirst else "mdy"
+    order = _known_order(reading)
     local_days = False if reading.options.timezone is not None else None
     if reading.like is not None:
         local_days = reading.like.local_days

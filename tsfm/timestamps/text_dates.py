@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from tsfm.timestamps.date_fields import days_and_nanos
 from tsfm.timestamps.offsets import format_timestamp
 from tsfm.timestamps.readings import Reading, choose_reading
+from tsfm.timestamps.text_columns import iso_times
 from tsfm.timestamps.text_forms import NUMERIC_ORDERS, Form, find_form, read_numbers, shape_of
 from tsfm.timestamps.text_offsets import NAIVE, check_offsets, to_utc
 
@@ -66,7 +66,7 @@ def read_text(
     """
     if date_format is not None:
         return _by_format(cells, codes, date_format, location)
-    if (iso := _iso(cells)) is not None:
+    if (iso := iso_times(cells)) is not None:
         return TextTimestamps(iso[codes])
     fields = _Fields.read(cells, codes, location)
     orders = [order] if order in fields.orders or not fields.orders else list(fields.orders)
@@ -91,14 +91,6 @@ def read_text(
     values, zone = to_utc(local, fields.offsets, local_days, notes)
     is_local = zone is None and bool((fields.offsets != NAIVE).all())
     return TextTimestamps(_shorten(values)[codes], zone, chosen, notes, is_local)
-
-
-def _iso(cells: list[str]) -> np.ndarray | None:
-    """Return ISO 8601 without a zone, the common case, by a fast parser; None if a cell is something else."""
-    try:
-        return pa.array(cells, pa.string()).cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        return None
 
 
 def _by_format(cells: list[str], codes: np.ndarray, date_format: str, location: Callable[[int], str]) -> TextTimestamps:
