@@ -204,7 +204,7 @@ def training(_checkout: Path) -> Iterator[Check]:
 
     def ingest() -> dict[str, Any]:
         synthetic_frame().to_csv("series.csv", index=False)
-        run_command("ingest", "series.csv", "--out", "store")
+        run_command("ingest", "series.csv", "--target", "target", "--target", "load", "--out", "store")
         return {"shards": len(list(Path("store").rglob("*.parquet")))}
 
     def train(name: str) -> dict[str, Any]:

@@ -140,6 +140,10 @@ def test_the_command_writes_tables(root: Path, tmp_path: Path, capsys: pytest.Ca
     assert main([*command, "--sets", "hours", "--cycles", "0.5"]) == 2
     assert "expected numbers above 1" in capsys.readouterr().err
     assert main(command) == 2  # this folder lacks the ten sets
+    assert main([*command, "--sets", "others", "--cycles", "1.5"]) == 0  # years have no season
+    table = (tmp_path / "out" / "short.md").read_text()
+    assert "over 2 sets" in table
+    assert "without a window: years" in table
     assert f"no corpus set '{SETS[0]}'" in capsys.readouterr().err
 
 

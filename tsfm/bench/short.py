@@ -37,6 +37,10 @@ LIMITS = SuiteLimits(series=64, windows=64, each=8)
 METRICS = ("mae", "mase")
 
 
+class NoWindowError(ValueError):
+    """A set has no window with a season and a past that is long enough."""
+
+
 def short_context_length(cycles: float, season_length: int) -> int:
     """Return the steps of a number of cycles, rounded down, but at least one more than a cycle.
 
@@ -117,7 +121,7 @@ def score_short_set(
 
     Raises
     ------
-    ValueError
+    NoWindowError
         If no window has a season and a past that is long enough.
     """
     cycles = check_cycles(cycles)
@@ -125,7 +129,7 @@ def score_short_set(
     tasks = [(task, usable_windows(task, cycles)) for task in windows.tasks if task.season_length > 1]
     tasks = [(task, indices) for task, indices in tasks if indices]
     if not tasks:
-        raise ValueError(
+        raise NoWindowError(
             f"set {entry.name!r} has no window with a season and {cycles[-1]:g} observed cycles before it; leave it out"
         )
     count = sum(len(indices) for _, indices in tasks)

@@ -164,7 +164,9 @@ def _limits(parser: argparse.ArgumentParser, *, series: str, windows: str, each:
 
 def _short(parser: argparse.ArgumentParser) -> None:
     _predictors(parser, batch=256, unit="series")
-    parser.add_argument("--sets", nargs="+", metavar="SET", help="corpus sets (default: ten with a clear season)")
+    parser.add_argument("--sets", nargs="+", metavar="SET",
+                        help="corpus sets; others: all but the default (ten with a clear season)")  # fmt: skip
+    parser.add_argument("--single-pass", action="store_true", help="trained models do not extend short pasts")
     parser.add_argument("--cycles", nargs="+", type=float, default=CYCLES, metavar="NUMBER",
                         help="cycles of the season in the past, above 1 (default 1.1 1.3 1.6 1.9 2.5)")  # fmt: skip
     _limits(parser, series="default 64", windows="default 64", each="default 8")
