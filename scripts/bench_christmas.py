@@ -31,7 +31,7 @@ from tsfm.timestamps.calendars import make_timestamps
 SETS = ("jewelry_weekly", "favorita_transactions_daily")
 WEEK, YEAR = "W-SUN", 52
 OPEN_DAYS = 5  # of a week of daily data: shops are closed, and their sales missing, on Christmas and New Year
-LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+QUANTILE_LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 
 
 class Windows(NamedTuple):
@@ -79,12 +79,12 @@ def score(predictor: Predictor, windows: Windows) -> dict[str, float]:
     forecast = predictor.predict(
         [past[None].astype(np.float32) for past in windows.pasts],
         prediction_length=horizon,
-        quantile_levels=LEVELS,
+        quantile_levels=QUANTILE_LEVELS,
         season_length=YEAR,
         starts=windows.starts,
         freq=WEEK,
     )
-    metrics = ForecastScore(LEVELS)
+    metrics = ForecastScore(QUANTILE_LEVELS)
     metrics.update(windows.y_true[:, None], forecast.quantiles)
     return metrics.result()
 
