@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from tsfm.store.column_names import ITEM_NAMES, TIME_NAMES
 from tsfm.store.dialect import COMPRESSED, TextOptions, find_dialect
-from tsfm.store.number_text import DecimalRule, text_numbers
+from tsfm.store.number_text import DECIMALS, DecimalRule, text_numbers
 from tsfm.store.sources import Table, find_tables, readable
 from tsfm.store.table_kinds import BOOLEANS, KINDS, read_sheet, text_cells
 from tsfm.store.text_table import TextBlock, text_blocks
@@ -172,9 +172,9 @@ def _typed(cells: pa.Array, name: str, rule: DecimalRule, rows: np.ndarray, *, f
         whole = _compute.cast(cells, pa.int64())
         if not _compute.any(_compute.match_substring(cells, "x", ignore_case=True)).as_py():  # 0x10 is text
             return np.array(whole)
-    head, at_start = cells.slice(0, 100), DecimalRule(rule.decimal or ".")
-    if text_numbers(head, name=name, rule=at_start, location=str)[1].all():  # text: no cell of the first is a number
-        return _booleans(text_cells(cells))
+    head, signs = cells.slice(0, 100), [rule.decimal] if rule.decimal else DECIMALS
+    if all(text_numbers(head, name=name, rule=DecimalRule(sign), location=str)[1].all() for sign in signs):
+        return _booleans(text_cells(cells))  # no cell of the first is a number
     values, bad = text_numbers(cells, name=name, rule=rule, location=lambda at: f"{file}, row {rows[at]}")
     if not bad.any():
         return values

@@ -1,0 +1,47 @@
+"""One input of the fuzzer, and what its outcome may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fuzz.truth import Truth
+
+READ, REFUSE, EITHER = "read", "refuse", "either"
+
+
+@dataclass
+class Case:
+    """An input.
+
+    Attributes
+    ----------
+    kind
+        Its group in the counts, such as "csv".
+    name
+        Of the file; empty for a DataFrame.
+    source
+        The bytes of the file, or the DataFrame.
+    truth
+        What it says; None where that is not known, so that only a refusal or an announced reading is right.
+    must
+        "read": it has to be read; "refuse": it has to be refused; "either": it is read as `truth` says, or refused.
+    names
+        Of the channels, in the order of `truth`; empty to compare them in the order of the reading.
+    has_ids
+        Whether the input names its items; else their names are not compared.
+    mutations
+        What was done, for the report.
+    options
+        Given to the readers.
+    """
+
+    kind: str
+    name: str
+    source: Any
+    truth: Truth | None
+    must: str = EITHER
+    names: list[str] = field(default_factory=list)
+    has_ids: bool = True
+    mutations: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
