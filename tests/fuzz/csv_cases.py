@@ -15,7 +15,7 @@ from tests.fuzz.truth import LongTable, Row, Truth, random_table
 
 Grid = list[list[str]]
 NO_NUMBERS = ("abc", "1.2.3", "--", "0x1F", "1e", "inf", "-Infinity", "1e400", "1_000", "١٢", "½", "12 %", "1;2", "(5)")
-NO_STAMPS = ("yesterday", "2024-13-45", "2024-02-30", "0000-00-00", "12:00", "31/31/2020", "?", "Jan-20", "1e5", "")
+NO_STAMPS = ("yesterday", "2024-13-45", "2024-02-30", "0000-00-00", "12:00", "31/31/2020", "?", "1e5", "")
 
 
 def csv_case(rng: np.random.Generator) -> Case:

@@ -33,6 +33,7 @@ ANNOUNCED_BY = {  # kind of a difference -> the notes that tell it
     "no step at": "moved to the|dates are read as|numbers such as",
     "frequency": "moved to the|dates are read as|numbers such as",
     "channels": "not used|was ignored",
+    "start": "begin in 1970",
     "items": "was taken as item_id|is read as the item id",
     "": r"column '.*': .* is read as",
 }
@@ -80,8 +81,11 @@ def _judged(door: str, case: Case, reading: Reading) -> Outcome:
     if case.must == REFUSE:
         return Outcome(door, ACCEPTED, f"notes: {reading.notes}")
     if case.truth is None:
-        return Outcome(door, ANNOUNCED if reading.notes else WRONG, f"notes: {reading.notes}")
+        told = any(re.search("|".join(ANNOUNCED_BY.values()), note) for note in reading.notes)
+        return Outcome(door, ANNOUNCED if told else WRONG, f"a strict reader refuses it; {reading.notes}")
     truth = case.truth
+    if truth.items and next(iter(truth.items)).startswith("/"):  # named after the file
+        truth = Truth({name: truth.items[key] for name, key in zip(reading.items, truth.items, strict=False)}, None, truth.labels)
     if not case.has_ids and len(truth.items) == len(reading.items) == 1:
         truth = Truth(dict(zip(reading.items, truth.items.values(), strict=True)), truth.freq)
     problem = difference(truth, reading)
@@ -103,6 +107,8 @@ def _ingested(source: Any, folder: Path, case: Case) -> Reading:
         report = ingest(source, folder / "store", progress=False, overwrite=True, **case.options)
         store = SeriesStore.open(folder / "store")
         reading = Reading(notes=report.notes)
+        if "label" in store.static:
+            reading.labels = [f"{name:g}" if isinstance(name, float) else str(name) for name in store.static["label"]]
         order = _channel_order(store.channels, case)
         for i, name in enumerate(store.ids):
             start, freq = store.starts[i], store.freqs[i]

@@ -28,6 +28,7 @@ class Truth:
 
     items: dict[str, Item]
     freq: str | None = None  # None: not certain
+    labels: list[str] | None = None  # of labelled cases
 
     @property
     def is_certain(self) -> bool:
@@ -44,6 +45,7 @@ class Reading:
     items: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)  # timestamps [T], values [C, T]
     freqs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    labels: list[str] | None = None
 
 
 def step_times(start: Any, freq: str, length: int, *, zone: Any = None, utc: bool = True) -> Any:
@@ -58,6 +60,8 @@ def step_times(start: Any, freq: str, length: int, *, zone: Any = None, utc: boo
 
 def difference(truth: Truth, reading: Reading) -> str | None:
     """Return how a reading differs from the truth, None where it says the same."""
+    if truth.labels is not None and reading.labels != truth.labels:
+        return f"labels {reading.labels}, expected {truth.labels}"
     if list(reading.items) != list(truth.items):
         return f"items {list(reading.items)[:5]}, expected {list(truth.items)[:5]}"
     for name, item in truth.items.items():

@@ -167,6 +167,13 @@ def plain_numbers(cells: pa.Array) -> Float[np.ndarray, " L"] | None:
     return None
 
 
+def check_digits(text: str) -> None:
+    """Raise a ValueError for what only Python reads as a number: 1_000, and digits of other scripts."""
+    if not text.isascii() or "_" in text:
+        odd = next(sign for sign in text if sign == "_" or not sign.isascii())
+        raise ValueError(f"a number holds {odd!r}")
+
+
 def _blank(cells: pa.Array, mask: pa.Array) -> pa.Array:
     """Return the cells with null where the mask is true."""
     return _compute.if_else(mask, pa.scalar(None, pa.string()), cells)

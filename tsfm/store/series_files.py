@@ -6,6 +6,7 @@ as the UEA archive uses it (A. Bagnall et al., arXiv:1811.00075): the label last
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.store.dialect import open_bytes
+from tsfm.store.dialect import WESTERN, open_bytes
 from tsfm.store.ts_files import (
     UNTIMED,
     FileSeries,
@@ -44,7 +45,7 @@ def read_items(path: Path, kind: str, *, freq: str | None, notes: list[str]) -> 
     reader = {"ts": ts_series, "tsf": tsf_series, "arff": _arff, "ucr": _ucr}[kind]
     count = 0
     try:
-        with open(path, encoding="utf-8", errors="replace") as lines:  # names in these files are often Latin-1
+        with open(path, encoding=_encoding(path, notes), errors="replace") as lines:
             for item in reader(path, lines, freq, notes):
                 count += 1
                 yield item
@@ -54,19 +55,33 @@ def read_items(path: Path, kind: str, *, freq: str | None, notes: list[str]) -> 
         raise ValueError(f"{path.name} has no series{'' if kind == 'ucr' else ' after @data'}; is it cut short?")
 
 
+def _encoding(path: Path, notes: list[str]) -> str:
+    """Return UTF-8, or Latin-1 where the file is not UTF-8: names in these files often are not."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open(path, "rb") as stream:
+        while block := stream.read(2**20):
+            try:
+                decoder.decode(block)
+            except UnicodeError:
+                notes.append(f"{path.name} is not UTF-8 and was read as Latin-1 ({WESTERN})")
+                return WESTERN
+    return "utf-8-sig"
+
+
 def is_ucr(path: Path) -> bool:
     """Return whether a file called <name>_TRAIN or <name>_TEST begins with a line of numbers, which is a case."""
     if official_split(path) is None:
         return False
     with open_bytes(path) as stream:
-        cells = _cells(stream.readline(2**20).decode("utf-8", errors="replace"))
+        cells = _cells(stream.readline(2**20).decode("utf-8-sig", errors="replace"))
     return len(cells) > 1 and all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|\?", cell) for cell in cells)
 
 
 def _cells(line: str) -> list[str]:
     """Return the cells of a line, parted by commas, tabs or spaces."""
-    line = line.strip()
-    return [cell.strip() for cell in line.split(",")] if "," in line else line.split()
+    line = line.strip(" \r\n").rstrip("\t")  # a tab at the start is an empty first cell
+    separator = next((sign for sign in ",\t" if sign in line), None)
+    return [cell.strip() for cell in line.split(separator)]
 
 
 def _ucr(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from tsfm.store.dialect import COMPRESSED, Dialect, open_bytes
+from tsfm.store.file_ending import Ending, ends_in_quotes
 
 LINE_BYTES = 2**23  # the longest row, and what is held in memory of a file
 
@@ -36,6 +37,7 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
         When a row has too few or too many cells, or is longer than `LINE_BYTES`; the message names the row.
     """
     empty_rows: list[int] = []  # passed over
+    last: tuple[str, Any] | None = None  # cell, and its row
     wrong: list[Any] = []
     above = dialect.lines_above
 
@@ -48,6 +50,8 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
 
     with open_bytes(path) as stream:
         source: Any = pa.input_stream(str(path), compression="gzip") if _plain_gzip(path) else stream
+        ending = Ending(source)
+        source = ending if ending.is_needed(path) else source
         try:
             reader = pa_csv.open_csv(
                 source,
@@ -71,7 +75,14 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
             for batch in reader:
                 rows = _number_rows(next_row, batch.num_rows, empty_rows)
                 next_row = int(rows[-1]) + 1 if len(rows) else next_row
+                if len(rows):
+                    last = str(batch.column(batch.num_columns - 1)[-1]), rows[-1]
                 yield TextBlock(batch, rows)
+            if last is not None and ends_in_quotes(ending.bytes(path), last[0], dialect.separator, dialect.encoding):
+                raise ValueError(
+                    f"{file}, row {last[1]}: a quotation mark is not closed ({last[0][:60]!r}); the file is cut short, "
+                    "or correct the row"
+                )
         except pa.ArrowInvalid as error:
             raise _explained(error, wrong, path, dialect, file=file) from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.store.number_text import check_digits
 from tsfm.store.ts_timestamps import timed_case
 from tsfm.timestamps.frequency import item_location
 from tsfm.timestamps.offsets import DAY_NAMES, MONTH_NAMES, default_start, parse_freq
@@ -55,6 +56,7 @@ def add_anchor(freq: str, start: np.datetime64) -> str:
 def read_values(cells: Sequence[str], location: str) -> Float[np.ndarray, " L"]:
     """Return numbers as float32, NaN where a cell is empty, ? or NaN."""
     try:
+        check_digits("".join(cells))
         values = np.array([np.nan if cell.strip() in ("?", "") else float(cell) for cell in cells])
     except ValueError as error:
         raise ValueError(f"{location}: {error}; values are numbers, or ? where missing") from None
@@ -139,6 +141,7 @@ def _tsf_stamp(text: str, location: str) -> np.datetime64:
 def read_number(text: str, location: str) -> float:
     """Return a number of the header or of a label."""
     try:
+        check_digits(text)
         return float(text)
     except ValueError:
         raise ValueError(f"{location}: {text!r} is not a number, as the header promises") from None
@@ -163,7 +166,7 @@ def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[st
         if labelled or target:
             line, _, label = line.rpartition(":")
         if timed:
-            values, start, own_freq = timed_case(line, location, freq=freq)
+            values, start, own_freq = timed_case(line, location, freq=freq, notes=notes)
         else:
             values, start, own_freq = _untimed_case(line, location), default_start(step), step
         dimensions = dimensions or len(values)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tsfm.timestamps.frequency import grid_index, infer_freq
+from tsfm.store.number_text import check_digits
+from tsfm.timestamps.frequency import describe_moves, infer_freq, item_location, regular_grid
 from tsfm.timestamps.grid import MAX_INFLATION
 from tsfm.timestamps.offsets import default_start
 
@@ -24,8 +25,15 @@ PAIR = re.compile(r"\(\s*([^(),]+?)\s*,\s*([^(),]*?)\s*\)")
 CASE = re.compile(rf"\s*{PAIR.pattern}(?:\s*,\s*{PAIR.pattern})*\s*")
 
 
-def timed_case(line: str, location: str, *, freq: str | None) -> tuple[Float[np.ndarray, "C L"], np.datetime64, str]:
+def timed_case(
+    line: str, location: str, *, freq: str | None, notes: list[str]
+) -> tuple[Float[np.ndarray, "C L"], np.datetime64, str]:
     """Return the values on a regular grid, NaN where there is no value, the first timestamp and the frequency.
+
+    Parameters
+    ----------
+    notes
+        Timestamps that were moved to the grid are appended to it, for the first case that has such.
 
     Raises
     ------
@@ -43,26 +51,43 @@ def timed_case(line: str, location: str, *, freq: str | None) -> tuple[Float[np.
     read = _dates if dated else _numbers
     times = [read([stamp for stamp, _ in dimension], location) for dimension in pairs]
     merged = np.unique(np.concatenate(times))
-    if dated:
-        step = freq or infer_freq(merged, item=location)
-        index = grid_index(merged, freq=step)
-        start = merged[0]
-    else:
-        step = freq or UNTIMED
-        index, start = _steps(merged, location), default_start(step)
-    length = int(index[-1]) + 1
-    if length > max(1000, MAX_INFLATION * len(merged)):
-        raise ValueError(f"{location}: {len(merged)} timestamps would make {length} steps; correct the farthest one")
-    values = np.full((len(pairs), length), np.nan, np.float32)
-    for row, dimension, stamps in zip(values, pairs, times, strict=True):
+    rows = np.full((len(merged), len(pairs)), np.nan, np.float32)
+    for channel, (dimension, stamps) in enumerate(zip(pairs, times, strict=True)):
         if len(np.unique(stamps)) < len(stamps):
             raise ValueError(f"{location}: a timestamp occurs twice in a dimension; drop or average the duplicates")
-        row[index[np.searchsorted(merged, stamps)]] = [_value(text, location) for _, text in dimension]
-    return values, start, step
+        rows[np.searchsorted(merged, stamps), channel] = [_value(text, location) for _, text in dimension]
+    return _dated(merged, rows, location, freq, notes) if dated else _numbered(merged, rows, location, freq)
+
+
+def _dated(
+    times: np.ndarray, rows: np.ndarray, location: str, freq: str | None, notes: list[str]
+) -> tuple[np.ndarray, np.datetime64, str]:
+    """Return the grid of timestamps that are dates."""
+    try:
+        step = freq or infer_freq(times, item="")
+        grid = regular_grid(times, rows, freq=step, item="", is_given=freq is not None)
+    except ValueError as error:
+        raise ValueError(f"{location}{str(error).removeprefix(item_location(''))}") from None
+    if grid.moved and not any("were moved to the" in note for note in notes):
+        notes.append(f"{location}: {describe_moves(grid.moved, grid.largest_move, step)} (the first such case)")
+    return grid.values, grid.start, step
+
+
+def _numbered(times: np.ndarray, rows: np.ndarray, location: str, freq: str | None) -> tuple[np.ndarray, np.datetime64, str]:
+    """Return the grid of timestamps that are numbers."""
+    step = freq or UNTIMED
+    index = _steps(times, location)
+    length = int(index[-1]) + 1
+    if length > max(1000, MAX_INFLATION * len(times)):
+        raise ValueError(f"{location}: {len(times)} timestamps would make {length} steps; correct the farthest one")
+    values = np.full((rows.shape[1], length), np.nan, np.float32)
+    values[:, index] = rows.T
+    return values, default_start(step), step
 
 
 def _is_number(text: str) -> bool:
     try:
+        check_digits(text)
         float(text)
     except ValueError:
         return False
@@ -71,6 +96,7 @@ def _is_number(text: str) -> bool:
 
 def _numbers(stamps: list[str], location: str) -> np.ndarray:
     try:
+        check_digits("".join(stamps))
         return np.array([float(stamp) for stamp in stamps])
     except ValueError as error:
         raise ValueError(f"{location}: {error}; the timestamps before it are numbers") from None
@@ -98,7 +124,9 @@ def _value(text: str, location: str) -> float:
     if text in ("?", "", "NaN", "nan"):
         return np.nan
     try:
-        value = np.float32(text)
+        check_digits(text)
+        with np.errstate(over="ignore"):
+            value = np.float32(float(text))
     except ValueError:
         raise ValueError(f"{location}: {text!r} is not a number; use ? where missing") from None
     if np.isinf(value):

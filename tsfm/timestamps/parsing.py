@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ParsedTimestamps", "TimestampOptions", "parse_timestamps"]
 
-NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
-YEAR_AND_MONTH = re.compile(r"\d{4}\.\d\d")
+NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
+YEAR_AND_MONTH = re.compile(r"\d{4}\.\d\d", re.ASCII)
 
 
 def parse_timestamps(

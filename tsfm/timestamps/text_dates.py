@@ -157,13 +157,17 @@ class _Fields:
     ) -> list[str]:
         """Return notes on what was assumed."""
         notes, first = [], int(codes[0])
-        example = f"{cells[first]!r} is {format_timestamp(local[first])}"
         if order and num_readings > 1:
-            notes.append(f"dates are read as {ORDER_NAMES[order]} ({example})")
-        if any(form.has_short_year for form, *_ in self.groups):
-            notes.append(f"years of two digits are read as 1969 to 2068 ({example})")
-        if any(form.is_span for form, *_ in self.groups):
-            notes.append(f"quarters, half-years and weeks are read as their first day ({example})")
+            notes.append(f"dates are read as {ORDER_NAMES[order]} ({cells[first]!r} is {format_timestamp(local[first])})")
+        short = [members for form, members, _ in self.groups if form.has_short_year]
+        spans = [members for form, members, _ in self.groups if form.is_span]
+        for groups, note in (
+            (short, "years of two digits are read as 1969 to 2068"),
+            (spans, "quarters, half-years and weeks are read as their first day"),
+        ):
+            if groups:
+                first = int(groups[0][0])
+                notes.append(f"{note} ({cells[first]!r} is {format_timestamp(local[first])})")
         return notes
 
 

@@ -1,0 +1,165 @@
+"""Read .ts, .tsf, .arff and UCR text strictly, as tests/fuzz/series_cases.py writes them, with the standard library."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from tests.fuzz.truth import Item, Truth
+
+TSF_STEPS = {"hourly": "h", "daily": "D", "monthly": "MS", "yearly": "YS", "half_hourly": "30min", "10_minutes": "10min"}
+PAIR = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),([^(),:]*)\)")
+NUMBERS_FROM_1970 = "s"
+
+
+def _split(text: str, comment: str) -> tuple[list[str], list[tuple[int, str]]] | None:
+    """Return the header lines and the numbered data lines; None without @data."""
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    if any("\0" in line for line in lines if not line.startswith(comment)):
+        return None
+    at = next((i for i, line in enumerate(lines) if line.lower() == "@data"), None)
+    if at is None:
+        return None
+    head = [line for line in lines[:at] if line and not line.startswith(comment)]
+    if not all(line.startswith("@") for line in head):
+        return None
+    body = [(i + 1, line) for i, line in enumerate(lines) if i > at and line and not line.startswith(comment)]
+    return head, body
+
+
+def _words(head: list[str]) -> dict[str, str]:
+    words = [line[1:].split() for line in head]
+    return {word[0].lower(): " ".join(word[1:]).lower() for word in words if word}
+
+
+def _item(dimensions: list[list[str]], freq: str, start: datetime) -> Item | None:
+    from tests.fuzz.series_cases import cells_truth
+
+    item = cells_truth("", dimensions)
+    if item is None:
+        return None
+    times = pd.date_range(pd.Timestamp(start), periods=len(item.values), freq=freq, unit="us")
+    return Item(np.asarray(times), item.values)
+
+
+def _labelled(stem: str, items: list[Item | None], labels: list[str]) -> Truth | None:
+    whole = [item for item in items if item is not None]
+    if not items or len(whole) < len(items) or len({item.values.shape[1] for item in whole}) > 1:
+        return None
+    return Truth({f"{stem}/{i}": item for i, item in enumerate(whole)}, None, labels)
+
+
+def ts(text: str) -> Truth | None:
+    """Return the cases of a .ts file."""
+    parts = _split(text, "#")
+    if parts is None or not parts[1]:
+        return None
+    words = _words(parts[0])
+    if words.get("classlabel", "").split(" ")[0] != "true":
+        return None
+    items, labels = [], []
+    for _, line in parts[1]:
+        if words.get("timestamps", "false") == "true":
+            item, label = _timed(line)
+        else:
+            *dimensions, label = line.split(":")
+            item = _item([cells.split(",") for cells in dimensions], "s", datetime(1970, 1, 1)) if dimensions else None
+        items.append(item)
+        labels.append(label.strip())
+    return _labelled("X_TRAIN", items, labels)
+
+
+def _timed(line: str) -> tuple[Item | None, str]:
+    body, _, label = line.rpartition(":")
+    dimensions = body.split("):(")
+    dimensions = [("" if i == 0 else "(") + text + ("" if i == len(dimensions) - 1 else ")") for i, text in enumerate(dimensions)]
+    cells, times = [], []
+    for text in dimensions:
+        pairs = PAIR.findall(text)
+        if ",".join(f"({t},{x})" for t, x in pairs) != text or not pairs:
+            return None, label
+        try:
+            times.append(tuple(datetime.strptime(t, "%Y-%m-%d %H:%M:%S") for t, _ in pairs))
+        except ValueError:
+            return None, label
+        cells.append([x for _, x in pairs])
+    if len(set(times)) != 1 or len(set(times[0])) < len(times[0]):
+        return None, label
+    from tests.fuzz.series_cases import cells_truth
+
+    item = cells_truth("", cells)
+    return None if item is None else Item(np.array(times[0], "M8[us]"), item.values), label
+
+
+def tsf(text: str) -> Truth | None:
+    """Return the series of a .tsf file."""
+    parts = _split(text, "#")
+    if parts is None or not parts[1]:
+        return None
+    words = _words(parts[0])
+    attributes = [line.split()[1:] for line in parts[0] if line.lower().startswith("@attribute")]
+    if attributes != [["series_name", "string"], ["start_timestamp", "date"]] or words.get("frequency") not in TSF_STEPS:
+        return None
+    items: dict[str, Item] = {}
+    for _, line in parts[1]:
+        cells = line.split(":")
+        if len(cells) != 3 or cells[0] in items:
+            return None
+        try:
+            start = datetime.strptime(cells[1].strip(), "%Y-%m-%d %H-%M-%S")
+        except ValueError:
+            return None
+        freq = TSF_STEPS[words["frequency"]]
+        if pd.date_range(pd.Timestamp(start), periods=1, freq=freq)[0] != start:
+            freq = "D"  # a start beside the grid of months: only the first day is compared
+            return None
+        item = _item([cells[2].split(",")], freq, start)
+        if item is None:
+            return None
+        items[cells[0]] = item
+    return Truth(items, None)
+
+
+def arff(text: str) -> Truth | None:
+    """Return the cases of an .arff file."""
+    parts = _split(text, "%")
+    if parts is None or not parts[1]:
+        return None
+    head = [line for line in parts[0] if line.lower().startswith("@attribute")]
+    relational = any(line.lower().endswith("relational") for line in head)
+    if not head or head[-1] != "@attribute target {1,2}":
+        return None
+    count = 1 if relational else len(head) - 1
+    items, labels = [], []
+    for _, line in parts[1]:
+        if relational:
+            match = re.fullmatch(r"'([^']*)',([^,']*)", line)
+            dimensions = [] if match is None else [cells.split(",") for cells in match[1].split("\\n")]
+            label = "" if match is None else match[2]
+        else:
+            *cells, label = line.split(",")
+            dimensions = [cells] if len(cells) == count and "'" not in line and '"' not in line else []
+        items.append(_item(dimensions, "s", datetime(1970, 1, 1)) if dimensions else None)
+        labels.append(label.strip())
+    return _labelled("X_TRAIN", items, labels)
+
+
+def ucr(text: str) -> Truth | None:
+    """Return the cases of UCR text."""
+    if "\0" in text:
+        return None
+    items, labels = [], []
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        if not line.strip():
+            continue
+        line = line.strip(" ").rstrip("\t")
+        cells = line.split(",") if "," in line else line.split("\t") if "\t" in line else line.split()
+        try:
+            labels.append(f"{float(cells[0]):g}")
+        except ValueError:
+            return None
+        items.append(_item([cells[1:]], "s", datetime(1970, 1, 1)) if len(cells) > 1 else None)
+    return _labelled("", items, labels)
