@@ -51,7 +51,14 @@ def _is_clear(truth: Truth, table: LongTable, style: CsvStyle) -> bool:
     """Whether nothing in the file can be read in two ways."""
     if style.stamp in UNCLEAR or not truth.is_certain or style.thousands:
         return False
-    daily_in_zone = style.zone is not None and table.freq.split("-")[0] not in ("h", "15min", "30min", "s", "5min", "10s")
+    daily_in_zone = style.zone is not None and table.freq.split("-")[0] not in (
+        "h",
+        "15min",
+        "30min",
+        "s",
+        "5min",
+        "10s",
+    )
     three_digits = style.decimal == "," or style.separator not in ",;"
     return not daily_in_zone and not three_digits
 
@@ -166,7 +173,9 @@ def _damaged(rng: np.random.Generator, table: LongTable, style: CsvStyle, has_id
     order = sorted(style.order, key=lambda role: ["index", "id", "time", *table.channels, "region"].index(role))
     names = [style.names[style.order.index(role)] for role in order]
     style = replace(style, pack="", blank_lines=False, sep_line=False, order=order, names=names)
-    data, done = damaged(rng, write_cells(cell_grid(table, style), style), style.separator + style.decimal + '0123456789"')
+    data, done = damaged(
+        rng, write_cells(cell_grid(table, style), style), style.separator + style.decimal + '0123456789"'
+    )
     truth = plain_truth(data, style, table)
     return Case(
         "csv damaged", _file_name(style), data, truth, EITHER, [], has_ids, [*style.describe(), *done], {}

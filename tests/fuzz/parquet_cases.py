@@ -48,7 +48,9 @@ def parquet_case(rng: np.random.Generator) -> Case:
     name = "data.pq" if rng.random() < 0.3 else "data.parquet"
     if rng.random() < 0.4:
         data, more = damaged(rng, data)
-        return Case("parquet damaged", name, data, damaged_truth(data, table), EITHER, table.channels, True, [*done, *more])
+        return Case(
+            "parquet damaged", name, data, damaged_truth(data, table), EITHER, table.channels, True, [*done, *more]
+        )
     return Case("parquet", name, data, truth, must, table.channels, True, done)
 
 
@@ -60,7 +62,9 @@ def _arrow(rng: np.random.Generator, table: LongTable, done: list[str]) -> tuple
     zone = str(rng.choice(["", "", "UTC", "+02:00"]))
     unit = str(rng.choice(["s", "ms", "us", "ns"]))
     if zone:
-        table = LongTable([Row(r.item, r.time.tz_localize("UTC"), r.values) for r in table.rows], table.channels, table.freq)
+        table = LongTable(
+            [Row(r.item, r.time.tz_localize("UTC"), r.values) for r in table.rows], table.channels, table.freq
+        )
     stamps = np.array([row.time.tz_localize(None).to_datetime64() for row in table.rows], "M8[us]")
     daily = bool((stamps.astype("M8[D]") == stamps).all())
     kind_of_time = str(rng.choice(["timestamp", "timestamp", "date32", "text", "epoch"]))
@@ -71,9 +75,9 @@ def _arrow(rng: np.random.Generator, table: LongTable, done: list[str]) -> tuple
     elif kind_of_time == "epoch" and not zone:
         columns["timestamp"] = pa.array(stamps.astype("M8[s]").astype(np.int64), pa.int64())
     else:
-        if zone == "+02:00" and table.freq not in ("h", "15min", "30min", "s", "2h", "5min", "10s"):
-            zone = "UTC"
-        columns["timestamp"] = pa.array(stamps).cast(pa.timestamp("us", zone or None)).cast(pa.timestamp(unit, zone or None))
+        columns["timestamp"] = (
+            pa.array(stamps).cast(pa.timestamp("us", zone or None)).cast(pa.timestamp(unit, zone or None))
+        )
     values = np.array([row.values for row in table.rows])
     for c, name in enumerate(table.channels):
         columns[name], values[:, c] = _numbers(rng, values[:, c], done)
@@ -88,7 +92,9 @@ def _arrow(rng: np.random.Generator, table: LongTable, done: list[str]) -> tuple
 def _ids(ids: list[str], kind: str) -> pa.Array:
     if kind == "dictionary":
         return pa.array(ids).dictionary_encode()
-    return pa.array(ids, {"string": pa.string(), "large_string": pa.large_string(), "string_view": pa.string_view()}[kind])
+    return pa.array(
+        ids, {"string": pa.string(), "large_string": pa.large_string(), "string_view": pa.string_view()}[kind]
+    )
 
 
 def _numbers(rng: np.random.Generator, values: np.ndarray, done: list[str]) -> tuple[pa.Array, np.ndarray]:
@@ -152,7 +158,11 @@ def _fault(rng: np.random.Generator, table: pa.Table, done: list[str]) -> tuple[
 def damaged_truth(data: bytes, table: LongTable) -> Truth | None:
     """Return what pyarrow reads in a damaged file as a whole; None where it refuses it."""
     try:
-        frame = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read().to_pandas()
+        stored = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
+        known = {"item_id", "timestamp", *table.channels, "note"}
+        odd = [name for name in stored.column_names if name not in known]
+        absent = [name for name in table.channels if name not in stored.column_names]
+        frame = stored.to_pandas().rename(columns=dict(zip(odd, absent, strict=False)))  # the name was damaged
         times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"], **_unit(frame["timestamp"])))
         times = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
         values = frame[table.channels].astype(np.float64).to_numpy()

@@ -29,7 +29,10 @@ def plain_truth(data: bytes, style: CsvStyle, table: LongTable) -> Truth | None:
     for cells in lines[1:]:
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(style.order) or (row := _row(dict(zip(style.order, cells, strict=True)), style, table)) is None:
+        if (
+            len(cells) != len(style.order)
+            or (row := _row(dict(zip(style.order, cells, strict=True)), style, table)) is None
+        ):
             return None
         rows.append(row)
     if not rows or len({(row.item, row.time) for row in rows}) < len(rows):

@@ -10,7 +10,14 @@ import pandas as pd
 
 from tests.fuzz.truth import Item, Truth
 
-TSF_STEPS = {"hourly": "h", "daily": "D", "monthly": "MS", "yearly": "YS", "half_hourly": "30min", "10_minutes": "10min"}
+TSF_STEPS = {
+    "hourly": "h",
+    "daily": "D",
+    "monthly": "MS",
+    "yearly": "YS",
+    "half_hourly": "30min",
+    "10_minutes": "10min",
+}
 PAIR = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),([^(),:]*)\)")
 NUMBERS_FROM_1970 = "s"
 
@@ -75,7 +82,9 @@ def ts(text: str) -> Truth | None:
 def _timed(line: str) -> tuple[Item | None, str]:
     body, _, label = line.rpartition(":")
     dimensions = body.split("):(")
-    dimensions = [("" if i == 0 else "(") + text + ("" if i == len(dimensions) - 1 else ")") for i, text in enumerate(dimensions)]
+    dimensions = [
+        ("" if i == 0 else "(") + text + ("" if i == len(dimensions) - 1 else ")") for i, text in enumerate(dimensions)
+    ]
     cells, times = [], []
     for text in dimensions:
         pairs = PAIR.findall(text)
@@ -101,7 +110,10 @@ def tsf(text: str) -> Truth | None:
         return None
     words = _words(parts[0])
     attributes = [line.split()[1:] for line in parts[0] if line.lower().startswith("@attribute")]
-    if attributes != [["series_name", "string"], ["start_timestamp", "date"]] or words.get("frequency") not in TSF_STEPS:
+    if (
+        attributes != [["series_name", "string"], ["start_timestamp", "date"]]
+        or words.get("frequency") not in TSF_STEPS
+    ):
         return None
     items: dict[str, Item] = {}
     for _, line in parts[1]:

@@ -85,7 +85,9 @@ def _judged(door: str, case: Case, reading: Reading) -> Outcome:
         return Outcome(door, ANNOUNCED if told else WRONG, f"a strict reader refuses it; {reading.notes}")
     truth = case.truth
     if truth.items and next(iter(truth.items)).startswith("/"):  # named after the file
-        truth = Truth({name: truth.items[key] for name, key in zip(reading.items, truth.items, strict=False)}, None, truth.labels)
+        truth = Truth(
+            {name: truth.items[key] for name, key in zip(reading.items, truth.items, strict=False)}, None, truth.labels
+        )
     if not case.has_ids and len(truth.items) == len(reading.items) == 1:
         truth = Truth(dict(zip(reading.items, truth.items.values(), strict=True)), truth.freq)
     problem = difference(truth, reading)
@@ -109,6 +111,8 @@ def _ingested(source: Any, folder: Path, case: Case) -> Reading:
         reading = Reading(notes=report.notes)
         if "label" in store.static:
             reading.labels = [f"{name:g}" if isinstance(name, float) else str(name) for name in store.static["label"]]
+        if any(name.startswith("pytz") for name in [store.manifest.timezone or ""]):
+            raise AssertionError(f"no name of a time zone: {store.manifest.timezone}")
         order = _channel_order(store.channels, case)
         for i, name in enumerate(store.ids):
             start, freq = store.starts[i], store.freqs[i]
@@ -126,8 +130,12 @@ def _is_short(freq: str) -> bool:
 
 
 def _channel_order(channels: list[str], case: Case) -> list[int]:
-    known = bool(case.names) and set(case.names) == set(channels)
-    return [channels.index(name) for name in case.names] if known else list(range(len(channels)))
+    odd = [name for name in channels if name not in case.names]  # at most one whose name was damaged
+    absent = [name for name in case.names if name not in channels]
+    if not case.names or len(odd) != len(absent):
+        return list(range(len(channels)))
+    names = {**dict(zip(absent, odd, strict=True))}
+    return [channels.index(names.get(name, name)) for name in case.names]
 
 
 def _framed(source: Any, case: Case) -> Reading:

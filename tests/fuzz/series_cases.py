@@ -15,7 +15,14 @@ from tests.fuzz.truth import Item, Truth, random_values
 
 NO_NUMBERS = ("abc", "1.2.3", "--", "0x1F", "inf", "-Infinity", "1e400", "1_000", "١٢", "1;2")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-TSF_FREQS = {"hourly": "h", "daily": "D", "monthly": "MS", "yearly": "YS", "half_hourly": "30min", "10_minutes": "10min"}
+TSF_FREQS = {
+    "hourly": "h",
+    "daily": "D",
+    "monthly": "MS",
+    "yearly": "YS",
+    "half_hourly": "30min",
+    "10_minutes": "10min",
+}
 
 
 @dataclass
@@ -62,7 +69,12 @@ def _random_cases(rng: np.random.Generator, kind: str) -> Cases:
     values = []
     for _ in range(count):
         numbers = random_values(rng, (length, dims)).T
-        values.append([["?" if np.isnan(x) and kind == "arff" else missing if np.isnan(x) else repr(float(x)) for x in row] for row in numbers])
+        values.append(
+            [
+                ["?" if np.isnan(x) and kind == "arff" else missing if np.isnan(x) else repr(float(x)) for x in row]
+                for row in numbers
+            ]
+        )
     start = pd.Timestamp("2020-01-01") + pd.Timedelta(days=int(rng.integers(0, 1000)))
     freq = str(rng.choice(list(TSF_FREQS))) if kind == "tsf" else "s"
     if kind == "tsf":
@@ -110,7 +122,10 @@ def _ts_lines(cases: Cases) -> list[str]:
     rows = []
     for values, label, start in zip(cases.values, cases.labels, cases.starts, strict=True):
         days = pd.date_range(start, periods=len(values[0]), freq="D").strftime("%Y-%m-%d %H:%M:%S")
-        texts = [",".join(f"({day},{x})" for day, x in zip(days, row, strict=True)) if cases.timed else ",".join(row) for row in values]
+        texts = [
+            ",".join(f"({day},{x})" for day, x in zip(days, row, strict=True)) if cases.timed else ",".join(row)
+            for row in values
+        ]
         rows.append(":".join([*texts, label]))
     return head + rows
 
@@ -136,7 +151,9 @@ def _arff_lines(cases: Cases) -> list[str]:
 
 
 def _ucr_lines(separator: str) -> Callable[[Cases], list[str]]:
-    return lambda cases: [separator.join([label, *values[0]]) for values, label in zip(cases.values, cases.labels, strict=True)]
+    return lambda cases: [
+        separator.join([label, *values[0]]) for values, label in zip(cases.values, cases.labels, strict=True)
+    ]
 
 
 def cells_truth(name: str, dimensions: list[list[str]], times: list[np.ndarray] | None = None) -> Item | None:

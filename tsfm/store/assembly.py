@@ -29,7 +29,7 @@ from tsfm.timestamps.frequency import (
     regular_grid,
 )
 from tsfm.timestamps.offsets import default_start
-from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps
+from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps, zone_name
 
 MAX_WAITING = 100  # items held in memory because no item has shown its frequency yet
 
@@ -268,7 +268,7 @@ class SeriesAssembly:
         if self._unsorted:
             moves.append(f"rows of {len(self._unsorted)} items (first {self._unsorted[0]!r}) were sorted by time")
         self.report.notes = self.writer.notes = [*notes, *moves]
-        self.writer.timezone = None if self.timestamps.zone is None else str(self.timestamps.zone)
+        self.writer.timezone = None if self.timestamps.zone is None else zone_name(self.timestamps.zone)
         manifest = self.writer.close()
         self.report.frequency, self.report.fingerprint = manifest.frequency, manifest.fingerprint
         return self.report

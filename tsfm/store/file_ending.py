@@ -43,11 +43,11 @@ class Ending:
 
 
 def ends_in_quotes(ending: bytes, cell: str, separator: str, encoding: str) -> bool:
-    """Return whether the last cell of a file begins with a quotation mark that is not closed.
+    r"""Return whether the last cell of a file begins with a quotation mark that is not closed.
 
     Examples
     --------
-    >>> ends_in_quotes(b'a,b\\n1,"2.5', "2.5", ",", "utf-8"), ends_in_quotes(b'a,b\\n1,"2.5"', "2.5", ",", "utf-8")
+    >>> ends_in_quotes(b'a,b\n1,"2.5', "2.5", ",", "utf-8"), ends_in_quotes(b'a,b\n1,"2.5"', "2.5", ",", "utf-8")
     (True, False)
     """
     text = '"' + cell.replace('"', '""')

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tsfm.store.column_names import ITEM_NAMES, TIME_NAMES
 from tsfm.store.dialect import COMPRESSED, TextOptions, find_dialect
@@ -92,7 +93,8 @@ def _not_a_table(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame
 
 def _parquet(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     del text, notes
-    return pd.read_parquet(table.data)
+    with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
+        return file.read().to_pandas()
 
 
 def _dataset(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:

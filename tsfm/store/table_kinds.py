@@ -115,7 +115,7 @@ def _parquet_columns(table: Table) -> list[str]:
 def _parquet_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
     del notes
     columns, row = [*text, *numbers], 1
-    with pq.ParquetFile(table.data) as file:
+    with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
         for batch in file.iter_batches(batch_size=piece_rows(len(columns)), columns=columns):
             yield _arrow_piece(batch, row)
             row += batch.num_rows
@@ -137,7 +137,9 @@ def _dataset(table: Table) -> Any:
 
         remote, path = fsspec.core.url_to_fs(path)
         filesystem = pa_fs.PyFileSystem(pa_fs.FSSpecHandler(remote))
-    options: dict[str, Any] = {"format": "parquet", "filesystem": filesystem, "exclude_invalid_files": False}
+    scan = pa_dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
+    parquet = pa_dataset.ParquetFileFormat(default_fragment_scan_options=scan)
+    options: dict[str, Any] = {"format": parquet, "filesystem": filesystem, "exclude_invalid_files": False}
     dataset = pa_dataset.dataset(path, partitioning="hive", **options)
     stored = pa_dataset.dataset(path, **options).schema.names
     keys = [name for name in dataset.schema.names if name not in stored]

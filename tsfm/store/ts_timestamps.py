@@ -73,7 +73,9 @@ def _dated(
     return grid.values, grid.start, step
 
 
-def _numbered(times: np.ndarray, rows: np.ndarray, location: str, freq: str | None) -> tuple[np.ndarray, np.datetime64, str]:
+def _numbered(
+    times: np.ndarray, rows: np.ndarray, location: str, freq: str | None
+) -> tuple[np.ndarray, np.datetime64, str]:
     """Return the grid of timestamps that are numbers."""
     step = freq or UNTIMED
     index = _steps(times, location)

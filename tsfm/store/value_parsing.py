@@ -12,6 +12,7 @@ import numpy as np
 from tsfm.store.number_text import DecimalRule
 from tsfm.store.numbers import column_numbers, holds_dates
 from tsfm.timestamps.parsing import ParsedTimestamps, TimestampOptions, parse_timestamps
+from tsfm.timestamps.timezones import zone_name
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -95,7 +96,7 @@ class TimestampParser:
             location=lambda row: f"{location(row)}: the timestamp",
         )  # fmt: skip
         if self.first is None and parsed.zone is not None:
-            zone = f"timestamps are in the time zone {parsed.zone}"
+            zone = f"timestamps are in the time zone {zone_name(parsed.zone)}"
             self.notes.append(f"{zone}: steps shorter than a day are kept in UTC, others in local time")
         self.notes += [note for note in parsed.notes if note not in self.notes]
         if self.first is None or not self.first.order:

@@ -158,7 +158,9 @@ class _Fields:
         """Return notes on what was assumed."""
         notes, first = [], int(codes[0])
         if order and num_readings > 1:
-            notes.append(f"dates are read as {ORDER_NAMES[order]} ({cells[first]!r} is {format_timestamp(local[first])})")
+            notes.append(
+                f"dates are read as {ORDER_NAMES[order]} ({cells[first]!r} is {format_timestamp(local[first])})"
+            )
         short = [members for form, members, _ in self.groups if form.has_short_year]
         spans = [members for form, members, _ in self.groups if form.is_span]
         for groups, note in (

@@ -38,6 +38,26 @@ def local_times(times: pd.DatetimeIndex) -> np.ndarray:
     return as_times(times.tz_localize(None))
 
 
+def zone_name(zone: tzinfo) -> str:
+    """Return the name of a time zone, or its offset from UTC, of any library of time zones.
+
+    Examples
+    --------
+    >>> import datetime as dt, zoneinfo
+    >>> zone_name(zoneinfo.ZoneInfo("Europe/Berlin")), zone_name(dt.timezone(dt.timedelta(hours=-5)))
+    ('Europe/Berlin', '-05:00')
+    """
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)  # zoneinfo, pytz
+    if name:
+        return str(name)
+    offset = zone.utcoffset(None)
+    if offset is None:  # dateutil keeps the path of the file
+        return str(getattr(zone, "_filename", zone)).partition("zoneinfo/")[2] or str(zone)
+    minutes = round(offset.total_seconds() / 60)
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}" if minutes else "UTC"
+
+
 def item_frequencies(
     times: pd.DatetimeIndex,
     bounds: np.ndarray,
