@@ -149,7 +149,9 @@ def _fault(rng: np.random.Generator, table: pa.Table, done: list[str]) -> tuple[
     if kind == "no rows":
         return table.slice(0, 0), REFUSE
     column: Any = {
-        "text target": ["abc"] * len(table), "list target": [{"a": 1}] * len(table), "struct id": [{"a": 1}] * len(table)
+        "text target": ["abc"] * len(table),
+        "list target": [{"a": 1}] * len(table),
+        "struct id": [{"a": 1}] * len(table),
     }[kind]  # fmt: skip
     name = "item_id" if kind == "struct id" else "target"
     return table.set_column(table.schema.get_field_index(name), name, pa.array(column)), REFUSE

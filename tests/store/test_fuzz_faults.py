@@ -34,7 +34,7 @@ def test_a_file_cut_inside_quotes_is_refused(tmp_path: Path, pack: str, encoding
     path = tmp_path / f"sales.csv{pack}"
     path.write_bytes(PACK[pack](text[: -1 - cut].encode(encoding)))
     for read in (read_table, lambda file: stored(file, tmp_path)):
-        with pytest.raises(ValueError, match="sales.csv.*row 10: a quotation mark is not closed.*cut short"):
+        with pytest.raises(ValueError, match=r"sales.csv.*row 10: a quotation mark is not closed.*cut short"):
             read(path)
     path.write_bytes(PACK[pack](text[:-1].encode(encoding)))
     assert read_table(path)["target"].tolist() == [day + 0.5 for day in range(1, 10)]
@@ -79,7 +79,7 @@ def test_ucr_text_with_a_byte_order_mark(tmp_path: Path) -> None:
 def test_a_space_in_a_cell_between_tabs_does_not_move_the_others(tmp_path: Path) -> None:
     for line in ("1\t2.5 9\t3\n", "\t2.5\t3\n"):  # two numbers in a cell, and no label
         (tmp_path / "X_TRAIN.tsv").write_text("1\t2.5\t3\n" + line)
-        with pytest.raises(ValueError, match="X_TRAIN.tsv, item 'X_TRAIN/1', row 2"):
+        with pytest.raises(ValueError, match=r"X_TRAIN.tsv, item 'X_TRAIN/1', row 2"):
             stored(tmp_path / "X_TRAIN.tsv", tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_pages_that_do_not_have_their_checksum_are_refused(tmp_path: Path, folde
     path.write_bytes(data)
     source = path.parent if folder else path
     for read in (read_table, lambda file: stored(file, tmp_path)):
-        with pytest.raises(ValueError, match="cannot be read: .*(CRC|checksum)"):
+        with pytest.raises(ValueError, match=r"cannot be read: .*(CRC|checksum)"):
             read(source)
 
 
