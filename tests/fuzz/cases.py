@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fuzz.truth import Truth
+from tests.fuzz.content import Content
 
 READ, REFUSE, EITHER = "read", "refuse", "either"
 
@@ -22,12 +22,12 @@ class Case:
         Of the file; empty for a DataFrame.
     source
         The bytes of the file, or the DataFrame.
-    truth
+    content
         What it says; None where that is not known, so that only a refusal or an announced reading is right.
     must
-        "read": it has to be read; "refuse": it has to be refused; "either": it is read as `truth` says, or refused.
+        "read": it has to be read; "refuse": it has to be refused; "either": it is read as `content` says, or refused.
     names
-        Of the channels, in the order of `truth`; empty to compare them in the order of the reading.
+        Of the channels, in the order of `content`; empty to compare them in the order of the reading.
     has_ids
         Whether the input names its items; else their names are not compared.
     mutations
@@ -39,7 +39,7 @@ class Case:
     kind: str
     name: str
     source: Any
-    truth: Truth | None
+    content: Content | None
     must: str = EITHER
     names: list[str] = field(default_factory=list)
     has_ids: bool = True

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from tests.fuzz.cases import EITHER, READ, REFUSE, Case
+from tests.fuzz.content import Content, LongTable, Row, random_table
 from tests.fuzz.csv_style import MISSING, UNCLEAR, CsvStyle, cell_grid, random_style, write_cells
 from tests.fuzz.damage import damaged
-from tests.fuzz.plain_csv import plain_truth
-from tests.fuzz.truth import LongTable, Row, Truth, random_table
+from tests.fuzz.plain_csv import plain_content
 
 Grid = list[list[str]]
 NO_NUMBERS = ("abc", "1.2.3", "--", "0x1F", "1e", "inf", "-Infinity", "1e400", "1_000", "١٢", "½", "12 %", "1;2", "(5)")
@@ -31,25 +31,25 @@ def csv_case(rng: np.random.Generator) -> Case:
         kind = list(GRID_FAULTS)[int(rng.integers(0, len(GRID_FAULTS)))]
         must = GRID_FAULTS[kind](rng, grid, style) or must
         texts.append(kind)
-    truth = _shown(table, style, changed)
-    if must == READ and not _is_clear(truth, table, style):
+    content = _content(table, style, changed)
+    if must == READ and not _is_clear(content, table, style):
         must = EITHER
     return Case(
-        "csv", _file_name(style), write_cells(grid, style), truth, must, _channel_names(style, table), has_ids,
+        "csv", _file_name(style), write_cells(grid, style), content, must, _channel_names(style, table), has_ids,
         [*style.describe(), *done, *texts], _options(rng, style),
     )  # fmt: skip
 
 
-def _shown(table: LongTable, style: CsvStyle, changed: bool) -> Truth:
+def _content(table: LongTable, style: CsvStyle, changed: bool) -> Content:
     """Return what the file says: timestamps have the zone of the style."""
     if style.zone is not None:
         table = replace(table, rows=[replace(row, time=row.time.tz_localize(style.zone)) for row in table.rows])
-    return table.truth(changed=changed)
+    return table.content(changed=changed)
 
 
-def _is_clear(truth: Truth, table: LongTable, style: CsvStyle) -> bool:
+def _is_clear(content: Content, table: LongTable, style: CsvStyle) -> bool:
     """Whether nothing in the file can be read in two ways."""
-    if style.stamp in UNCLEAR or not truth.is_certain or style.thousands:
+    if style.stamp in UNCLEAR or not content.is_certain or style.thousands:
         return False
     daily_in_zone = style.zone is not None and table.freq.split("-")[0] not in (
         "h",
@@ -176,7 +176,7 @@ def _damaged(rng: np.random.Generator, table: LongTable, style: CsvStyle, has_id
     data, done = damaged(
         rng, write_cells(cell_grid(table, style), style), style.separator + style.decimal + '0123456789"'
     )
-    truth = plain_truth(data, style, table)
+    content = plain_content(data, style, table)
     return Case(
-        "csv damaged", _file_name(style), data, truth, EITHER, [], has_ids, [*style.describe(), *done], {}
+        "csv damaged", _file_name(style), data, content, EITHER, [], has_ids, [*style.describe(), *done], {}
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.fuzz.truth import LongTable, Row
+from tests.fuzz.content import LongTable, Row
 
 MISSING = ("", "NA", "NaN", "null", "?", "N/A", "#N/A", "nan", "None")
 ID_NAMES = ("item_id", "item_id", "unique_id", "series_id", "id")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.fuzz.cases import EITHER, READ, REFUSE, Case
+from tests.fuzz.content import Content, LongTable, Row, random_table
 from tests.fuzz.damage import damaged
-from tests.fuzz.truth import LongTable, Row, Truth, random_table
 
 CODECS = ("none", "snappy", "gzip", "zstd", "brotli", "lz4")
 
@@ -30,7 +30,7 @@ def parquet_case(rng: np.random.Generator) -> Case:
         rows = [*rows, rows[int(rng.integers(0, len(rows)))]]
         must, done = REFUSE, ["a row twice"]
     table = LongTable(rows, table.channels, table.freq)
-    arrow, truth = _arrow(rng, table, done)
+    arrow, content = _arrow(rng, table, done)
     if rng.random() < 0.12 and must == READ:
         arrow, must = _fault(rng, arrow, done)
     out = io.BytesIO()
@@ -42,19 +42,19 @@ def parquet_case(rng: np.random.Generator) -> Case:
     }  # fmt: skip
     pq.write_table(arrow, out, **options)
     data = out.getvalue()
-    if must == READ and not truth.is_certain:
+    if must == READ and not content.is_certain:
         must = EITHER
     done += [f"{key}={value}" for key, value in options.items() if value]
     name = "data.pq" if rng.random() < 0.3 else "data.parquet"
     if rng.random() < 0.4:
         data, more = damaged(rng, data)
         return Case(
-            "parquet damaged", name, data, damaged_truth(data, table), EITHER, table.channels, True, [*done, *more]
+            "parquet damaged", name, data, damaged_content(data, table), EITHER, table.channels, True, [*done, *more]
         )
-    return Case("parquet", name, data, truth, must, table.channels, True, done)
+    return Case("parquet", name, data, content, must, table.channels, True, done)
 
 
-def _arrow(rng: np.random.Generator, table: LongTable, done: list[str]) -> tuple[pa.Table, Truth]:
+def _arrow(rng: np.random.Generator, table: LongTable, done: list[str]) -> tuple[pa.Table, Content]:
     """Return the table in random types, and what it says."""
     ids = [row.item for row in table.rows]
     kind = str(rng.choice(["string", "large_string", "string_view", "dictionary"]))
@@ -86,7 +86,7 @@ def _arrow(rng: np.random.Generator, table: LongTable, done: list[str]) -> tuple
     names = [str(name) for name in rng.permutation(list(columns))] if rng.random() < 0.4 else list(columns)
     done += [f"ids {kind}", str(columns["timestamp"].type)]
     rows = [Row(row.item, row.time, list(map(float, value))) for row, value in zip(table.rows, values, strict=True)]
-    return pa.table({name: columns[name] for name in names}), LongTable(rows, table.channels, table.freq).truth()
+    return pa.table({name: columns[name] for name in names}), LongTable(rows, table.channels, table.freq).content()
 
 
 def _ids(ids: list[str], kind: str) -> pa.Array:
@@ -157,7 +157,7 @@ def _fault(rng: np.random.Generator, table: pa.Table, done: list[str]) -> tuple[
     return table.set_column(table.schema.get_field_index(name), name, pa.array(column)), REFUSE
 
 
-def damaged_truth(data: bytes, table: LongTable) -> Truth | None:
+def damaged_content(data: bytes, table: LongTable) -> Content | None:
     """Return what pyarrow reads in a damaged file as a whole; None where it refuses it."""
     try:
         stored = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
@@ -172,13 +172,13 @@ def damaged_truth(data: bytes, table: LongTable) -> Truth | None:
             Row(str(name), pd.Timestamp(time), list(map(float, value)))
             for name, time, value in zip(frame["item_id"], times, values, strict=True)
         ]
-    except Exception:  # noqa: BLE001  a damaged file has no truth
+    except Exception:  # noqa: BLE001  a damaged file has no content
         return None
     if not rows or any(pd.isna(row.time) or row.item == "None" for row in rows) or (np.abs(values) > 3.4e38).any():
         return None
     if len({(row.item, row.time) for row in rows}) < len(rows):
         return None
-    return LongTable(rows, table.channels, table.freq).truth(changed=True)
+    return LongTable(rows, table.channels, table.freq).content(changed=True)
 
 
 def _unit(column: Any) -> dict[str, str]:

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from tests.fuzz.content import Content, LongTable, Row
 from tests.fuzz.csv_style import MISSING, STAMPS, CsvStyle
-from tests.fuzz.truth import LongTable, Row, Truth
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def plain_truth(data: bytes, style: CsvStyle, table: LongTable) -> Truth | None:
+def plain_content(data: bytes, style: CsvStyle, table: LongTable) -> Content | None:
     """Return what the file says; None where a strict reader would refuse it."""
     try:
         text = data.decode("utf-8-sig" if style.bom or style.encoding == "utf-8" else style.encoding)
@@ -37,7 +37,7 @@ def plain_truth(data: bytes, style: CsvStyle, table: LongTable) -> Truth | None:
         rows.append(row)
     if not rows or len({(row.item, row.time) for row in rows}) < len(rows):
         return None
-    return LongTable(rows, table.channels, table.freq).truth(changed=True)
+    return LongTable(rows, table.channels, table.freq).content(changed=True)
 
 
 def _row(cells: dict[str, str], style: CsvStyle, table: LongTable) -> Row | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from tests.fuzz.truth import Item, Truth
+from tests.fuzz.content import Content, Item
 
 TSF_STEPS = {
     "hourly": "h",
@@ -37,39 +37,39 @@ def _split(text: str, comment: str) -> tuple[list[str], list[tuple[int, str]]] |
     return head, body
 
 
-def _words(head: list[str]) -> dict[str, str]:
-    words = [line[1:].split() for line in head]
-    return {word[0].lower(): " ".join(word[1:]).lower() for word in words if word}
+def _header_tokens(head: list[str]) -> dict[str, str]:
+    tokens = [line[1:].split() for line in head]
+    return {token[0].lower(): " ".join(token[1:]).lower() for token in tokens if token}
 
 
 def _item(dimensions: list[list[str]], freq: str, start: datetime) -> Item | None:
-    from tests.fuzz.series_cases import cells_truth
+    from tests.fuzz.series_cases import cells_item
 
-    item = cells_truth("", dimensions)
+    item = cells_item("", dimensions)
     if item is None:
         return None
     times = pd.date_range(pd.Timestamp(start), periods=len(item.values), freq=freq, unit="us")
     return Item(np.asarray(times), item.values)
 
 
-def _labelled(stem: str, items: list[Item | None], labels: list[str]) -> Truth | None:
+def _labelled(stem: str, items: list[Item | None], labels: list[str]) -> Content | None:
     whole = [item for item in items if item is not None]
     if not items or len(whole) < len(items) or len({item.values.shape[1] for item in whole}) > 1:
         return None
-    return Truth({f"{stem}/{i}": item for i, item in enumerate(whole)}, None, labels)
+    return Content({f"{stem}/{i}": item for i, item in enumerate(whole)}, None, labels)
 
 
-def ts(text: str) -> Truth | None:
+def ts(text: str) -> Content | None:
     """Return the cases of a .ts file."""
     parts = _split(text, "#")
     if parts is None or not parts[1]:
         return None
-    words = _words(parts[0])
-    if words.get("classlabel", "").split(" ")[0] != "true":
+    tokens = _header_tokens(parts[0])
+    if tokens.get("classlabel", "").split(" ")[0] != "true":
         return None
     items, labels = [], []
     for _, line in parts[1]:
-        if words.get("timestamps", "false") == "true":
+        if tokens.get("timestamps", "false") == "true":
             item, label = _timed(line)
         else:
             *dimensions, label = line.split(":")
@@ -97,22 +97,22 @@ def _timed(line: str) -> tuple[Item | None, str]:
         cells.append([x for _, x in pairs])
     if len(set(times)) != 1 or len(set(times[0])) < len(times[0]):
         return None, label
-    from tests.fuzz.series_cases import cells_truth
+    from tests.fuzz.series_cases import cells_item
 
-    item = cells_truth("", cells)
+    item = cells_item("", cells)
     return None if item is None else Item(np.array(times[0], "M8[us]"), item.values), label
 
 
-def tsf(text: str) -> Truth | None:
+def tsf(text: str) -> Content | None:
     """Return the series of a .tsf file."""
     parts = _split(text, "#")
     if parts is None or not parts[1]:
         return None
-    words = _words(parts[0])
+    tokens = _header_tokens(parts[0])
     attributes = [line.split()[1:] for line in parts[0] if line.lower().startswith("@attribute")]
     if (
         attributes != [["series_name", "string"], ["start_timestamp", "date"]]
-        or words.get("frequency") not in TSF_STEPS
+        or tokens.get("frequency") not in TSF_STEPS
     ):
         return None
     items: dict[str, Item] = {}
@@ -124,7 +124,7 @@ def tsf(text: str) -> Truth | None:
             start = datetime.strptime(cells[1].strip(), "%Y-%m-%d %H-%M-%S")
         except ValueError:
             return None
-        freq = TSF_STEPS[words["frequency"]]
+        freq = TSF_STEPS[tokens["frequency"]]
         if pd.date_range(pd.Timestamp(start), periods=1, freq=freq)[0] != start:
             freq = "D"  # a start beside the grid of months: only the first day is compared
             return None
@@ -132,10 +132,10 @@ def tsf(text: str) -> Truth | None:
         if item is None:
             return None
         items[cells[0]] = item
-    return Truth(items, None)
+    return Content(items, None)
 
 
-def arff(text: str) -> Truth | None:
+def arff(text: str) -> Content | None:
     """Return the cases of an .arff file."""
     parts = _split(text, "%")
     if parts is None or not parts[1]:
@@ -159,7 +159,7 @@ def arff(text: str) -> Truth | None:
     return _labelled("X_TRAIN", items, labels)
 
 
-def ucr(text: str) -> Truth | None:
+def ucr(text: str) -> Content | None:
     """Return the cases of UCR text."""
     if "\0" in text:
         return None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.cases import EITHER, READ, REFUSE, Case
-from tests.fuzz.truth import Reading, Truth, difference, step_times
+from tests.fuzz.content import Content, Reading, difference, step_times
 from tsfm.infer.frames import read_frame
 from tsfm.store.ingest import ingest
 from tsfm.store.read_table import read_table
@@ -27,7 +27,7 @@ OK, REFUSED, ANNOUNCED, WRONG, FOREIGN, UNREAD, ACCEPTED = (
     "ACCEPTED A BAD INPUT",
 )  # fmt: skip
 FAULTS = (WRONG, FOREIGN, UNREAD, ACCEPTED)
-ANNOUNCED_BY = {  # kind of a difference -> the notes that tell it
+ANNOUNCED_BY = {  # kind of a difference -> the notes that say it
     "from 1": "moved to the|dates are read as|numbers such as",
     "from 2": "moved to the|dates are read as|numbers such as",
     "no step at": "moved to the|dates are read as|numbers such as",
@@ -80,24 +80,26 @@ def _outcome(door: str, case: Case, read: Any) -> Outcome:
 def _judged(door: str, case: Case, reading: Reading) -> Outcome:
     if case.must == REFUSE:
         return Outcome(door, ACCEPTED, f"notes: {reading.notes}")
-    if case.truth is None:
-        told = any(re.search("|".join(ANNOUNCED_BY.values()), note) for note in reading.notes)
-        return Outcome(door, ANNOUNCED if told else WRONG, f"a strict reader refuses it; {reading.notes}")
-    truth = case.truth
-    if truth.items and next(iter(truth.items)).startswith("/"):  # named after the file
-        truth = Truth(
-            {name: truth.items[key] for name, key in zip(reading.items, truth.items, strict=False)}, None, truth.labels
+    if case.content is None:
+        is_announced = any(re.search("|".join(ANNOUNCED_BY.values()), note) for note in reading.notes)
+        return Outcome(door, ANNOUNCED if is_announced else WRONG, f"a strict reader refuses it; {reading.notes}")
+    content = case.content
+    if content.items and next(iter(content.items)).startswith("/"):  # named after the file
+        content = Content(
+            {name: content.items[key] for name, key in zip(reading.items, content.items, strict=False)},
+            None,
+            content.labels,
         )
-    if not case.has_ids and len(truth.items) == len(reading.items) == 1:
-        truth = Truth(dict(zip(reading.items, truth.items.values(), strict=True)), truth.freq)
-    problem = difference(truth, reading)
+    if not case.has_ids and len(content.items) == len(reading.items) == 1:
+        content = Content(dict(zip(reading.items, content.items.values(), strict=True)), content.freq)
+    problem = difference(content, reading)
     if problem is None:
         return Outcome(door, OK)
     return Outcome(door, ANNOUNCED if _is_announced(problem, case, reading) else WRONG, f"{problem}; {reading.notes}")
 
 
 def _is_announced(problem: str, case: Case, reading: Reading) -> bool:
-    """Whether a note tells what was read in another way than the truth says."""
+    """Whether a note says what was read in another way than the content says."""
     kind = next((kind for kind in ANNOUNCED_BY if kind in problem), "")
     if case.must != EITHER or (kind == "channels" and "damaged" not in case.kind):
         return False

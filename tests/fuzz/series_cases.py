@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tests.fuzz.cases import EITHER, READ, REFUSE, Case
+from tests.fuzz.content import Content, Item, random_values
 from tests.fuzz.damage import damaged
-from tests.fuzz.truth import Item, Truth, random_values
 
 NO_NUMBERS = ("abc", "1.2.3", "--", "0x1F", "inf", "-Infinity", "1e400", "1_000", "١٢", "1;2")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -52,14 +52,14 @@ def series_case(rng: np.random.Generator) -> Case:
         must, done = REFUSE, [*done, "no @data"]
     text = _dialect(rng, lines, kind, done)
     data = text.encode("utf-8-sig" if rng.random() < 0.05 else "utf-8")
-    truth = form.truth(data.decode("utf-8-sig"))
-    if must == READ and truth is None:
+    content = form.content(data.decode("utf-8-sig"))
+    if must == READ and content is None:
         raise AssertionError(f"{kind}: the strict reader does not read what was written: {text[:400]}")
     if rng.random() < 0.45:
         data, more = damaged(rng, data, "0123456789,:?.-()\n@")
-        truth, must, done = form.truth(data.decode("utf-8-sig", errors="replace")), EITHER, [*done, *more]
+        content, must, done = form.content(data.decode("utf-8-sig", errors="replace")), EITHER, [*done, *more]
         kind += " damaged"
-    return Case(kind, form.name, data, truth, must, [], True, done)
+    return Case(kind, form.name, data, content, must, [], True, done)
 
 
 def _random_cases(rng: np.random.Generator, kind: str) -> Cases:
@@ -107,7 +107,7 @@ def _dialect(rng: np.random.Generator, lines: list[str], kind: str, done: list[s
         lines[:] = [line.upper() if line == "@data" else line for line in lines]
         done.append("@DATA")
     if rng.random() < 0.15:
-        lines[:] = [part for line in lines for part in ((line, "") if rng.random() < 0.2 else (line,))]
+        lines[:] = [piece for line in lines for piece in ((line, "") if rng.random() < 0.2 else (line,))]
         done.append("blank lines")
     newline = "\r\n" if rng.random() < 0.2 else "\n"
     return newline.join(lines) + (newline if rng.random() < 0.85 else "")
@@ -156,8 +156,8 @@ def _ucr_lines(separator: str) -> Callable[[Cases], list[str]]:
     ]
 
 
-def cells_truth(name: str, dimensions: list[list[str]], times: list[np.ndarray] | None = None) -> Item | None:
-    """Return cells as an item; None where one is no number."""
+def cells_item(name: str, dimensions: list[list[str]], times: list[np.ndarray] | None = None) -> Item | None:
+    """Return cells as an item; None where one is not a number."""
     rows = []
     for cells in dimensions:
         texts = [cell.strip() for cell in cells]
@@ -178,7 +178,7 @@ class Format:
 
     name: str
     lines: Callable[[Cases], list[str]]
-    truth: Callable[[str], Truth | None]
+    content: Callable[[str], Content | None]
 
 
 def _formats() -> dict[str, Format]:

@@ -23,7 +23,7 @@ class Item:
 
 
 @dataclass
-class Truth:
+class Content:
     """What an input says: its items in the order of their first rows."""
 
     items: dict[str, Item]
@@ -58,18 +58,18 @@ def step_times(start: Any, freq: str, length: int, *, zone: Any = None, utc: boo
     return times.tz_localize("UTC") if utc else times.tz_localize(zone)
 
 
-def difference(truth: Truth, reading: Reading) -> str | None:
-    """Return how a reading differs from the truth, None where it says the same."""
-    if truth.labels is not None and reading.labels != truth.labels:
-        return f"labels {reading.labels}, expected {truth.labels}"
-    if list(reading.items) != list(truth.items):
-        return f"items {list(reading.items)[:5]}, expected {list(truth.items)[:5]}"
-    for name, item in truth.items.items():
+def difference(content: Content, reading: Reading) -> str | None:
+    """Return how a reading differs from the content, None where it says the same."""
+    if content.labels is not None and reading.labels != content.labels:
+        return f"labels {reading.labels}, expected {content.labels}"
+    if list(reading.items) != list(content.items):
+        return f"items {list(reading.items)[:5]}, expected {list(content.items)[:5]}"
+    for name, item in content.items.items():
         times, values = reading.items[name]
         if (problem := _item_difference(item, times, values)) is not None:
             return f"item {name!r}: {problem}"
-        if truth.freq is not None and (freq := reading.freqs[name].split("-")[0]) != truth.freq.split("-")[0]:
-            return f"item {name!r}: frequency {freq}, expected {truth.freq}"
+        if content.freq is not None and (freq := reading.freqs[name].split("-")[0]) != content.freq.split("-")[0]:
+            return f"item {name!r}: frequency {freq}, expected {content.freq}"
     return None
 
 
@@ -91,10 +91,10 @@ def _item_difference(item: Item, times: Any, values: np.ndarray) -> str | None:
     at = np.searchsorted(utc, expected_utc)
     if not np.array_equal(utc[at], expected_utc):
         return f"no step at {expected_utc[utc[at] != expected_utc][0]}"
-    found = values[:, at].T
-    if not np.array_equal(found, expected_values, equal_nan=True):
-        row, channel = np.argwhere((found != expected_values) & ~(np.isnan(found) & np.isnan(expected_values)))[0]
-        return f"{found[row, channel]} at {expected_utc[row]}, expected {expected_values[row, channel]}"
+    actual = values[:, at].T
+    if not np.array_equal(actual, expected_values, equal_nan=True):
+        row, channel = np.argwhere((actual != expected_values) & ~(np.isnan(actual) & np.isnan(expected_values)))[0]
+        return f"{actual[row, channel]} at {expected_utc[row]}, expected {expected_values[row, channel]}"
     others = np.ones(values.shape[1], dtype=bool)
     others[at] = False
     return None if np.isnan(values[:, others]).all() else "a value where the input has no row"
@@ -129,19 +129,19 @@ class LongTable:
     channels: list[str]
     freq: str
 
-    def truth(self, *, changed: bool = False) -> Truth:
+    def content(self, *, changed: bool = False) -> Content:
         """Return what the table says; `changed`: rows are absent, so that the frequency may not be certain."""
         items: dict[str, list[Row]] = {}
         for row in self.rows:
             items.setdefault(row.item, []).append(row)
-        found = {
+        items_by_name = {
             name: Item(
                 np.array([_instant(row.time) for row in rows], "M8[us]"),
                 np.array([row.values for row in rows], np.float64).reshape(len(rows), -1),
             )
             for name, rows in items.items()
         }
-        return Truth(found, None if changed or min(map(len, items.values())) < 4 else self.freq)
+        return Content(items_by_name, None if changed or min(map(len, items.values())) < 4 else self.freq)
 
 
 FREQS = ("h", "D", "15min", "MS", "W-SUN", "s", "QS", "YS", "B", "ME", "30min", "2h", "W-WED", "5min", "10s")
