@@ -18,6 +18,7 @@ import yaml
 
 from tsfm.model.checkpoint import About, save
 from tsfm.model.model import Model
+from tsfm.training.run_record import DATA, read_config
 
 
 def export_run(run_dir: Path, target: Path, *, origin: dict[str, Any] | None = None) -> int | None:
@@ -40,6 +41,7 @@ def export_run(run_dir: Path, target: Path, *, origin: dict[str, Any] | None = N
     step = int(content["global_step"])
     command = f"{(run_dir / 'command.txt').read_text(encoding='utf-8').strip()}  # step {step}"
     trained_on = {"dataset": config["data"]["dataset"], "seed": config["seed"], "data": config["data"], "steps": step}
+    trained_on |= read_config(run_dir / DATA)  # the fingerprint of the data
     trained_on |= {"init": origin} if origin else {}
     save(model, target, about=About(task=config["task"], trained_on=trained_on, command=command))
     return step

@@ -34,5 +34,6 @@ def test_the_last_checkpoint_of_a_run_becomes_a_model(tmp_path: Path) -> None:
         for a, b in zip(exported.parameters(), finished.parameters(), strict=True)
     )
     assert about.trained_on["steps"] == 4
+    assert len(about.trained_on["fingerprint"]) == 32  # of the data
     assert "initial weights | tsfm-small: expanded" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert tsfm.load(tmp_path / "out").predict(np.arange(60.0), prediction_length=5).predictions.shape == (1, 1, 5)

@@ -57,6 +57,16 @@ def test_a_block_is_the_forecast_of_the_phases() -> None:
     np.testing.assert_allclose(longer[..., : 3 * horizon, :], far, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [99, 100, 101, 103])
+def test_a_forecast_beyond_the_trained_horizon_does_not_depend_on_the_batch(length: int) -> None:
+    model, values = pretrained(), list(walks(104))
+    horizon = 5 * model.max_horizon
+    alone = model.predict(values[0][:, -length:], prediction_length=horizon).quantiles
+    series = [values[0][:, -length:], values[1]]
+    together = model.predict(series, prediction_length=horizon).quantiles[0]
+    np.testing.assert_allclose(alone.reshape(together.shape), together, rtol=1e-5, atol=1e-5)
+
+
 def test_the_past_that_is_used_grows_with_the_horizon() -> None:
     model = pretrained()
     limit, horizon = model.max_context_length, model.max_horizon
@@ -84,7 +94,9 @@ def test_covariates_of_phases_belong_to_their_steps(past_steps: int, future_step
     time = torch.arange(past_steps + future_steps, dtype=torch.float32)[None, None]
     phases = Past(time[..., :past_steps], 10 * time, horizon=future_steps).phases(4)
     assert phases.known is not None
-    assert torch.equal(phases.known[..., : phases.values.shape[-1]], 10 * phases.values)
+    torch.testing.assert_close(
+        phases.known[..., : phases.values.shape[-1]], 10 * phases.values, rtol=0, atol=0, equal_nan=True
+    )
     future = interleave(phases.known[..., phases.values.shape[-1] :, None], 4, horizon=future_steps)[..., 0]
     assert torch.equal(future, 10 * time[..., past_steps:])
 

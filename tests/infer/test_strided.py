@@ -26,10 +26,11 @@ def past(steps: int, *, rows: int = 2) -> np.ndarray:
 @pytest.mark.parametrize("steps", [400, 401, 403])
 def test_interleaved_phases_are_the_steps_that_follow(steps: int) -> None:
     whole = torch.arange(2 * (steps + 12), dtype=torch.float32).reshape(2, 1, -1)
-    cut = split_phases(whole[..., :steps], 4)
-    assert cut.shape == (8, 1, steps // 4)
-    assert (cut.diff(dim=-1) == 4).all()
-    future = cut[..., -1:] + 4 * torch.arange(1, 4)
+    phases = split_phases(whole[..., :steps], 4)
+    assert phases.shape == (8, 1, -(-steps // 4))
+    assert phases.isnan().sum() == -2 * steps % 8  # before the oldest steps, none of which is cut
+    assert (phases.diff(dim=-1)[..., 1:] == 4).all()
+    future = phases[..., -1:] + 4 * torch.arange(1, 4)
     assert torch.equal(interleave(future[..., None], 4, horizon=10)[..., 0], whole[..., steps : steps + 10])
 
 

@@ -69,9 +69,9 @@ class Past:
         num_past = self.values.shape[-1]
 
         def split(x: Tensor, fill: float) -> Tensor:
-            """Split past and future, which gets whole rounds of phases, so that both lose the same oldest steps."""
+            """Split past and future, which gets whole rounds of phases, so that both get the same steps before them."""
             missing = -(x.shape[-1] - num_past) % stride
-            return split_phases(torch.nn.functional.pad(x, (0, missing), value=fill), stride)
+            return split_phases(torch.nn.functional.pad(x, (0, missing), value=fill), stride, fill=fill)
 
         known = None if self.known is None else split(self.known, torch.nan)
         timestamps = None if self.timestamps is None else split(self.timestamps[:, None], NO_TIMESTAMP)[:, 0]

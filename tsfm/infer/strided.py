@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from einops import rearrange
 from torch import Tensor
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Shaped
@@ -27,13 +28,16 @@ def is_worthwhile(observed: Bool[Tensor, "B C L"], *, season_length: int) -> Boo
     return (num_steps >= MIN_SEASONS * season_length) & (season_length >= MIN_SEASON_LENGTH)
 
 
-def split_phases(values: Shaped[Tensor, "B C L"], stride: int) -> Shaped[Tensor, "N C M"]:
+def split_phases(
+    values: Shaped[Tensor, "B C L"], stride: int, *, fill: float = float("nan")
+) -> Shaped[Tensor, "N C M"]:
     """Return each phase as a series of its own; the phase of the first future step comes first.
 
-    The oldest steps are cut so that all phases have the same length.
+    `fill` is put before the oldest step so that all phases have the same length. No step is cut: how many would be
+    depends on the longest series of the batch.
     """
-    num_steps = values.shape[-1] // stride * stride
-    return rearrange(values[..., values.shape[-1] - num_steps :], "b c (l k) -> (b k) c l", k=stride)
+    padded = pad(values, (-values.shape[-1] % stride, 0), value=fill)
+    return rearrange(padded, "b c (l k) -> (b k) c l", k=stride)
 
 
 def interleave(quantiles: Float[Tensor, "N C M Q"], stride: int, *, horizon: int) -> Float[Tensor, "B C H Q"]:
