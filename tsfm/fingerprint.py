@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,3 +49,9 @@ def fingerprint(values: Float[np.ndarray, "C L"]) -> str:
 def joint_fingerprint(fingerprints: list[str]) -> str:
     """Return the fingerprint of a data set: the hash of the fingerprints of its series, in order."""
     return hashlib.blake2b("".join(fingerprints).encode(), digest_size=16).hexdigest()
+
+
+def content_digest(content: Any) -> str:
+    """Return the SHA-256 of plain values, whatever the order of keys and the spacing of the JSON they are stored in."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -11,8 +11,9 @@ import inspect
 import logging
 import os
 import pkgutil
+import reprlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, make_dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoints
@@ -22,6 +23,7 @@ from typing import Any, Generic, TypeVar, cast
 from hydra.core.config_store import ConfigStore
 from typing_extensions import override
 
+from tsfm.field_types import check_types
 from tsfm.messages import did_you_mean
 
 log = logging.getLogger("tsfm")
@@ -148,10 +150,11 @@ class Registry(Generic[Component]):
         for point in entry_points(group=self.entry_points):
             try:
                 point.load()
-            except Exception as error:  # noqa: BLE001  code of others; one broken package must not disable everything else
+            except (Exception, SystemExit) as error:  # noqa: BLE001  code of others must not disable everything else
                 distribution = point.dist.name if point.dist else "an unnamed package"
+                reason = "it ends the process by sys.exit" if isinstance(error, SystemExit) else error
                 message = "the %s %r of %s cannot be imported and is left out (%s)"
-                log.warning(message, self.group, point.name, distribution, error)
+                log.warning(message, self.group, point.name, distribution, reason)
 
     def entry(self, name: str) -> Entry[Component]:
         """Return the entry of a name.
@@ -172,14 +175,16 @@ class Registry(Generic[Component]):
         component: Any = self.entry(config.name).component
         return component(config, **arguments)
 
-    def config(self, values: dict[str, Any]) -> Any:
+    def config(self, values: Mapping[str, Any]) -> Any:
         """Return a typed config from plain values, such as those of a checkpoint.
 
         Raises
         ------
         ValueError
-            If the name or a key is unknown, or a value is refused by the Config.
+            If the name or a key is unknown, a value has another type than its field, or the Config refuses it.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"a {self.group} config is an object with settings by name; found {reprlib.repr(values)}")
         values = dict(values)
         if not isinstance(values.get("name"), str):
             raise ValueError(f"a {self.group} config needs a name; found the keys {sorted(values)}")
@@ -190,6 +195,7 @@ class Registry(Generic[Component]):
                 raise ValueError(
                     f"{self.group}.{key} is not a setting of {values['name']!r}; {did_you_mean(key, fields)}"
                 )
+        check_types(values, config, prefix=self.group)
         return config(**values)
 
     def names(self) -> list[str]:

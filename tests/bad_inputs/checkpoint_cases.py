@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.bad_inputs.corruptions import changed_json, combined, copied, removed, truncated, written
+from tests.bad_inputs.corruptions import (
+    changed_json,
+    combined,
+    copied,
+    flipped_bit,
+    removed,
+    replaced_text,
+    truncated,
+    written,
+)
 from tests.bad_inputs.workspace import Case
 
 LOAD = "tsfm.load('run')"
@@ -30,6 +39,24 @@ CASES = [
         LOAD,
         (f"{WEIGHTS} cannot be read", "it may be cut short: copy it again"),
         truncated(WEIGHTS, 4000),
+    ),
+    Case(
+        "a flipped bit of the weights",
+        LOAD,
+        (f"{WEIGHTS} is damaged: it is not the file that was saved with this model; copy it again",),
+        flipped_bit(WEIGHTS, -100),
+    ),
+    Case(
+        "a setting that was changed, and valid",
+        LOAD,
+        (f"{CONFIG} is damaged or was changed", "Copy it again", "remove the entry 'digest'"),
+        replaced_text(CONFIG, '"causal": false', '"causal": true'),
+    ),
+    Case(
+        "a setting of another type",
+        LOAD,
+        (CONFIG, "backbone.causal is -0.5; expected true or false"),
+        replaced_text(CONFIG, '"causal": false', '"causal": -0.5'),
     ),
     Case("no weights", LOAD, ("run/model has no model.safetensors; copy it",), removed(WEIGHTS)),
     Case("a config cut short", LOAD, (f"{CONFIG} is not a tsfm model config", "copy it again"), truncated(CONFIG, 100)),

@@ -59,6 +59,28 @@ def truncated_parquet(size: int) -> Corruption:
     return corrupt
 
 
+def replaced_text(file: str, old: str, new: str) -> Corruption:
+    """Replace a part of a text file."""
+
+    def corrupt(workspace: Path, patch: Any) -> None:
+        text = (workspace / file).read_text()
+        assert old in text
+        (workspace / file).write_text(text.replace(old, new))
+
+    return corrupt
+
+
+def flipped_bit(file: str, position: int) -> Corruption:
+    """Change one bit of a file."""
+
+    def corrupt(workspace: Path, patch: Any) -> None:
+        content = bytearray((workspace / file).read_bytes())
+        content[position] ^= 1
+        (workspace / file).write_bytes(content)
+
+    return corrupt
+
+
 def removed(name: str) -> Corruption:
     """Remove a file or a folder."""
 
@@ -75,7 +97,10 @@ def copied(name: str, to: str) -> Corruption:
 
 
 def changed_json(file: str, **changes: Any) -> Corruption:
-    """Change values of a JSON file; `model__width` stands for the key width in model."""
+    """Change values of a JSON file; `model__width` stands for the key width in model.
+
+    A checkpoint loses its digest, as if it had been changed on purpose.
+    """
 
     def corrupt(workspace: Path, patch: Any) -> None:
         content = json.loads((workspace / file).read_text())
@@ -85,6 +110,7 @@ def changed_json(file: str, **changes: Any) -> Corruption:
             for step in path:
                 values = values[step]
             values[last] = value
+        content.pop("digest", None)
         (workspace / file).write_text(json.dumps(content))
 
     return corrupt

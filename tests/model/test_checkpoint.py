@@ -19,6 +19,7 @@ from tests.tiny import cases, forecast_problem, tiny, waves
 from tsfm.files import folders
 from tsfm.model import checkpoint
 from tsfm.model.checkpoint import CARD, CONFIG, FORMAT, WEIGHTS, About, load, model_card, save
+from tsfm.model.config_file import with_digest
 from tsfm.model.model import Model
 from tsfm.registry import TASKS
 
@@ -49,6 +50,12 @@ def spec(folder: Path, component: str | None = None, **changes: Any) -> None:
     model = json.loads((folder / CONFIG).read_text())["model"]
     (model if component is None else model[component]).update(changes)
     rewrite(folder, model=model)
+
+
+def reseal(folder: Path) -> None:
+    """Give a changed config.json and weights file their digests, as a hostile sender can."""
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(with_digest(config, folder / WEIGHTS)))
 
 
 @pytest.mark.parametrize(("name", "kind"), cases(), ids=lambda value: value)
@@ -224,6 +231,7 @@ def test_loading_imports_nothing_by_name(saved: Path) -> None:
 def test_unknown_entries_of_about_are_ignored(saved: Path) -> None:
     about = json.loads((saved / CONFIG).read_text())["about"]
     rewrite(saved, about=about | {"later": 1})
+    reseal(saved)
     assert load(saved)[1].command == ABOUT.command
 
 

@@ -1,7 +1,8 @@
 """Checkpoints: a model is a directory with model.safetensors, config.json and a generated README.md. No pickle.
 
-`config.json` contains `format`, `tsfm` (version), `model` (the resolved config) and `about` (see `About`).
-`tsfm.model.upgrade` converts earlier formats.
+`config.json` contains `format`, `tsfm` (version), `model` (the resolved config), `about` (see `About`) and `digest`, by
+which damage is noticed: the SHA-256 of the weights file, and of the other entries. `tsfm.model.upgrade` converts
+earlier formats.
 """
 
 from __future__ import annotations
@@ -13,19 +14,32 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tsfm.files import atomic_folder, recover_folder
 from tsfm.messages import did_you_mean
 from tsfm.model.card import About, model_card
+from tsfm.model.config_file import (
+    CONFIG,
+    WEIGHTS,
+    check_digest,
+    own_folder,
+    read_config,
+    weights_dir,
+    with_digest,
+    writer,
+)
 from tsfm.model.model import Model
+from tsfm.model.record_checks import check_about, make_about
+from tsfm.model.skeleton import build_skeleton, has_values, uses_plugins
 from tsfm.model.upgrade import FORMAT, upgrade
+from tsfm.model.weights_file import WeightsHeader, check_tensors, read_header, read_tensors
 from tsfm.version import __version__
 
-__all__ = ["About", "bundled", "find", "load", "save"]
+__all__ = ["CONFIG", "WEIGHTS", "About", "bundled", "find", "load", "read_config", "save", "weights_dir"]
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+CARD = "README.md"
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}  # in which weights may be stored
 
 
@@ -58,7 +72,8 @@ def save(
     Raises
     ------
     ValueError
-        If a file has the name of another one, `dtype` is unknown, or a weight does not fit into it.
+        If a file has the name of another one, `dtype` is unknown or a weight does not fit into it, a weight is not
+        finite, or a value of `about` has the wrong type.
     OSError
         If the directory cannot be written.
     """
@@ -72,15 +87,15 @@ def save(
             )
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; {did_you_mean(dtype, list(DTYPES))}")
+    check_about(vars(about))
     with atomic_folder(path) as draft:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        if dtype is not None:
-            tensors = {name: _converted(tensor, dtype, name=name) for name, tensor in tensors.items()}
+        tensors = {name: _stored(tensor, dtype, name=name) for name, tensor in model.state_dict().items()}
         try:
             save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
         except SafetensorError as error:  # what safetensors raises for a full disk
             raise OSError(str(error)) from None
         config = {"format": FORMAT, "tsfm": __version__, "model": model.spec(), "about": vars(about)}
+        config = with_digest(config, draft / WEIGHTS)
         (draft / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (draft / CARD).write_text(card or model_card(model, about), encoding="utf-8")
         for name, content in files.items():
@@ -88,19 +103,17 @@ def save(
     return path
 
 
-def _converted(tensor: Tensor, dtype: str, *, name: str) -> Tensor:
-    """Return a floating-point tensor in a type of DTYPES."""
+def _stored(tensor: Tensor, dtype: str | None, *, name: str) -> Tensor:
+    """Return a tensor as it is stored: floating-point numbers in a type of DTYPES, or as they are."""
+    tensor = tensor.detach().cpu().contiguous()
     if not tensor.is_floating_point():
         return tensor
-    converted = tensor.to(DTYPES[dtype])
+    converted = tensor if dtype is None else tensor.to(DTYPES[dtype])
     if not torch.isfinite(converted).all():
-        raise ValueError(f"{name} contains values that are not finite in {dtype}; save in full precision")
+        if torch.isfinite(tensor).all():
+            raise ValueError(f"{name} contains values that are not finite in {dtype}; save in full precision")
+        raise ValueError(f"{name} contains values that are not finite, so the model cannot predict; it is not saved")
     return converted
-
-
-def weights_dir() -> Path:
-    """Return the folder of the models that are part of the package."""
-    return Path(__file__).resolve().parents[1] / "weights"
 
 
 def bundled() -> list[str]:
@@ -137,88 +150,54 @@ def find(name_or_path: str | Path) -> Path:
     return path
 
 
-def build_from_config(path: Path, config: dict[str, Any] | None = None) -> Model:
-    """Return the network of a checkpoint directory with random weights; `config` as from `read_config`."""
-    config = read_config(path) if config is None else config
+def build_from_config(path: Path) -> Model:
+    """Return the network of a checkpoint directory without values, on the meta device; errors as in `load`."""
+    config = read_config(path, verify=False)
+    model, _ = _build(path, config)
+    check_digest(path, config)
+    return model
+
+
+def _build(path: Path, config: dict[str, Any]) -> tuple[Model, WeightsHeader]:
+    """Return the network that a config describes, compared with the header of the weights file, and the header."""
+    file = path / WEIGHTS
     try:
-        return Model.from_spec(config["model"])
-    except (ValueError, TypeError) as error:
+        header = read_header(file, folder=own_folder(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} has no {WEIGHTS}; copy it to the folder of its {CONFIG}") from None
+    try:
+        model = build_skeleton(upgrade(config)["model"], num_tensors=len(header.tensors), num_values=header.num_values)
+    except Exception as error:  # noqa: BLE001  settings that no run wrote may make any part of a network fail
         raise ValueError(
-            f"{path / CONFIG}, written by tsfm {config.get('tsfm', '?')}, describes a model that this tsfm "
-            f"({__version__}) cannot build: {error}"
+            f"{path / CONFIG}, written by tsfm {writer(config)}, describes a model that this tsfm ({__version__}) "
+            f"cannot build: {' '.join(str(error).split())[:500] or type(error).__name__}"
         ) from None
+    check_tensors(header, model.state_dict(), config_name=CONFIG)
+    return model, header
 
 
 def load(path: str | Path) -> tuple[Model, About]:
     """Read a checkpoint directory; the model is in evaluation mode. No code from the directory is run.
+
+    The network is built without memory for its weights and compared with the header of the weights file first. Damage
+    is noticed by the digests in config.json, where a version of tsfm that writes them saved the model. The global
+    random generators are not used.
 
     Raises
     ------
     FileNotFoundError
         If the directory or one of its files is missing.
     ValueError
-        If a file is damaged, the two files do not belong together, or the format is of a newer version.
+        If a file is damaged or not a regular file, the two files do not belong together, a setting has the wrong type,
+        a weight is not finite, or the format is of a newer version.
     """
     path = Path(path)
-    config = read_config(path)
-    model = build_from_config(path, config)
-    try:
-        tensors = load_file(path / WEIGHTS)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} has no {WEIGHTS}; copy it to the folder of its {CONFIG}") from None
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path / WEIGHTS} cannot be read ({error}); it may be cut short: copy it again") from None
-    expected = model.state_dict()
-    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    if missing or extra:
-        raise ValueError(
-            f"{path / WEIGHTS} does not belong to its {CONFIG}: missing {missing[:3] or 'none'}, "
-            f"unexpected {extra[:3] or 'none'}; copy both files from the same model"
-        )
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise ValueError(
-                f"{path / WEIGHTS}: {name} has shape {tuple(tensor.shape)}; "
-                f"{CONFIG} describes {tuple(expected[name].shape)}; copy both files from the same model"
-            )
-    model.load_state_dict(tensors)
-    known = About.__dataclass_fields__
-    return model.eval(), About(**{key: value for key, value in config.get("about", {}).items() if key in known})
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the contents of config.json of a checkpoint directory, upgraded to the current format.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the directory or the file is missing.
-    ValueError
-        If the file is not a model config, or its format is of a newer version.
-    """
-    recover_folder(path)
-    file = path / CONFIG
-    if not path.is_dir():
-        raise FileNotFoundError(f"no checkpoint directory at {path}; expected a folder with {CONFIG} and {WEIGHTS}")
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{path} has no {CONFIG}; found {sorted(file.name for file in path.iterdir())[:8]}: name the folder of "
-            "a model, such as <run directory>/model"
-        )
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        number = config["format"]
-        if not isinstance(config["model"], dict) or not isinstance(config.get("about", {}), dict):
-            raise TypeError("`model` and `about` must be objects with settings by name")
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{file} is not a tsfm model config ({reason}); name a folder that tsfm wrote, or copy it again"
-        ) from None
-    try:
-        return upgrade(config)
-    except ValueError:
-        raise ValueError(
-            f"{file} has checkpoint format {number}, written by tsfm {config.get('tsfm', '?')}; this tsfm "
-            f"{__version__} reads formats up to {FORMAT}: install the version that wrote it, or a newer one"
-        ) from None
+    config = read_config(path, verify=False)
+    model, header = _build(path, config)
+    digest = check_digest(path, config)
+    tensors = read_tensors(header, model.state_dict(), digest=digest)
+    spec = upgrade(config)["model"]
+    if uses_plugins(spec) and not has_values(model):
+        model = Model.from_spec(spec)
+    model.load_state_dict(tensors, assign=not has_values(model))
+    return model.eval(), make_about(upgrade(config).get("about", {}))

@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tsfm.field_types import check_types
 from tsfm.messages import did_you_mean
 from tsfm.model.embedding import Embedded, embed
 from tsfm.model.lag_features import num_channel_features, num_step_features
@@ -266,13 +267,14 @@ class Model(nn.Module):
         Raises
         ------
         ValueError
-            If a name or key is unknown, or one is missing; the message lists the known ones.
+            If a name or key is unknown, one is missing (the message lists the known ones), or a value has another type.
         """
         settings = {key: value for key, value in spec.items() if key not in ("scaler", "backbone", "head")}
         known = list(ModelConfig.__dataclass_fields__)
         for key in settings:
             if key not in known:
                 raise ValueError(f"model.{key} is not a setting of this version of tsfm; {did_you_mean(key, known)}")
+        check_types(settings, ModelConfig, prefix="model")
         missing = [name for name in ("scaler", "backbone", "head") if name not in spec]
         if missing:
             raise ValueError(f"the model config has no {', '.join(missing)}; found {sorted(spec)}")

@@ -10,6 +10,8 @@ from tsfm.model.fill import FILLS
 from tsfm.model.patching import EMBEDS, raw_width
 from tsfm.registry import schema
 
+MAX_STEPS = 2**24  # of context and horizon, also in a config.json that was not written by tsfm
+
 
 @schema("model", "model")
 @dataclass
@@ -39,6 +41,11 @@ class ModelConfig:
         for name in ("context", "horizon", "width", "patch", "stride"):
             if getattr(self, name) < (minimum := int(name != "horizon")):
                 raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least {minimum}")
+        if self.context + self.horizon > MAX_STEPS:
+            raise ValueError(
+                f"the window, model.context + model.horizon = {self.context + self.horizon:,} steps, is longer than "
+                f"{MAX_STEPS:,}; use at most that"
+            )
         if self.stride > self.patch:
             raise ValueError(
                 f"model.stride {self.stride} skips steps between patches of {self.patch}; use at most that"

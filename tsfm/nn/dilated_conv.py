@@ -38,11 +38,11 @@ class DilatedConv(nn.Module):
     def __init__(self, width: int, *, kernel: int, dilation: int, causal: bool):
         super().__init__()
         self.dilation, self.causal = dilation, causal
-        last = 0 if causal else kernel // 2
-        self.offsets = tuple(dilation * (tap - kernel + 1 + last) for tap in range(kernel))
         bound = 1 / math.sqrt(kernel)
         self.weight = nn.Parameter(torch.empty(width, kernel).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(width))
+        last = 0 if causal else kernel // 2
+        self.offsets = tuple(dilation * (tap - kernel + 1 + last) for tap in range(kernel))
 
     def forward(self, x: Float[Tensor, "N P D"]) -> Float[Tensor, "N P D"]:
         """Return the filtered tokens."""
