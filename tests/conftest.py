@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests import hints
 
         hints.install("tsfm")
+    config.addinivalue_line("filterwarnings", "ignore::tsfm.messages.AssumptionWarning")  # tests that expect one say so
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tsfm.estimators.forecaster import Forecaster as Forecaster
     from tsfm.estimators.pretrained import load as load
     from tsfm.infer.inference_config import InferenceConfig as InferenceConfig
+    from tsfm.messages import AssumptionWarning as AssumptionWarning
     from tsfm.store.ingest import ingest as ingest
     from tsfm.store.read_table import read_table as read_table
     from tsfm.threads import set_threads as set_threads
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Each public name and the module that defines it, which is imported at the first use: torch takes a second to import.
 _MODULES = {
+    "AssumptionWarning": "tsfm.messages",
     "Batch": "tsfm.types",
     "Classifier": "tsfm.estimators.classifier",
     "Detector": "tsfm.estimators.detector",
@@ -38,6 +40,7 @@ _MODULES = {
     "train": "tsfm.commands.train",
 }
 __all__ = [
+    "AssumptionWarning",
     "Batch",
     "Classifier",
     "Detector",

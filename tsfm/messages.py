@@ -1,12 +1,45 @@
-"""Parts of error messages that many packages share."""
+"""Parts of error messages that many packages share, and the announcement of assumptions."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+import inspect
+import logging
+import warnings
+from collections.abc import Collection, Iterable
 from typing import Any
 
 MAX_LISTED = 20  # names that a message lists
+logger = logging.getLogger("tsfm")
+
+
+class AssumptionWarning(UserWarning):
+    """Something was assumed when data was read or used; what, is also in ``attrs["announcements"]`` of the result.
+
+    Examples
+    --------
+    >>> import warnings, tsfm
+    >>> warnings.simplefilter("ignore", tsfm.AssumptionWarning)  # they are no longer shown
+    >>> warnings.simplefilter("default", tsfm.AssumptionWarning)
+    """
+
+
+def announce(notes: Iterable[str]) -> None:
+    """Warn of each assumption, at the line of the user that called tsfm, and log it.
+
+    The command line shows what is logged, at level INFO, and hides the warnings.
+    """
+    for note in notes:
+        logger.info(note)
+        warnings.warn(note, AssumptionWarning, stacklevel=_user_level())
+
+
+def _user_level() -> int:
+    """Return the stack level of the first caller outside tsfm, for `announce`."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "tsfm":
+        level, frame = level + 1, frame.f_back
+    return max(level, 1)
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 
 from tsfm.commands.flags import translate_message
 from tsfm.commands.parser import parser
+from tsfm.messages import AssumptionWarning
 from tsfm.threads import set_threads
 
 
@@ -30,7 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tsfm").setLevel(logging.INFO)
     try:
-        return args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AssumptionWarning)  # they are logged
+            return args.run(args)
     except BrokenPipeError:  # the reader of our output has gone, as in `tsfm models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

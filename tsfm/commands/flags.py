@@ -80,7 +80,7 @@ def translate_message(message: str, args: argparse.Namespace) -> str:
     pattern = "|".join(
         [
             _assignment(flags),
-            f"(?P<first>^(?:{_any(set(names) & {*ENGLISH})})(?= is |, |: ))",
+            f"(?P<first>^(?:{_any(set(names) & {*ENGLISH})})(?= is | has |, |: ))",
             _VERBATIM,
             f"(?P<word>{_NAME.format(names=f'(?:{_any(set(names) - {*ENGLISH})})')})",
         ]
@@ -117,7 +117,5 @@ def _file_names(args: argparse.Namespace) -> dict[str, str]:
         return {}
     clean = str(getattr(args, "calibration", ""))
     is_file = bool(clean) and not re.fullmatch(r"[\d.+e-]+|inf|nan", clean)
-    return {
-        "df": f"{source} or {clean}" if is_file else source,
-        "future_df": getattr(args, "future", None) or "the file of --future",
-    }
+    names = {"df": source, "future_df": getattr(args, "future", None) or "the file of --future"}
+    return names | ({"calibration": clean} if is_file else {})

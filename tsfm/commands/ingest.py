@@ -13,7 +13,7 @@ def run(args: argparse.Namespace) -> int:
     options, _ = split_options(vars(args))
     report = ingest(
         args.source, args.out, layout=args.layout, name=args.name, overwrite=args.overwrite,
-        allow_mixed_freq=args.allow_mixed_freq, static=args.static, **options,
+        allow_mixed_freq=args.allow_mixed_freq, static=args.static, warn=False, **options,
     )  # fmt: skip
     print(report)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 from tsfm.infer.inference_config import InferenceConfig
 from tsfm.infer.load import load as load_predictor
 from tsfm.infer.model_predictor import ModelPredictor
-from tsfm.messages import did_you_mean
+from tsfm.messages import announce, did_you_mean
 from tsfm.model.checkpoint import save
 from tsfm.store.read_options import ReadOptions, read_settings, takes_options
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Unpack
 
-log = logging.getLogger("tsfm")
 UNLABELLED_TASKS = ("forecast", "impute", "detect")  # tasks that need no labels
 VALIDATION_SHARE = 0.1  # share of each series, at its end, that selects the best epoch
 
@@ -98,11 +96,10 @@ class Pretrained(ModelPredictor):
         settings = read_settings(options)
         columns = find_columns(df, **settings.columns, label="df", notes=notes)
         targets = [str(name) for name in columns.targets]
-        for note in notes:
-            log.info(note)
+        announce(notes)
         with temporary_run() as folder:
             store = folder / "store"
-            report = ingest(
+            ingest(
                 columns.frame,
                 store,
                 layout="wide" if columns.item is None else "long",
@@ -113,8 +110,6 @@ class Pretrained(ModelPredictor):
                     target=[*targets, *past, *known],
                 ).options,
             )
-            for note in report.notes:
-                log.info(note)
             recipe = ["experiment=finetune/series", f"task={task}", f"seed={seed}"]
             recipe += [f"data.dataset={tuning.quote(store)}"]
             recipe += init_overrides(save_source(self, folder), method) + shape.overrides

@@ -5,7 +5,6 @@ C channels, L steps of a series. NaN is missing; a higher score is more anomalou
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.row_mapping import check_new_columns, step_of_each_row
 from tsfm.infer.series_input import number_names, read_series
 from tsfm.infer.thresholds import CLEAN_SHARE, first_steps_thresholds, frame_thresholds, num_clean_steps, read_clean
+from tsfm.messages import announce
 from tsfm.metrics.conformal import check_level
 from tsfm.store.read_options import ReadOptions, takes_options
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from tsfm.tasks.detect import Detect
 
-logger = logging.getLogger("tsfm")
 COMBINE = ("mean", "max", "none")
 BLEND = "blend"  # a score of `detect` besides those of the task
 SCORE_COLUMNS = ("score", "threshold", "is_anomaly")
@@ -163,7 +162,7 @@ class Detection(AnomalyScoring):
             clean_scores = self._frame_scores(clean, units=units, **scoring)
             known = dict(zip(clean.item_names(), units, strict=True))
             scores = self._frame_scores(frame, units=self._error_units(frame, known=known), **scoring)
-            thresholds = frame_thresholds(frame, clean, clean_scores, level=level)
+            thresholds = frame_thresholds(frame, clean, clean_scores, level=level, notes=notes)
         else:
             stops = num_clean_steps(frame, calibration)
             scores = self._frame_scores(frame, units=self._error_units(frame), **scoring)
@@ -185,7 +184,7 @@ class Detection(AnomalyScoring):
             f"{self.name} was trained with task.mode=reconstruct: nothing is hidden, each step is scored while it is "
             "visible"
         )
-        logger.info(note)
+        announce([note])
         return [note]
 
     def _error_units(self, frame: Frame, *, known: dict[str, np.ndarray] | None = None) -> list[np.ndarray]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-logger = logging.getLogger("tsfm")
+from tsfm.infer.column_values import read_numbers
+from tsfm.messages import announce
+from tsfm.store.numbers import is_numeric
+from tsfm.store.read_options import ReadSettings
 
 
 def announce_dtype(column: Any) -> list[str]:
@@ -30,12 +32,15 @@ def announce_dtype(column: Any) -> list[str]:
                 "astype('float64') if rounding does no harm"
             )
     note = f"df: {str(column.name)!r} is {column.dtype}, and becomes float64 as values are filled"
-    logger.info(note)
+    announce([note])
     return [note]
 
 
-def fill_column(column: Any, missing: np.ndarray, filled: np.ndarray) -> pd.Series:
-    """Return a column with its missing values filled; the others stay as they are."""
+def fill_column(column: Any, missing: np.ndarray, filled: np.ndarray, settings: ReadSettings) -> pd.Series:
+    """Return a column with its missing values filled; the others stay as they are, but text becomes float64."""
+    if not is_numeric(column):
+        values = read_numbers(column, "target", "df", settings=settings)
+        return pd.Series(np.where(missing, filled, values), index=column.index, name=column.name)
     if not missing.any():
         return column
     floats = pd.api.types.is_float_dtype(column.dtype)

@@ -6,7 +6,6 @@ Rows are counted from 0.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from tsfm.infer.future import covariate_names, read_future
 from tsfm.infer.item_rows import number_items, sort_rows
 from tsfm.infer.item_series import ItemSeries, ItemTable
 from tsfm.infer.timestamp_kinds import like_timestamps
-from tsfm.messages import format_id
+from tsfm.messages import announce, format_id
 from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings
 from tsfm.timestamps.frequency import (
     make_timestamps,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from typing_extensions import Unpack
 
-logger = logging.getLogger("tsfm")
 DEFAULT_SETTINGS = ReadSettings()
 Select = Callable[[list[str], list[str]], tuple[list[str], list[str]]]  # past-only and known covariates -> used, notes
 
@@ -81,6 +79,7 @@ def read_frame(
     covariates: bool = True,
     select: Select | None = None,
     centre: bool = False,
+    label: str = "df",
     **options: Unpack[ReadOptions],
 ) -> Frame:
     """Return a long DataFrame as series on regular grids, with the timestamps to forecast.
@@ -98,6 +97,8 @@ def read_frame(
         a future DataFrame without a covariate that is used, are not read. None reads all.
     centre
         Whether to subtract a constant from a target that varies little around a high level, see `level_offset`.
+    label
+        What `df` is called in messages.
     **options
         How `df` and `future_df` are read.
 
@@ -111,31 +112,30 @@ def read_frame(
     if settings.target is None:
         raise ValueError("target is None; name the target column or columns")
     horizon = check_prediction_length(prediction_length)
-    columns = find_columns(df, **settings.columns, label="df", notes=notes)
+    columns = find_columns(df, **settings.columns, label=label, notes=notes)
     columns, future = (columns, None) if future_df is None else _with_future(columns, future_df, settings, notes=notes)
-    codes, ids = number_items(columns, label="df")
+    codes, ids = number_items(columns, label=label)
     if columns.item is None:
-        notes.append("df: no column 'item_id', so all rows are one series, '0'")
+        notes.append(f"{label}: no column 'item_id', so all rows are one series, '0'")
     past, known = covariate_names(columns, future, notes=notes) if covariates else ([], [])
     if select is not None:
         past, known, more = _selected(past, known, select)
         future, notes = future if known else None, notes + more
     values = [
         *(
-            read_numbers(columns.column(name), "target", "df", settings=settings, notes=notes)
+            read_numbers(columns.column(name), "target", label, settings=settings, notes=notes)
             for name in columns.targets
         ),
-        *(read_numbers(columns.column(name), "covariate", "df", settings=settings) for name in past + known),
+        *(read_numbers(columns.column(name), "covariate", label, settings=settings) for name in past + known),
     ]
-    rows = sort_rows(columns, codes, ids, np.column_stack(values), label="df", notes=notes, settings=settings)
+    rows = sort_rows(columns, codes, ids, np.column_stack(values), label=label, notes=notes, settings=settings)
     future_rows = None
     if future is not None:
         future_rows = read_future(future, columns, ids, known, rows, notes=notes, settings=settings)
     num_past, num_known = len(past), len(known)
-    table = ItemTable(rows, ids, [*map(str, columns.targets)], num_past, num_known, future_rows, settings)
+    table = ItemTable(rows, ids, [*map(str, columns.targets)], num_past, num_known, future_rows, settings, label)
     series = table.series(horizon, centre=centre, notes=notes)
-    for note in notes:
-        logger.info(note)
+    announce(notes)
     return Frame(
         series,
         ids,

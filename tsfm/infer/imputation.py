@@ -176,7 +176,7 @@ class Imputation(LoadedModel):
         )
         for c, (name, label) in enumerate(zip(frame.targets, labels, strict=True)):
             median = np.concatenate([values[c] for values, _ in filled])[steps]
-            out[label] = fill_column(out[label], missing[c], median)
+            out[label] = fill_column(out[label], missing[c], median, frame.settings)
             imputed, *quantile_columns = added[name]
             out[imputed] = missing[c]
             for i, column in enumerate(quantile_columns):

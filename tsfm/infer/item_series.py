@@ -66,6 +66,7 @@ class ItemTable:
     num_known: int
     future: ItemRows | None
     settings: ReadSettings
+    label: str = "df"  # what the DataFrame is called in messages
 
     @property
     def is_given(self) -> bool:
@@ -85,18 +86,11 @@ class ItemTable:
         """
         rows, num_targets = self.rows, len(self.targets)
         keep = self.settings.grid == "keep"
-        freqs = item_frequencies(
-            rows.timestamps,
-            rows.bounds,
-            self.ids,
-            self.settings.freq,
-            notes=notes,
-            steps=rows.parsed.numbered,
-            keep=keep,
-        )
+        how: dict[str, Any] = {"label": self.label, "steps": rows.parsed.numbered, "keep": keep, "notes": notes}
+        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.settings.freq, **how)
         offsets = np.zeros((len(self.ids), num_targets))
         if centre:
-            rows, offsets = subtract_levels(rows, num_targets, notes=notes)
+            rows, offsets = subtract_levels(rows, num_targets, notes=notes, label=self.label)
         series, grids = [], []
         for item, freq in enumerate(freqs):
             timestamps, utc = regular_timestamps(rows.timestamps[rows.span(item)], freq)  # type: ignore[arg-type]
@@ -128,12 +122,14 @@ class ItemTable:
             else:
                 grid = regular_grid(timestamps, rows.values[span], freq=freq, is_given=self.is_given, **location)
         except ValueError as error:
-            raise ValueError(f"df: {without_advice(error)}; correct the timestamp or give another freq=") from error
+            raise ValueError(
+                f"{self.label}: {without_advice(error)}; correct the timestamp or give another freq="
+            ) from error
         missing = np.isnan(grid.values[: len(self.targets)]).all(1)
         if missing.any():
             raise ValueError(
-                f"df: item {format_id(item_id)} has no observed value in {self.targets[int(missing.argmax())]!r}; drop "
-                "the item or fill it"
+                f"{self.label}: item {format_id(item_id)} has no observed value in "
+                f"{self.targets[int(missing.argmax())]!r}; drop the item or fill it"
             )
         return grid
 
@@ -152,9 +148,9 @@ class ItemTable:
         if self.future is not None and (num_beyond := int((self.future.code >= 0).sum()) - horizon * len(grids)):
             notes.append(f"future_df: {num_beyond} rows beyond the {horizon} requested steps are not used")
         if self.settings.grid == "keep":
-            notes.append("df: rows are taken as equally spaced (grid='keep'), whatever their timestamps say")
+            notes.append(f"{self.label}: rows are taken as equally spaced (grid='keep'), whatever their timestamps say")
         if num_inserted := sum(grid.inserted for grid in grids):
-            notes.append(f"df: {num_inserted} steps without a row are taken as missing")
+            notes.append(f"{self.label}: {num_inserted} steps without a row are taken as missing")
         if num_moved := sum(grid.moved for grid in grids):
-            notes.append("df: " + describe_moves(num_moved, max(grid.largest_move for grid in grids), freq))
+            notes.append(f"{self.label}: " + describe_moves(num_moved, max(grid.largest_move for grid in grids), freq))
         return notes

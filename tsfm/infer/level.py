@@ -42,7 +42,9 @@ def level_offset(values: Float[np.ndarray, "L C"]) -> Float[np.ndarray, " C"]:
     return offsets
 
 
-def subtract_levels(rows: ItemRows, num_targets: int, *, notes: list[str]) -> tuple[ItemRows, np.ndarray]:
+def subtract_levels(
+    rows: ItemRows, num_targets: int, *, notes: list[str], label: str = "df"
+) -> tuple[ItemRows, np.ndarray]:
     """Return the rows without the constant of each item and target, and these constants, [N, C]."""
     values, spans = rows.values, [rows.span(i) for i in range(len(rows.bounds) - 1)]
     offsets = np.array([level_offset(values[span, :num_targets]) for span in spans]).reshape(len(spans), num_targets)
@@ -51,7 +53,7 @@ def subtract_levels(rows: ItemRows, num_targets: int, *, notes: list[str]) -> tu
         for span, offset in zip(spans, offsets, strict=True):
             values[span, :num_targets] -= offset
         notes.append(
-            f"df: a constant is subtracted from {num_centred} items before float32 and added back, because they vary "
-            "little around a high level"
+            f"{label}: a constant is subtracted from {num_centred} items before float32 and added back, because they "
+            "vary little around a high level"
         )
     return replace(rows, values=values), offsets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import torch
 
 from tsfm.infer.inference_config import InferenceConfig
 from tsfm.infer.units import to_model_units
+from tsfm.messages import announce
 from tsfm.model.checkpoint import About
 from tsfm.model.model import Model
 from tsfm.registry import TASKS
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from tsfm.infer.frames import Frame
 
-logger = logging.getLogger("tsfm")
 LABEL_KEYS = {"classify": "classes", "regress": "loc"}  # what `About.labels` holds after training for the task
 
 
@@ -181,8 +180,7 @@ class LoadedModel:
             notes.append(
                 f"{verb} does not use the covariates that {self.name} was trained with: {', '.join(covariates)}"
             )
-        for note in notes:
-            logger.info(note)
+        announce(notes)
         return notes
 
     def _training(self) -> str:

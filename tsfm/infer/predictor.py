@@ -7,7 +7,6 @@ C channels, H horizon, N series, Q quantile levels.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, number_names, read_series
+from tsfm.messages import announce
 from tsfm.store.read_options import ReadOptions, takes_options
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
-logger = logging.getLogger("tsfm")
 
 
 class Predictor(FramePredictor):
@@ -98,7 +97,7 @@ class Predictor(FramePredictor):
             if choice == "auto" and self.regresses_covariates and len(known[0]):
                 regressors = KnownCovariates(number_names("covariate", len(known[0])), known)
             elif not self.uses_covariates or choice == "ignore":
-                logger.info("%s does not use covariates; those given are ignored", self.name)
+                announce([f"{self.name} does not use covariates; those given are ignored"])
             known = known if self.uses_covariates and choice != "ignore" else None
         names, channels = number_names("series", len(arrays)), number_names("channel", arrays[0].shape[0])
         check_recent_values(arrays, self.max_context_length, names=names, channels=channels)
@@ -246,8 +245,7 @@ class Predictor(FramePredictor):
             frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean
         )
         notes.extend(result.notes)
-        for note in notes:
-            logger.info(note)
+        announce(notes)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
         out = write_frame(frame, result.predictions, result.quantiles, columns, mean=result.mean)
         out.attrs["announcements"] = [*frame.announcements, *notes]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from numbers import Real
@@ -12,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tsfm.infer.frames import Frame, read_frame
-from tsfm.messages import format_id
+from tsfm.messages import announce, format_id
 from tsfm.metrics.conformal import conformal_threshold, scores_needed
 
-logger = logging.getLogger("tsfm")
 CLEAN_SHARE = 0.3  # the default share of each item, from its start on, that is taken as clean
 
 
@@ -30,13 +28,17 @@ def read_clean(calibration: pd.DataFrame, frame: Frame, *, centre: bool = False)
     settings = frame.settings
     if settings.freq is None and len(freqs) == 1:
         settings = settings.updated(freq=freqs.pop())
-    return read_frame(calibration, prediction_length=1, covariates=False, centre=centre, **settings.options)
+    return read_frame(
+        calibration, prediction_length=1, covariates=False, centre=centre, label="calibration", **settings.options
+    )
 
 
-def frame_thresholds(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float) -> list[float]:
+def frame_thresholds(
+    frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *, level: float, notes: list[str]
+) -> list[float]:
     """Return the threshold of each item of `frame` from the scores of the same item in `clean`.
 
-    An item that is not in `clean` has the threshold of all clean scores together; that is logged.
+    An item that is not in `clean` has the threshold of all clean scores together; that is added to `notes`.
     """
     clean_scores = dict(zip(map(format_id, clean.ids), scores, strict=True))
     ids = [format_id(item_id) for item_id in frame.ids]
@@ -46,11 +48,9 @@ def frame_thresholds(frame: Frame, clean: Frame, scores: Sequence[np.ndarray], *
         if item_id in clean_scores
     }
     if others := [item_id for item_id in ids if item_id not in clean_scores]:
-        logger.info(
-            "%d items (first %s) are not in calibration; they take the threshold of all its steps together",
-            len(others),
-            others[0],
-        )
+        note = f"{len(others)} items (first {others[0]}) are not in calibration"
+        notes.append(f"{note}; they take the threshold of all its steps together")
+        announce(notes[-1:])
         thresholds |= dict.fromkeys(others, _threshold(np.concatenate(scores), level, "calibration"))
     return [thresholds[item_id] for item_id in ids]
 

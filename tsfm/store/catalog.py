@@ -161,7 +161,7 @@ def _ingest(known: CatalogEntry, path: Path, target: Path, labels: dict[str, Any
     """Ingest as the catalog says; another process that was faster is welcome."""
     rules = {"grid": known.grid, "freq": known.freq, "allow_mixed_freq": known.mixed}
     try:
-        ingest(path, target, name=known.name, **rules, **labels)
+        ingest(path, target, name=known.name, warn=False, **rules, **labels)
     except FileExistsError:
         if not (target / MANIFEST).is_file():
             raise

@@ -159,7 +159,9 @@ def plan_columns(columns: Sequence[str], options: ColumnOptions, *, file: str, s
         raise ValueError(f"{file}: column {twice!r} occurs twice; rename one (found: {listing(columns)})")
     for requested in (*(options.target or ()), *options.static):
         if requested not in columns:
-            raise ValueError(f"{file} has no column {requested!r}; {did_you_mean(requested, columns)}")
+            option = "static" if requested in options.static else "target"
+            advice = f"name another with {option}="
+            raise ValueError(f"{file} has no column {requested!r}; {did_you_mean(requested, columns)}; {advice}")
     finder = _Finder(columns, options, file=file, sample=sample)
     item, time = finder.item(), finder.time()
     others = [column for column in columns if column not in (item, time, *options.static)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from tsfm.messages import announce
 from tsfm.store.assembly import IngestReport, ScatteredRows, SeriesAssembly
 from tsfm.store.columns import ColumnOptions
 from tsfm.store.read_options import FileOptions, read_settings, takes_options
@@ -51,6 +52,7 @@ def ingest(
     overwrite: bool = False,
     progress: bool = True,
     allow_mixed_freq: bool = False,
+    warn: bool = True,
     **options: Unpack[FileOptions],
 ) -> IngestReport:
     """Turn files into the store `out`; nothing is written if anything is wrong with them.
@@ -68,6 +70,8 @@ def ingest(
         Labels for the manifest.
     allow_mixed_freq
         Whether the series of the store may have different time steps.
+    warn
+        Whether to warn of what was assumed; the report lists it in any case.
     **options
         How the files are read, see `tsfm.store.read_options.FileOptions`. `target` are the channels, by default every
         numeric column.
@@ -115,6 +119,7 @@ def ingest(
             if work.writer is not None:
                 work.writer.abort()  # after a close nothing is left to abort
         report.files, report.seconds = len(sources), time.perf_counter() - began
+        announce(report.notes if warn else [])
         return report
     raise AssertionError("regrouped rows cannot be scattered")
 

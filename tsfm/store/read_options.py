@@ -109,6 +109,8 @@ class ReadSettings:
                 raise ValueError(f"{name} is {value!r}; expected text or None")
         if not all(isinstance(number, Real) for number in self.sentinels):
             raise ValueError(f"sentinel is {self.sentinel!r}; expected a number, or several, that mean missing")
+        if self.freq is not None:
+            _check_freq(self.freq)
         _ = self.text  # checks sep, decimal and encoding
 
     @property
@@ -147,6 +149,15 @@ class ReadSettings:
     def updated(self, **values: Any) -> ReadSettings:
         """Return these settings with other values."""
         return replace(self, **values)
+
+
+def _check_freq(freq: Any) -> None:
+    from tsfm.timestamps.steps import parse_freq
+
+    try:
+        parse_freq(freq)
+    except ValueError as error:
+        raise ValueError(f"freq={freq!r}: {error}") from None
 
 
 FRAME_NAMES = tuple(inspect.get_annotations(ReadOptions))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tsfm.messages import announce
 from tsfm.store.column_names import ITEM_NAMES, TIME_NAMES
 from tsfm.store.dialect import COMPRESSED, TextOptions, find_dialect
 from tsfm.store.number_text import DECIMALS, DecimalRule, text_numbers
@@ -22,7 +22,6 @@ from tsfm.store.sources import Table, find_tables, readable
 from tsfm.store.table_kinds import BOOLEANS, KINDS, read_sheet, text_cells
 from tsfm.store.text_table import TextBlock, text_blocks
 
-logger = logging.getLogger("tsfm")
 MIN_UNPACKED, MAX_UNPACKED = 2**30, 100  # bytes, and times its size, that a compressed file may unpack to in memory
 _compute: Any = pc  # the stubs of pyarrow lack most functions
 
@@ -77,8 +76,7 @@ def read_table(
     with readable(matches[0]):
         frame = _READERS.get(matches[0].kind, _not_a_table)(matches[0], {*ITEM_NAMES, *text_columns}, announced)
     if notes is None:
-        for note in announced:
-            logger.info(note)
+        announce(announced)
     else:
         notes += announced
     return frame

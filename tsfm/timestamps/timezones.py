@@ -65,6 +65,7 @@ def item_frequencies(
     freq: Any,
     *,
     notes: list[str],
+    label: str = "df",
     steps: bool = False,
     keep: bool = False,
 ) -> list[str]:
@@ -80,6 +81,8 @@ def item_frequencies(
         The frequency given by the user; None infers it.
     notes
         Assumptions are appended to it.
+    label
+        The DataFrame, for messages.
     steps
         Whether the timestamps number steps.
     keep
@@ -101,10 +104,10 @@ def item_frequencies(
     short = all(bounds[i + 1] - bounds[i] < 3 for i in errors)
     if errors and (len(known) != 1 or not short):
         raise ValueError(
-            f"df: {next(iter(errors.values()))}: its frequency cannot be inferred; pass freq=, e.g. freq='D'"
+            f"{label}: {next(iter(errors.values()))}: its frequency cannot be inferred; pass freq=, e.g. freq='D'"
         )
     if errors:
-        notes.append(f"df: {len(errors)} items are too short to show a frequency; read as {next(iter(known))}")
+        notes.append(f"{label}: {len(errors)} items are too short to show a frequency; read as {next(iter(known))}")
     return [name or next(iter(known)) for name in inferred]
 
 
