@@ -86,8 +86,8 @@ class ItemTable:
         """
         rows, num_targets = self.rows, len(self.targets)
         keep = self.settings.grid == "keep"
-        how: dict[str, Any] = {"label": self.label, "steps": rows.parsed.numbered, "keep": keep, "notes": notes}
-        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.settings.freq, **how)
+        options: dict[str, Any] = {"label": self.label, "steps": rows.parsed.numbered, "keep": keep, "notes": notes}
+        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.settings.freq, **options)
         offsets = np.zeros((len(self.ids), num_targets))
         if centre:
             rows, offsets = subtract_levels(rows, num_targets, notes=notes, label=self.label)
