@@ -262,7 +262,7 @@ BAD = {
     "no such id": (lambda d: d, {"id_column": "item"}, "Name it with id_column="),
     "target is the id": (lambda d: d, {"target": "item_id"}, "none of them the id or timestamp"),
     "target twice": (lambda d: d, {"target": ["target", "target"]}, "one or more different columns"),
-    "no frame": (lambda d: d["target"], {}, "df is a pandas Series; expected a pandas DataFrame"),
+    "no frame": (lambda d: d["target"], {}, "df is a pandas Series; expected a DataFrame of pandas"),
     "empty": (lambda d: d.iloc[:0], {}, "df is empty (0 rows, 3 columns)"),
     "same names": (lambda d: pd.concat([d, d[["target"]]], axis=1), {}, "columns that share a name: target"),
     "text target": (_with("target", "abc", 3), {}, "row 3 holds 'abc'"),

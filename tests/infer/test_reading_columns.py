@@ -99,9 +99,8 @@ def test_columns_of_two_levels() -> None:
 @pytest.mark.parametrize(
     ("df", "text"),
     [
-        (pa.table({"a": [1]}), "df is a pyarrow Table; expected a pandas DataFrame; convert it with its to_pandas()"),
-        ([1, 2], "df is a list; expected a pandas DataFrame"),
-        (table()["target"], "df is a pandas Series; expected a pandas DataFrame"),
+        ([1, 2], "df is a list; expected a DataFrame of pandas"),
+        (table()["target"], "df is a pandas Series; expected a DataFrame of pandas"),
         (table().rename(columns={"timestamp": "date"}).assign(time=DAYS), "date, time could each be the timestamp"),
     ],
 )

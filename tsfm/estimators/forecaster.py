@@ -16,6 +16,7 @@ from tsfm.estimators.devices import DeviceEstimator, resolve_device
 from tsfm.estimators.fitting import METHODS
 from tsfm.estimators.pretrained import Pretrained, load
 from tsfm.messages import did_you_mean
+from tsfm.store.foreign_frames import own_copy
 from tsfm.store.read_options import FRAME_NAMES, ReadOptions, read_settings, takes_options
 
 if TYPE_CHECKING:
@@ -97,14 +98,14 @@ class Forecaster(DeviceEstimator):
                 f"model is of type {type(self.model).__name__}; expected a model directory, the name of a bundled "
                 "model, or what tsfm.load returns"
             )
-        device = resolve_device(self.device)
+        device, history = resolve_device(self.device), own_copy(df, label="df")
         predictor = self.model if isinstance(self.model, Pretrained) else load(self.model, device=device)
         if self.method is not None:
             predictor = predictor.fit_df(
-                df, prediction_length, method=self.method, epochs=self.epochs, overrides=self.overrides,
+                history, prediction_length, method=self.method, epochs=self.epochs, overrides=self.overrides,
                 seed=self.seed, device=self.device, **self._options(),
             )  # fmt: skip
-        self.predictor_, self.history_, self.prediction_length_ = predictor, df.copy(), prediction_length
+        self.predictor_, self.history_, self.prediction_length_ = predictor, history, prediction_length
         return self
 
     def predict(self, prediction_length: int | None = None, future_df: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from tsfm.infer.load import load as load_predictor
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import announce, did_you_mean
 from tsfm.model.checkpoint import save
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, read_settings, takes_options
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Pretrained(ModelPredictor):
         """Write the model as a directory that `tsfm.load` reads; returns its path."""
         return save(self.model, path, about=self.about)
 
+    @accepts_frames("df")
     @takes_options
     def fit_df(
         self,

@@ -14,6 +14,7 @@ from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.series_input import check_any_recent_value, number_names, read_series
 from tsfm.infer.units import to_model_units
 from tsfm.infer.windows import last_windows, to_batch, window_batches
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, takes_options
 from tsfm.types import Problem
 
@@ -57,6 +58,7 @@ class Classification(LoadedModel):
         self.check_labels("regress")
         return self._to_label_units(self._predict_cases(cases, batch_size=batch_size))
 
+    @accepts_frames("df")
     @takes_options
     def classify_df(
         self,

@@ -25,6 +25,7 @@ from tsfm.store.column_names import (
     is_unnamed,
     listing,
 )
+from tsfm.store.foreign_frames import check_frame
 from tsfm.store.numbers import holds_dates, is_numeric
 
 
@@ -53,11 +54,7 @@ def _missing_column(kind: str, name: str, frame: pd.DataFrame, *, label: str) ->
 
 
 def _check_frame(df: Any, *, label: str) -> None:
-    if not isinstance(df, pd.DataFrame):
-        kind = type(df)
-        name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]} {kind.__name__}"
-        advice = "; convert it with its to_pandas()" if hasattr(df, "to_pandas") else ""
-        raise ValueError(f"{label} is a {name}; expected a pandas DataFrame{advice}")
+    check_frame(df, label=label)
     if df.empty and not (len(df) and df.index.names != [None]):
         raise ValueError(f"{label} is empty ({df.shape[0]} rows, {df.shape[1]} columns); give at least one row")
 

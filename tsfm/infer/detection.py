@@ -19,6 +19,7 @@ from tsfm.infer.series_input import number_names, read_series
 from tsfm.infer.thresholds import CLEAN_SHARE, first_steps_thresholds, frame_thresholds, num_clean_steps, read_clean
 from tsfm.messages import announce
 from tsfm.metrics.conformal import check_level
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, takes_options
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Detection(AnomalyScoring):
             return data.restore(scores)
         return data.restore_form([combine_channels(channels, method=combine) for channels in scores])
 
+    @accepts_frames("df", "calibration")
     @takes_options
     def detect_df(
         self,

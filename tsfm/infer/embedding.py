@@ -16,6 +16,7 @@ from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.series_input import check_any_recent_value, number_names, read_series
 from tsfm.infer.windows import last_windows, to_batch, window_batches
 from tsfm.model.pooled import pool_tokens
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, takes_options
 from tsfm.types import Problem
 
@@ -56,6 +57,7 @@ class Embedding(LoadedModel):
         names = number_names("series", len(arrays))
         return self._embed(arrays, pool=pool, layer=layer, batch_size=batch_size, names=names)
 
+    @accepts_frames("df")
     @takes_options
     def embed_df(
         self,

@@ -20,7 +20,7 @@ from tsfm.infer.columns import Columns, find_columns
 from tsfm.infer.future import covariate_names, read_future
 from tsfm.infer.item_rows import number_items, sort_rows
 from tsfm.infer.item_series import ItemSeries, ItemTable
-from tsfm.infer.timestamp_kinds import like_timestamps
+from tsfm.infer.timestamp_kinds import like_numbers, like_timestamps, timestamp_dtype
 from tsfm.messages import announce, format_id
 from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings
 from tsfm.timestamps.frequency import (
@@ -57,7 +57,7 @@ class Frame:
     timestamps: ParsedTimestamps  # of all rows of the DataFrame, in their order
     id_name: str = "item_id"  # names of these columns in the DataFrame
     timestamp_name: str = "timestamp"
-    timestamp_dtype: Any = None  # in the DataFrame
+    timestamp_dtype: Any = None  # of the column in the DataFrame, see `timestamp_kinds`
     settings: ReadSettings = DEFAULT_SETTINGS  # with which the DataFrame was read
 
     def __len__(self) -> int:
@@ -65,6 +65,12 @@ class Frame:
 
     def __iter__(self) -> Iterator[ItemSeries]:
         return iter(self.series)
+
+    def like_column(self, times: pd.DatetimeIndex) -> Any:
+        """Return timestamps as the column of the DataFrame has them: numbers, periods, dates, an Arrow dtype."""
+        if self.timestamps.numbered:
+            return like_numbers(restore_steps(times, numbered=True), self.timestamp_dtype)
+        return like_timestamps(times, self.timestamp_dtype)
 
     def item_names(self) -> list[str]:
         """Return a name of each item for messages."""
@@ -145,9 +151,9 @@ def read_frame(
         horizon,
         notes,
         rows.parsed,
-        id_name=columns.item or "item_id",
+        id_name="item_id" if columns.item is None else columns.item,
         timestamp_name=columns.timestamp,
-        timestamp_dtype=columns.column(columns.timestamp).dtype,
+        timestamp_dtype=timestamp_dtype(columns.column(columns.timestamp)),
         settings=settings,
     )
 
@@ -195,10 +201,7 @@ def write_frame(
     times = times if zone is None else times.tz_localize("UTC").tz_convert(zone)
     out = pd.DataFrame({frame.id_name: frame.ids.repeat(num_targets * frame.horizon).reset_index(drop=True)})
     times = as_unit(times, unit)
-    numbered = frame.timestamps.numbered
-    out[frame.timestamp_name] = (
-        restore_steps(times, numbered=True) if numbered else like_timestamps(times, frame.timestamp_dtype)
-    )
+    out[frame.timestamp_name] = frame.like_column(times)
     out["target_name"] = np.tile(np.repeat(frame.targets, frame.horizon), len(frame))
     out["predictions"] = np.asarray(predictions).reshape(-1)
     if mean is not None:

@@ -22,6 +22,7 @@ from tsfm.infer.row_mapping import check_new_columns, insert_missing_rows, step_
 from tsfm.infer.series_input import number_names, read_series
 from tsfm.infer.units import from_model_units
 from tsfm.infer.windows import Windows, sliding_windows, to_batch, window_batches
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, takes_options
 from tsfm.types import Problem
 
@@ -98,6 +99,7 @@ class Imputation(LoadedModel):
                 value[missing] = median[missing]
         return Imputed(data.restore(values), data.restore([quantiles for _, quantiles in filled]), requested_levels)
 
+    @accepts_frames("df")
     @takes_options
     def impute_df(
         self,

@@ -20,6 +20,7 @@ from tsfm.infer.column_values import read_numbers, read_timestamps
 from tsfm.infer.columns import Columns, find_columns
 from tsfm.messages import format_id
 from tsfm.metrics.forecast import central_pair
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings, takes_options
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _draw(axes: Axes, past: Line, rows: pd.DataFrame, actual: Line | None, *, hi
     axes.axvline(past.times[-1], color="0.7", linewidth=0.8)
 
 
+@accepts_frames("df", "forecast", "actual")
 @takes_options
 def plot(
     df: pd.DataFrame,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tsfm.infer.column_values import read_numbers, read_timestamps
 from tsfm.infer.columns import find_columns
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, read_settings, takes_options
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SCORE_COLUMNS = ("score", "threshold", "is_anomaly")
 
 
+@accepts_frames("scored")
 @takes_options
 def plot_scores(
     scored: pd.DataFrame,

@@ -23,6 +23,7 @@ from tsfm.infer.frames import Frame, read_frame, write_frame
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, number_names, read_series
 from tsfm.messages import announce
+from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, takes_options
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Predictor(FramePredictor):
         del horizon, season_length, regressors
         return Adaptation(inputs)
 
+    @accepts_frames("df", "future_df")
     @takes_options
     def predict_df(
         self,

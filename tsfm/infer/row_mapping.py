@@ -12,7 +12,6 @@ from tsfm.infer.columns import find_columns
 from tsfm.infer.frames import Frame
 from tsfm.timestamps.frequency import make_timestamps
 from tsfm.timestamps.grid import as_times
-from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.timezones import naive_utc, restore_timezone
 
 if TYPE_CHECKING:
@@ -43,9 +42,9 @@ def insert_missing_rows(df: pd.DataFrame, frame: Frame) -> pd.DataFrame:
     grid = grid if zone is None else grid.tz_localize("UTC").tz_convert(zone)
     observed_times = timestamps.reindex(rows).reset_index(drop=True)
     times = pd.DatetimeIndex(observed_times.where(rows >= 0, pd.Series(grid)))
-    out[names.timestamp] = restore_steps(times, numbered=frame.timestamps.numbered)
+    out[names.timestamp] = frame.like_column(times)
     if names.item is not None:
-        out[names.item] = frame.ids.repeat([len(item.rows) for item in frame]).to_numpy()
+        out[names.item] = frame.ids.repeat([len(item.rows) for item in frame]).reset_index(drop=True)
     return out
 
 

@@ -62,7 +62,7 @@ def guess_item(frame: Any, time: Hashable, texts: Sequence[Hashable]) -> Hashabl
     pair = frame[[time, texts[0]]]
     try:
         repeated, within = pair[time].duplicated().any(), pair.duplicated().any()
-    except TypeError:  # cells that are dicts or lists
+    except (TypeError, NotImplementedError):  # cells that are dicts or lists, also those of Arrow
         return None
     return texts[0] if repeated and not within and not pair[texts[0]].isna().any() else None
 
@@ -71,7 +71,7 @@ def is_row_number(column: Any) -> bool:
     """Return whether a column has another value in each of several rows."""
     try:
         return len(column) > 1 and bool(column.is_unique)
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return False
 
 

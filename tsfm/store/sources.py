@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tsfm.store.dialect import TextOptions
+from tsfm.store.foreign_frames import read_foreign
 
 CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.bz2", ".csv.xz")
 PARQUET, EXCEL, SERIES_FILES = (".parquet", ".pq"), (".xlsx", ".xlsm"), (".ts", ".tsf", ".arff")
@@ -38,7 +39,9 @@ class Table:
 def tables(source: Any, text: TextOptions = DEFAULT_TEXT) -> list[Table]:
     """Return the tables behind a path, a glob, a DataFrame or a list of these, files in the order of their names."""
     sources: list[Table] = []
-    for entry in source if isinstance(source, (list, tuple)) else [source]:
+    for given in source if isinstance(source, (list, tuple)) else [source]:
+        foreign = read_foreign(given, label="source")
+        entry = given if foreign is None else foreign.pandas
         if isinstance(entry, pd.DataFrame):
             name = "series" if len(sources) == 0 else f"series{len(sources)}"
             sources.append(Table("DataFrame", name, "frame", entry, text))
