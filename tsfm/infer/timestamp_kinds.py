@@ -21,8 +21,9 @@ def like_timestamps(times: pd.DatetimeIndex, dtype: Any) -> Any:
     """Return timestamps as periods, dates, or of a dtype of Arrow, where those of the DataFrame are."""
     if isinstance(dtype, pd.PeriodDtype):
         return times.to_period(dtype.freq)
-    if isinstance(dtype, str) and dtype == DATES and times.tz is None and times.equals(times.normalize()):
-        return times.date
+    if isinstance(dtype, str) and dtype == DATES and times.tz is None:
+        cells = pd.Series(times).dt
+        return cells.date if cells.normalize().eq(times).all() else times
     if isinstance(dtype, pd.ArrowDtype) and pa.types.is_temporal(dtype.pyarrow_dtype):
         with contextlib.suppress(ValueError, NotImplementedError, TypeError):
             return pd.Series(times).astype(dtype)
