@@ -127,7 +127,7 @@ _RESTORED = {
 
 
 def read_foreign(value: Any, *, label: str) -> ForeignFrame | None:
-    """Return a DataFrame of another library as pandas; None for pandas and for what is no DataFrame.
+    """Return a DataFrame of another library as pandas; None for pandas and for any other object.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def read_foreign(value: Any, *, label: str) -> ForeignFrame | None:
     Raises
     ------
     ValueError
-        When the rows cannot be had, or they are spread over a cluster.
+        When the rows cannot be read, or may be spread over a cluster.
     """
     if value is None or isinstance(value, (pd.DataFrame, np.ndarray)):
         return None
@@ -161,7 +161,7 @@ def read_foreign(value: Any, *, label: str) -> ForeignFrame | None:
 
 
 def _arrow_table(value: Any) -> pa.Table | None:
-    """Return the rows of a frame; None for what is no frame."""
+    """Return the rows of a frame; None where it is not a frame."""
     import narwhals.stable.v2 as nw
 
     if isinstance(value, pa.Table):
