@@ -39,12 +39,12 @@ class Table:
 def tables(source: Any, text: TextOptions = DEFAULT_TEXT) -> list[Table]:
     """Return the tables behind a path, a glob, a DataFrame or a list of these, files in the order of their names."""
     sources: list[Table] = []
-    for given in source if isinstance(source, (list, tuple)) else [source]:
-        foreign = read_foreign(given, label="source")
-        entry = given if foreign is None else foreign.pandas
-        if isinstance(entry, pd.DataFrame):
+    for entry in source if isinstance(source, (list, tuple)) else [source]:
+        foreign = read_foreign(entry, label="source")
+        if foreign is not None or isinstance(entry, pd.DataFrame):
             name = "series" if len(sources) == 0 else f"series{len(sources)}"
-            sources.append(Table("DataFrame", name, "frame", entry, text))
+            frame = entry if foreign is None else foreign.pandas
+            sources.append(Table("DataFrame", name, "frame", frame, text))
         else:
             sources += find_tables(str(entry), text)
     if not sources:
