@@ -89,10 +89,10 @@ def test_the_same_numbers_and_the_same_kind(model: Any, verb: str, kind: str) ->
     assert [*result.columns] == [*expected.columns]
     for name in expected.columns:
         if expected[name].dtype.kind in "fib":
-            given = result[name].to_numpy(
+            values = result[name].to_numpy(
                 expected[name].dtype, na_value=np.nan if expected[name].dtype.kind == "f" else 0
             )
-            np.testing.assert_array_equal(given, expected[name].to_numpy(), err_msg=name)
+            np.testing.assert_array_equal(values, expected[name].to_numpy(), err_msg=name)
         else:
             assert result[name].astype(object).tolist() == expected[name].astype(object).tolist(), name
 
