@@ -31,7 +31,6 @@ from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.parsing import ParsedTimestamps
 from tsfm.timestamps.timezones import (
     as_unit,
-    naive_utc,
     restore_timezone,
 )
 
@@ -196,8 +195,8 @@ def write_frame(
     """
     num_targets = len(frame.targets)
     zone, unit = frame.series[0].timestamps.tz, frame.series[0].timestamps.unit
-    blocks = [np.tile(as_times(naive_utc(item.timestamps)), num_targets) for item in frame]
-    times = pd.DatetimeIndex(np.concatenate(blocks))
+    utc = as_times(np.concatenate([item.future.utc for item in frame])).reshape(len(frame), 1, frame.horizon)
+    times = pd.DatetimeIndex(np.tile(utc, (1, num_targets, 1)).ravel())
     times = times if zone is None else times.tz_localize("UTC").tz_convert(zone)
     out = pd.DataFrame({frame.id_name: frame.ids.repeat(num_targets * frame.horizon).reset_index(drop=True)})
     times = as_unit(times, unit)

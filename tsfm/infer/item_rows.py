@@ -54,7 +54,8 @@ def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series
         raise ValueError(
             f"{label}: the id column {columns.item!r} is missing in row {int(np.argmax(codes < 0))}; name the item"
         )
-    first_rows = np.unique(codes, return_index=True)[1]
+    first_rows = np.empty(codes.max() + 1, np.int64)
+    first_rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last one that is assigned stays
     return codes, ids.iloc[first_rows].reset_index(drop=True)
 
 
@@ -90,23 +91,32 @@ def sort_rows(
     column = columns.column(columns.timestamp)
     parsed = read_timestamps(column, label=label, notes=notes, items=codes, options=settings.timestamps, like=like)
     timestamps, utc = parsed.index, parsed.values
-    order = np.lexsort((utc, codes))
-    unsorted = np.unique(codes[order[order != np.argsort(codes, kind="stable")]])
-    unsorted = unsorted[unsorted >= 0]
+    order, unsorted = np.arange(len(codes)), np.array([], np.int64)
+    if not _is_sorted(codes, utc):
+        order = np.lexsort((utc, codes))
+        unsorted = np.unique(codes[order[order != np.argsort(codes, kind="stable")]])
+        unsorted = unsorted[unsorted >= 0]
+        codes, utc, values, timestamps = codes[order], utc[order], values[order], timestamps[order]
     if len(unsorted):
         notes.append(
             f"{label}: rows of {len(unsorted)} items (first {format_id(ids[unsorted[0]])}) are not in time order; "
             "sorted"
         )
-    repeats = (np.diff(codes[order]) == 0) & (np.diff(utc[order]) == np.timedelta64(0))
-    repeated = np.flatnonzero(repeats & (codes[order][1:] >= 0) & (settings.grid != "keep"))
+    repeats = (codes[1:] == codes[:-1]) & (utc[1:] == utc[:-1])
+    repeated = np.flatnonzero(repeats & (codes[1:] >= 0) & (settings.grid != "keep"))
     if len(repeated):
-        row = int(order[repeated[0] + 1])
+        again = int(repeated[0]) + 1
+        row = int(order[again])
         hint = "" if columns.item else " (no id column was found, so all rows are one series: pass id_column=)"
         raise ValueError(
-            f"{label}: item {format_id(ids[codes[row]])} has {parsed.format(row)} twice, again in row {row}; "
+            f"{label}: item {format_id(ids[codes[again]])} has {parsed.format(row)} twice, again in row {row}; "
             f"{len(repeated)} such rows, drop or average them{hint}"
         )
-    code = codes[order]
-    bounds = np.searchsorted(code, np.arange(len(ids) + 1))
-    return ItemRows(code, order, pd.DatetimeIndex(timestamps[order]), values[order], bounds, parsed)
+    bounds = np.searchsorted(codes, np.arange(len(ids) + 1))
+    return ItemRows(codes, order, pd.DatetimeIndex(timestamps), values, bounds, parsed)
+
+
+def _is_sorted(codes: np.ndarray, times: np.ndarray) -> bool:
+    """Whether rows are in the order of items and, within these, of time."""
+    same = codes[1:] == codes[:-1]
+    return bool(((codes[1:] > codes[:-1]) | (same & (times[1:] >= times[:-1]))).all())

@@ -16,12 +16,13 @@ from tsfm.infer.item_rows import ItemRows
 from tsfm.infer.level import subtract_levels
 from tsfm.messages import format_id
 from tsfm.store.read_options import ReadSettings
-from tsfm.timestamps.frequency import GriddedSeries, describe_moves, grid_index, make_timestamps, regular_grid
+from tsfm.timestamps.frequency import GriddedSeries, describe_moves, grid_index, regular_grid
 from tsfm.timestamps.grid import equal_steps
-from tsfm.timestamps.timezones import item_frequencies, regular_timestamps, restore_timezone, without_advice
+from tsfm.timestamps.panels import PanelTimes, TimeSpan
+from tsfm.timestamps.timezones import item_frequencies, without_advice
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,15 @@ class ItemSeries:
     freq: str
     past: Float[np.ndarray, "J L"]  # covariates known only in the past
     known: Float[np.ndarray, "K W"]  # covariates known through the horizon
-    timestamps: pd.DatetimeIndex  # of the H future steps, in the time zone of the DataFrame
+    future: TimeSpan  # timestamps of the H future steps
     rows: Int[np.ndarray, " L"]  # the row of the DataFrame at each step; -1 in a gap
     utc: bool  # whether the grid is regular in UTC rather than in local time
     offset: Float[np.ndarray, " C"]  # that was subtracted from the values, in float64; 0 at ordinary levels
+
+    @property
+    def timestamps(self) -> pd.DatetimeIndex:
+        """Of the H future steps, in the time zone of the DataFrame."""
+        return self.future.index
 
     @property
     def original(self) -> Float[np.ndarray, "C L"]:
@@ -91,30 +97,52 @@ class ItemTable:
         offsets = np.zeros((len(self.ids), num_targets))
         if centre:
             rows, offsets = subtract_levels(rows, num_targets, notes=notes, label=self.label)
-        series, grids = [], []
-        for item, freq in enumerate(freqs):
-            timestamps, utc = regular_timestamps(rows.timestamps[rows.span(item)], freq)  # type: ignore[arg-type]
-            grid = self._grid(rows, item, timestamps, freq=freq)
+        panel, ids = PanelTimes(rows.timestamps, rows.bounds), self.ids.array
+        stamps = [panel.regular(item, freq) for item, freq in enumerate(freqs)]
+        absolute = np.array([utc for _, utc in stamps])
+        grids = self._grids(rows, [times for times, _ in stamps], freqs, panel.without_gaps(freqs, absolute))
+        future_times = panel.after(
+            [grid.start for grid in grids],
+            np.array([grid.values.shape[1] for grid in grids]),
+            freqs,
+            absolute,
+            horizon=horizon,
+            unit=rows.parsed.unit,
+        )
+        series = []
+        for item, (freq, grid, times) in enumerate(zip(freqs, grids, future_times, strict=True)):
+            timestamps, utc = stamps[item]
             num_steps, last_past = grid.values.shape[1], num_targets + self.num_past
-            times = make_timestamps(grid.start, freq, num_steps + horizon)[num_steps:]
-            times = restore_timezone(times, rows.timestamps.tz, absolute=utc, unit=rows.parsed.unit)
             known = np.full((self.num_known, num_steps + horizon), np.nan, np.float32)
             known[:, :num_steps] = grid.values[last_past:]
             if self.future is not None:
-                values = future_values(self.future, item, times, self.ids[item], freq=freq, notes=notes)
+                values = future_values(self.future, item, times.index, ids[item], freq=freq, notes=notes)
                 known[:, num_steps:] = values.T
             targets, past = grid.values[:num_targets], grid.values[num_targets:last_past]
             step_rows = self._step_rows(item, timestamps, grid, freq=freq)
             series.append(
-                ItemSeries(self.ids[item], targets, grid.start, freq, past, known, times, step_rows, utc, offsets[item])
+                ItemSeries(ids[item], targets, grid.start, freq, past, known, times, step_rows, utc, offsets[item])
             )
-            grids.append(grid)
         notes += self._describe(grids, freqs[0], horizon)
         return series
 
+    def _grids(
+        self, rows: ItemRows, timestamps: list[np.ndarray], freqs: list[str], without_gaps: Bool[np.ndarray, " N"]
+    ) -> list[GriddedSeries]:
+        """Return the values of all items on their regular grids; those without gaps are cut out of one array."""
+        values = np.ascontiguousarray(rows.values.T, dtype=np.float32)
+        num_observed = np.add.reduceat(~np.isnan(values[: len(self.targets)]), rows.bounds[:-1], axis=1, dtype=np.int64)
+        simple = without_gaps & (num_observed > 0).all(axis=0) & (self.settings.grid != "keep")
+        return [
+            GriddedSeries(times[0], np.ascontiguousarray(values[:, rows.span(item)]), 0)
+            if simple[item]
+            else self._grid(rows, item, times, freq=freq)
+            for item, (times, freq) in enumerate(zip(timestamps, freqs, strict=True))
+        ]
+
     def _grid(self, rows: ItemRows, item: int, timestamps: np.ndarray, *, freq: str) -> GriddedSeries:
         """Return the values of one item on its regular grid; each target needs an observed value."""
-        span, item_id = rows.span(item), self.ids[item]
+        span, item_id = rows.span(item), self.ids.array[item]
         location: Any = {"item": str(item_id), "rows": rows.row[span]}
         try:
             if self.settings.grid == "keep":

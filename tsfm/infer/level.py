@@ -10,7 +10,7 @@ import numpy as np
 from tsfm.infer.item_rows import ItemRows
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 FLOAT32_SPACING = 2.0**-23  # of float32 numbers, relative to their size
 MAX_SPACING = 0.1  # of float32 numbers, in units of the typical change from step to step
@@ -42,12 +42,29 @@ def level_offset(values: Float[np.ndarray, "L C"]) -> Float[np.ndarray, " C"]:
     return offsets
 
 
+def may_need_offset(values: Float[np.ndarray, "L C"], bounds: np.ndarray) -> Bool[np.ndarray, " N"]:
+    """Return the items for which `level_offset` may not be 0, judged by their largest value and smallest change.
+
+    Item i has the rows ``bounds[i]:bounds[i + 1]``, at least one.
+    """
+    first, last = bounds[:-1], bounds[1:] - 1
+    changes = np.abs(np.diff(values, axis=0, append=np.nan))
+    changes[last] = np.inf  # to the next item
+    changes[changes == 0] = np.inf
+    smallest, largest = np.minimum.reduceat(changes, first), np.maximum.reduceat(np.abs(values), first)
+    with np.errstate(invalid="ignore"):
+        is_fine = largest * FLOAT32_SPACING <= MAX_SPACING * smallest  # not where NaN: a value is missing
+    return np.any(~is_fine, axis=1)
+
+
 def subtract_levels(
     rows: ItemRows, num_targets: int, *, notes: list[str], label: str = "df"
 ) -> tuple[ItemRows, np.ndarray]:
     """Return the rows without the constant of each item and target, and these constants, [N, C]."""
     values, spans = rows.values, [rows.span(i) for i in range(len(rows.bounds) - 1)]
-    offsets = np.array([level_offset(values[span, :num_targets]) for span in spans]).reshape(len(spans), num_targets)
+    offsets = np.zeros((len(spans), num_targets))
+    for item in np.flatnonzero(may_need_offset(values[:, :num_targets], rows.bounds)):
+        offsets[item] = level_offset(values[spans[item], :num_targets])
     if num_centred := int(offsets.any(axis=1).sum()):
         values = values.copy()
         for span, offset in zip(spans, offsets, strict=True):

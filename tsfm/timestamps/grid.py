@@ -142,7 +142,7 @@ def equal_steps(timestamps: Any, values: np.ndarray, *, freq: str) -> GriddedSer
 def as_times(timestamps: Any) -> np.ndarray:
     """Return timestamps as datetime64[us], or [ns] where microseconds would lose digits."""
     values = np.asarray(timestamps)
-    micros = values.astype("datetime64[us]")
+    micros = values.astype("datetime64[us]", copy=False)
     return values if values.dtype == "datetime64[ns]" and (micros.astype("M8[ns]") != values).any() else micros
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsfm.timestamps.frequency import infer_freq, parse_freq, typical_freq
+from tsfm.timestamps.frequency import parse_freq, typical_freq
 from tsfm.timestamps.grid import as_times
+from tsfm.timestamps.panel_frequency import PanelFrequencies
 
 DAY = 86400 * 10**6  # microseconds
 
@@ -91,11 +92,12 @@ def item_frequencies(
     if freq is not None:
         return [str(parse_freq(freq))] * len(ids)
     local = local_times(times)
+    panel = PanelFrequencies(local, bounds)
     inferred: list[str | None] = []
     errors: dict[int, str] = {}
     for i, item in enumerate(ids):
         try:
-            inferred.append(infer_freq(local[bounds[i] : bounds[i + 1]], item=str(item), steps=steps))
+            inferred.append(panel.infer(i, item=str(item), steps=steps))
         except ValueError as error:
             inferred.append(typical_freq(local[bounds[i] : bounds[i + 1]]) if keep else None)
             if inferred[-1] is None:
@@ -118,12 +120,15 @@ def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, 
     """
     if times.tz is None:
         return as_times(times), False
-    step = parse_freq(freq)
-    micros = step.micros
-    utc = as_times(naive_utc(times))
+    return regular_times(as_times(naive_utc(times)), local_times(times), freq)
+
+
+def regular_times(utc: np.ndarray, local: np.ndarray, freq: str) -> tuple[np.ndarray, bool]:
+    """Return those of the same timestamps in UTC and in local time that are regular, and whether that is UTC."""
+    micros = parse_freq(freq).micros
     distances = (utc - utc[0]).astype("m8[us]").astype(np.int64) % micros if micros else np.ones(1)
     absolute = 0 < micros < DAY and (micros < DAY // 12 or bool((distances == 0).all()))
-    return (utc if absolute else local_times(times)), absolute
+    return (utc if absolute else local), absolute
 
 
 def restore_timezone(times: np.ndarray, zone: tzinfo | None, *, absolute: bool, unit: str) -> pd.DatetimeIndex:
