@@ -17,6 +17,7 @@ from hydra.core.config_store import ConfigStore
 
 from tsfm import registry
 from tsfm.messages import did_you_mean
+from tsfm.metrics import metric
 from tsfm.registry import BACKBONES, REGISTRIES, Registry
 
 
@@ -153,6 +154,20 @@ def test_an_outside_package_adds_a_backbone_by_its_entry_point(plugin: EntryPoin
     assert BACKBONES.entry("from_outside").component.__module__ == "outside_plugin"
     problem = forecast_problem(waves())
     assert tiny("from_outside")(problem).prediction.shape[:3] == problem.values.shape
+
+
+@pytest.mark.parametrize("line", ["import sys; sys.exit(3)", "raise SystemExit", "raise RuntimeError('broken')", "1 +"])
+def test_a_package_that_fails_or_exits_when_it_is_imported_is_left_out(
+    line: str, plugin: EntryPoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "outside_plugin.py").write_text(line)
+    assert "from_outside" not in BACKBONES.names()
+    assert "the backbone 'from_outside' of an unnamed package cannot be imported and is left out" in caplog.text
+    points = [EntryPoint(name="odd", value="outside_plugin", group="tsfm.metrics")]
+    monkeypatch.setattr(metric, "entry_points", lambda **_: points)
+    metric.discover_metrics.cache_clear()
+    assert metric.better_direction("mase") == "lower"
+    assert "the metric 'odd' cannot be imported and is left out" in caplog.text
 
 
 def test_a_known_name_needs_no_look_at_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:

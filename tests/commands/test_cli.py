@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsfm.commands.cli import main
+from tsfm.commands.cli import main, message_of
+from tsfm.files import write_text
 
 SMALL = [
     "model.context=32", "model.horizon=8", "model.width=16", "model.patch=8", "model.stride=8", "backbone.heads=2",
@@ -123,3 +126,27 @@ def test_start_up_times() -> None:
             subprocess.run([sys.executable, "-c", code], check=True)
             times.append(time.perf_counter() - begun)
         assert min(times) < limit
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_output_that_cannot_be_encoded_is_escaped(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the locale is C, or a Windows console has another code page."""
+    stamps = pd.date_range("2024-01-01", periods=60)
+    pd.DataFrame({"item_id": "Zürich Ω", "timestamp": stamps, "target": range(60)}).to_csv(tmp_path / "a.csv")
+    for errors in ("strict", "surrogateescape"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors)
+        monkeypatch.setattr("sys.stdout", stream)
+        assert main(["forecast", str(tmp_path / "a.csv"), "--model", "seasonal_naive", "--horizon", "2"]) == 0
+        stream.flush()
+        assert rb"rich \u03a9" in stream.buffer.getvalue()  # type: ignore[attr-defined]
+        assert stream.errors == errors
+
+
+def test_records_of_a_command_with_undecoded_bytes(tmp_path: Path) -> None:
+    """In the locale C without UTF-8 mode, Python gives the bytes of a name as surrogates."""
+    write_text(tmp_path / "command.txt", "tsfm train name=" + os.fsdecode("ü".encode()) + "\udcff")
+    assert (tmp_path / "command.txt").read_bytes() == "tsfm train name=ü".encode() + b"\xff"
+    error = UnicodeEncodeError("ascii", "ü.csv", 0, 1, "ordinal not in range(128)")
+    assert message_of(error).startswith(r"'\xfc.csv' cannot be written in this locale (ascii); set LC_ALL=C.UTF-8")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tsfm.commands.flags import translate_message
 from tsfm.commands.parser import parser
@@ -26,6 +29,26 @@ def main(argv: list[str] | None = None) -> int:
     int
         0: everything was done; 2: the request cannot be met, and the reason was printed; 130: interrupted.
     """
+    with _printable_output():
+        return _run(argv)
+
+
+@contextmanager
+def _printable_output() -> Iterator[None]:
+    """Print characters that the terminal or the file behind stdout cannot encode as escapes instead of failing."""
+    stream, errors = sys.stdout, getattr(sys.stdout, "errors", None)
+    if errors not in ("strict", "surrogateescape") or not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if not stream.closed:
+            stream.reconfigure(errors=errors)
+
+
+def _run(argv: list[str] | None) -> int:
     args = parser().parse_args(argv)
     if "torch" not in sys.modules:
         set_threads()
@@ -52,6 +75,9 @@ def message_of(error: Exception) -> str:
     """Return an error as one line, without Python's number: `[Errno 2] No such file: 'x'` is `x: No such file`."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}; check this path" if error.filename else error.strerror
+    if isinstance(error, UnicodeEncodeError):  # a file name, in a locale that has no such character
+        text = ascii(error.object[:80])
+        return f"{text} cannot be written in this locale ({error.encoding}); set LC_ALL=C.UTF-8, or use ASCII names"
     return str(error) or type(error).__name__
 
 

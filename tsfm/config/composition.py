@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tsfm.config.errors import ConfigError, explain, one_line
 from tsfm.config.folder import conf_dir, groups_of
 from tsfm.config.hydra_state import own_hydra, temporary_configs
+from tsfm.config.limits import bounded_folder, check_ranges, check_sweep, strict_booleans
 from tsfm.messages import did_you_mean
 from tsfm.registry import discover_all
 
@@ -51,16 +52,19 @@ def compose(
         If a key, a choice or a type is wrong. The message has the full key, the value and the nearest known name.
     """
     discover_all()
+    check_ranges(overrides or [])
     overrides = [*(overrides or []), *_search_path(config_dir)]
     configs: dict[str, Any] = {}
     if base_settings is not None:
         configs = {"_base": base_settings, f"_{config_name}_with_base": _with_base(config_name)}
-    with temporary_configs(configs), own_hydra():
+    with temporary_configs(configs), own_hydra(), strict_booleans():
         try:
             with initialize_config_dir(str(conf_dir()), version_base="1.3"):
                 return hydra_compose(config_name if base_settings is None else f"_{config_name}_with_base", overrides)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain(error, groups=groups_of(config_name))) from None
+        except RecursionError:
+            raise ConfigError("a setting or a config file is nested too deeply, or refers to itself") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"a config file is not YAML: {one_line(error)}") from None
         except (ValueError, TypeError) as error:  # Hydra's own checks of a group override
@@ -87,8 +91,9 @@ def sweep(
     """
     discover_all()
     argv = ["tsfm", "--multirun", *overrides, *_search_path(config_dir)]
-    with own_hydra(), _process_state(argv):
+    with own_hydra(), strict_booleans(), _process_state(argv):
         try:
+            check_sweep(overrides)
             hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(work)()
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain(error, groups=groups_of(config_name))) from None
@@ -118,7 +123,7 @@ def _search_path(config_dir: str | None) -> list[str]:
         return []
     if not Path(config_dir).is_dir():
         raise ConfigError(f"--config-dir {config_dir} is not a folder; it holds groups such as experiment/mine.yaml")
-    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+    return [f"hydra.searchpath=[{bounded_folder(Path(config_dir).resolve())}]"]
 
 
 def typed(config: DictConfig) -> Any:

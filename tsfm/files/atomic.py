@@ -19,9 +19,12 @@ from tsfm.files.folders import PRIVATE_FILE, give_permissions, make_folder, move
 
 
 def write_text(path: str | Path, text: str, *, hint: str = HINT) -> None:
-    """Write a text file in UTF-8 completely or not at all."""
+    """Write a text file in UTF-8 completely or not at all.
+
+    Bytes of the command line that Python could not decode, as where the locale is C, are written as they were.
+    """
     with atomic_file(path, hint=hint) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_bytes(path: str | Path, content: bytes, *, hint: str = HINT) -> None:

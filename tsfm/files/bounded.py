@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 
 MAX_TEXT_BYTES = 64 * 2**20  # of a JSON or YAML file; the fingerprints of a million training series have 35 MB
 MAX_CONTAINERS = 500_000  # lists and objects in a JSON file
+MAX_YAML_BYTES = 2**20  # YAML is parsed in Python, about 100 kB a second
+MAX_YAML_NODES = 200_000  # values of a YAML file, each alias counted as what it stands for
 
 KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -110,3 +112,72 @@ def parse_json(text: str) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the content of a YAML text of plain values.
+
+    Raises
+    ------
+    ValueError
+        If it is not YAML, is nested too deeply, refers to itself or has too many values; the file is not named.
+    """
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            _check_size(node)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
+
+
+def check_expanded_yaml(text: str) -> None:
+    """Refuse a YAML text whose aliases stand for too many values (of a few lines, for billions).
+
+    Raises
+    ------
+    ValueError
+        As in `parse_yaml`; other errors are left to who reads it.
+    """
+    import yaml
+
+    if "*" not in text:  # it has no alias
+        return
+    try:
+        _check_size(yaml.compose(text, Loader=yaml.SafeLoader))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except yaml.YAMLError:
+        return
+
+
+def _check_size(node: Any) -> None:
+    """Raise a ValueError if a node of YAML has more than MAX_YAML_NODES nodes, or itself among them."""
+    import yaml
+
+    sizes: dict[int, int | None] = {}  # by the identity of a node; None while it is counted
+
+    def count(node: Any) -> int:
+        key = id(node)
+        if key not in sizes:
+            sizes[key] = None
+            children = node.value if isinstance(node, yaml.CollectionNode) else []
+            if isinstance(node, yaml.MappingNode):
+                children = [child for pair in children for child in pair]
+            sizes[key] = 1 + sum(count(child) for child in children)
+        size = sizes[key]
+        if size is None:
+            raise ValueError("an alias in it refers to itself")
+        if size > MAX_YAML_NODES:
+            raise ValueError(f"it has more than {MAX_YAML_NODES:,} values, with what its aliases stand for")
+        return size
+
+    if node is not None:
+        count(node)

@@ -127,8 +127,9 @@ def discover_metrics() -> None:
     for point in entry_points(group="tsfm.metrics"):
         try:
             point.load()
-        except Exception as error:  # noqa: BLE001  code of others; one broken package must not disable everything else
-            log.warning("the metric %r cannot be imported and is left out (%s)", point.name, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  code of others must not disable everything else
+            reason = "it ends the process by sys.exit" if isinstance(error, SystemExit) else error
+            log.warning("the metric %r cannot be imported and is left out (%s)", point.name, reason)
 
 
 def forecast_metrics() -> list[Metric]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tsfm.config import RunConfig, plain
+from tsfm.files.bounded import MAX_YAML_BYTES, parse_json, parse_yaml, read_small
 from tsfm.training.checkpoint_file import check_own
 from tsfm.version import __version__
 
@@ -24,8 +22,8 @@ def read_config(file: Path) -> dict[str, Any]:
     """Return the content of a YAML or JSON file of an earlier run; empty if there is none or it cannot be read."""
     try:
         check_own(file)
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        content = parse_yaml(read_small(file, max_bytes=MAX_YAML_BYTES).decode("utf-8"))
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -40,10 +38,10 @@ def read_result(run_dir: Path) -> dict[str, Any] | None:
         return None
     try:
         check_own(file)
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = parse_json(read_small(file).decode("utf-8"))
         if not isinstance(result, dict) or not {"run_dir", "model"} <= result.keys():
             raise ValueError("it has no result of a run")
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, OSError) as error:
         log.warning("%s is damaged and not used (%s); the run is taken as unfinished", file, error)
         return None
     return None if CUT_SHORT in result else result
