@@ -42,11 +42,11 @@ def check_ranges(overrides: Sequence[str]) -> None:
 def _range_length(arguments: str) -> float:
     """Return how many values a range has; 0 where Hydra will say what is wrong with it."""
     values = {"start": 0.0, "stop": 0.0, "step": 1.0}
-    given = [argument.rpartition("=") for argument in arguments.split(",")]
-    names = ["stop"] if len(given) == 1 else list(values)
+    parts = [argument.rpartition("=") for argument in arguments.split(",")]
+    names = ["stop"] if len(parts) == 1 else list(values)
     try:
-        for (name, _, value), position in zip(given, names, strict=False):
-            values[name.strip() or position] = float(value)
+        for (name, _, value), default in zip(parts, names, strict=False):
+            values[name.strip() or default] = float(value)
     except ValueError:
         return 0
     length = values["stop"] - values["start"]
@@ -64,8 +64,8 @@ def check_sweep(overrides: Sequence[str]) -> None:
     check_ranges(overrides)
     counts: dict[str, int] = {}
     for setting in OverridesParser.create().parse_overrides(list(overrides)):
-        if setting.is_discrete_sweep():
-            counts[setting.get_key_element()] = sum(1 for _ in setting.sweep_iterator())
+        if setting.is_sweep_override() and setting.is_discrete_sweep():
+            counts[setting.get_key_element()] = len(list(setting.sweep_iterator()))
     if math.prod(counts.values()) > MAX_JOBS:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise ConfigError(f"the sweep has more than {MAX_JOBS:,} combinations ({listed}); use fewer values")
