@@ -79,7 +79,10 @@ def _select_pairs(
     """Return the (item, target) pairs of the forecast that are requested."""
     absent = [name for name in (id_name, timestamp_name, *FORECAST_COLUMNS) if name not in forecast.columns]
     if absent or forecast.empty:
-        raise ValueError(f"forecast lacks {', '.join(absent) or 'rows'}; give the DataFrame that predict_df returned")
+        raise ValueError(
+            f"forecast lacks {', '.join(absent) or 'rows'}; give the DataFrame that predict_df "
+            "returned; plot_series of utilsforecast draws those of style='nixtla'"
+        )
     pairs = list(forecast[[id_name, "target_name"]].drop_duplicates().itertuples(index=False, name=None))
     selected = [(i, target) for i, target in pairs if (item is None or i == item) and target_name in (None, target)]
     if not selected:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.infer import styles
 from tsfm.infer.adaptation import Adaptation, Inputs
 from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
 from tsfm.infer.covariate_effects import KnownCovariates
@@ -168,12 +169,15 @@ class Predictor(FramePredictor):
     def predict_df(
         self,
         df: pd.DataFrame,
-        prediction_length: int,
+        prediction_length: int | None = None,
         future_df: pd.DataFrame | None = None,
         quantile_levels: Sequence[float] | None = None,
         batch_size: int = 256,
         mean: bool = False,
         covariates: str = "auto",
+        style: str = "chronos",
+        h: int | None = None,
+        level: styles.Level = None,
         **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
@@ -195,6 +199,11 @@ class Predictor(FramePredictor):
         covariates
             "auto": those of `future_df` also by a regression on the past, where it helps there; "network": only as the
             network itself uses them; "ignore": not at all.
+        style
+            "chronos": the columns below. "nixtla": unique_id, ds, <model>, <model>-lo-80, <model>-hi-80; see
+            `tsfm.infer.styles`.
+        h, level
+            Names that Nixtla's libraries have for `prediction_length`, and for central intervals in percent.
         **options
             How `df` and `future_df` are read, such as `target` or `freq`; see `tsfm.store.read_options.ReadOptions`.
 
@@ -229,16 +238,22 @@ class Predictor(FramePredictor):
         [14.0, 15.0, 16.0]
         """
         self.check_forecasts()
+        quantile_levels = styles.choose_quantile_levels(
+            style, level, quantile_levels, available=self.quantile_levels, name=self.name
+        )
         requested_levels = self.check_quantile_levels(quantile_levels)
         batch_size = check_count("batch_size", batch_size, unit="series")
+        reading: Any = styles.nixtla_options(df, options) if style == styles.NIXTLA else options
         frame = read_frame(
             df,
-            prediction_length=prediction_length,
+            prediction_length=styles.choose_horizon(prediction_length, h),
             future_df=future_df,
-            **options,
+            **reading,
             select=partial(self.used_covariates, choice=covariates),
             centre=self.any_level,
         )
+        if style == styles.NIXTLA:
+            styles.check_one_target(frame.targets)
         names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
         notes: list[str] = []
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
@@ -250,6 +265,8 @@ class Predictor(FramePredictor):
         announce(notes)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
         out = write_frame(frame, result.predictions, result.quantiles, columns, mean=result.mean)
+        if style == styles.NIXTLA:
+            out = styles.to_nixtla(out, name=self.name, level=level, options=options)
         out.attrs["announcements"] = [*frame.announcements, *notes]
         return out
 
