@@ -48,11 +48,11 @@ def choose_quantile_levels(
     """
     check_choice("style", style, STYLES)
     intervals = read_level(level)
-    levels = sorted({bound for interval in intervals for bound in interval_bounds(interval)})
+    bounds = sorted({bound for interval in intervals for bound in interval_bounds(interval)})
     if style == CHRONOS:
         if intervals:
             raise ValueError(
-                f"level={level} belongs to style='nixtla'; give that style, or quantile_levels={levels} in its place"
+                f"level={level} belongs to style='nixtla'; give that style, or quantile_levels={bounds} in its place"
             )
         return quantile_levels
     if quantile_levels is not None:
@@ -61,7 +61,7 @@ def choose_quantile_levels(
             "as level=[80, 95]"
         )
     try:
-        return check_requested_levels(levels, available, name=name) if levels else POINT
+        return check_requested_levels(bounds, available, name=name) if bounds else POINT
     except ValueError:
         if available is None or tuple(available) == POINT:
             raise ValueError(f"{name} predicts points and no intervals; leave level={level} out") from None
@@ -99,7 +99,7 @@ def interval_bounds(interval: float) -> tuple[float, float]:
 
 
 def nixtla_options(df: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return reading options with the names unique_id, ds and y for columns that a DataFrame has and nobody named."""
+    """Return reading options that name the columns unique_id, ds and y, where a DataFrame has them."""
     names = {*getattr(df, "columns", ()), *getattr(getattr(df, "index", None), "names", ())}
     return {option: name for option, name in NIXTLA_NAMES.items() if name in names} | dict(options)
 
