@@ -31,14 +31,9 @@ PREDICTED = 10e9  # values
 METRICS = {"MASE": "mase_relative", "WQL": "wql_relative"}
 RESAMPLED, RANGE = 200, (10, 90)
 # what scripts/pretrain.sh trains; without a warm-up, whose length would depend on that of the run
-SETTINGS = [
-    "model.known_season=true",
-    "data.seasons=true",
-    "optim.schedule=constant",
-    "optim.warmup=0",
-    "optim.lr=1e-3",
-]
-SETTINGS += ["trainer.packed=true", "trainer.precision=auto", "trainer.progress=false", "trainer.ema=0.998"]
+SETTINGS = ["model.known_season=true", "data.seasons=true", "data.blend_rate=0.2", "optim.schedule=constant"]
+SETTINGS += ["optim.warmup=0", "optim.lr=1e-3", "trainer.packed=true", "trainer.ema=0.998"]
+SETTINGS += ["trainer.precision=auto", "trainer.progress=false"]
 
 
 def train_to(size: str, values: float, out: Path) -> Path:
