@@ -32,21 +32,18 @@ from tsfm.training.precision import fastest_precision
 from tsfm.types import Batch
 
 QUANTILES = [0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.99]
-ORIGINS = ["task.max_origins=6", "task.origins_rate=0.7"]
 SEASON = ["model.known_season=true", "data.seasons=true"]
 TIME = ["model.time_features=true", "data.timestamps=true"]
 MEASURED_BATCHES = 64  # a multiple of the batches whose synthetic series are drawn at once
 ROWS: dict[str, list[str]] = {
     "recipe": [],
-    "several origins": ORIGINS,
     "known season": SEASON,
     "time features": TIME,
     "broad generators": ["data=corpus_broad"],
     "balanced corpus": ["data=corpus_balanced"],
     "blended with synthetic series": ["data.blend_rate=0.2"],
     "21 quantile levels": [f"head.quantile_levels={QUANTILES}"],
-    "origins and season": [*ORIGINS, *SEASON],
-    "origins, season, balanced corpus": [*ORIGINS, *SEASON, "data=corpus_balanced"],
+    "known season, blended": [*SEASON, "data.blend_rate=0.2"],
     "dilated convolutions": ["experiment=pretrain/mini_conv", "backbone.depth=8"],
     "synthetic series only": ["data.real_rate=0"],
     "real series only": ["data.real_rate=1"],

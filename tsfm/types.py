@@ -153,10 +153,6 @@ class Problem(_TensorBundle):
         `[batch, channels]`, True for channels that no scaler changes. None: all channels are scaled.
     seasons, timestamps
         As in `Batch`.
-    origins, tail
-        First steps of several tails of `tail` steps that are all to be forecast, each from the visible steps before it
-        (training only). The steps before the last origin are visible, those after the first one wanted. Empty: one
-        problem, whose hidden steps are those that are not visible.
     """
 
     values: Float[Tensor, "B C T"]
@@ -165,8 +161,6 @@ class Problem(_TensorBundle):
     label: Tensor | None = None
     unscaled: Bool[Tensor, "B C"] | None = None
     seasons: Int[Tensor, "B K"] | None = None
-    origins: tuple[int, ...] = ()
-    tail: int = 0
     timestamps: Int[Tensor, "B T"] | None = None
 
     def __post_init__(self) -> None:
@@ -182,27 +176,6 @@ class Problem(_TensorBundle):
                     f"unscaled has shape {tuple(self.unscaled.shape)}; expected {tuple(self.values.shape[:2])}"
                 )
 
-    def tails(self) -> Problem:
-        """Return the tails of all origins as channels of a problem in which nothing is visible, for the loss."""
-        values, wanted = (
-            torch.cat([field[..., origin : origin + self.tail] for origin in self.origins], dim=1)
-            for field in (self.values, self.wanted)
-        )
-        return Problem(values=values, visible=torch.zeros_like(wanted), wanted=wanted)
-
-    def at_origin(self, origin: int) -> Problem:
-        """Return the plain problem of one origin: the window ends with its tail, which is hidden."""
-        end = origin + self.tail
-        hidden = torch.arange(end, device=self.values.device) >= origin
-        return Problem(
-            values=self.values[..., :end],
-            visible=self.visible[..., :end] & ~hidden,
-            wanted=self.wanted[..., :end] & hidden,
-            unscaled=self.unscaled,
-            seasons=self.seasons,
-            timestamps=None if self.timestamps is None else self.timestamps[..., :end],
-        )
-
     def patches(self, patches: Patches) -> Problem:
         """Return some patches as windows of one channel in which nothing is visible, for the loss."""
         wanted = patches.cut(self.wanted)
@@ -210,8 +183,6 @@ class Problem(_TensorBundle):
 
     def predicted_by(self, answer: Answer) -> Problem:
         """Return the part of the problem that an answer predicts, in the shape of its prediction."""
-        if self.origins:
-            return self.tails()
         return self if answer.patches is None else self.patches(answer.patches)
 
     def visible_values(self) -> Float[Tensor, "B C T"]:

@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.model.test_origins import model as origins_model
-from tests.model.test_origins import problem as origins_problem
 from tests.training.test_expansion import expanded, model, problem
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.infer.past import Past
@@ -97,29 +95,15 @@ def test_windows_of_a_batch_have_their_own_timestamps() -> None:
     torch.testing.assert_close(together[1:], predict(network, posed)[1:])
 
 
-def test_several_origins_have_the_time_features_of_their_steps() -> None:
-    network, posed = origins_model(time_features=True), origins_problem()
-    assert network.time_features is not None
-    torch.nn.init.normal_(network.time_features.project.weight, std=0.2)
-    timestamps, steps = hours(*posed.values[:, 0].shape), torch.arange(posed.values.shape[-1])
-    forecast = predict(network, replace(posed, timestamps=timestamps))
-    for index, origin in enumerate(posed.origins):
-        later = torch.where(steps >= origin + posed.tail, NO_TIMESTAMP, timestamps)
-        other = predict(network, replace(posed, timestamps=later))
-        assert torch.equal(other[:, : index + 1], forecast[:, : index + 1])
-    in_last_tail = torch.where(steps >= posed.origins[-1] + posed.tail - 8, NO_TIMESTAMP, timestamps)
-    other = predict(network, replace(posed, timestamps=in_last_tail))
-    assert not torch.allclose(other[:, -1], forecast[:, -1], rtol=1e-3)
-    assert not torch.allclose(predict(network, posed), forecast, rtol=1e-3)
-
-
 def test_timestamps_of_phases_belong_to_their_steps() -> None:
     timestamps = hours(2, 30)
     past = Past(timestamps[:, None, :21].float(), None, 9, timestamps)
     split = past.phases(4)
     assert split.timestamps is not None
     num_past = split.values.shape[-1]
-    assert torch.equal(split.timestamps[:, :num_past].float(), split.values[:, 0])
+    known = split.timestamps[:, :num_past] != NO_TIMESTAMP
+    assert torch.equal(known, split.observed[:, 0])  # none before the first step
+    assert torch.equal(split.timestamps[:, :num_past][known].float(), split.values[:, 0][known])
     future = split.timestamps[:, num_past:].unflatten(0, (2, 4)).transpose(1, 2).flatten(1)
     assert torch.equal(future[:, :9], timestamps[:, 21:])
     assert (future[:, 9:] == NO_TIMESTAMP).all()

@@ -295,59 +295,22 @@ def test_wrong_settings_are_errors(settings: dict[str, Any], message: str) -> No
         task(**settings)
 
 
-def test_several_origins_have_tails_of_one_length_in_the_later_half() -> None:
-    posed = [task(max_origins=6).pose(series(size=768), seeded(seed)) for seed in range(60)]
-    assert {len(problem.origins) for problem in posed} >= {1, 2, 6}
-    for problem in posed:
-        origins, tail = problem.origins, problem.tail
-        assert list(origins) == sorted(set(origins))
-        assert origins[-1] + tail == 768
-        assert not any(step % 32 for step in (*origins, tail))
-        assert origins[0] >= 32 * (origins[-1] // 64)
-        assert not problem.visible[..., origins[-1] :].any()
-        assert not problem.wanted[..., : origins[0]].any()
-        several = problem.tails()
-        assert several.wanted.shape == (NUM, len(origins), tail)
-        assert torch.equal(several.values[:, -1], problem.values[:, 0, -tail:])
-
-
-def test_the_share_of_batches_with_several_origins_is_the_setting() -> None:
-    several = [bool(task(max_origins=4, origins_rate=0.3).pose(series(), seeded(i)).origins) for i in range(400)]
-    assert 0.2 < sum(several) / len(several) < 0.4
-
-
-def test_the_loss_of_one_origin_is_that_of_its_tail_alone() -> None:
-    problem = task(max_origins=1).pose(series(), seeded())
-    steps = problem.values.shape[-1]
-    shared = Problem(
-        problem.values, torch.arange(steps).expand_as(problem.wanted) < steps - 64,
-        torch.arange(steps).expand_as(problem.wanted) >= steps - 64, origins=(steps - 64,), tail=64,
-    )  # fmt: skip
-    whole = answer(shared.at_origin(steps - 64))
-    of_tail = replace(whole, prediction=whole.prediction[..., -64:, :])
-    expected = task().loss(whole, shared.at_origin(steps - 64))
-    torch.testing.assert_close(task().loss(of_tail, shared), expected)
-    assert task().report(of_tail, shared)["loss"].count > 0
-
-
 def test_known_seasons_are_left_out_at_the_rate_of_the_setting() -> None:
     batch = replace(series(num=4000, size=64), seasons=torch.tensor([[24, 168]] * 4000))
-    for settings in ({}, {"max_origins": 4}):
-        seasons = task(season_drop_rate=0.3, **settings).pose(batch, seeded()).seasons
-        assert seasons is not None
-        assert 0.65 < float((seasons[:, 0] == 24).float().mean()) < 0.75
+    seasons = task(season_drop_rate=0.3).pose(batch, seeded()).seasons
+    assert seasons is not None
+    assert 0.65 < float((seasons[:, 0] == 24).float().mean()) < 0.75
 
 
 def test_timestamps_of_whole_windows_are_left_out_at_the_rate_of_the_setting() -> None:
     batch = series(num=4000, size=64)
     timed = replace(batch, timestamps=torch.arange(64).expand(4000, -1))
-    for settings in ({}, {"max_origins": 4}):
-        timestamps = task(timestamp_drop_rate=0.4, **settings).pose(timed, seeded()).timestamps
-        assert timestamps is not None
-        known = timestamps != NO_TIMESTAMP
-        assert (known.all(dim=-1) | ~known.any(dim=-1)).all()
-        assert 0.55 < float(known[:, 0].float().mean()) < 0.65
-        assert task(**settings).pose(batch, seeded()).timestamps is None
+    timestamps = task(timestamp_drop_rate=0.4).pose(timed, seeded()).timestamps
+    assert timestamps is not None
+    known = timestamps != NO_TIMESTAMP
+    assert (known.all(dim=-1) | ~known.any(dim=-1)).all()
+    assert 0.55 < float(known[:, 0].float().mean()) < 0.65
+    assert task().pose(batch, seeded()).timestamps is None
 
 
 @pytest.mark.parametrize(
@@ -392,10 +355,3 @@ def test_the_loss_has_no_gradient_for_covariates() -> None:
     assert torch.isfinite(gradient).all()
     assert (gradient[:, 1:] == 0).all()
     assert (gradient[:, 0] != 0).any()
-
-
-def test_windows_of_several_channels_have_one_origin() -> None:
-    plain = series()
-    batch = Batch(plain.values.expand(-1, 2, -1), plain.observed.expand(-1, 2, -1))
-    assert task(max_origins=6).pose(plain, seeded()).origins
-    assert not task(max_origins=6).pose(batch, seeded()).origins

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tsfm.nn.packing import Packing
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
 
 class Backbone(nn.Module):
@@ -33,8 +33,6 @@ class Backbone(nn.Module):
         `start` and `step` are implemented: one token in, one token out, constant memory.
     whole_window
         The window of a channel is one token.
-    shares_context
-        `attend` is implemented: several forecasts of a window may share the tokens of its context.
     layout
         Order of the axes in the outputs of the modules in `blocks`, as an einops pattern.
     """
@@ -45,7 +43,6 @@ class Backbone(nn.Module):
     fixed_length: bool = False
     streaming: bool = False
     whole_window: bool = False
-    shares_context: bool = False
     layout: str = "(b c) p d"
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
@@ -64,28 +61,6 @@ class Backbone(nn.Module):
         All valid tokens are packed.
         """
         return packing.pack(self(packing.unpack(x).unflatten(0, valid.shape[:2]), valid).flatten(0, 1))
-
-    def attend(
-        self,
-        x: Float[Tensor, "B 1 P D"],
-        valid: Bool[Tensor, "B 1 P"],
-        *,
-        allowed: Bool[Tensor, "P P"],
-        positions: Int[Tensor, " P"],
-    ) -> Float[Tensor, "B 1 P D"]:
-        """Return the output of every token, where row p of `allowed` says which tokens token p depends on.
-
-        Parameters
-        ----------
-        positions
-            Positions of the tokens in time, in patches.
-
-        Raises
-        ------
-        NotImplementedError
-            If the backbone has no such attention.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no attention over a choice of tokens")
 
     def start(self, *, batch: int, channels: int) -> Any:
         """Return the state before the first token, a value that `step` does not change.

@@ -5,7 +5,7 @@ B batch, C channels, T steps, P patches, D width, Q quantile levels.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +18,6 @@ from tsfm.messages import did_you_mean
 from tsfm.model.embedding import Embedded, embed
 from tsfm.model.lag_features import num_channel_features, num_step_features
 from tsfm.model.model_config import ModelConfig, check_window_head
-from tsfm.model.origins import forecast_origins
 from tsfm.model.packed import check_packed, predict_wanted
 from tsfm.model.patching import Patching, num_patches
 from tsfm.model.seasonal_skip import SeasonalSkip
@@ -130,8 +129,6 @@ class Model(nn.Module):
             If the windows do not fit the model, or `last` does not fit the windows; if the model does not support
             `packed`.
         """
-        if problem.origins:
-            return self._forecast_origins(problem)
         if packed:
             return self._predict_wanted(problem)
         if last is not None and not 1 <= last <= problem.values.shape[-1]:
@@ -158,32 +155,6 @@ class Model(nn.Module):
             loc=state.loc,
             scale=state.scale,
             quantile_levels=self.quantile_levels,
-        )
-
-    def _forecast_origins(self, problem: Problem) -> Answer:
-        """Return the answer for the tail of each origin, `[batch, origins, tail, quantile]`; see `model.origins`."""
-        if self.head.predicts != "steps" or not self.head.reads_window or problem.values.shape[1] != 1:
-            raise ValueError(
-                "several origins need windows of one channel and a head that reads the window; use task.max_origins=1, "
-                f"or data.channels=1 and head=patch_quantiles (found {problem.values.shape[1]} channels)"
-            )
-        if not (self.backbone.shares_context and self.skip is not None):  # one after the other, the definition
-            answers = [self(problem.at_origin(origin), last=problem.tail) for origin in problem.origins]
-            prediction = torch.cat([answer.prediction for answer in answers], dim=1)
-            hidden, loc, scale = (
-                torch.cat([getattr(answer, name) for answer in answers], dim=1) for name in ("hidden", "loc", "scale")
-            )
-            return replace(answers[0], hidden=hidden, prediction=prediction, loc=loc, scale=scale)
-        return forecast_origins(
-            problem,
-            scaler=self.scaler,
-            patching=self.patching,
-            backbone=self.backbone,
-            head=self.head,
-            skip=self.skip,
-            num_lags=self.config.seasonal_lags,
-            seasons=self._seasons(problem),
-            time_tokens=self._time_tokens(problem),
         )
 
     def _predict_wanted(self, problem: Problem) -> Answer:

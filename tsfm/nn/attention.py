@@ -16,7 +16,7 @@ from tsfm.nn.norms import RMSNorm
 from tsfm.nn.packing import Packing
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
 MAX_PLAIN_TOKENS = 128  # up to so many tokens, plain matrix products are faster on a CPU
 ALL = slice(None)
@@ -85,17 +85,13 @@ class Attention(nn.Module):
         mask: Tensor | None,
         *,
         queries: slice = ALL,
-        positions: Int[Tensor, " P"] | None = None,
     ) -> Float[Tensor, "N R D"]:
-        """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows.
-
-        `positions` are those of the tokens, for rotary positions; None counts the tokens.
-        """
+        """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows."""
         # heads are cut off the last axis before they move: the gradient of qkv is then one copy, not a stack and a copy
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
         q, k, v = self.norm_q(q).transpose(1, 2), self.norm_k(k).transpose(1, 2), v.transpose(1, 2)
         if self.rotary:
-            cos, sin = rotary_angles(q, positions=positions)
+            cos, sin = rotary_angles(q)
             q, k = apply_rotation(q, cos, sin), apply_rotation(k, cos, sin)
         if queries != ALL:
             assert not self.causal, "the triangle of a causal mask belongs to all tokens"
@@ -156,15 +152,14 @@ def rotate(x: Float[Tensor, "... P K"], *, base: float = 10_000.0) -> Float[Tens
 
 
 def rotary_angles(
-    x: Float[Tensor, "... P K"], *, base: float = 10_000.0, positions: Int[Tensor, " P"] | None = None
+    x: Float[Tensor, "... P K"], *, base: float = 10_000.0
 ) -> tuple[Float[Tensor, "P K"], Float[Tensor, "P K"]]:
     """Return the cosine and the signed sine of every token and feature, for tensors of the shape and type of x."""
     tokens, width = x.shape[-2:]
     half = width // 2
     # float32: in bf16 the angle of token 1000 is off by more than a radian
     frequency = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    counted = torch.arange(tokens, device=x.device) if positions is None else positions
-    angle = counted.float()[:, None] * frequency
+    angle = torch.arange(tokens, device=x.device, dtype=torch.float32)[:, None] * frequency
     cos, sin = angle.cos(), angle.sin()
     return torch.cat([cos, cos], dim=-1).to(x.dtype), torch.cat([-sin, sin], dim=-1).to(x.dtype)
 

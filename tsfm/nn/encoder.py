@@ -17,7 +17,7 @@ from tsfm.nn.norms import NORMS, make_norm
 from tsfm.nn.packing import Packing
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
 @dataclass
@@ -76,7 +76,6 @@ class EncoderBlock(nn.Module):
         mask: Tensor | None,
         *,
         queries: slice = ALL,
-        positions: Int[Tensor, " P"] | None = None,
         packing: Packing | None = None,
     ) -> Float[Tensor, "*rows R D"]:
         """Return the outputs of the tokens `queries`, which attend to all tokens that `mask` allows.
@@ -85,11 +84,10 @@ class EncoderBlock(nn.Module):
         """
         if packing is not None:
             return self._packed(x, mask, packing)
-        tokens = {"queries": queries, "positions": positions}
         if self.pre_norm:
-            x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, **tokens))
+            x = x[:, queries] + self.dropout(self.attention(self.norm_attention(x), mask, queries=queries))
             return x + self.dropout(self.feed(self.norm_feed(x)))
-        x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, **tokens)))
+        x = self.norm_attention(x[:, queries] + self.dropout(self.attention(x, mask, queries=queries)))
         return self.norm_feed(x + self.dropout(self.feed(x)))
 
     def _packed(self, x: Float[Tensor, "M D"], mask: Tensor | None, packing: Packing) -> Float[Tensor, "R D"]:

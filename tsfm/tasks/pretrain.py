@@ -38,8 +38,6 @@ class Pretrain(StepTask):
         loss: str = "pinball"
         units: str = "scaled"
         patch: int = 32  # steps: tails are whole patches
-        max_origins: int = 1  # forecast origins of a window of one channel; their forecasts share tokens of the context
-        origins_rate: float = 1.0  # share of batches with several origins, where max_origins is above 1
         max_tail_patches: int = 23  # largest number of patches in a tail; it is log-uniform
         impute_rate: float = 0.25  # share of windows without a tail
         block_rate: float = 0.3  # share of windows with a tail that also have blocks
@@ -61,11 +59,10 @@ class Pretrain(StepTask):
                 "short_context_rate",
                 "season_drop_rate",
                 "timestamp_drop_rate",
-                "origins_rate",
             ):
                 if not 0 <= (value := getattr(self, name)) <= 1:
                     raise ValueError(f"task.{name} is {value}; expected a share between 0 and 1")
-            for name in ("patch", "max_origins", "max_tail_patches", "min_context_length"):
+            for name in ("patch", "max_tail_patches", "min_context_length"):
                 if (value := getattr(self, name)) < 1:
                     raise ValueError(f"task.{name} is {value}; it must be at least 1")
             if not 0 <= self.smoothness_exponent < math.inf:
@@ -88,10 +85,6 @@ class Pretrain(StepTask):
         """Return the problem; channels with fewer visible steps than `min_context_length`, or 4, are not wanted."""
         num, _, size = batch.values.shape
         device, config = batch.values.device, self.config
-        if config.max_origins > 1 and not size % config.patch and batch.values.shape[1] == 1:
-            drawn = torch.rand(1, generator=generator, device=device)
-            if float(drawn) < config.origins_rate:
-                return self._pose_origins(batch, generator)
         steps = torch.arange(size, device=device)
 
         def draw(rate: float) -> Tensor:
@@ -118,40 +111,6 @@ class Pretrain(StepTask):
         seasons, timestamps = self._known_seasons(batch, generator), self._known_timestamps(batch, generator)
         visible_part = replace(batch, observed=observed, seasons=seasons, timestamps=timestamps)
         return hide_steps(visible_part, hidden, wanted=is_enough & observed)
-
-    def _pose_origins(self, batch: Batch, generator: torch.Generator | None) -> Problem:
-        """Return tails after several origins in the later half of the window, the same for all windows of the batch."""
-        num, _, size = batch.values.shape
-        device, config = batch.values.device, self.config
-        steps = torch.arange(size, device=device)
-        num_patches = size // config.patch
-        max_patches = max(1, min(config.max_tail_patches, num_patches * 5 // 8))
-        tail = int(self._log_uniform(1, 1, max_patches, generator, device=device))
-        last = num_patches - tail
-        earlier = max(1, last // 2) + torch.randperm(last - max(1, last // 2), generator=generator, device=device)
-        num_origins = max(1, min(config.max_origins, last // tail))
-        origins = [config.patch * patch for patch in sorted([*map(int, earlier[: num_origins - 1]), last])]
-
-        def draw(rate: float) -> Tensor:
-            return (torch.rand(num, generator=generator, device=device) < rate)[:, None, None]
-
-        rate = 0.05 + 0.55 * torch.rand(num, generator=generator, device=device)
-        points, blocks = masks.points(batch.values.shape, rate, generator), self._blocks(batch, rate, generator)
-        hidden = (blocks & draw(config.block_rate)) | (points & draw(config.point_rate))
-        context_length = self._log_uniform(num, config.min_context_length, size, generator, device=device).long()
-        is_cut = draw(config.short_context_rate) & (steps < (origins[0] - context_length)[:, None, None])
-        visible = batch.observed & ~hidden & ~is_cut & (steps < origins[-1])
-        num_visible = (visible & (steps < origins[0])).sum(dim=-1, keepdim=True)
-        is_enough = num_visible >= min(config.min_context_length, 4)
-        return Problem(
-            values=batch.values,
-            visible=visible,
-            wanted=batch.observed & (steps >= origins[0]) & is_enough,
-            seasons=self._known_seasons(batch, generator),
-            timestamps=self._known_timestamps(batch, generator),
-            origins=tuple(origins),
-            tail=tail * config.patch,
-        )
 
     def _known_seasons(self, batch: Batch, generator: torch.Generator | None) -> Tensor | None:
         """Return the seasons of the batch, left out at random: a model must work without them."""
@@ -206,11 +165,8 @@ class Pretrain(StepTask):
         (at most 8).
         """
         steps = torch.arange(problem.values.shape[-1], device=problem.values.device).expand_as(problem.visible)
-        if problem.origins:
-            num_hidden = torch.arange(problem.tail, device=steps.device).expand_as(answer.prediction[..., 0])
-        else:
-            last_visible = torch.where(problem.visible, steps, -1).cummax(dim=-1).values
-            num_hidden = (steps - last_visible - 1).clamp_min(0)
+        last_visible = torch.where(problem.visible, steps, -1).cummax(dim=-1).values
+        num_hidden = (steps - last_visible - 1).clamp_min(0)
         patches = answer.patches
         weight = (1 + (num_hidden if patches is None else patches.cut(num_hidden)) / self.config.decay_steps).rsqrt()
         if not self.config.smoothness_exponent:

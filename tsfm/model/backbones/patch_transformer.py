@@ -23,7 +23,7 @@ from tsfm.registry import BACKBONES
 from tsfm.types import Grid
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
 POSITIONS = ("learned", "rotary", "none")
 
@@ -64,8 +64,6 @@ class PatchTransformer(Backbone):
         )
         self.mixing = ChannelMixing(config, depth=config.depth, width=grid.width)
         self.mixes_channels = self.mixing.any
-        mixes_single = self.mixes_channels and config.mix_single  # `attend` is for windows of one channel
-        self.shares_context = not (self.causal or self.fixed_length or mixes_single)
         self.norm = make_norm(config.norm, grid.width) if config.pre_norm else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C P D"], valid: Bool[Tensor, "B C P"]) -> Float[Tensor, "B C P D"]:
@@ -87,25 +85,6 @@ class PatchTransformer(Backbone):
         for index, block in enumerate(self.blocks):
             y = block(y, mask, packing=packing if index == len(self.blocks) - 1 else packing.return_all())
         return self.norm(y)
-
-    def attend(
-        self,
-        x: Float[Tensor, "B 1 P D"],
-        valid: Bool[Tensor, "B 1 P"],
-        *,
-        allowed: Bool[Tensor, "P P"],
-        positions: Int[Tensor, " P"],
-    ) -> Float[Tensor, "B 1 P D"]:
-        """Return the output of every token; a token always attends to itself."""
-        allowed = allowed | torch.eye(len(allowed), dtype=torch.bool, device=allowed.device)
-        mask = allowed[None, None]
-        if not bool(valid.all()):
-            itself = torch.eye(len(allowed), dtype=torch.bool, device=allowed.device)
-            mask = mask & (rearrange(valid, "b c p -> (b c) 1 1 p") | itself)
-        y = self.dropout(rearrange(x, "b c p d -> (b c) p d"))
-        for block in self.blocks:
-            y = block(y, mask, positions=positions)
-        return rearrange(self.norm(y), "(b c) p d -> b c p d", b=len(x))
 
     def _mix(self, x: Tensor, valid: Tensor, *, queries: slice) -> Tensor:
         batch = x.shape[0]
