@@ -74,7 +74,7 @@ def hold_out(
     frame = read_frame(df, prediction_length=horizon, covariates=covariates, centre=True, **options)
     past, actual = without_last_steps(frame, horizon), without_last_steps(frame, 0)
     frame = known_over_holdout(frame, known)
-    freqs = {series.freq for series in frame}
+    freqs = {frame.season_freq(series) for series in frame}
     future_df = future_covariates(frame) if frame.known_names else None
     read_again: ReadOptions = {
         "id_column": frame.id_name,
@@ -151,7 +151,7 @@ def score_holdout(
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for i, series in enumerate(frame):  # items that are scored together have one season length and one length
-        groups.setdefault((season_length(series.freq), series.values.shape[1]), []).append(i)
+        groups.setdefault((season_length(frame.season_freq(series)), series.values.shape[1]), []).append(i)
     past = _before_last_steps(frame, horizon)
     lines = []
     for predictor in predictors:

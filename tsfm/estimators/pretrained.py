@@ -108,7 +108,7 @@ class Pretrained(ModelPredictor):
                 progress=False,
                 **settings.updated(
                     id_column=settings.id_column if columns.item is None else str(columns.item),
-                    timestamp_column=str(columns.timestamp),
+                    timestamp_column=None if columns.timestamp is None else str(columns.timestamp),
                     target=[*targets, *past, *known],
                 ).options,
             )

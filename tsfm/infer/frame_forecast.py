@@ -91,7 +91,7 @@ class FramePredictor(BatchPredictor):
             [item.values for item in frame], self.max_context_length, names=item_names, channels=channels
         )
         covariate_units = self.channel_units(names, kind="covariate") if names else None
-        season_lengths = np.array([season_length_of(item.freq) for item in frame])
+        season_lengths = np.array([season_length_of(frame.season_freq(item)) for item in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)
         predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(requested_levels)), np.float32)
         means = np.empty(shape, np.float32) if mean else None

@@ -23,9 +23,7 @@ from tsfm.infer.item_series import ItemSeries, ItemTable
 from tsfm.infer.timestamp_kinds import like_numbers, like_timestamps, timestamp_dtype
 from tsfm.messages import announce, format_id
 from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings
-from tsfm.timestamps.frequency import (
-    make_timestamps,
-)
+from tsfm.timestamps.frequency import make_timestamps, parse_freq
 from tsfm.timestamps.grid import as_times
 from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.parsing import ParsedTimestamps
@@ -70,6 +68,11 @@ class Frame:
         if self.timestamps.numbered:
             return like_numbers(restore_steps(times, numbered=True), self.timestamp_dtype)
         return like_timestamps(times, self.timestamp_dtype)
+
+    def season_freq(self, item: ItemSeries) -> str:
+        """Return the frequency that has the season of an item: its own, or the one given for numbered steps."""
+        given = self.settings.freq
+        return str(parse_freq(given)) if given is not None and self.timestamps.numbered else item.freq
 
     def item_names(self) -> list[str]:
         """Return a name of each item for messages."""
@@ -151,8 +154,8 @@ def read_frame(
         notes,
         rows.parsed,
         id_name="item_id" if columns.item is None else columns.item,
-        timestamp_name=columns.timestamp,
-        timestamp_dtype=timestamp_dtype(columns.column(columns.timestamp)),
+        timestamp_name=(settings.timestamp_column or "timestamp") if columns.timestamp is None else columns.timestamp,
+        timestamp_dtype=None if columns.timestamp is None else timestamp_dtype(columns.column(columns.timestamp)),
         settings=settings,
     )
 

@@ -66,6 +66,8 @@ def read_future(
     """
     if (future.item is None) != (df.item is None):
         raise ValueError("only one of df and future_df has an id column; give both the same id column")
+    if (future.timestamp is None) != (df.timestamp is None):
+        raise ValueError("only one of df and future_df has a timestamp column; give it in both, or in none")
     codes = np.zeros(len(future.frame), np.int64)
     if future.item is not None:
         codes = pd.Index(ids).get_indexer(pd.Index(future.frame[future.item]))
@@ -77,8 +79,11 @@ def read_future(
         if (codes < 0).any():
             notes.append(f"future_df: {int((codes < 0).sum())} rows of items that are not in df are not used")
     columns = [read_numbers(future.column(name), "covariate", "future_df", settings=settings) for name in names]
+    first = np.diff(past.bounds)  # rows without a timestamp continue those of their item
     values = np.column_stack(columns) if columns else np.empty((len(codes), 0))
-    return sort_rows(future, codes, ids, values, label="future_df", notes=notes, settings=settings, like=past.parsed)
+    return sort_rows(
+        future, codes, ids, values, label="future_df", notes=notes, settings=settings, like=past.parsed, first=first
+    )
 
 
 def future_values(

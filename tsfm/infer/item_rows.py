@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from tsfm.infer.columns import Columns
 from tsfm.messages import format_id
 from tsfm.store.read_options import ReadSettings
 from tsfm.store.readers import is_hashable
+from tsfm.timestamps.number_forms import STEPS
 from tsfm.timestamps.parsing import ParsedTimestamps
 
 
@@ -59,6 +61,28 @@ def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series
     return codes, ids.iloc[first_rows].reset_index(drop=True)
 
 
+def number_rows(codes: np.ndarray, first: np.ndarray | None = None) -> ParsedTimestamps:
+    """Return the rows of each item numbered as steps, from 0 or from `first` [items] on, in their order."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], codes[order])  # where the rows of the item begin
+    numbers = np.empty(len(codes), np.int64)
+    numbers[order] = np.arange(len(codes)) - starts
+    if first is not None:
+        numbers += np.where(codes >= 0, first[codes], 0)
+    return ParsedTimestamps(numbers.astype("M8[us]"), None, STEPS)
+
+
+def row_times(
+    columns: Columns, codes: np.ndarray, *, label: str, notes: list[str], settings: ReadSettings, **like: Any
+) -> ParsedTimestamps:
+    """Return the timestamps of the rows, or their numbers where there is no column of timestamps; see `sort_rows`."""
+    if columns.timestamp is None:
+        return number_rows(codes, like.get("first"))
+    column = columns.column(columns.timestamp)
+    options = settings.timestamps
+    return read_timestamps(column, label=label, notes=notes, items=codes, options=options, like=like.get("like"))
+
+
 def sort_rows(
     columns: Columns,
     codes: np.ndarray,
@@ -69,6 +93,7 @@ def sort_rows(
     notes: list[str],
     settings: ReadSettings,
     like: ParsedTimestamps | None = None,
+    first: np.ndarray | None = None,
 ) -> ItemRows:
     """Return the rows sorted by item and time.
 
@@ -82,14 +107,15 @@ def sort_rows(
         How the DataFrame is read; with grid="keep" a timestamp may occur twice.
     like
         The timestamps that these continue.
+    first
+        [items] number of the first row of each item where rows are numbered; None: 0.
 
     Raises
     ------
     ValueError
         When an item has a timestamp twice; the message names the item and the row.
     """
-    column = columns.column(columns.timestamp)
-    parsed = read_timestamps(column, label=label, notes=notes, items=codes, options=settings.timestamps, like=like)
+    parsed = row_times(columns, codes, label=label, notes=notes, settings=settings, like=like, first=first)
     timestamps, utc = parsed.index, parsed.values
     order, unsorted = np.arange(len(codes)), np.array([], np.int64)
     if not _is_sorted(codes, utc):

@@ -75,9 +75,14 @@ class ItemTable:
     label: str = "df"  # what the DataFrame is called in messages
 
     @property
+    def freq(self) -> Any:
+        """The frequency of the grid, where the user gave it; one such as "h" for numbered steps is that of a season."""
+        return None if self.rows.parsed.numbered and not self.settings.counts_steps else self.settings.freq
+
+    @property
     def is_given(self) -> bool:
-        """Whether the user gave the frequency."""
-        return self.settings.freq is not None
+        """Whether the user gave the frequency of the grid."""
+        return self.freq is not None
 
     def series(self, horizon: int, *, centre: bool, notes: list[str]) -> list[ItemSeries]:
         """Return the items, and the timestamps of the `horizon` steps after them; assumptions are added to `notes`.
@@ -93,7 +98,7 @@ class ItemTable:
         rows, num_targets = self.rows, len(self.targets)
         keep = self.settings.grid == "keep"
         options: dict[str, Any] = {"label": self.label, "steps": rows.parsed.numbered, "keep": keep, "notes": notes}
-        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.settings.freq, **options)
+        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.freq, **options)
         offsets = np.zeros((len(self.ids), num_targets))
         if centre:
             rows, offsets = subtract_levels(rows, num_targets, notes=notes, label=self.label)

@@ -16,8 +16,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from tsfm.files import atomic_file
-from tsfm.infer.column_values import read_numbers, read_timestamps
-from tsfm.infer.columns import Columns, find_columns
+from tsfm.infer.column_values import read_numbers
+from tsfm.infer.columns import find_columns
+from tsfm.infer.item_rows import number_items, row_times
 from tsfm.messages import format_id
 from tsfm.metrics.forecast import central_pair
 from tsfm.store.foreign_frames import accepts_frames
@@ -48,16 +49,26 @@ class Line(NamedTuple):
     values: np.ndarray
 
 
-def _line(columns: Columns, item: Any, target: str, settings: ReadSettings, *, label: str) -> Line:
-    """One target of one item."""
-    frame = columns.frame if columns.item is None else columns.frame.loc[columns.column(columns.item) == item]
-    if frame.empty:
-        raise ValueError(f"{label} has no rows of item {format_id(item)}; plot an item that it holds")
-    rows = Columns(frame, columns.item, columns.timestamp, columns.targets)
-    options = settings.timestamps
-    times = read_timestamps(rows.column(columns.timestamp), label=label, notes=[], options=options).axis
-    order = np.argsort(times, kind="stable")
-    return Line(times[order], read_numbers(rows.column(target), "target", label, settings=settings)[order])
+class _Table:
+    """The rows of a DataFrame, whose lines are drawn."""
+
+    def __init__(self, df: pd.DataFrame, settings: ReadSettings, *, label: str):
+        self.columns = find_columns(df, **settings.columns, label=label, notes=[])
+        self.settings, self.label = settings, label
+        codes, _ = number_items(self.columns, label=label)
+        self.times = row_times(self.columns, codes, label=label, notes=[], settings=settings).axis
+
+    def line(self, item: Any, target: str) -> Line:
+        """Return one target of one item."""
+        columns = self.columns
+        rows = np.arange(len(self.times))
+        if columns.item is not None:
+            rows = np.flatnonzero((columns.column(columns.item) == item).to_numpy())
+        if not len(rows):
+            raise ValueError(f"{self.label} has no rows of item {format_id(item)}; plot an item that it holds")
+        rows = rows[np.argsort(self.times[rows], kind="stable")]
+        values = read_numbers(columns.column(target), "target", self.label, settings=self.settings)
+        return Line(self.times[rows], values[rows])
 
 
 def _quantile_columns(forecast: pd.DataFrame) -> dict[float, str]:
@@ -160,22 +171,21 @@ def plot(
     columns_of_df = find_columns(df, **settings.columns, label="df", notes=[])
     id_name = columns_of_df.item or "item_id"
     id_name = id_name if id_name in forecast else "item_id"
-    timestamp_name = columns_of_df.timestamp if columns_of_df.timestamp in forecast else "timestamp"
+    timestamp_name = columns_of_df.timestamp or settings.timestamp_column or "timestamp"
+    timestamp_name = timestamp_name if timestamp_name in forecast else "timestamp"
     selected = _select_pairs(forecast, item, target_name, id_name=id_name, timestamp_name=timestamp_name)
     pairs = selected[:max_panels]
     targets = list(dict.fromkeys(target for _, target in pairs))
     settings = settings.updated(target=targets)
-    columns = find_columns(df, **settings.columns, label="df", notes=[])
-    actual_columns = None
-    if actual is not None:
-        actual_columns = find_columns(actual, **settings.columns, label="actual", notes=[])
+    table = _Table(df, settings, label="df")
+    actual_table = None if actual is None else _Table(actual, settings, label="actual")
     figure = NotebookFigure(figsize=(9, 0.6 + 2.6 * len(pairs)), layout="constrained")
     FigureCanvasAgg(figure)
     for i, (item_id, target) in enumerate(pairs):
         axes = figure.add_subplot(len(pairs), 1, i + 1)
         rows = forecast.loc[(forecast[id_name] == item_id) & (forecast["target_name"] == target)]
-        past = _line(columns, item_id, target, settings, label="df")
-        after = None if actual_columns is None else _line(actual_columns, item_id, target, settings, label="actual")
+        past = table.line(item_id, target)
+        after = None if actual_table is None else actual_table.line(item_id, target)
         rows = rows.rename(columns={timestamp_name: "timestamp"})
         _draw(axes, past, rows, after, history=history or max(48, 4 * len(rows)))
         axes.set_title(f"{item_id}: {target}", loc="left", fontsize=10)

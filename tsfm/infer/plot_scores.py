@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tsfm.infer.column_values import read_numbers, read_timestamps
+from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import find_columns
+from tsfm.infer.item_rows import row_times
 from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, read_settings, takes_options
 
@@ -60,8 +61,7 @@ def plot_scores(
     if columns.item is not None:
         codes, ids = pd.factorize(columns.column(columns.item))
         titles = [str(item_id) for item_id in ids]
-    stamps = columns.column(columns.timestamp)
-    times = read_timestamps(stamps, label="df", notes=[], items=codes, options=settings.timestamps).axis
+    times = row_times(columns, codes, label="df", notes=[], settings=settings).axis
     values = [read_numbers(columns.column(name), "target", "df", settings=settings) for name in columns.targets]
     is_anomaly = columns.column("is_anomaly").to_numpy(bool)
     score, threshold = (columns.column(name).to_numpy(float) for name in SCORE_COLUMNS[:2])

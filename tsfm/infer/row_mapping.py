@@ -42,7 +42,8 @@ def insert_missing_rows(df: pd.DataFrame, frame: Frame) -> pd.DataFrame:
     grid = grid if zone is None else grid.tz_localize("UTC").tz_convert(zone)
     observed_times = timestamps.reindex(rows).reset_index(drop=True)
     times = pd.DatetimeIndex(observed_times.where(rows >= 0, pd.Series(grid)))
-    out[names.timestamp] = frame.like_column(times)
+    if names.timestamp is not None:
+        out[names.timestamp] = frame.like_column(times)
     if names.item is not None:
         out[names.item] = frame.ids.repeat([len(item.rows) for item in frame]).reset_index(drop=True)
     return out

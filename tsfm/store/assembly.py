@@ -156,8 +156,8 @@ class SeriesAssembly:
         """One item with all its rows; until a frequency is known, items that do not tell theirs wait."""
         rows = self._sorted(rows)
         if rows.times is None:
-            assert self.options.freq is not None
-            self._write(rows, default_start(self.options.freq), self.options.freq)
+            freq = self.options.freq or "1"  # numbered steps
+            self._write(rows, default_start(freq), freq)
         elif self.options.freq is not None:
             self._write(rows, rows.times[0], add_anchor(self.options.freq, self._local(rows.times)[0]))
         elif (freq := self._own_freq(rows)) is not None:

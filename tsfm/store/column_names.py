@@ -10,6 +10,7 @@ ITEM_NAMES = (ITEM, "unique_id", "series_id", "id")
 TIME_NAMES = (TIME, "ds", "date", "datetime", "time", "Date", "Datetime", "DateTime", "Time", "Timestamp")
 TIME_NAMES += ("DATE", "DATETIME", "TIMESTAMP", "TIME")
 TARGET_NAMES = (TARGET, "y", "value")
+PERIOD_NAMES = ("year", "quarter", "month", "week", "day", "hour", "step", "period", "time_idx", "t")  # of numbers
 ROLES = {ITEM: "item id", TIME: "timestamp", TARGET: "target"}  # default name -> what the column is
 
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tsfm.messages import announce
 from tsfm.store.assembly import IngestReport, ScatteredRows, SeriesAssembly
 from tsfm.store.columns import ColumnOptions
+from tsfm.store.frame_index import plain_frame
 from tsfm.store.read_options import FileOptions, read_settings, takes_options
 from tsfm.store.readers import blocks, total_rows
 from tsfm.store.regroup import Regroup
@@ -99,6 +100,11 @@ def ingest(
     for table in sources:
         if table.kind == "csv" and "://" not in str(table.data) and is_ucr(table.data):
             table.kind = "ucr"
+    notes: list[str] = []
+    for table in sources:
+        if table.kind == "frame":
+            names = {"id_column": settings.id_column, "timestamp_column": settings.timestamp_column}
+            table.data = plain_frame(table.data, **names, label=table.file, notes=notes)
     with writing_store(out):
         check_target(out, overwrite=overwrite)
     files = ", ".join(table.file for table in sources[:3]) + (
@@ -112,7 +118,7 @@ def ingest(
             timestamps=timestamps,
         )  # fmt: skip
         try:
-            report = _run(sources, work, regroup=regroup, progress=progress)
+            report = _run(sources, work, [*notes], regroup=regroup, progress=progress)
         except ScatteredRows:
             continue
         finally:
@@ -124,9 +130,11 @@ def ingest(
     raise AssertionError("regrouped rows cannot be scattered")
 
 
-def _run(sources: list[Table], work: SeriesAssembly, *, regroup: bool, progress: bool) -> IngestReport:
+def _run(
+    sources: list[Table], work: SeriesAssembly, notes: list[str], *, regroup: bool, progress: bool
+) -> IngestReport:
     """One pass over the tables."""
-    timestamp_parser, notes, options = work.timestamps, [], work.options
+    timestamp_parser, options = work.timestamps, work.options
     spill: Regroup | None = None
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=total_rows(sources), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:

@@ -30,7 +30,8 @@ class ReadOptions(TypedDict, total=False):
     Attributes
     ----------
     id_column, timestamp_column
-        Names of the columns. Usual names are found (unique_id, series_id, id; ds, date, datetime, time).
+        Names of the columns. Usual names are found (unique_id, series_id, id; ds, date, datetime, time), and a single
+        column of dates. Without a time column, or with ``timestamp_column=None``, the rows of an item are numbered.
     target
         The value column or columns. Usual names are found (y, value); else a single numeric column is the target, and
         in a DataFrame without ids all numeric columns are.
@@ -50,7 +51,7 @@ class ReadOptions(TypedDict, total=False):
     """
 
     id_column: str
-    timestamp_column: str
+    timestamp_column: str | None
     target: Any
     freq: Any
     grid: str
@@ -87,7 +88,7 @@ class ReadSettings:
     """
 
     id_column: str = "item_id"
-    timestamp_column: str = "timestamp"
+    timestamp_column: str | None = "timestamp"
     target: Any = "target"
     freq: Any = None
     grid: str = "fill"
@@ -124,10 +125,15 @@ class ReadSettings:
     def timestamps(self) -> TimestampOptions:
         """How timestamps are read."""
         from tsfm.timestamps.parsing import TimestampOptions
+
+        return TimestampOptions(self.dayfirst, self.date_format, self.timezone, self.counts_steps)
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether the frequency is a whole number of numbered steps."""
         from tsfm.timestamps.steps import parse_freq
 
-        is_count = self.freq is not None and parse_freq(self.freq).unit == "step"
-        return TimestampOptions(self.dayfirst, self.date_format, self.timezone, is_count)
+        return self.freq is not None and parse_freq(self.freq).unit == "step"
 
     @property
     def sentinels(self) -> tuple[float, ...]:

@@ -16,7 +16,6 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 
-from tsfm.store.columns import TIME
 from tsfm.store.dialect import Dialect, check_header, find_dialect
 from tsfm.store.number_text import DecimalRule, text_numbers
 from tsfm.store.numbers import UnreadText, column_numbers
@@ -208,27 +207,16 @@ def _excel_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], not
     yield Piece(frame[[*text, *numbers]], np.arange(2, 2 + len(frame)))
 
 
-def with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn a named index, or one of dates, into a column."""
-    if isinstance(frame.index, pd.DatetimeIndex) or frame.index.name or isinstance(frame.index, pd.MultiIndex):
-        name = frame.index.name or TIME
-        if isinstance(frame.index, pd.MultiIndex):
-            frame = frame.reset_index()
-        elif name not in frame.columns:
-            frame = frame.rename_axis(name).reset_index()
-    return frame.rename(columns=str)
-
-
 def _memory_columns(table: Table) -> list[str]:
-    return list(with_index(table.data.iloc[:0]).columns)
+    return [str(name) for name in table.data.columns]
 
 
 def _memory_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
     del notes
-    frame, columns = table.data, [*text, *numbers]
+    frame, columns = table.data.rename(columns=str), [*text, *numbers]
     size = piece_rows(len(columns))
     for first in range(0, len(frame), size):
-        piece = with_index(frame.iloc[first : first + size])[columns]
+        piece = frame.iloc[first : first + size][columns]
         yield Piece(piece, np.arange(first + 1, first + 1 + len(piece)))
 
 

@@ -102,7 +102,7 @@ def item_frequencies(
             inferred.append(typical_freq(local[bounds[i] : bounds[i + 1]]) if keep else None)
             if inferred[-1] is None:
                 errors[i] = without_advice(error)
-    known = {name for name in inferred if name is not None}
+    known = {name for name in inferred if name is not None} or ({"1"} if steps else set())
     short = all(bounds[i + 1] - bounds[i] < 3 for i in errors)
     if errors and (len(known) != 1 or not short):
         raise ValueError(
