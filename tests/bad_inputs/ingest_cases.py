@@ -72,10 +72,12 @@ CASES = [
         truncated_parquet(900),
     ),
     Case(
-        "no timestamp column",
-        BAD,
-        ("bad.csv has no column 'timestamp'; found: item_id, when, target", "give --timestamp-column ..."),
-        changed_table(lambda rows: rows.rename(columns={"timestamp": "when"})),
+        "no such timestamp column",
+        f"{GOOD} --timestamp-column when",
+        (
+            "sales.csv has no timestamp column 'when'; known: item_id, target, timestamp",
+            "Name it with --timestamp-column",
+        ),
     ),
     Case(
         "a typo in the target", f"{GOOD} --target taget", ("sales.csv has no column 'taget'; did you mean 'target'?",)

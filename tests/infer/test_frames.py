@@ -219,7 +219,7 @@ class TestCovariates:
             (lambda f: f.assign(price="dear"), "covariate column 'price' is"),
             (lambda f: f.assign(item_id="z"), "no id of future_df (such as 'z') is in df (such as 'b')"),
             (lambda f: f.drop(columns="item_id"), "one of df and future_df has an id column"),
-            (lambda f: f.drop(columns="timestamp"), "future_df has no timestamp column 'timestamp'"),
+            (lambda f: f.drop(columns="timestamp"), "only one of df and future_df has a timestamp column"),
             (lambda f: f.iloc[:0], "future_df is empty"),
             (lambda f: pd.concat([f, f]), "future_df: item 'b' has 2024-01-01 20:00:00 twice"),
             (
@@ -245,7 +245,7 @@ def _with(column, value, row=None):
 
 
 BAD = {
-    "no timestamp column": (lambda d: d.rename(columns={"timestamp": "timestmp"}), {}, "did you mean 'timestmp'?"),
+    "no timestamp column": (lambda d: d, {"timestamp_column": "timestmp"}, "did you mean 'timestamp'?"),
     "no target": (lambda d: d.assign(target="red"), {}, "row 0 holds 'red'; expected numbers"),
     "no numeric column": (
         lambda d: d.rename(columns={"target": "colour"}).assign(colour="red"),

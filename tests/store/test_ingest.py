@@ -129,7 +129,7 @@ def test_keep_takes_a_duplicated_stamp_and_a_gap_as_rows(tmp_path):
     frame = frame.drop(index=[40, 41])
     report, store = made(frame, tmp_path / "s", grid="keep")
     assert (store.lengths[0], report.inserted, store.freqs) == (48, 0, ["10min"])
-    assert "column 'date' was taken as timestamp" in str(report)
+    assert "column 'date' is read as the timestamp" in str(report)
     with pytest.raises(ValueError, match=r"item 'series', row 21: .* occurs twice \(before in row 20\)"):
         made(frame, tmp_path / "s")
 
@@ -143,7 +143,7 @@ def test_a_wide_file_is_one_item_with_a_channel_per_column(tmp_path):
     assert (store.ids, store.channels, store.freqs) == (["ETT"], ["x", "z"], ["MS"])
     report, numbered = made(frame[["x", "z"]], tmp_path / "n", freq="W-SUN")
     assert str(numbered.starts[0]) == "1970-01-04T00:00:00.000000"
-    assert "rows were numbered" in str(report)
+    assert "the rows of each item are numbered from 1970 on" in str(report)
     indexed, _ = made(frame.set_index("Date")[["x"]], tmp_path / "i")
     assert indexed.steps == 20
 
@@ -152,8 +152,8 @@ def test_names_of_nixtla_are_recognised_and_reported(tmp_path):
     table = long_table(channels=("y",)).drop(columns="kind").rename(columns={"item_id": "unique_id", "timestamp": "ds"})
     report, store = made(table, tmp_path / "s")
     assert (len(store), store.channels) == (3, ["y"])
-    assert "'unique_id' was taken as item_id" in str(report)
-    assert "'ds' was taken as timestamp" in str(report)
+    assert "'unique_id' is read as the item id" in str(report)
+    assert "'ds' is read as the timestamp" in str(report)
 
 
 def test_columns_next_to_the_target_are_covariates(tmp_path):
@@ -175,7 +175,7 @@ def test_the_only_text_column_names_the_items(tmp_path):
         table.drop(columns="item_id").to_csv(tmp_path / "t.csv", index=False)
         report, store = made(source, tmp_path / "s")
         assert (store.ids, store.channels) == (["k0", "k1"], ["revenue"])
-        assert "column 'shop', the only one of text, was taken as item_id" in report.notes
+        assert "DataFrame: column 'shop', the only one of text, is read as the item id" in report.notes
     with pytest.raises(ValueError, match="column 'shop' holds 'k0', which is not a number"):
         made(table[table["item_id"] == "i0"].drop(columns="item_id"), tmp_path / "s")
 
@@ -420,9 +420,14 @@ BAD = {  # file name -> content, rules, what the message says
         {"layout": "long"},
         "no column 'item_id' that names the items; found: date, x",
     ),
-    "asked id": ("t.csv", LONG, {"id_column": "store"}, "no column 'store' that names the items; found: item_id"),
-    "no time": ("t.csv", "x,z\n1,2\n", {}, "t.csv has no column 'timestamp'; found: x, z; give timestamp_column"),
-    "two times": ("t.csv", "date,time,x\n2024-01-01,1,2\n", {}, r"\['date', 'time'\] could each be the time"),
+    "asked id": ("t.csv", LONG, {"id_column": "store"}, "t.csv has no id column 'store'; known: item_id"),
+    "asked time": (
+        "t.csv",
+        "x,z\n1,2\n",
+        {"timestamp_column": "when"},
+        "t.csv has no timestamp column 'when'; known: x",
+    ),
+    "two times": ("t.csv", "date,time,x\n2024-01-01,1,2\n", {}, "date, time could each be the timestamp"),
     "clash": (
         "t.csv",
         LONG,
