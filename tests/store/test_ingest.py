@@ -175,7 +175,7 @@ def test_the_only_text_column_names_the_items(tmp_path):
         table.drop(columns="item_id").to_csv(tmp_path / "t.csv", index=False)
         report, store = made(source, tmp_path / "s")
         assert (store.ids, store.channels) == (["k0", "k1"], ["revenue"])
-        assert "DataFrame: column 'shop', the only one of text, is read as the item id" in report.notes
+        assert "column 'shop', the only one of text, is read as the item id" in str(report)
     with pytest.raises(ValueError, match="column 'shop' holds 'k0', which is not a number"):
         made(table[table["item_id"] == "i0"].drop(columns="item_id"), tmp_path / "s")
 

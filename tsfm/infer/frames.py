@@ -71,8 +71,8 @@ class Frame:
 
     def season_freq(self, item: ItemSeries) -> str:
         """Return the frequency that has the season of an item: its own, or the one given for numbered steps."""
-        given = self.settings.freq
-        return str(parse_freq(given)) if given is not None and self.timestamps.numbered else item.freq
+        freq = self.settings.freq
+        return str(parse_freq(freq)) if freq is not None and self.timestamps.numbered else item.freq
 
     def item_names(self) -> list[str]:
         """Return a name of each item for messages."""
