@@ -89,7 +89,7 @@ class ColumnChooser:
         dates = [column for column in free if holds_dates(frame[column]) and frame[column].dtype.kind != "m"]
         if dates:
             return [dates]
-        texts = [column for column in free if not is_numeric(frame[column]) and looks_like_dates(frame[column])]
+        texts = [column for column in free if not is_numeric(frame[column]) and holds_date_text(frame[column])]
         items = len(free) > len(self.numeric(free)) or any(column in ITEM_NAMES for column in self.columns)
         numbers = [
             column
@@ -156,7 +156,7 @@ class ColumnChooser:
         )
 
 
-def looks_like_dates(column: Any) -> bool:
+def holds_date_text(column: Any) -> bool:
     """Return whether the first cells of a column are text, or objects, that are read as dates; numbers are not."""
     cells = column.dropna().drop_duplicates().head(MAX_CELLS) if _is_hashable(column) else []
     cells = [cell.text if isinstance(cell, UnreadText) else cell for cell in cells]

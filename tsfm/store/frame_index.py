@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsfm.store.column_choice import looks_like_dates
+from tsfm.store.column_choice import holds_date_text
 from tsfm.store.column_names import ITEM, ITEM_NAMES, TIME, TIME_NAMES, find_time
 from tsfm.store.numbers import holds_dates, is_numeric
 
@@ -31,31 +31,31 @@ def plain_frame(
     frame = flat_columns(df)
     names = {id_column, *([] if timestamp_column is None else [timestamp_column])}
     names |= {*(ITEM_NAMES if id_column == ITEM else ()), *(TIME_NAMES if timestamp_column == TIME else ())}
-    levels: dict[int, Hashable] = {
+    level_names: dict[int, Hashable] = {
         i: name for i, name in enumerate(df.index.names) if name in names and name not in frame.columns
     }
-    if levels:
-        notes.append(f"{label}: index {', '.join(repr(name) for name in levels.values())} is read as a column")
-    if timestamp_column is not None and not find_time([*frame.columns, *levels.values()], timestamp_column):
-        levels |= _time_level(df.index, frame, timestamp_column, levels, label=label, notes=notes)
-    if df.index.nlevels > 1 and not {*frame.columns, *levels.values()} & {id_column, *ITEM_NAMES}:
-        levels |= _item_level(df.index, id_column, levels, label=label, notes=notes)
-    if not levels:
+    if level_names:
+        notes.append(f"{label}: index {', '.join(repr(name) for name in level_names.values())} is read as a column")
+    if timestamp_column is not None and not find_time([*frame.columns, *level_names.values()], timestamp_column):
+        level_names |= _time_level(df.index, frame, timestamp_column, level_names, label=label, notes=notes)
+    if df.index.nlevels > 1 and not {*frame.columns, *level_names.values()} & {id_column, *ITEM_NAMES}:
+        level_names |= _item_level(df.index, id_column, level_names, label=label, notes=notes)
+    if not level_names:
         return frame
     frame = frame.reset_index(drop=True)
-    for i, name in reversed(levels.items()):
+    for i, name in reversed(level_names.items()):
         frame.insert(0, name, df.index.get_level_values(i))  # type: ignore[arg-type]  # any hashable names a column
     return frame
 
 
 def _time_level(
-    index: pd.Index, frame: pd.DataFrame, name: str, levels: dict[int, Hashable], *, label: str, notes: list[str]
+    index: pd.Index, frame: pd.DataFrame, name: str, level_names: dict[int, Hashable], *, label: str, notes: list[str]
 ) -> dict[int, Hashable]:
     """Return the level that holds dates, and its name as a column."""
     for i in range(index.nlevels):
         values = pd.Series(index.get_level_values(i))
         is_date = holds_dates(values) and values.dtype.kind != "m"
-        if i in levels or not (is_date or (not is_numeric(values) and looks_like_dates(values))):
+        if i in level_names or not (is_date or (not is_numeric(values) and holds_date_text(values))):
             continue
         own = index.names[i]
         notes.append(f"{label}: the {type(index.get_level_values(i)).__name__} is read as the timestamp")
@@ -64,10 +64,10 @@ def _time_level(
 
 
 def _item_level(
-    index: pd.Index, name: str, levels: dict[int, Hashable], *, label: str, notes: list[str]
+    index: pd.Index, name: str, level_names: dict[int, Hashable], *, label: str, notes: list[str]
 ) -> dict[int, Hashable]:
     """Return the only other level of text, under its name or that of item ids."""
-    free = [i for i in range(index.nlevels) if i not in levels]
+    free = [i for i in range(index.nlevels) if i not in level_names]
     texts = [i for i in free if not is_numeric(pd.Series(index.get_level_values(i)))]
     if len(texts) != 1:
         return {}
