@@ -29,6 +29,7 @@ from tsfm.timestamps.frequency import (
     regular_grid,
 )
 from tsfm.timestamps.offsets import default_start
+from tsfm.timestamps.sessions import describe_sessions
 from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps, zone_name
 
 MAX_WAITING = 100  # items held in memory because no item has shown its frequency yet
@@ -167,7 +168,8 @@ class SeriesAssembly:
                 self.item(earlier)
             self._write(rows, rows.times[0], freq)
         elif self.freq is not None:
-            freq = base_freq(self.freq) if parse_freq(self.freq).micros else self.freq
+            step = parse_freq(self.freq)
+            freq = base_freq(self.freq) if step.micros and not step.sessions else self.freq
             self._write(rows, rows.times[0], add_anchor(freq, self._local(rows.times)[0]))
         else:
             self._waiting.append(rows)
@@ -264,6 +266,8 @@ class SeriesAssembly:
         if not self._observed.all():
             empty = self.report.channels[int((~self._observed).argmax())]
             raise ValueError(f"{source}: column {empty!r} has no value at all; leave it out with target=[...]")
+        if self.freq is not None and (sessions := parse_freq(self.freq).sessions):
+            notes = [*notes, f"closed hours are left out; steps are {describe_sessions(sessions)} (freq {self.freq})"]
         moves = [describe_moves(self._moved, self._largest_move, str(self.freq))] if self._moved else []
         if self._unsorted:
             moves.append(f"rows of {len(self._unsorted)} items (first {self._unsorted[0]!r}) were sorted by time")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsfm.timestamps.sessions import session_index, session_times
 from tsfm.timestamps.steps import DAY, DAY_NAMES, Step, parse_freq
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def timestamp_at(start: Any, freq: str, index: Any) -> Any:
         return (
             np.busday_offset(days, index * step.count, roll="forward", weekmask=step.weekmask).astype("M8[us]") + time
         )
+    if step.sessions:
+        return session_times(session_index(first, step.sessions, step.micros) + index, step.sessions, step.micros)
     if step.unit == "SM":
         return half_month_days(half_months(first, step) + index * step.count, step).astype("M8[us]") + time
     if step.unit == "WOM":
@@ -129,6 +132,9 @@ def nearest_steps(start: np.datetime64, step: Step, times: np.ndarray) -> Int[np
             return _round_divide(elapsed, step.count)
         seconds, rest = np.divmod(elapsed, 10**9)
         return seconds * step.count + np.rint(rest * (step.count / 1e9)).astype(np.int64)
+    if step.sessions:
+        first, steps = (session_index(stamps, step.sessions, step.micros) for stamps in (start, times))
+        return steps - first
     elapsed = (times - start).astype(np.int64)
     if step.months:
         return np.rint(elapsed / (DAY * MONTH_DAYS * step.months)).astype(np.int64)

@@ -26,11 +26,13 @@ from tsfm.timestamps.grid import (
     regular_grid,
 )
 from tsfm.timestamps.offsets import base_freq, gift_season_length, season_length
+from tsfm.timestamps.sessions import find_sessions
 from tsfm.timestamps.steps import (
     DAY,
     DAY_NAMES,
     MONDAY_TO_FRIDAY,
     MONTH_NAMES,
+    SESSION_UNITS,
     Step,
     duration_step,
     parse_freq,
@@ -97,6 +99,8 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None, ste
             "to half a step beside its grid are then moved to it), or grid='keep' if rows are equally spaced"
         )
     step = duration_step(modal * nanos_per_unit)
+    if step.unit in SESSION_UNITS and (sessions := find_sessions(times, step.micros)):
+        return str(Step(step.count, step.unit, "", sessions))
     if step.unit == "D" and step.count % 7 == 0:
         step = Step(step.count // 7, "W", "", DAY_NAMES[int(weekday(times[0]))])
     return "B" if str(step) == "D" and _is_business(times, sizes) else str(step)

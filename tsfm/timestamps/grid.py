@@ -216,7 +216,7 @@ def grid_start(times: np.ndarray, step: Step, *, is_given: bool) -> np.datetime6
     times = times.astype("M8[us]")
     if step.months:
         return _calendar_start(times, step)
-    if step.unit in ("SM", "WOM"):
+    if step.unit in ("SM", "WOM") or step.sessions:
         return timestamp_at(times[0], str(step), np.int64(0))
     if step.weekmask:
         return times[0].astype("M8[D]").astype("M8[us]") + np.timedelta64(_common_time(times), "us")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.timestamps.calendars import business_edge, day_of_month, make_timestamps, month_length, timestamp_at
+from tsfm.timestamps.sessions import steps_of_day
 from tsfm.timestamps.steps import DAY, DAY_NAMES, MICROS, MONTH_NAMES, Step, parse_freq
 
 __all__ = [
@@ -68,7 +69,7 @@ def default_start(freq: str) -> np.datetime64:
     if step.unit == "W" and step.anchor:
         days = (DAY_NAMES.index(step.anchor) - 3) % 7  # 1970-01-01 was a Thursday
         return first + np.timedelta64(days * DAY, "us")
-    if step.weekmask or step.unit in ("SM", "WOM"):
+    if step.weekmask or step.sessions or step.unit in ("SM", "WOM"):
         return timestamp_at(first, str(step), np.int64(0))
     if step.unit in ("Q", "Y"):
         anchor = MONTH_NAMES.index(step.anchor) if step.anchor else (11 if step.edge[-1:] == "E" else 0)
@@ -122,6 +123,8 @@ def _season(freq: str, table: dict[str, int]) -> int:
     step = parse_freq(freq)
     if step.unit in ("Hz", "ns"):
         return 1
+    if step.sessions:
+        return steps_of_day(step.sessions, step.micros)
     units = step.weekmask.count("1") if step.unit == "C" else table[step.group]
     season, rest = divmod(units, step.count)
     return season if not rest and season else 1

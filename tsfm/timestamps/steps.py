@@ -2,8 +2,8 @@
 
 A frequency is a pandas offset alias ("15min", "h", "D", "W-SUN", "MS", "BME", "SMS-15", "WOM-3FRI"), also an old one
 ("H", "15T", "A"). A duration may have several units ("1h30min") and decimals ("1.5h"); "30Hz" is a sampling rate;
-"C-1111110" are the days of a week of six days, from Monday on; a whole number ("1") is the frequency of numbered steps.
-Offset objects and Timedeltas are read as well.
+"C-1111110" are the days of a week of six days, from Monday on; "30min-1111100T0930T1530" has open hours;
+a whole number ("1") is the frequency of numbered steps. Offset objects and Timedeltas are read as well.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsfm.timestamps.sessions import is_session_anchor
+
 DAY = 86400 * 10**6  # microseconds
 MICROS = {"step": 1, "us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "D": DAY, "W": 7 * DAY}
 DURATIONS = {"ns": 1, **{unit: 1000 * micros for unit, micros in MICROS.items() if unit != "step"}}  # nanoseconds
+SESSION_UNITS = ("s", "min", "h")  # that may have open hours
 MONTHS = {"M": 1, "Q": 3, "Y": 12}
 MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 DAY_NAMES = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -62,7 +65,7 @@ class Step:
     @property
     def has_whole_micros(self) -> bool:
         """Return whether the length is constant, and `micros` is exact."""
-        return self.unit in MICROS
+        return self.unit in MICROS and not self.sessions
 
     @property
     def months(self) -> int:
@@ -73,6 +76,11 @@ class Step:
     def weekmask(self) -> str:
         """Return the days of the week that business days and custom days have, from Monday on; empty for others."""
         return {"B": MONDAY_TO_FRIDAY, "C": self.anchor}.get(self.unit, "")
+
+    @property
+    def sessions(self) -> str:
+        """Return the open hours of a step within a day, see `tsfm.timestamps.sessions`; empty where it has none."""
+        return self.anchor if self.unit in SESSION_UNITS else ""
 
     @property
     def group(self) -> str:
@@ -113,7 +121,7 @@ def parse_freq(freq: Any) -> Step:
 def _alias_step(freq: str) -> Step:
     if freq.isdigit() and int(freq):
         return Step(int(freq), "step")
-    match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z0-9]+))?", freq)
+    match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-([A-Za-z0-9_]+))?", freq)
     count, name, anchor = match.groups() if match else ("", "", None)
     if name.lower() == "hz" and count and int(count) and anchor is None:
         rate = int(count)
@@ -122,7 +130,7 @@ def _alias_step(freq: str) -> Step:
     if name == "LWOM":
         unit, anchor = "WOM", f"L{anchor}"
     anchor = (anchor or "").upper()
-    if unit and not (count and int(count) == 0) and _is_anchor(unit, anchor):
+    if unit and not (count and int(count) == 0) and _is_anchor(unit, anchor, int(count or 1)):
         if unit == "SM":
             anchor = anchor or "15"
         return Step(int(count or 1), unit, edge, "" if (unit, edge, anchor) in _DEFAULT_ANCHORS else anchor)
@@ -139,7 +147,7 @@ def _alias_step(freq: str) -> Step:
 _DEFAULT_ANCHORS = {("Y", "BS", "JAN"), ("Y", "BE", "DEC")}
 
 
-def _is_anchor(unit: str, anchor: str) -> bool:
+def _is_anchor(unit: str, anchor: str, count: int) -> bool:
     """Whether a unit may have this anchor, empty for none."""
     if unit == "C":
         return re.fullmatch(r"(?!0000000)[01]{7}", anchor) is not None
@@ -147,6 +155,8 @@ def _is_anchor(unit: str, anchor: str) -> bool:
         return anchor[1:] in DAY_NAMES and anchor[:1] in "1234L"
     if unit == "SM":
         return not anchor or (anchor.isdigit() and 2 <= int(anchor) <= 27)
+    if unit in SESSION_UNITS and anchor:
+        return is_session_anchor(anchor, count * MICROS[unit])
     return not anchor or anchor in {"W": DAY_NAMES, "Q": MONTH_NAMES, "Y": MONTH_NAMES}.get(unit, ())
 
 

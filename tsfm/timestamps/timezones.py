@@ -15,6 +15,7 @@ import pandas as pd
 from tsfm.timestamps.frequency import parse_freq, typical_freq
 from tsfm.timestamps.grid import as_times
 from tsfm.timestamps.panel_frequency import PanelFrequencies
+from tsfm.timestamps.sessions import describe_sessions
 
 DAY = 86400 * 10**6  # microseconds
 
@@ -110,6 +111,11 @@ def item_frequencies(
         )
     if errors:
         notes.append(f"{label}: {len(errors)} items are too short to show a frequency; read as {next(iter(known))}")
+    notes += [
+        f"{label}: closed hours are not forecast; steps are {describe_sessions(sessions)} (freq {name})"
+        for name in sorted(known)
+        if (sessions := parse_freq(name).sessions)
+    ]
     return [name or next(iter(known)) for name in inferred]
 
 
@@ -125,9 +131,10 @@ def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, 
 
 def regular_times(utc: np.ndarray, local: np.ndarray, freq: str) -> tuple[np.ndarray, bool]:
     """Return those of the same timestamps in UTC and in local time that are regular, and whether that is UTC."""
-    micros = parse_freq(freq).micros
+    step = parse_freq(freq)
+    micros = step.micros
     distances = (utc - utc[0]).astype("m8[us]").astype(np.int64) % micros if micros else np.ones(1)
-    absolute = 0 < micros < DAY and (micros < DAY // 12 or bool((distances == 0).all()))
+    absolute = not step.sessions and 0 < micros < DAY and (micros < DAY // 12 or bool((distances == 0).all()))
     return (utc if absolute else local), absolute
 
 
