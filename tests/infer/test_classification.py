@@ -29,12 +29,12 @@ def test_probabilities_are_those_of_the_logits() -> None:
     seen = torch.ones_like(values, dtype=torch.bool)
     with torch.no_grad():
         logits = model.model(Problem(values, seen, ~seen)).prediction
-    np.testing.assert_allclose(model.probabilities(case), logits.softmax(-1).numpy(), rtol=1e-4)
-    assert model.classify(case).tolist() == [CLASSES[int(logits.argmax())]]
+    np.testing.assert_allclose(model.probabilities([case]), logits.softmax(-1).numpy(), rtol=1e-4)
+    assert model.classify([case]).tolist() == [CLASSES[int(logits.argmax())]]
     number = label_model(labels=NUMBERS)
     with torch.no_grad():
         read = number.model(Problem(values, seen, ~seen)).prediction[0, 0]
-    np.testing.assert_allclose(number.regress(case), [50 + 10 * float(read)], rtol=1e-5)
+    np.testing.assert_allclose(number.regress([case]), [50 + 10 * float(read)], rtol=1e-5)
 
 
 def test_lengths_and_batches_do_not_matter() -> None:
@@ -53,13 +53,13 @@ def test_lengths_and_batches_do_not_matter() -> None:
 def test_standardised_training_is_respected() -> None:
     units = {"dim_0": (50.0, 10.0), "dim_1": (-3.0, 0.1)}
     loc, scale = (np.array(column)[:, None] for column in zip(*units.values(), strict=True))
-    case = sines(WINDOW, channels=2)
+    case = sines(WINDOW, channels=2)[None]
     plain = label_model(scaler="none").probabilities(case)
     np.testing.assert_allclose(
         label_model(scaler="none", standardize=units).probabilities(case * scale + loc), plain, rtol=1e-3
     )
     with pytest.raises(ValueError, match=r"trained on cases of 2 channels .* found 1 channels: give as many"):
-        label_model(scaler="none", standardize=units).probabilities(case[:1])
+        label_model(scaler="none", standardize=units).probabilities(case[:, :1])
     moved = label_model(standardize=units).probabilities(case * scale + loc)  # each window is scaled anyway
     np.testing.assert_allclose(moved, label_model().probabilities(case), rtol=1e-3)
 
@@ -118,7 +118,7 @@ def test_bad_cases_are_named() -> None:
         model.probabilities(ended)
     silent = sines(64, channels=2)
     silent[0] = np.nan
-    assert np.isfinite(model.probabilities(silent)).all()  # from the other channel
+    assert np.isfinite(model.probabilities([silent])).all()  # from the other channel
 
 
 def test_a_row_for_each_item() -> None:

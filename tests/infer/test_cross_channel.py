@@ -69,11 +69,13 @@ def test_a_channel_that_follows_another_is_corrected_by_it(backbone: str) -> Non
     whole = np.stack([leader, 5 - 3 * leader])
     series = whole.copy()
     series[0, 20:28], series[1, 40:44] = np.nan, np.nan
-    alone, helped = (model.impute(series, cross_channel=corrected).values for corrected in (False, True))
+    alone, helped = (model.impute([series], cross_channel=corrected).values[0] for corrected in (False, True))
     missing = np.isnan(series)
     assert np.abs(helped - whole)[missing].mean() < 0.75 * np.abs(alone - whole)[missing].mean()
-    np.testing.assert_array_equal(helped, model.impute(series).values)  # the default of a model that reads each alone
-    assert (np.diff(model.impute(series).quantiles, axis=-1) >= 0).all()
+    np.testing.assert_array_equal(
+        helped, model.impute([series]).values[0]
+    )  # the default of a model that reads each alone
+    assert (np.diff(model.impute([series]).quantiles[0], axis=-1) >= 0).all()
 
 
 def test_it_does_no_harm_where_channels_share_nothing() -> None:
@@ -81,7 +83,7 @@ def test_it_does_no_harm_where_channels_share_nothing() -> None:
     whole = np.stack([noisy_sines((64,), seed) for seed in range(4)]).astype(np.float32)
     series = np.where(holes(whole.shape, share=0.25).numpy(), whole, np.nan)
     missing = np.isnan(series)
-    alone, helped = (model.impute(series, cross_channel=corrected).values for corrected in (False, True))
+    alone, helped = (model.impute([series], cross_channel=corrected).values[0] for corrected in (False, True))
     assert np.square(helped - whole)[missing].mean() < 1.1 * np.square(alone - whole)[missing].mean()
 
 
@@ -89,7 +91,7 @@ def test_a_window_is_answered_the_same_in_any_batch_and_behind_any_padding() -> 
     model = step_model()
     first = sines(64, channels=3, missing=0.2).astype(np.float32)
     short = sines(40, channels=3, missing=0.2, seed=1).astype(np.float32)
-    alone = [model.impute(series).values for series in (first, short)]
+    alone = [model.impute([series]).values[0] for series in (first, short)]
     both = model.impute([first, short]).values
     for values, expected in zip(alone, both, strict=True):
         np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)

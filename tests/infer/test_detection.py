@@ -46,10 +46,10 @@ def test_one_window_agrees_with_the_task(score: str) -> None:
     with torch.no_grad():
         for problem in task.passes(Batch(values, torch.ones_like(values, dtype=torch.bool))):
             sums += task.score(model.model(problem), problem, unit=unit).nan_to_num()
-    scores = model.detect(series, score=score, combine="none")
+    (scores,) = model.detect([series], score=score, combine="none")
     np.testing.assert_allclose(scores, sums[0].numpy(), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(model.detect(series, score=score), scores.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(model.detect(series, score=score, combine="max"), scores.max(0))
+    np.testing.assert_allclose(model.detect([series], score=score)[0], scores.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(model.detect([series], score=score, combine="max")[0], scores.max(0))
 
 
 def test_overlapping_windows_are_averaged() -> None:
@@ -64,8 +64,8 @@ def test_overlapping_windows_are_averaged() -> None:
 
 def test_scores_move_neither_with_level_nor_with_size_nor_with_batches() -> None:
     model, series = trained_model("detect"), sines(200, channels=2)
-    scores = model.detect(series)
-    moved = model.detect(series * np.array([[1000], [0.01]]) + np.array([[3], [-5]]))
+    (scores,) = model.detect(series[None])
+    (moved,) = model.detect(series[None] * np.array([[1000], [0.01]]) + np.array([[3], [-5]]))
     np.testing.assert_allclose(moved, scores, rtol=1e-2, atol=1e-3)
     several = model.detect([series, series[:, :30], series], batch_size=2)
     assert [item.shape for item in several] == [(200,), (30,), (200,)]

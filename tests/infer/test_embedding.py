@@ -22,7 +22,7 @@ def test_vectors_are_pooled_tokens(backbone: str, layer: int) -> None:
     with torch.no_grad():
         tokens = model.model.layers(Problem(values, seen, ~seen))[0][layer][0].numpy()
     for pool, expected in (("mean", tokens.mean(1)), ("max", tokens.max(1)), ("last", tokens[:, -1])):
-        vectors = model.embed(series, pool=pool, layer=layer)
+        vectors = model.embed([series], pool=pool, layer=layer)
         assert vectors.shape == (1, 2, tokens.shape[-1])
         np.testing.assert_allclose(vectors[0], expected, rtol=1e-4, atol=1e-5)
 
@@ -51,7 +51,7 @@ def test_a_channel_without_values_has_a_vector_of_zeros() -> None:
     series = sines(WINDOW, channels=3)
     series[1] = np.nan
     for model in (step_model(), label_model()):
-        vectors = model.embed(series)[0]
+        vectors = model.embed([series])[0]
         assert not vectors[1].any()
         assert vectors[[0, 2]].any(axis=1).all()
 

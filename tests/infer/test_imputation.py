@@ -58,9 +58,9 @@ def test_one_window_agrees_with_the_network(backbone: str) -> None:
     with torch.no_grad():
         answer = model.model(Problem(torch.where(observed, values, 0.0), observed, ~observed))
     expected = answer.prediction[0].sort(dim=-1).values.numpy()
-    imputed = model.impute(series, cross_channel=False)
+    imputed = model.impute(series[None], cross_channel=False)
     missing = np.isnan(series)
-    np.testing.assert_allclose(imputed.quantiles[missing], expected[missing], rtol=1e-5)
+    np.testing.assert_allclose(imputed.quantiles[0][missing], expected[missing], rtol=1e-5)
 
 
 def test_neither_batches_nor_neighbours_nor_padding_matter() -> None:
@@ -95,7 +95,7 @@ def test_what_cannot_be_imputed_is_refused() -> None:
     silent = sines(100, channels=2)
     silent[1] = np.nan
     with pytest.raises(ValueError, match="series 0 has no observed value in channel 1; drop or fill it"):
-        step_model().impute(silent)
+        step_model().impute([silent])
     flat = ModelPredictor(tiny("patch_transformer"), name="flat", about=About(task={"name": "forecast"}))
     with pytest.raises(ValueError, match=r"flat was trained for task=forecast and its head predicts its horizon only"):
         flat.impute(sines())

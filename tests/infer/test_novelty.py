@@ -92,12 +92,14 @@ def test_a_model_blends_its_surprise_with_novelty() -> None:
     model, series = trained_model("detect"), sines(600, channels=3).astype(np.float32)
     series[1] = 4.0
     series[2, 50:60] = np.nan
-    scores = model.detect(series, score="blend", combine="none")
-    alone = model.detect(series[:1], combine="none")[0]
+    (scores,) = model.detect([series], score="blend", combine="none")
+    alone = model.detect(series[0])
     np.testing.assert_allclose(scores[0], blend(series[0], alone), rtol=1e-3, atol=1e-3)
     assert not scores[1].any()
     np.testing.assert_array_equal(np.isnan(scores[2]), np.isnan(series[2]))
-    np.testing.assert_allclose(model.detect(series, score="blend"), np.nanmean(scores, axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.detect([series], score="blend")[0], np.nanmean(scores, axis=0), rtol=1e-4, atol=1e-5
+    )
     assert not model.detect(np.full(300, 2.0), score="blend").any()
 
 

@@ -82,7 +82,8 @@ class TestPredict:
     def test_shapes_of_series(self):
         row = np.arange(9.0)
         assert Recorder().predict(row, prediction_length=2).predictions.shape == (1, 1, 2)
-        assert Recorder().predict(np.stack([row, row]), prediction_length=2).predictions.shape == (1, 2, 2)
+        assert Recorder().predict(np.stack([row, row]), prediction_length=2).predictions.shape == (2, 1, 2)
+        assert Recorder().predict(np.stack([row, row])[None], prediction_length=2).predictions.shape == (1, 2, 2)
         assert Recorder().predict(np.zeros((4, 2, 9)), prediction_length=2).quantiles.shape == (4, 2, 2, 9)
         assert Recorder().predict([row, row[:3]], prediction_length=2).predictions.shape == (2, 1, 2)
 
@@ -255,7 +256,9 @@ BAD = {
     "an empty series": ([np.zeros(3), np.zeros(0)], {}, "series 1 has shape (0,)"),
     "text": ([np.array(["a"])], {}, "series 0 is <U1; expected numbers"),
     "infinite": ([np.zeros((2, 3)), np.array([[1.0, 2], [3, np.inf]])], {}, "series 1 holds inf in channel 1, step 1"),
-    "missing": (np.array([[1.0, 2], [np.nan, np.nan]]), {}, "series 0 has no observed value in channel 1"),
+    "missing": (np.array([[[1.0, 2], [np.nan, np.nan]]]), {}, "series 0 has no observed value in channel 1"),
+    "missing of two": (np.array([[1.0, 2], [np.nan, np.nan]]), {}, "series 1 has no observed value in channel 0"),
+    "axes": (np.zeros((2, 2, 2, 2)), {}, "shape (2, 2, 2, 2); expected [steps], [series, steps] or [series, channels"),
     "channels": ([np.zeros((2, 3)), np.zeros((1, 3))], {}, "different channel counts [1, 2]"),
     "horizon": (np.zeros(4), {"prediction_length": -1}, "prediction_length is -1"),
     "batch size": (np.zeros(4), {"batch_size": 0}, "batch_size is 0"),

@@ -30,3 +30,15 @@ def test_results_have_the_form_of_the_input() -> None:
     assert [series.shape for series in data.restore(data.arrays)] == [(7,), (4,), (1, 5)]
     with pytest.raises(ValueError, match=r"different channel counts \[1, 2\]; give each count by itself"):
         read_series([line, pair])
+
+
+@given(st.integers(1, 4), st.integers(1, 30))
+def test_an_array_is_read_as_the_list_of_its_rows(num: int, steps: int) -> None:
+    """Two axes are series and steps, three are series, channels and steps; results have the form of the input."""
+    values = np.random.default_rng(0).normal(size=(num, 2, steps))
+    for stack in (values, values[:, 0], values[:1]):
+        read, listed = read_series(stack), read_series(list(stack))
+        assert len(read.arrays) == len(stack)
+        assert all(np.array_equal(a, b) for a, b in zip(read.arrays, listed.arrays, strict=True))
+        assert read.restore(read.arrays).shape == stack.shape
+        assert np.array_equal(read.restore(read.arrays), np.stack(listed.restore(listed.arrays)))

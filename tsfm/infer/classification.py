@@ -36,8 +36,8 @@ class Classification(LoadedModel):
         Parameters
         ----------
         cases
-            One array ([L] or [C, L]: N is 1), a stack [N, C, L], or a list of arrays of any lengths. Of a case longer
-            than the model's window the most recent steps are read.
+            One array [L], a stack [N, L] or [N, C, L], or a list of arrays [L] or [C, L] of any lengths. Of a case
+            longer than the model's window the most recent steps are read.
 
         Raises
         ------

@@ -54,7 +54,8 @@ class Detection(AnomalyScoring):
         Parameters
         ----------
         series
-            One array ([L] or [C, L]), a stack [N, C, L], or a list of arrays of any lengths.
+            One array [L], a stack [N, L] or [N, C, L], or a list of arrays [L] or [C, L] of any lengths. One series of
+            several channels is a stack of one, [1, C, L].
         score
             pinball, residual or tail, see `tsfm.tasks.detect`; None: that of the model's training. blend finds the
             neighborhoods of anomalies rather than single steps, see `tsfm.infer.novelty`.

@@ -40,8 +40,8 @@ class Embedding(LoadedModel):
         Parameters
         ----------
         series
-            One array ([L] or [C, L]: N is 1), a stack [N, C, L], or a list of arrays of any lengths. A channel without
-            an observed value in what is read has a vector of zeros.
+            One array [L], a stack [N, L] or [N, C, L], or a list of arrays [L] or [C, L] of any lengths. A channel
+            without an observed value in what is read has a vector of zeros.
         pool
             How the valid tokens are pooled over time: mean, last, or max.
         layer

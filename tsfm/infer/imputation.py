@@ -67,8 +67,8 @@ class Imputation(LoadedModel):
         Parameters
         ----------
         series
-            One array ([L] or [C, L]), a stack [N, C, L], or a list of arrays of any lengths, in the units that
-            `predict` takes.
+            One array [L], a stack [N, L] or [N, C, L], or a list of arrays [L] or [C, L] of any lengths, in the units
+            that `predict` takes. One series of several channels is a stack of one, [1, C, L].
         quantile_levels
             Ascending, each in (0, 1). None: those of the model.
         cross_channel

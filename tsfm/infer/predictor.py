@@ -57,7 +57,8 @@ class Predictor(FramePredictor):
         Parameters
         ----------
         series
-            One array ([L] or [C, L]), a stack [N, C, L], or a list of arrays of any lengths and one number of channels.
+            One array [L], a stack [N, L] or [N, C, L], or a list of arrays [L] or [C, L] of any lengths and one number
+            of channels. One series of several channels is a stack of one, [1, C, L].
         prediction_length
             Steps to forecast.
         quantile_levels

@@ -28,7 +28,7 @@ class SeriesInput:
     """Series as [C, L] float32 arrays, and the form in which they were given."""
 
     arrays: list[np.ndarray]
-    form: str  # single: [L] or [C, L]; stack: [N, C, L]; list
+    form: str  # single: [L]; stack: [N, L] or [N, C, L]; list
     without_channels: list[bool]  # whether a series was given as [L]
 
     def restore(self, results: Sequence[np.ndarray]) -> Any:
@@ -49,8 +49,8 @@ def read_series(series: Any, *, allow_missing_channels: bool = False) -> SeriesI
     Parameters
     ----------
     series
-        One array ([L] or [C, L]; a list of numbers is [L]), a stack [N, C, L], or a list of arrays of any lengths and
-        one number of channels.
+        One array [L] (also a list of numbers), a stack [N, L] or [N, C, L], or a list of arrays [L] or [C, L] of any
+        lengths and one number of channels. One series of several channels is a stack of one, [1, C, L].
     allow_missing_channels
         Accept a channel without any observed value, where another channel of the series has one.
 
@@ -64,7 +64,11 @@ def read_series(series: Any, *, allow_missing_channels: bool = False) -> SeriesI
         items, form = list(series), "list"
     else:
         array = np.asarray(series)
-        items, form = (list(array), "stack") if array.ndim == 3 else ([array], "single")
+        if array.ndim > 3:
+            raise ValueError(
+                f"the array has shape {array.shape}; expected [steps], [series, steps] or [series, channels, steps]"
+            )
+        items, form = (list(array), "stack") if array.ndim > 1 else ([array], "single")
     if not items:
         raise ValueError("there are no series; give at least one array")
     arrays = [

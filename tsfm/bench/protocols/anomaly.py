@@ -106,7 +106,7 @@ class ModelDetector(SeriesDetector):
 
     def score(self, series: np.ndarray) -> np.ndarray:
         """See `SeriesDetector.score`."""
-        scores = np.asarray(self.predictor.detect(series, **self.options))
+        scores = np.asarray(self.predictor.detect([series], **self.options)[0])
         return np.where(np.isnan(scores), np.nanmin(scores), scores)
 
 
