@@ -31,7 +31,7 @@ def compare(expected: pd.DataFrame, found: pd.DataFrame, *, name: str) -> int:
         return 1
     keys = all(first[key].tolist() == second[key].tolist() for key in [*KEYS, "target_name"])
     numbers = [column for column in first.columns if column not in [*KEYS, "target_name"]]
-    bits = [frame[numbers].to_numpy(np.float64).view(np.int64) for frame in (first, second)]
-    same = keys and np.array_equal(*bits)
+    left, right = (frame[numbers].to_numpy(np.float64).view(np.int64) for frame in (first, second))
+    same = keys and np.array_equal(left, right)
     print(f"{name}: {len(first)} rows, {len(numbers)} columns of numbers, equal to the bit: {'yes' if same else 'no'}")
     return 0 if same else 1
