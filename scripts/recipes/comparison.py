@@ -23,9 +23,9 @@ def make_panel(items: int, *, parts: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def compare(expected: pd.DataFrame, found: pd.DataFrame, *, name: str) -> int:
+def compare(expected: pd.DataFrame, result: pd.DataFrame, *, name: str) -> int:
     """Print whether two forecasts have the same rows and the same bits; returns the exit status."""
-    first, second = (frame.sort_values(KEYS, ignore_index=True) for frame in (expected, found))
+    first, second = (frame.sort_values(KEYS, ignore_index=True) for frame in (expected, result))
     if [*first.columns] != [*second.columns] or len(first) != len(second):
         print(f"{name}: other rows or columns: {first.shape} and {second.shape}")
         return 1

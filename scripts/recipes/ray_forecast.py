@@ -46,9 +46,11 @@ def main() -> int:
     ray.init(num_cpus=options.workers, include_dashboard=False)
     # one block for each part, so that batch_size=None gives a worker whole items
     parts = ray.data.from_pandas([part for _, part in panel.groupby("part")])
-    found = parts.map_batches(Forecast, batch_format="pandas", batch_size=None, concurrency=options.workers).to_pandas()
+    result = parts.map_batches(
+        Forecast, batch_format="pandas", batch_size=None, concurrency=options.workers
+    ).to_pandas()
     ray.shutdown()
-    return compare(expected, found, name="Ray map_batches")
+    return compare(expected, result, name="Ray map_batches")
 
 
 if __name__ == "__main__":

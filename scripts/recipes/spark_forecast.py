@@ -49,9 +49,9 @@ def main() -> int:
     )
     schema = spark.createDataFrame(expected.head(1)).schema
     table = spark.createDataFrame(panel)
-    found = table.groupBy("part").applyInPandas(forecast, schema=schema).toPandas()
+    result = table.groupBy("part").applyInPandas(forecast, schema=schema).toPandas()
     spark.stop()
-    return compare(expected, found, name="Spark applyInPandas")
+    return compare(expected, result, name="Spark applyInPandas")
 
 
 if __name__ == "__main__":
