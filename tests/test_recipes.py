@@ -20,7 +20,7 @@ def test_a_cluster_returns_the_same_bits(script: str, package: str) -> None:
         pytest.skip(f"{package} is not installed; see docs/howto/clusters.md")
     if package == "pyspark" and shutil.which("java") is None:
         pytest.skip("Spark needs a Java runtime, and there is none on PATH")
-    command = [sys.executable, f"scripts/recipes/{script}.py", "--items", "12", "--parts", "4"]
+    command = [sys.executable, f"scripts/recipes/{script}.py", "--items", "12", "--shards", "4"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

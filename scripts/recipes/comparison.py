@@ -9,8 +9,8 @@ HORIZON = 24
 KEYS = ["item_id", "timestamp"]
 
 
-def make_panel(items: int, *, parts: int) -> pd.DataFrame:
-    """Return hourly walks with a daily season, of 300 steps and more, and the part of each item."""
+def make_panel(items: int, *, shards: int) -> pd.DataFrame:
+    """Return hourly walks with a daily season, of 300 steps and more, and the shard of each item."""
     rng, frames = np.random.default_rng(0), []
     for item in range(items):
         steps = 300 + 7 * item
@@ -18,7 +18,7 @@ def make_panel(items: int, *, parts: int) -> pd.DataFrame:
         times = pd.date_range("2026-01-01", periods=steps, freq="h")
         values = season + rng.normal(size=steps).cumsum()
         frames.append(
-            pd.DataFrame({"item_id": f"s{item:04d}", "part": item % parts, "timestamp": times, "target": values})
+            pd.DataFrame({"item_id": f"s{item:04d}", "shard": item % shards, "timestamp": times, "target": values})
         )
     return pd.concat(frames, ignore_index=True)
 
