@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tsfm.estimators.pretrained import load as load
     from tsfm.infer.inference_config import InferenceConfig as InferenceConfig
     from tsfm.messages import AssumptionWarning as AssumptionWarning
+    from tsfm.messages import FailedItemWarning as FailedItemWarning
     from tsfm.store.ingest import ingest as ingest
     from tsfm.store.read_table import read_table as read_table
     from tsfm.threads import set_threads as set_threads
@@ -27,6 +28,7 @@ _MODULES = {
     "Batch": "tsfm.types",
     "Classifier": "tsfm.estimators.classifier",
     "Detector": "tsfm.estimators.detector",
+    "FailedItemWarning": "tsfm.messages",
     "Forecaster": "tsfm.estimators.forecaster",
     "InferenceConfig": "tsfm.infer.inference_config",
     "LightningDataModule": "tsfm.training.lightning",
@@ -44,6 +46,7 @@ __all__ = [
     "Batch",
     "Classifier",
     "Detector",
+    "FailedItemWarning",
     "Forecaster",
     "InferenceConfig",
     "LightningDataModule",

@@ -9,6 +9,11 @@ import warnings
 from collections.abc import Collection, Iterable
 from typing import Any
 
+
+class FailedItemWarning(UserWarning):
+    """Items of a DataFrame could not be used, and have no result; the text names them and the reasons."""
+
+
 MAX_LISTED = 20  # names that a message lists
 logger = logging.getLogger("tsfm")
 
@@ -32,6 +37,11 @@ def announce(notes: Iterable[str]) -> None:
     for note in notes:
         logger.info(note)
         warnings.warn(note, AssumptionWarning, stacklevel=_user_level())
+
+
+def warn_of_failed_items(text: str) -> None:
+    """Warn of items that could not be used, at the line of the user that called tsfm."""
+    warnings.warn(text, FailedItemWarning, stacklevel=_user_level())
 
 
 def _user_level() -> int:

@@ -40,7 +40,7 @@ CASES = [
     ),
     Case(
         "an item without a value to classify",
-        "tsfm classify bad.csv --model classes",
+        "tsfm classify bad.csv --model classes --errors raise",
         ("item 'b' has no observed value in 'target'; drop the item or fill it",),
         bad(item_without_values, with_model=CLASSES),
     ),

@@ -24,7 +24,7 @@ CASES = [
     ),
     Case(
         "an item without a value to detect",
-        "tsfm detect bad.csv --model steps",
+        "tsfm detect bad.csv --model steps --errors raise",
         ("item 'b' has no observed value in 'target'; drop the item or fill it",),
         bad(item_without_values),
     ),

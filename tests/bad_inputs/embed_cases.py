@@ -16,7 +16,7 @@ CASES = [
     ),
     Case(
         "an item without a value to embed",
-        "tsfm embed bad.csv --model steps",
+        "tsfm embed bad.csv --model steps --errors raise",
         ("item 'b' has no observed value in 'target'; drop the item or fill it",),
         bad(item_without_values),
     ),

@@ -45,13 +45,13 @@ CASES = [
     ),
     Case(
         "an item without a value to impute",
-        "tsfm impute bad.csv --model steps",
+        "tsfm impute bad.csv --model steps --errors raise",
         ("item 'b' has no observed value in 'target'; drop the item or fill it",),
         bad(item_without_values),
     ),
     Case(
         "a gap longer than the model sees",
-        "tsfm impute bad.csv --model steps",
+        "tsfm impute bad.csv --model steps --errors raise",
         ("item 'a' has no observed value in 'target' within the 64 steps around its missing steps", "; end the series"),
         bad(long_gap),
     ),
@@ -69,7 +69,7 @@ CASES = [
     ),
     Case(
         "an infinity to impute",
-        "tsfm impute bad.csv --model steps",
+        "tsfm impute bad.csv --model steps --errors raise",
         ("'target' holds inf in row 7 (1 such rows)", "set such steps to NaN"),
         combined(STEPS, changed_cell(7, "target", np.inf)),
     ),

@@ -226,7 +226,7 @@ def test_bad_calibrations_are_named() -> None:
     uneven = pd.concat([frame(400, b=sines(400)), frame(150, a=sines(150))])
     for steps in (150, 150.0, 200, 10**400):
         with pytest.raises(ValueError, match=r"item 'a' has 150 steps and calibration=.* leaves none to score; give"):
-            model.detect_df(uneven, calibration=steps)
+            model.detect_df(uneven, calibration=steps, errors="raise")
     assert model.detect_df(uneven, calibration=149)["threshold"].notna().all()
     with pytest.raises(ValueError, match="calibration is an empty table"):
         model.detect_df(df, calibration=df[:0])

@@ -195,7 +195,7 @@ class TestFrames:
         df.loc[50:, "second"] = np.nan
         options = {"target": ["target", "second"], "prediction_length": 3}
         with pytest.raises(ValueError, match="item 'a' has no observed value in 'second' over its last 10 steps"):
-            Recorder(limit=10).predict_df(df, **options)
+            Recorder(limit=10).predict_df(df, **options, errors="raise")
         assert len(Recorder(limit=11).predict_df(df, **options)) == 12
 
     def test_targets_may_come_as_an_index(self):

@@ -9,10 +9,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from tsfm.commands.flags import translate_message
 from tsfm.commands.parser import parser
-from tsfm.messages import AssumptionWarning
+from tsfm.messages import AssumptionWarning, FailedItemWarning
 from tsfm.threads import set_threads
 
 
@@ -57,6 +59,8 @@ def _run(argv: list[str] | None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AssumptionWarning)  # they are logged
+            warnings.simplefilter("always", FailedItemWarning)
+            warnings.showwarning = partial(_show_warning, warnings.showwarning, args)
             return args.run(args)
     except BrokenPipeError:  # the reader of our output has gone, as in `tsfm models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +73,14 @@ def _run(argv: list[str] | None) -> int:
     except KeyboardInterrupt as error:
         print(f"interrupted; {error}" if str(error) else "interrupted", file=sys.stderr)
         return 130
+
+
+def _show_warning(show: Any, args: Any, message: Any, category: type[Warning], *rest: Any, **options: Any) -> None:
+    """Print a warning of ours as one line, without the place in the code; others as usual."""
+    if issubclass(category, FailedItemWarning):
+        print(f"warning: {translate_message(str(message), args)}", file=sys.stderr)
+    else:
+        show(message, category, *rest, **options)
 
 
 def message_of(error: Exception) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsfm.bench.predictors import find_predictor
-from tsfm.commands.holdout import hold_out, score_holdout
+from tsfm.commands.holdout import Holdout, hold_out, score_holdout
 from tsfm.commands.tables import check_outputs, frame_arguments, match_ids, read_file, write_table
 from tsfm.infer.arguments import check_prediction_length
-from tsfm.store.read_options import FileOptions, split_options
+from tsfm.infer.failed_items import FailedItems, add_forecast_rows, finish, settings_of, without_failed_items
+from tsfm.store.read_options import FileOptions, ReadOptions, split_options
 
 if TYPE_CHECKING:
+    import pandas as pd
     from typing_extensions import Unpack
 
 PRINTED_ROWS = 12
@@ -73,18 +75,26 @@ def forecast_file(
     model = find_predictor(predictor)
     df = read_file(source, options)
     future_df = match_ids(read_file(future, options), df, options) if future else None
-    arguments = frame_arguments(options)
-    past, actual, lines = df, None, []
+    arguments: ReadOptions = frame_arguments(options)
+    past, actual, lines, failed = df, None, [], FailedItems()
     if holdout:
         known = model.known_covariates if future_df is None else future_df.columns
         read_covariates = model.uses_covariates or model.regresses_covariates
-        held = hold_out(df, horizon=horizon, known=known, covariates=read_covariates, **arguments)
         predictors = [model, find_predictor("seasonal_naive")]
-        lines += score_holdout(held.frame, predictors, horizon=horizon, covariates=covariates)
+
+        def held_out(rows: pd.DataFrame) -> tuple[Holdout, list[str]]:
+            held = hold_out(rows, horizon=horizon, known=known, covariates=read_covariates, **arguments)
+            return held, score_holdout(held.frame, predictors, horizon=horizon, covariates=covariates)
+
+        (held, scores), failed = without_failed_items(held_out, df, settings_of(arguments))
+        failed.timestamps.clear()  # they would be those after the held-out steps
+        lines += scores
         past, actual, future_df, arguments = held.past, held.actual, held.future_df, held.options
     forecast = model.predict_df(
         past, horizon, future_df=future_df, quantile_levels=quantile_levels, covariates=covariates, **arguments
     )
+    if holdout:
+        forecast = finish(forecast, df, failed, add_forecast_rows, settings_of(arguments).errors)
     if out is not None:
         lines.append(write_table(forecast, Path(out)))
     if plot is not None:

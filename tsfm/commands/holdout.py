@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tsfm.infer.frames import Frame, read_frame, step_timestamps
+from tsfm.infer.item_errors import raise_series
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore
 from tsfm.store.read_options import ReadOptions
@@ -81,6 +82,7 @@ def hold_out(
         "timestamp_column": frame.timestamp_name,
         "target": frame.targets,
         "freq": freqs.pop() if len(freqs) == 1 else frame.settings.freq,
+        "errors": frame.settings.errors,
     }
     return Holdout(frame, past, actual, future_df, read_again)
 
@@ -118,22 +120,25 @@ def without_last_steps(frame: Frame, num_steps: int) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
-        If an item has no observed value before its last steps.
+    ItemErrors
+        If items have no observed value before their last steps.
     """
-    tables = []
+    tables, reasons = [], {}
     for i, series in enumerate(frame):
         stop = series.values.shape[1] - num_steps
         if stop < 1 or np.isnan(series.values[:, :stop]).all(1).any():
-            raise ValueError(
+            reasons[i] = (
                 f"item {series.item_id!r} has {stop + num_steps} steps; holding out {num_steps} leaves no observed "
                 "value to forecast from: choose a shorter --horizon, or leave the item out"
             )
+            continue
         times = step_timestamps(frame, series, stop)
         rows = {frame.id_name: frame.ids.iloc[i], frame.timestamp_name: times}
         rows |= {name: series.original[c, :stop] for c, name in enumerate(frame.targets)}
         rows |= {name: series.past[c, :stop] for c, name in enumerate(frame.past_names) if name not in rows}
         tables.append(pd.DataFrame(rows))
+    with frame.naming_items():
+        raise_series(reasons)
     return pd.concat(tables, ignore_index=True)
 
 

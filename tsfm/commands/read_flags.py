@@ -24,6 +24,11 @@ def add_read_flags(sub: argparse.ArgumentParser) -> None:
     add("--timezone", help="show instants in this zone, and read other timestamps as local times in it")
     add("--sentinel", type=float, action="append", metavar="NUMBER",
         help="number that means missing, such as -999; repeat for several")  # fmt: skip
+    add(
+        "--errors",
+        choices=["warn", "raise", "skip"],
+        help="items that cannot be used: warn (default) gives rows of NaN and names them, skip leaves them out",
+    )
     add("--sep", type=_separator, help="character between the cells of a text file (default: found)")
     add("--decimal", choices=[".", ","], help="decimal sign of numbers in a text file (default: found)")
     add("--encoding", help="of a text file, such as latin-1 (default: UTF-8, else found)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tsfm.infer.item_errors import raise_series
 from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.novelty import blend
 from tsfm.infer.windows import sliding_windows, to_batch, window_batches
@@ -70,8 +71,10 @@ class AnomalyScoring(LoadedModel):
 
         Raises
         ------
+        SeriesErrors
+            When no step of a series can be scored.
         ValueError
-            When no step of a series can be scored, or a prediction is not finite.
+            When a prediction is not finite.
         """
         units = [error_unit(array) for array in arrays] if units is None else units
         totals = [np.zeros(array.shape, np.float64) for array in arrays]
@@ -96,13 +99,15 @@ class AnomalyScoring(LoadedModel):
                 own = slice(window_scores.shape[1] - (steps.stop - steps.start), None)
                 totals[series][:, steps] += window_scores[:, own]
                 counts[series][:, steps] += window_scored[:, own]
-        for name, count, array in zip(names, counts, arrays, strict=True):
-            if not count.any():
-                raise ValueError(
-                    f"{name} has {int((~np.isnan(array)).sum())} observed values, and none can be scored from others "
-                    f"around it (blocks of {task.config.block} steps are hidden at a time); give a longer series, or "
-                    "leave it out"
-                )
+        raise_series(
+            {
+                i: f"{name} has {int((~np.isnan(array)).sum())} observed values, and none can be scored from others "
+                f"around it (blocks of {task.config.block} steps are hidden at a time); give a longer series, or leave "
+                "it out"
+                for i, (name, count, array) in enumerate(zip(names, counts, arrays, strict=True))
+                if not count.any()
+            }
+        )
         return [
             np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
             for total, count in zip(totals, counts, strict=True)

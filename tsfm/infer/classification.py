@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsfm.infer.failed_items import add_item_rows, tolerates_failed_items
 from tsfm.infer.frames import read_frame
 from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.series_input import check_any_recent_value, number_names, read_series
@@ -60,6 +61,7 @@ class Classification(LoadedModel):
 
     @accepts_frames("df")
     @takes_options
+    @tolerates_failed_items(add_item_rows)
     def classify_df(
         self,
         df: pd.DataFrame,
@@ -96,9 +98,10 @@ class Classification(LoadedModel):
         task = "regress" if "regress" in self.tasks else "classify"
         self.check_labels(task)
         frame = read_frame(df, prediction_length=1, covariates=False, centre=self.any_level, **options)
-        predicted = self._predict_labels(
-            [item.values for item in frame], batch_size=batch_size, names=frame.item_names()
-        )
+        with frame.naming_items():
+            predicted = self._predict_labels(
+                [item.values for item in frame], batch_size=batch_size, names=frame.item_names()
+            )
         out = pd.DataFrame({frame.id_name: frame.ids})
         if task == "regress":
             out["prediction"] = self._to_label_units(predicted)

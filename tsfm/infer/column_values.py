@@ -5,12 +5,14 @@ L steps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tsfm.infer.item_errors import ItemProblems
 from tsfm.store.number_text import DecimalRule
 from tsfm.store.numbers import FLOAT32_MAX, column_numbers, is_numeric
 from tsfm.store.read_options import ReadSettings
@@ -30,6 +32,7 @@ def read_timestamps(
     notes: list[str],
     items: Int[np.ndarray, " L"] | None = None,
     options: TimestampOptions | None = None,
+    rows: Int[np.ndarray, " L"] | None = None,
     like: ParsedTimestamps | None = None,
 ) -> ParsedTimestamps:
     """Return a column as timestamps, in its time zone where it has one.
@@ -42,6 +45,8 @@ def read_timestamps(
         Assumptions are appended to it.
     items
         Number of the item of each row.
+    rows
+        The row numbers for messages; None: 0, 1, 2, ...
     like
         The timestamps that these continue: read in the same way, and shown in the same zone.
 
@@ -52,7 +57,7 @@ def read_timestamps(
     """
 
     def location(row: int) -> str:
-        return f"{label}: {column.name!r} in row {row}"
+        return f"{label}: {column.name!r} in row {row if rows is None else rows[row]}"
 
     arguments = asdict(options or TimestampOptions())
     parsed = parse_timestamps(column, items=items, like=like, location=location, **arguments)
@@ -69,6 +74,8 @@ def read_numbers(
     *,
     settings: ReadSettings = DEFAULT_SETTINGS,
     notes: list[str] | None = None,
+    problems: ItemProblems | None = None,
+    codes: Int[np.ndarray, " rows"] | None = None,
 ) -> Float[np.ndarray, " rows"]:
     """Return a column as float64, with NaN where it is missing.
 
@@ -82,6 +89,10 @@ def read_numbers(
         The decimal sign of text, and the numbers that mean missing.
     notes
         Where given, how text was read as numbers is appended to it.
+    problems
+        Where given, takes the items of rows that cannot be read, whose values are then missing, in place of an error.
+    codes
+        [rows] item number of each row, where they are not those of `problems`.
 
     Raises
     ------
@@ -90,20 +101,34 @@ def read_numbers(
     """
     rule = DecimalRule(settings.decimal)
     values, bad = column_numbers(column, rule, label=label)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
+
+    def without(rows: np.ndarray, reason: Callable[[int], str]) -> np.ndarray:
+        if not len(rows):
+            return values
+        if problems is None:
+            raise ValueError(reason(int(rows[0])))
+        problems.add_rows(rows, reason, codes)
+        kept = values.copy()  # the values may be those of the user's DataFrame
+        kept[rows] = np.nan
+        return kept
+
+    values = without(
+        np.flatnonzero(bad),
+        lambda row: (
             f"{label}: {kind} column {column.name!r} is {column.dtype}, row {row} holds {column.iloc[row]!r}; "
             "expected numbers, convert it with pd.to_numeric(column, errors='coerce')"
-        )
+        ),
+    )
     if settings.sentinels:
         values = np.where(np.isin(values, settings.sentinels), np.nan, values)
     invalid = np.flatnonzero(np.abs(values) > FLOAT32_MAX)
-    if len(invalid):
-        raise ValueError(
-            f"{label}: {kind} column {column.name!r} holds {values[invalid[0]]} in row {invalid[0]} ({len(invalid)} "
-            "such rows); infinite or beyond float32: set such steps to NaN or rescale the column"
-        )
+    values = without(
+        invalid,
+        lambda row: (
+            f"{label}: {kind} column {column.name!r} holds {values[row]} in row {row} ({len(invalid)} such rows); "
+            "infinite or beyond float32: set such steps to NaN or rescale the column"
+        ),
+    )
     if notes is not None and not is_numeric(column) and not np.isnan(values).all():
         notes.append(f"{label}: {kind} column {column.name!r} is text, read as numbers")
         notes += [f"{label}: {note}" for note in rule.notes]

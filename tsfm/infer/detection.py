@@ -13,6 +13,7 @@ import pandas as pd
 
 from tsfm.infer.anomaly_scoring import AnomalyScoring, combine_channels, error_unit
 from tsfm.infer.arguments import check_choice
+from tsfm.infer.failed_items import add_rows, tolerates_failed_items
 from tsfm.infer.frames import Frame, read_frame
 from tsfm.infer.row_mapping import check_new_columns, step_of_each_row
 from tsfm.infer.series_input import number_names, read_series
@@ -88,6 +89,7 @@ class Detection(AnomalyScoring):
 
     @accepts_frames("df", "calibration")
     @takes_options
+    @tolerates_failed_items(add_rows)
     def detect_df(
         self,
         df: pd.DataFrame,
@@ -164,12 +166,14 @@ class Detection(AnomalyScoring):
             units = self._error_units(clean)
             clean_scores = self._frame_scores(clean, units=units, **scoring)
             known = dict(zip(clean.item_names(), units, strict=True))
-            scores = self._frame_scores(frame, units=self._error_units(frame, known=known), **scoring)
-            thresholds = frame_thresholds(frame, clean, clean_scores, level=level, notes=notes)
+            with frame.naming_items():
+                scores = self._frame_scores(frame, units=self._error_units(frame, known=known), **scoring)
+                thresholds = frame_thresholds(frame, clean, clean_scores, level=level, notes=notes)
         else:
-            stops = num_clean_steps(frame, calibration)
-            scores = self._frame_scores(frame, units=self._error_units(frame), **scoring)
-            thresholds = first_steps_thresholds(frame, scores, stops, level=level)
+            with frame.naming_items():
+                stops = num_clean_steps(frame, calibration)
+                scores = self._frame_scores(frame, units=self._error_units(frame), **scoring)
+                thresholds = first_steps_thresholds(frame, scores, stops, level=level)
         steps = step_of_each_row(frame)
         out = df.copy()
         out["score"] = np.concatenate(scores)[steps]

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from tsfm.infer.arguments import check_choice
+from tsfm.infer.failed_items import add_item_rows, tolerates_failed_items
 from tsfm.infer.frames import read_frame
 from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.series_input import check_any_recent_value, number_names, read_series
@@ -59,6 +60,7 @@ class Embedding(LoadedModel):
 
     @accepts_frames("df")
     @takes_options
+    @tolerates_failed_items(add_item_rows)
     def embed_df(
         self,
         df: pd.DataFrame,
@@ -106,7 +108,8 @@ class Embedding(LoadedModel):
         self._check_arguments(pool=pool, layer=layer)
         frame = read_frame(df, prediction_length=1, covariates=False, centre=self.any_level, **options)
         arrays, names = self.item_arrays(frame), frame.item_names()
-        vectors = self._embed(arrays, pool=pool, layer=layer, batch_size=batch_size, names=names)
+        with frame.naming_items():
+            vectors = self._embed(arrays, pool=pool, layer=layer, batch_size=batch_size, names=names)
         out = pd.DataFrame({frame.id_name: frame.ids.repeat(len(frame.targets)).reset_index(drop=True)})
         out["target_name"] = np.tile(frame.targets, len(frame))
         vector_columns = pd.Index([f"e{d}" for d in range(vectors.shape[-1])])

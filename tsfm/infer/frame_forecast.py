@@ -87,9 +87,10 @@ class FramePredictor(BatchPredictor):
         """
         units, item_names = self.channel_units(frame.targets), frame.item_names()
         channels = [repr(name) for name in frame.targets]
-        check_recent_values(
-            [item.values for item in frame], self.max_context_length, names=item_names, channels=channels
-        )
+        with frame.naming_items():
+            check_recent_values(
+                [item.values for item in frame], self.max_context_length, names=item_names, channels=channels
+            )
         covariate_units = self.channel_units(names, kind="covariate") if names else None
         season_lengths = np.array([season_length_of(frame.season_freq(item)) for item in frame])
         shape = (len(frame), len(frame.targets), frame.horizon)

@@ -7,6 +7,7 @@ Rows are counted from 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from tsfm.infer.categories import encode_categories
 from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import Columns, find_columns
 from tsfm.infer.future import covariate_names, read_future
+from tsfm.infer.item_errors import ItemProblems, SeriesErrors, raise_items
 from tsfm.infer.item_rows import number_items, sort_rows
 from tsfm.infer.item_series import ItemSeries, ItemTable
 from tsfm.infer.timestamp_kinds import like_numbers, like_timestamps, timestamp_dtype
@@ -78,6 +80,15 @@ class Frame:
         """Return a name of each item for messages."""
         return [f"item {format_id(item_id)}" for item_id in self.ids]
 
+    @contextmanager
+    def naming_items(self) -> Iterator[None]:
+        """Turn the `SeriesErrors` of the series of these items into `ItemErrors`."""
+        try:
+            yield
+        except SeriesErrors as error:
+            numbered = self.timestamps.numbered
+            raise_items(error.reasons, self.ids, [restore_steps(item.timestamps, numbered=numbered) for item in self])
+
 
 def read_frame(
     df: pd.DataFrame,
@@ -114,6 +125,8 @@ def read_frame(
     ------
     ValueError
         When an option, column, timestamp or value cannot be used; the message names the item, the column and the row.
+    ItemErrors
+        When items cannot be used; with errors="raise" it is raised for the first.
     """
     notes: list[str] = []
     settings = read_settings(options)
@@ -129,25 +142,25 @@ def read_frame(
     if select is not None:
         past, known, more = _selected(past, known, select)
         future, notes = future if known else None, notes + more
+    problems = ItemProblems(codes, ids, at_once=settings.errors == "raise")
+    reading: Any = {"settings": settings, "problems": problems}
     values = [
-        *(
-            read_numbers(columns.column(name), "target", label, settings=settings, notes=notes)
-            for name in columns.targets
-        ),
-        *(read_numbers(columns.column(name), "covariate", label, settings=settings) for name in past + known),
+        *(read_numbers(columns.column(name), "target", label, notes=notes, **reading) for name in columns.targets),
+        *(read_numbers(columns.column(name), "covariate", label, **reading) for name in past + known),
     ]
-    rows = sort_rows(columns, codes, ids, np.column_stack(values), label=label, notes=notes, settings=settings)
+    rows = sort_rows(columns, codes, ids, np.column_stack(values), label=label, notes=notes, **reading)
     future_rows = None
     if future is not None:
-        future_rows = read_future(future, columns, ids, known, rows, notes=notes, settings=settings)
+        future_rows = read_future(future, columns, ids, known, rows, notes=notes, **reading)
     num_past, num_known = len(past), len(known)
-    table = ItemTable(rows, ids, [*map(str, columns.targets)], num_past, num_known, future_rows, settings, label)
+    targets = [*map(str, columns.targets)]
+    table = ItemTable(rows, ids, targets, num_past, num_known, future_rows, settings, problems, label)
     series = table.series(horizon, centre=centre, notes=notes)
     announce(notes)
     return Frame(
         series,
         ids,
-        table.targets,
+        targets,
         [*map(str, past)],
         [*map(str, known)],
         horizon,

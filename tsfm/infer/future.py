@@ -9,6 +9,7 @@ import pandas as pd
 
 from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import Columns
+from tsfm.infer.item_errors import ItemProblems
 from tsfm.infer.item_rows import ItemRows, sort_rows
 from tsfm.messages import format_id
 from tsfm.store.column_names import is_unnamed
@@ -50,6 +51,7 @@ def read_future(
     *,
     notes: list[str],
     settings: ReadSettings,
+    problems: ItemProblems | None = None,
 ) -> ItemRows:
     """Return the covariates `names` of future_df, sorted by the items of `df` and by time.
 
@@ -63,6 +65,8 @@ def read_future(
         Assumptions are appended to it.
     settings
         How future_df is read.
+    problems
+        Where given, takes the items with rows that cannot be read, in place of an error.
     """
     if (future.item is None) != (df.item is None):
         raise ValueError("only one of df and future_df has an id column; give both the same id column")
@@ -78,11 +82,12 @@ def read_future(
             )
         if (codes < 0).any():
             notes.append(f"future_df: {int((codes < 0).sum())} rows of items that are not in df are not used")
-    columns = [read_numbers(future.column(name), "covariate", "future_df", settings=settings) for name in names]
+    reading: Any = {"settings": settings, "problems": problems}
+    columns = [read_numbers(future.column(name), "covariate", "future_df", codes=codes, **reading) for name in names]
     first = np.diff(past.bounds)  # rows without a timestamp continue those of their item
     values = np.column_stack(columns) if columns else np.empty((len(codes), 0))
     return sort_rows(
-        future, codes, ids, values, label="future_df", notes=notes, settings=settings, like=past.parsed, first=first
+        future, codes, ids, values, label="future_df", notes=notes, like=past.parsed, first=first, **reading
     )
 
 

@@ -14,8 +14,10 @@ import pandas as pd
 import torch
 
 from tsfm.infer.cross_channel import correct_across_channels, use_cross_channel
+from tsfm.infer.failed_items import add_rows, tolerates_failed_items
 from tsfm.infer.filled_columns import announce_dtype, fill_column
 from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.item_errors import raise_series
 from tsfm.infer.loaded_model import LoadedModel
 from tsfm.infer.quantiles import check_requested_levels, interpolate_quantiles, sort_quantiles
 from tsfm.infer.row_mapping import check_new_columns, insert_missing_rows, step_of_each_row
@@ -101,6 +103,7 @@ class Imputation(LoadedModel):
 
     @accepts_frames("df")
     @takes_options
+    @tolerates_failed_items(add_rows)
     def impute_df(
         self,
         df: pd.DataFrame,
@@ -173,9 +176,10 @@ class Imputation(LoadedModel):
         missing = [np.concatenate([np.isnan(item.values[c]) for item in frame])[steps] for c in range(len(labels))]
         for label, rows in zip(labels, missing, strict=True):
             notes += announce_dtype(df[label]) if rows.any() else []
-        filled = self._fill_frame(
-            frame, requested_levels=requested_levels or (0.5,), batch_size=batch_size, cross_channel=cross_channel
-        )
+        with frame.naming_items():
+            filled = self._fill_frame(
+                frame, requested_levels=requested_levels or (0.5,), batch_size=batch_size, cross_channel=cross_channel
+            )
         for c, (name, label) in enumerate(zip(frame.targets, labels, strict=True)):
             median = np.concatenate([values[c] for values, _ in filled])[steps]
             out[label] = fill_column(out[label], missing[c], median, frame.settings)
@@ -222,6 +226,7 @@ class Imputation(LoadedModel):
         lengths = [array.shape[1] for array in arrays]
         windows = sliding_windows(lengths, window_length=window_length, stride=max(1, window_length // 2))
         windows = windows.select(_with_missing_values(arrays, windows))
+        reasons: dict[int, str] = {}
         for indices, values in window_batches(arrays, windows, model=self.model, batch_size=batch_size):
             batch = to_batch(values, device=self.device)
             problem = Problem(values=batch.values, visible=batch.observed, wanted=~batch.observed)
@@ -238,23 +243,24 @@ class Imputation(LoadedModel):
                 if unobserved.any():
                     channel = int(unobserved.argmax())
                     missing_steps = steps.start + np.flatnonzero(missing[channel])
-                    raise self._unobserved(
-                        f"{names[series]} has no observed value in {channels[channel]}", missing_steps
-                    )
+                    problem = f"{names[series]} has no observed value in {channels[channel]}"
+                    reasons.setdefault(int(series), self._unobserved(problem, missing_steps))
+                    continue
                 filled = row_quantiles[:, kept][missing]
                 self.check_finite(filled, names[series])
                 median, series_quantiles = out[series]
                 median[:, steps][missing] = filled[:, middle]
                 series_quantiles[:, steps][missing] = filled[:, requested]
+        raise_series(reasons)
         return out
 
     def _predict(self, problem: Problem) -> torch.Tensor:
         """Ascending quantiles of every step, [B, C, T, Q]."""
         return self.model(problem).prediction.sort(dim=-1).values
 
-    def _unobserved(self, problem: str, steps: np.ndarray) -> ValueError:
-        """Return the error of a channel without an observed value in a window, of which even the level is unknown."""
-        return ValueError(
+    def _unobserved(self, problem: str, steps: np.ndarray) -> str:
+        """Return the message on a channel without an observed value in a window, of which even the level is unknown."""
+        return (
             f"{problem} within the {self.window_length} steps around its missing steps {steps[0]} to {steps[-1]}, all "
             f"that {self.name} reads at once; end the series there, or use a model of a longer window"
         )

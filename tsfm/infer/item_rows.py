@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 
 from tsfm.infer.column_values import read_timestamps
 from tsfm.infer.columns import Columns
+from tsfm.infer.item_errors import ItemProblems
 from tsfm.messages import format_id
 from tsfm.store.read_options import ReadSettings
 from tsfm.store.readers import is_hashable
@@ -94,6 +97,7 @@ def sort_rows(
     settings: ReadSettings,
     like: ParsedTimestamps | None = None,
     first: np.ndarray | None = None,
+    problems: ItemProblems | None = None,
 ) -> ItemRows:
     """Return the rows sorted by item and time.
 
@@ -109,13 +113,21 @@ def sort_rows(
         The timestamps that these continue.
     first
         [items] number of the first row of each item where rows are numbered; None: 0.
+    problems
+        Where given, takes the items with rows that cannot be read, in place of an error.
 
     Raises
     ------
     ValueError
         When an item has a timestamp twice; the message names the item and the row.
     """
-    parsed = row_times(columns, codes, label=label, notes=notes, settings=settings, like=like, first=first)
+    try:
+        parsed = row_times(columns, codes, label=label, notes=notes, settings=settings, like=like, first=first)
+    except ValueError:
+        if problems is None or problems.at_once or columns.timestamp is None:
+            raise
+        read = partial(read_timestamps, label=label, notes=notes, options=settings.timestamps, like=like)
+        parsed, codes = _readable_timestamps(columns.column(columns.timestamp), codes, read, problems)
     timestamps, utc = parsed.index, parsed.values
     order, unsorted = np.arange(len(codes)), np.array([], np.int64)
     if not _is_sorted(codes, utc):
@@ -131,13 +143,18 @@ def sort_rows(
     repeats = (codes[1:] == codes[:-1]) & (utc[1:] == utc[:-1])
     repeated = np.flatnonzero(repeats & (codes[1:] >= 0) & (settings.grid != "keep"))
     if len(repeated):
-        again = int(repeated[0]) + 1
-        row = int(order[again])
         hint = "" if columns.item else " (no id column was found, so all rows are one series: pass id_column=)"
-        raise ValueError(
-            f"{label}: item {format_id(ids[codes[again]])} has {parsed.format(row)} twice, again in row {row}; "
-            f"{len(repeated)} such rows, drop or average them{hint}"
-        )
+
+        def reason(again: int) -> str:
+            row = int(order[again])
+            return (
+                f"{label}: item {format_id(ids[codes[again]])} has {parsed.format(row)} twice, again in row {row}; "
+                f"{len(repeated)} such rows, drop or average them{hint}"
+            )
+
+        if problems is None:
+            raise ValueError(reason(int(repeated[0]) + 1))
+        problems.add_rows(repeated + 1, reason, codes)
     bounds = np.searchsorted(codes, np.arange(len(ids) + 1))
     return ItemRows(codes, order, pd.DatetimeIndex(timestamps), values, bounds, parsed)
 
@@ -146,3 +163,24 @@ def _is_sorted(codes: np.ndarray, times: np.ndarray) -> bool:
     """Whether rows are in the order of items and, within these, of time."""
     same = codes[1:] == codes[:-1]
     return bool(((codes[1:] > codes[:-1]) | (same & (times[1:] >= times[:-1]))).all())
+
+
+def _readable_timestamps(
+    column: pd.Series, codes: np.ndarray, read: Callable[..., ParsedTimestamps], problems: ItemProblems
+) -> tuple[ParsedTimestamps, np.ndarray]:
+    """Return the timestamps of the items whose timestamps can be read, and the item numbers with -1 for all others."""
+    good, like = np.zeros(len(codes), dtype=bool), read.keywords.get("like")  # type: ignore[attr-defined]
+    for item in range(len(problems.ids)):
+        rows = np.flatnonzero(codes == item)
+        if not len(rows):
+            continue
+        try:
+            parsed = read(column.iloc[rows].reset_index(drop=True), items=codes[rows], rows=rows, notes=[], like=like)
+        except ValueError as error:
+            problems.add(item, str(error))
+        else:
+            good[rows], like = True, like or parsed
+    parsed = read(column.loc[good].reset_index(drop=True), items=codes[good], rows=np.flatnonzero(good))
+    values = np.full(len(codes), parsed.values[0])
+    values[good] = parsed.values
+    return replace(parsed, values=values), np.where(good, codes, -1)

@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 
 from tsfm.infer.future import future_values
+from tsfm.infer.item_errors import ItemProblems
 from tsfm.infer.item_rows import ItemRows
 from tsfm.infer.level import subtract_levels
 from tsfm.messages import format_id
 from tsfm.store.read_options import ReadSettings
-from tsfm.timestamps.frequency import GriddedSeries, describe_moves, grid_index, regular_grid
+from tsfm.timestamps.frequency import GriddedSeries, describe_moves, grid_index, make_timestamps, regular_grid
 from tsfm.timestamps.grid import equal_steps
+from tsfm.timestamps.number_forms import restore_steps
 from tsfm.timestamps.panels import PanelTimes, TimeSpan
-from tsfm.timestamps.timezones import item_frequencies, without_advice
+from tsfm.timestamps.timezones import item_frequencies, regular_timestamps, restore_timezone, without_advice
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -63,6 +65,8 @@ class ItemTable:
         [N]
     future
         Rows of the known covariates at the steps to forecast; None without any.
+    problems
+        The items that cannot be used.
     """
 
     rows: ItemRows
@@ -72,6 +76,7 @@ class ItemTable:
     num_known: int
     future: ItemRows | None
     settings: ReadSettings
+    problems: ItemProblems
     label: str = "df"  # what the DataFrame is called in messages
 
     @property
@@ -91,14 +96,57 @@ class ItemTable:
 
         Raises
         ------
-        ValueError
-            When an item has no frequency, is not on a grid, has a target without an observed value, or lacks a value of
-            a known covariate.
+        ItemErrors
+            When items have no frequency, are not on a grid, have a target without an observed value, or lack a value of
+            a known covariate; also when `problems` has items already.
         """
-        rows, num_targets = self.rows, len(self.targets)
+        rows = self.rows
         keep = self.settings.grid == "keep"
         options: dict[str, Any] = {"label": self.label, "steps": rows.parsed.numbered, "keep": keep, "notes": notes}
-        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.freq, **options)
+        problems: dict[str, Any] = {"failed": self.problems.reasons, "report": self.problems.add}
+        freqs = item_frequencies(rows.timestamps, rows.bounds, self.ids, self.freq, **options, **problems)
+        try:
+            self.problems.check()
+            return self._all_series(rows, [str(freq) for freq in freqs], horizon, centre=centre, notes=notes)
+        except ValueError:
+            if not self.problems.at_once:
+                self._raise_problems(freqs, horizon)
+            raise
+
+    def _raise_problems(self, freqs: list[str | None], horizon: int) -> None:
+        """Raise the error of all items that cannot be used, with the steps after them as far as they are known."""
+        rows, ids = self.rows, self.ids.array
+        for item, freq in enumerate(freqs):
+            if freq is None or item in self.problems:
+                continue
+            try:
+                timestamps, _ = regular_timestamps(rows.timestamps[rows.span(item)], freq)  # type: ignore[arg-type]
+                self._grid(rows, item, timestamps, freq=freq)
+                if self.future is not None:
+                    steps = self._next_steps(item, freq, horizon)
+                    future_values(self.future, item, steps, ids[item], freq=freq, notes=[])
+            except ValueError as error:
+                self.problems.add(item, str(error))
+        common = {freq for item, freq in enumerate(freqs) if freq is not None and item not in self.problems}
+        for item in self.problems.reasons:
+            freq = freqs[item] or (next(iter(common)) if len(common) == 1 else None)
+            if freq is not None and rows.bounds[item + 1] > rows.bounds[item]:
+                steps = self._next_steps(item, freq, horizon)
+                self.problems.timestamps[item] = restore_steps(steps, numbered=rows.parsed.numbered)
+        self.problems.check()
+
+    def _next_steps(self, item: int, freq: str, horizon: int) -> pd.DatetimeIndex:
+        """Return the steps after the last row of an item."""
+        times = self.rows.timestamps[self.rows.span(item)]
+        last, utc = regular_timestamps(times[-1:], freq)  # type: ignore[arg-type]
+        steps = make_timestamps(last[0], freq, horizon + 1)[1:]
+        return restore_timezone(steps, self.rows.timestamps.tz, absolute=utc, unit=self.rows.parsed.unit)
+
+    def _all_series(
+        self, rows: ItemRows, freqs: list[str], horizon: int, *, centre: bool, notes: list[str]
+    ) -> list[ItemSeries]:
+        """Return the items, all of which can be used; else the first that cannot is an error."""
+        num_targets = len(self.targets)
         offsets = np.zeros((len(self.ids), num_targets))
         if centre:
             rows, offsets = subtract_levels(rows, num_targets, notes=notes, label=self.label)

@@ -168,6 +168,8 @@ def plot(
         When a column is missing, or there is nothing to draw.
     """
     settings = read_settings(options).updated(target=None)
+    if "predictions" in forecast:
+        forecast = forecast.loc[forecast["predictions"].notna()]  # items that could not be forecast have none
     columns_of_df = find_columns(df, **settings.columns, label="df", notes=[])
     id_name = columns_of_df.item or "item_id"
     id_name = id_name if id_name in forecast else "item_id"

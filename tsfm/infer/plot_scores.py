@@ -55,6 +55,7 @@ def plot_scores(
     if absent:
         raise ValueError(f"the DataFrame lacks {', '.join(absent)}; give the one that detect_df returned")
     settings = read_settings(options)
+    scored = scored.loc[scored["threshold"].notna()]  # items that could not be scored have none
     columns = find_columns(scored, **settings.columns, label="df", notes=[])
     codes = np.zeros(len(columns.frame), np.int64)
     titles = [title or "series"]

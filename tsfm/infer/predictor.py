@@ -18,6 +18,7 @@ from tsfm.infer.adaptation import Adaptation, Inputs
 from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
 from tsfm.infer.covariate_effects import KnownCovariates
 from tsfm.infer.covariates import check_known
+from tsfm.infer.failed_items import add_forecast_rows, tolerates_failed_items
 from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
@@ -167,6 +168,7 @@ class Predictor(FramePredictor):
 
     @accepts_frames("df", "future_df")
     @takes_options
+    @tolerates_failed_items(add_forecast_rows)
     def predict_df(
         self,
         df: pd.DataFrame,

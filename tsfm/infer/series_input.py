@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.infer.column_values import FLOAT32_MAX, describe_precision_loss
+from tsfm.infer.item_errors import raise_series
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -116,7 +117,7 @@ def number_names(kind: str, count: int) -> list[str]:
 def check_recent_values(
     arrays: Sequence[np.ndarray], limit: int | None, *, names: Sequence[str], channels: Sequence[str]
 ) -> None:
-    """Raise a ValueError where a channel has no observed value in its last `limit` steps, which are all that is used.
+    """Raise SeriesErrors where a channel has no observed value in its last `limit` steps, which are all that is used.
 
     Parameters
     ----------
@@ -127,23 +128,27 @@ def check_recent_values(
     """
     if limit is None:
         return
-    for name, array in zip(names, arrays, strict=True):
+    reasons = {}
+    for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
         missing = np.isnan(array[:, -limit:]).all(1)
         if missing.any():
-            raise ValueError(
+            reasons[i] = (
                 f"{name} has no observed value in {channels[int(missing.argmax())]} over its last {limit} steps, all "
                 "that is used of it; end it where its observations end, fill it, or leave it out"
             )
+    raise_series(reasons)
 
 
 def check_any_recent_value(arrays: Sequence[np.ndarray], limit: int, *, names: Sequence[str]) -> None:
-    """Raise a ValueError where no channel of a series has an observed value in its last `limit` steps."""
-    for name, array in zip(names, arrays, strict=True):
-        if np.isnan(array[:, -limit:]).all():
-            raise ValueError(
-                f"{name} has no observed value over its last {limit} steps, all that is used of it; end it where its "
-                "observations end, or leave it out"
-            )
+    """Raise SeriesErrors where no channel of a series has an observed value in its last `limit` steps."""
+    raise_series(
+        {
+            i: f"{name} has no observed value over its last {limit} steps, all that is used of it; end it where its "
+            "observations end, or leave it out"
+            for i, (name, array) in enumerate(zip(names, arrays, strict=True))
+            if np.isnan(array[:, -limit:]).all()
+        }
+    )
 
 
 def length_batches(

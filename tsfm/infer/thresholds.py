@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tsfm.infer.frames import Frame, read_frame
+from tsfm.infer.item_errors import ItemErrors, raise_series
 from tsfm.messages import announce, format_id
 from tsfm.metrics.conformal import conformal_threshold, scores_needed
 
@@ -28,9 +29,13 @@ def read_clean(calibration: pd.DataFrame, frame: Frame, *, centre: bool = False)
     settings = frame.settings
     if settings.freq is None and len(freqs) == 1:
         settings = settings.updated(freq=freqs.pop())
-    return read_frame(
-        calibration, prediction_length=1, covariates=False, centre=centre, label="calibration", **settings.options
-    )
+    settings = settings.updated(errors="raise")
+    try:
+        return read_frame(
+            calibration, prediction_length=1, covariates=False, centre=centre, label="calibration", **settings.options
+        )
+    except ItemErrors as error:
+        raise ValueError(str(error)) from error
 
 
 def frame_thresholds(
@@ -42,16 +47,22 @@ def frame_thresholds(
     """
     clean_scores = dict(zip(map(format_id, clean.ids), scores, strict=True))
     ids = [format_id(item_id) for item_id in frame.ids]
-    thresholds = {
-        item_id: _threshold(clean_scores[item_id], level, f"calibration, item {item_id}")
-        for item_id in ids
-        if item_id in clean_scores
-    }
+    thresholds, reasons = {}, {}
+    for number, item_id in enumerate(ids):
+        if item_id in clean_scores:
+            try:
+                thresholds[item_id] = _threshold(clean_scores[item_id], level, f"calibration, item {item_id}")
+            except ValueError as error:
+                reasons[number] = str(error)
     if others := [item_id for item_id in ids if item_id not in clean_scores]:
         note = f"{len(others)} items (first {others[0]}) are not in calibration"
         notes.append(f"{note}; they take the threshold of all its steps together")
         announce(notes[-1:])
-        thresholds |= dict.fromkeys(others, _threshold(np.concatenate(scores), level, "calibration"))
+        try:
+            thresholds |= dict.fromkeys(others, _threshold(np.concatenate(scores), level, "calibration"))
+        except ValueError as error:
+            reasons |= {number: str(error) for number, item_id in enumerate(ids) if item_id in others}
+    raise_series(reasons)
     return [thresholds[item_id] for item_id in ids]
 
 
@@ -79,13 +90,16 @@ def num_clean_steps(frame: Frame, calibration: Any) -> list[int]:
     lengths = [item.values.shape[1] for item in frame]
     if not is_count:
         return [int(number * length) for length in lengths]
-    stop, shortest = int(number), int(np.argmin(lengths))
-    if stop >= lengths[shortest]:
-        raise ValueError(
-            f"{frame.item_names()[shortest]} has {lengths[shortest]} steps and calibration={stop} takes its first "
-            f"{stop} as clean, which leaves none to score; give fewer steps, a share of each item such as "
-            f"{CLEAN_SHARE}, or a table of clean rows, or leave the item out"
-        )
+    stop = int(number)
+    raise_series(
+        {
+            i: f"{name} has {lengths[i]} steps and calibration={stop} takes its first {stop} as clean, which "
+            f"leaves none to score; give fewer steps, a share of each item such as {CLEAN_SHARE}, or a table of clean "
+            "rows, or leave the item out"
+            for i, name in sorted(enumerate(frame.item_names()), key=lambda pair: lengths[pair[0]])
+            if stop >= lengths[i]
+        }
+    )
     return [stop] * len(lengths)
 
 
@@ -94,10 +108,15 @@ def first_steps_thresholds(
 ) -> list[float]:
     """Return the threshold of each item from the scores of its own first steps."""
     first = ["first step (a share is below 1)" if stop == 1 else f"first {stop} steps" for stop in stops]
-    return [
-        _threshold(item_scores[:stop], level, f"{name}, its {steps}")
-        for name, item_scores, stop, steps in zip(frame.item_names(), scores, stops, first, strict=True)
-    ]
+    thresholds, reasons = [], {}
+    names = frame.item_names()
+    for i, (item_scores, stop, steps) in enumerate(zip(scores, stops, first, strict=True)):
+        try:
+            thresholds.append(_threshold(item_scores[:stop], level, f"{names[i]}, its {steps}"))
+        except ValueError as error:
+            reasons[i] = str(error)
+    raise_series(reasons)
+    return thresholds
 
 
 def _threshold(scores: np.ndarray, level: float, source: str) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 GRIDS = ("fill", "keep")
+ERRORS = ("warn", "raise", "skip")
 
 
 class ReadOptions(TypedDict, total=False):
@@ -48,6 +49,10 @@ class ReadOptions(TypedDict, total=False):
         The decimal sign of numbers in text: "." or ",". None finds out.
     sentinel
         A number or numbers that mean missing, such as -999.
+    errors
+        What happens to items that cannot be used, such as one without an observed value, with a timestamp twice, or too
+        short. "warn": they have rows of NaN, and a `tsfm.FailedItemWarning` names them; "skip": they are left out of
+        the result; "raise": the first is an error. Where no item can be used, it is always an error.
     """
 
     id_column: str
@@ -60,6 +65,7 @@ class ReadOptions(TypedDict, total=False):
     timezone: str | None
     decimal: str | None
     sentinel: float | Sequence[float] | None
+    errors: str
 
 
 class FileOptions(ReadOptions, total=False):
@@ -97,12 +103,15 @@ class ReadSettings:
     timezone: str | None = None
     decimal: str | None = None
     sentinel: Any = None
+    errors: str = "warn"
     sep: str | None = None
     encoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.grid not in GRIDS:
             raise ValueError(f"grid is {self.grid!r}; it is one of {', '.join(GRIDS)}")
+        if self.errors not in ERRORS:
+            raise ValueError(f"errors is {self.errors!r}; it is one of {', '.join(ERRORS)}")
         if self.dayfirst not in (None, True, False):
             raise ValueError(f"dayfirst is {self.dayfirst!r}; expected True, False or None")
         for name in ("date_format", "timezone"):

@@ -6,6 +6,7 @@ the length of an hour.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import tzinfo
 from typing import Any
 
@@ -70,8 +71,10 @@ def item_frequencies(
     label: str = "df",
     steps: bool = False,
     keep: bool = False,
-) -> list[str]:
-    """Return the frequency of each item.
+    failed: Collection[int] = (),
+    report: Callable[[int, str], None] | None = None,
+) -> list[str | None]:
+    """Return the frequency of each item, None where it was reported as not known.
 
     Items that are too short to have a frequency get that of the others, if those agree.
 
@@ -89,6 +92,10 @@ def item_frequencies(
         Whether the timestamps number steps.
     keep
         Whether rows are equally spaced, so that a series without a dominating step has its median one.
+    failed
+        Items to pass over.
+    report
+        Takes the number of an item without a frequency, and why; None: that is an error.
     """
     if freq is not None:
         return [str(parse_freq(freq))] * len(ids)
@@ -97,6 +104,9 @@ def item_frequencies(
     inferred: list[str | None] = []
     errors: dict[int, str] = {}
     for i, item in enumerate(ids):
+        if i in failed:
+            inferred.append(None)
+            continue
         try:
             inferred.append(panel.infer(i, item=str(item), steps=steps))
         except ValueError as error:
@@ -104,19 +114,22 @@ def item_frequencies(
             if inferred[-1] is None:
                 errors[i] = without_advice(error)
     known = {name for name in inferred if name is not None} or ({"1"} if steps else set())
-    short = all(bounds[i + 1] - bounds[i] < 3 for i in errors)
-    if errors and (len(known) != 1 or not short):
-        raise ValueError(
-            f"{label}: {next(iter(errors.values()))}: its frequency cannot be inferred; pass freq=, e.g. freq='D'"
-        )
-    if errors:
-        notes.append(f"{label}: {len(errors)} items are too short to show a frequency; read as {next(iter(known))}")
+    short = [i for i in errors if bounds[i + 1] - bounds[i] < 3 and len(known) == 1]
+    for i in [i for i in errors if i not in short]:
+        reason = f"{label}: {errors[i]}: its frequency cannot be inferred; pass freq=, e.g. freq='D'"
+        if report is None:
+            raise ValueError(reason)
+        report(i, reason)
+    if short:
+        common = next(iter(known))
+        notes.append(f"{label}: {len(short)} items are too short to show a frequency; read as {common}")
+        inferred = [common if i in short else name for i, name in enumerate(inferred)]
     notes += [
         f"{label}: closed hours are not forecast; steps are {describe_sessions(sessions)} (freq {name})"
         for name in sorted(known)
         if (sessions := parse_freq(name).sessions)
     ]
-    return [name or next(iter(known)) for name in inferred]
+    return inferred
 
 
 def regular_timestamps(times: pd.DatetimeIndex, freq: str) -> tuple[np.ndarray, bool]:
