@@ -17,6 +17,7 @@ from tsfm.infer.covariate_effects import KnownCovariates
 from tsfm.infer.covariates import covariate_rows
 from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frames import Frame
+from tsfm.infer.progress import SeriesProgress
 from tsfm.infer.series_input import check_recent_values
 from tsfm.infer.units import from_model_units, to_model_units
 from tsfm.timestamps.frequency import season_length as season_length_of
@@ -41,10 +42,11 @@ class FramePredictor(BatchPredictor):
         freq: Any,
         mean: bool,
         regressors: KnownCovariates | None = None,
+        bar: SeriesProgress | None = None,
     ) -> Forecast:
         """Return forecasts of checked arrays; see `tsfm.infer.predictor.Predictor.predict`.
 
-        `regressors` are known covariates that may be used without the network.
+        `regressors` are known covariates that may be used without the network; `bar` counts the series.
         """
 
     def used_covariates(self, past: list[str], known: list[str], *, choice: str) -> tuple[list[str], list[str]]:
@@ -75,6 +77,7 @@ class FramePredictor(BatchPredictor):
         regress: bool,
         batch_size: int,
         mean: bool,
+        bar: SeriesProgress | None = None,
     ) -> Forecast:
         """Return forecasts of the items in the units of their DataFrame, once for each season length.
 
@@ -84,6 +87,8 @@ class FramePredictor(BatchPredictor):
             Covariates for the network.
         regress
             Whether a regression uses the known covariates.
+        bar
+            Counts the items.
         """
         units, item_names = self.channel_units(frame.targets), frame.item_names()
         channels = [repr(name) for name in frame.targets]
@@ -120,6 +125,7 @@ class FramePredictor(BatchPredictor):
                 freq=[item.freq for item in items],
                 mean=mean,
                 regressors=KnownCovariates(frame.known_names, [item.known for item in items]) if regress else None,
+                bar=bar,
             )
             predictions[indices], quantiles[indices] = result.predictions, result.quantiles
             if means is not None:

@@ -22,6 +22,7 @@ from tsfm.infer.failed_items import add_forecast_rows, tolerates_failed_items
 from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
+from tsfm.infer.progress import SeriesProgress, check_progress
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, number_names, read_series
 from tsfm.messages import announce
@@ -131,17 +132,20 @@ class Predictor(FramePredictor):
         freq: Any,
         mean: bool,
         regressors: KnownCovariates | None = None,
+        bar: SeriesProgress | None = None,
     ) -> Forecast:
         """`predict` for checked arguments, in batches of similar length. The median is always predicted.
 
-        `regressors` are known covariates that may be used without the network.
+        `regressors` are known covariates that may be used without the network; `bar` counts the series.
         """
         mean_levels = (self.quantile_levels or MEAN_LEVELS) if mean else ()
         predicted_levels = self.check_quantile_levels(sorted({*requested_levels, *mean_levels, *POINT}))
         requested, of_mean = ([predicted_levels.index(level) for level in x] for x in (requested_levels, mean_levels))
         adaptation = self.adapt(Inputs(arrays, known), horizon, season_length=season_length, regressors=regressors)
         forecasts = []
-        for inputs in adaptation.passes:
+        for number, inputs in enumerate(adaptation.passes):
+            if bar is not None and number:
+                bar.expect(len(inputs.arrays))
             out = np.empty((len(inputs.arrays), arrays[0].shape[0], horizon, len(predicted_levels)), np.float32)
             for indices, context, step_inputs in self.batches(
                 inputs, horizon, season_length=season_length, batch_size=batch_size, starts=starts, freq=freq
@@ -154,6 +158,8 @@ class Predictor(FramePredictor):
                     **step_inputs,
                 )
                 out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
+                if bar is not None:
+                    bar.advance(len(indices))
             means = np.asarray(mean_from_quantiles(out[..., of_mean], mean_levels), np.float32) if mean else None
             median = out[..., predicted_levels.index(0.5)]
             forecasts.append(Forecast(median, out[..., requested], requested_levels, means))
@@ -181,6 +187,7 @@ class Predictor(FramePredictor):
         style: str = "chronos",
         h: int | None = None,
         level: styles.Level = None,
+        progress: bool | None = None,
         **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
@@ -207,6 +214,8 @@ class Predictor(FramePredictor):
             `tsfm.infer.styles`.
         h, level
             Names that Nixtla's libraries have for `prediction_length`, and for central intervals in percent.
+        progress
+            Whether to show a progress bar on standard error. None: in a terminal or notebook, in calls of some seconds.
         **options
             How `df` and `future_df` are read, such as `target` or `freq`; see `tsfm.store.read_options.ReadOptions`.
 
@@ -245,8 +254,8 @@ class Predictor(FramePredictor):
             style, level, quantile_levels, available=self.quantile_levels, name=self.name
         )
         requested_levels = self.check_quantile_levels(quantile_levels)
-        batch_size = check_count("batch_size", batch_size, unit="series")
         reading: Any = styles.nixtla_options(df, options) if style == styles.NIXTLA else options
+        batch_size, progress = check_count("batch_size", batch_size, unit="series"), check_progress(progress)
         frame = read_frame(
             df,
             prediction_length=styles.choose_horizon(prediction_length, h),
@@ -261,9 +270,10 @@ class Predictor(FramePredictor):
         notes: list[str] = []
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
             notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted {self.beyond_horizon}")
-        result = self.forecast_items(
-            frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean
-        )
+        with SeriesProgress(len(frame), progress=progress) as bar:
+            result = self.forecast_items(
+                frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean, bar=bar
+            )
         notes.extend(result.notes)
         announce(notes)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels

@@ -1,0 +1,73 @@
+"""A progress bar over the series of a long call."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from tsfm.messages import did_you_mean
+
+DELAY = 2.0  # seconds, after which a call is long
+LOG_INTERVAL = 10.0  # seconds between two lines where the output is no terminal
+
+
+class SeriesProgress:
+    """Counts series that are done, and shows them; a context manager.
+
+    Parameters
+    ----------
+    total
+        Series to count, at first.
+    progress
+        Whether to show a bar on standard error. None: in a terminal or a notebook, in calls of more than `DELAY`
+        seconds.
+    """
+
+    def __init__(self, total: int, *, progress: bool | None):
+        self.done = 0
+        can_refresh = sys.stderr.isatty() or in_notebook()
+        self._bar: Any = tqdm(
+            total=total,
+            desc="forecast",
+            unit=" series",
+            disable=progress is False or (progress is None and not can_refresh),
+            delay=DELAY if progress is None else 0.0,
+            mininterval=0.1 if can_refresh else LOG_INTERVAL,
+            leave=progress is True,
+        )
+
+    def expect(self, count: int) -> None:
+        """Count that many more series."""
+        self._bar.total += count
+
+    def advance(self, count: int) -> None:
+        """Count series as done."""
+        self.done += count
+        self._bar.update(count)
+
+    def __enter__(self) -> SeriesProgress:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.close()
+
+
+def check_progress(value: Any) -> bool | None:
+    """Return the argument `progress`: None, True or False.
+
+    Raises
+    ------
+    ValueError
+        When it is something else.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"progress is {value!r}; {did_you_mean(str(value), ['None', 'True', 'False'])}")
+    return value
+
+
+def in_notebook() -> bool:
+    """Return whether the code runs in a notebook."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
