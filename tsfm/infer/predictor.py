@@ -22,7 +22,7 @@ from tsfm.infer.failed_items import add_forecast_rows, tolerates_failed_items
 from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frame_forecast import COVARIATE_CHOICES, FramePredictor
 from tsfm.infer.frames import Frame, read_frame, write_frame
-from tsfm.infer.progress import SeriesProgress, check_progress
+from tsfm.infer.progress import SeriesProgress, check_progress, count_batches
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
 from tsfm.infer.series_input import check_recent_values, number_names, read_series
 from tsfm.messages import announce
@@ -144,12 +144,10 @@ class Predictor(FramePredictor):
         adaptation = self.adapt(Inputs(arrays, known), horizon, season_length=season_length, regressors=regressors)
         forecasts = []
         for number, inputs in enumerate(adaptation.passes):
-            if bar is not None and number:
-                bar.expect(len(inputs.arrays))
             out = np.empty((len(inputs.arrays), arrays[0].shape[0], horizon, len(predicted_levels)), np.float32)
-            for indices, context, step_inputs in self.batches(
-                inputs, horizon, season_length=season_length, batch_size=batch_size, starts=starts, freq=freq
-            ):
+            options: dict[str, Any] = {"season_length": season_length, "batch_size": batch_size}
+            batches = self.batches(inputs, horizon, **options, starts=starts, freq=freq)
+            for indices, context, step_inputs in count_batches(batches, bar, added=len(out) if number else 0):
                 predicted = self.quantiles(
                     context,
                     horizon=horizon,
@@ -158,8 +156,6 @@ class Predictor(FramePredictor):
                     **step_inputs,
                 )
                 out[indices] = self.check_predicted(predicted, shape=(len(indices), *out.shape[1:]))
-                if bar is not None:
-                    bar.advance(len(indices))
             means = np.asarray(mean_from_quantiles(out[..., of_mean], mean_levels), np.float32) if mean else None
             median = out[..., predicted_levels.index(0.5)]
             forecasts.append(Forecast(median, out[..., requested], requested_levels, means))
@@ -297,9 +293,8 @@ class Predictor(FramePredictor):
         requested_levels = self.check_quantile_levels(quantile_levels)
         names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
         batch_size = check_count("batch_size", batch_size, unit="series")
-        return self.forecast_items(
-            frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean
-        )
+        used: dict[str, Any] = {"names": names, "regress": regress, "batch_size": batch_size, "mean": mean}
+        return self.forecast_items(frame, requested_levels, **used)
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
         """Draw a DataFrame and its forecast; see `tsfm.infer.plot.plot`."""

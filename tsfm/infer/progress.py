@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from tsfm.messages import did_you_mean
@@ -52,6 +54,21 @@ class SeriesProgress:
 
     def __exit__(self, *error: Any) -> None:
         self._bar.close()
+
+
+def count_batches(
+    batches: Iterator[tuple[np.ndarray, Any, Any]], bar: SeriesProgress | None, *, added: int
+) -> Iterator[tuple[np.ndarray, Any, Any]]:
+    """Yield batches, the first part of which are the indices of their series, and count these when they are done.
+
+    `added` is the number of series that the bar did not expect.
+    """
+    if bar is not None:
+        bar.expect(added)
+    for batch in batches:
+        yield batch
+        if bar is not None:
+            bar.advance(len(batch[0]))
 
 
 def check_progress(value: Any) -> bool | None:
