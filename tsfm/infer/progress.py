@@ -12,7 +12,7 @@ from tqdm import tqdm
 from tsfm.messages import did_you_mean
 
 DELAY = 2.0  # seconds, after which a call is long
-LOG_INTERVAL = 10.0  # seconds between two lines where the output is no terminal
+LOG_INTERVAL = 10.0  # seconds between two lines where the output is not a terminal
 
 
 class SeriesProgress:
