@@ -95,7 +95,7 @@ def report_split(args: argparse.Namespace) -> bool:
         rows.append(
             {
                 "model": name,
-                **{f"{part} s": f"{value:.2f}" for part, value in seconds.items()},
+                **{f"{component} s": f"{value:.2f}" for component, value in seconds.items()},
                 "without the network": f"{share:.0%} (at most {MAX_SHARE:.0%})",
             }
         )
