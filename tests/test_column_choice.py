@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -142,3 +143,13 @@ def test_wide_frames() -> None:
     assert out["timestamp"].tolist() == 2 * [pd.Timestamp("2024-03-21"), pd.Timestamp("2024-03-22")]
     named = wide.rename_axis(columns="shop")
     pd.testing.assert_frame_equal(model("steps").predict_df(named, 2), out)
+
+
+@pytest.mark.parametrize("door", FRAME_DOORS)
+@pytest.mark.parametrize("dtype", [object, "category", "string[pyarrow]"])
+def test_item_ids_with_a_nul_character(door: str, dtype: Any, tmp_path: Path) -> None:
+    """pandas ends text at a NUL character, so that two items became one."""
+    df = plain()
+    df["item_id"] = df["item_id"].replace({"Köln": "a\0b", "007": "a"}).astype(dtype)
+    with pytest.raises(ValueError, match="with a NUL character; rename the item"):
+        FRAME_DOORS[door](df, tmp_path)

@@ -153,3 +153,10 @@ def test_a_model_without_a_horizon_needs_prediction_length() -> None:
     filler = trained().fit_df(frame(), task="impute", device="cpu", overrides=FEW)
     with pytest.raises(ValueError, match=r"has no horizon of its own; give prediction_length"):
         filler.fit_df(frame())
+
+
+@pytest.mark.parametrize(("rows", "horizon"), [(8, 16), (3, 2)])
+def test_series_that_are_too_short_are_refused_in_the_words_of_the_method(rows: int, horizon: int) -> None:
+    with pytest.raises(ValueError, match=f"df is too short: .*item 'item 0'.* a horizon of {horizon} needs") as caught:
+        trained().fit_df(frame(1, rows)[TARGETS], horizon, device="cpu", overrides=FEW)
+    assert "split" not in str(caught.value)

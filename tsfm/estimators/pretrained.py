@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,7 +121,12 @@ class Pretrained(ModelPredictor):
             recipe += tuning.context_overrides(shape, SeriesStore.open(store).lengths, share=VALIDATION_SHARE)
             recipe += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
             config = compose_config(recipe, overrides)
-            tuned = train_predictor(config, folder, device=device, verbose=verbose, name=self.name, source=self.name)
+            try:
+                tuned = train_predictor(
+                    config, folder, device=device, verbose=verbose, name=self.name, source=self.name
+                )
+            except ValueError as error:
+                raise too_short(error) from None
         return type(self)(
             tuned.model,
             name=self.name,
@@ -128,6 +134,22 @@ class Pretrained(ModelPredictor):
             device=resolve_device(device),
             config=self.inference_config,
         )
+
+
+def too_short(error: ValueError) -> ValueError:
+    """Return the error of series that are too short to train on in the words of `fit_df`; another one as it is."""
+    match = re.search(
+        r"split '(\w+)'.* horizon (\d+) fits; (\d+) rows needed, at most (\d+) found \((item .*?):", str(error)
+    )
+    if match is None:
+        return error
+    split, horizon, needed, num_found, item = match.groups()
+    part = "training" if split == "train" else "validation"
+    advice = ", or a smaller prediction_length" if int(horizon) > 1 else ""
+    return ValueError(
+        f"df is too short: the longest, {item}, leaves {num_found} steps for the {part}, and a horizon of {horizon} "
+        f"needs {needed} (the last steps of each item validate); give longer items{advice}"
+    )
 
 
 def check_horizon(task: str, requested: int | None, *, own: int, name: str) -> int | None:

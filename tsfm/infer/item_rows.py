@@ -15,7 +15,7 @@ from tsfm.infer.columns import Columns
 from tsfm.infer.item_errors import ItemProblems
 from tsfm.messages import format_id
 from tsfm.store.read_options import ReadSettings
-from tsfm.store.readers import is_hashable
+from tsfm.store.readers import is_hashable, row_with_nul
 from tsfm.timestamps.number_forms import STEPS
 from tsfm.timestamps.parsing import ParsedTimestamps
 
@@ -47,6 +47,11 @@ def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series
     if columns.item is None:
         return np.zeros(len(columns.frame), np.int64), pd.Series(["0"])
     ids = columns.frame[columns.item]
+    if (row := row_with_nul(ids)) is not None:
+        raise ValueError(
+            f"{label}: the id column {columns.item!r} holds {ids.iloc[row]!r} in row {row}, with a NUL character; "
+            "rename the item"
+        )
     try:
         codes, _ = pd.factorize(ids)
     except TypeError:

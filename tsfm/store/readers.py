@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from tsfm.store.columns import ColumnOptions, ColumnPlan, plan_columns
 from tsfm.store.number_text import DecimalRule
+from tsfm.store.numbers import holds_dates
 from tsfm.store.sources import Table, readable
 from tsfm.store.table_kinds import KINDS, Piece
 from tsfm.store.value_parsing import TimestampParser, parse_numbers
@@ -104,6 +105,10 @@ def _objects(column: Any) -> np.ndarray:
 
 def number_items(column: Any, location: Any) -> tuple[np.ndarray, list[str]]:
     """Return the index of each row's item, and the names of the items in the order of their first rows."""
+    if (row := row_with_nul(column)) is not None:
+        raise ValueError(
+            f"{location(row)}: column {column.name!r} holds {column.iloc[row]!r}, with a NUL character; rename the item"
+        )
     try:
         code, names = pd.factorize(column)
     except TypeError:
@@ -115,14 +120,19 @@ def number_items(column: Any, location: Any) -> tuple[np.ndarray, list[str]]:
         raise ValueError(
             f"{location(int((code < 0).argmax()))}: column {column.name!r} is empty; every row needs its item"
         )
-    items = [str(name) for name in names]
-    for number, item in enumerate(items):
-        if "\0" in item:
-            raise ValueError(
-                f"{location(int((code == number).argmax()))}: column {column.name!r} holds {item!r}, with a NUL "
-                "character; rename the item"
-            )
-    return code, items
+    return code, [str(name) for name in names]
+
+
+def row_with_nul(column: pd.Series) -> int | None:
+    """Return the first row whose text holds a NUL character, at which pandas ends it: two items would become one."""
+    if pd.api.types.is_numeric_dtype(column.dtype) or holds_dates(column):
+        return None
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = column.cat.categories
+        bad = [number for number, name in enumerate(names) if isinstance(name, str) and "\0" in name]
+        rows = np.flatnonzero(np.isin(column.cat.codes.to_numpy(), bad))
+        return int(rows[0]) if len(rows) else None
+    return next((row for row, cell in enumerate(column.array) if isinstance(cell, str) and "\0" in cell), None)
 
 
 def is_hashable(cell: Any) -> bool:
