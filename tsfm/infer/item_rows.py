@@ -46,7 +46,7 @@ def number_items(columns: Columns, *, label: str) -> tuple[np.ndarray, pd.Series
     """
     if columns.item is None:
         return np.zeros(len(columns.frame), np.int64), pd.Series(["0"])
-    ids = columns.frame[columns.item]
+    ids = columns.column(columns.item)
     if (row := row_with_nul(ids)) is not None:
         raise ValueError(
             f"{label}: the id column {columns.item!r} holds {ids.iloc[row]!r} in row {row}, with a NUL character; "
