@@ -144,10 +144,10 @@ def too_short(error: ValueError) -> ValueError:
     if match is None:
         return error
     split, horizon, needed, num_found, item = match.groups()
-    part = "training" if split == "train" else "validation"
+    phase = "training" if split == "train" else "validation"
     advice = ", or a smaller prediction_length" if int(horizon) > 1 else ""
     return ValueError(
-        f"df is too short: the longest, {item}, leaves {num_found} steps for the {part}, and a horizon of {horizon} "
+        f"df is too short: the longest, {item}, leaves {num_found} steps for the {phase}, and a horizon of {horizon} "
         f"needs {needed} (the last steps of each item validate); give longer items{advice}"
     )
 
