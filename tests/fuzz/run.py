@@ -68,7 +68,9 @@ def _outcome(door: str, case: Case, read: Any) -> Outcome:
         with _quiet():
             reading = read()
     except ValueError as error:
-        if type(error) is not ValueError:  # a UnicodeError or a JSONDecodeError is not ours
+        if type(error) is not ValueError and not type(error).__module__.startswith(
+            "tsfm."
+        ):  # a UnicodeError or a JSONDecodeError is not ours
             return Outcome(door, FOREIGN, f"{type(error).__name__}: {error}")
         must_read = case.must == READ
         return Outcome(door, UNREAD if must_read else REFUSED, str(error))

@@ -83,6 +83,15 @@ def test_a_space_in_a_cell_between_tabs_does_not_move_the_others(tmp_path: Path)
             stored(tmp_path / "X_TRAIN.tsv", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["X_TRAIN.tsv", "X_TEST.txt", "X_TRAIN.csv"])
+def test_a_wrong_cell_in_the_first_case_does_not_make_it_a_header(tmp_path: Path, name: str) -> None:
+    separator = {"tsv": "\t", "txt": "  ", "csv": ","}[name[-3:]]
+    rows = [["1", "2.5", "abc", "4"], ["2", "3", "4", "5"], ["1", "6", "7", "8"]]
+    (tmp_path / name).write_text("\n".join(separator.join(row) for row in rows))
+    with pytest.raises(ValueError, match=rf"{name}, item .*, row 1: could not convert string to float: 'abc'"):
+        stored(tmp_path / name, tmp_path)
+
+
 def test_names_in_latin_1_are_kept(tmp_path: Path) -> None:
     text = "@attribute series_name string\n@frequency daily\n@data\nZürich:1,2,3\nGenève:1,2,3\n"
     (tmp_path / "x.tsf").write_bytes(text.encode("cp1252"))

@@ -69,12 +69,14 @@ def _encoding(path: Path, notes: list[str]) -> str:
 
 
 def is_ucr(path: Path) -> bool:
-    """Return whether a file called <name>_TRAIN or <name>_TEST begins with a line of numbers, which is a case."""
+    """Return whether a file called <name>_TRAIN or <name>_TEST begins with a line of mostly numbers, a case."""
     if official_split(path) is None:
         return False
     with open_bytes(path) as stream:
         cells = _cells(stream.readline(2**20).decode("utf-8-sig", errors="replace"))
-    return len(cells) > 1 and all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|\?", cell) for cell in cells)
+    number = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|\?"
+    are_numbers = [re.fullmatch(number, cell) is not None for cell in cells]
+    return len(cells) > 1 and are_numbers[0] and 2 * sum(are_numbers) >= len(cells)  # a wrong cell is named later
 
 
 def _cells(line: str) -> list[str]:
