@@ -71,10 +71,10 @@ class Campaign:
         process: Any = None
         for kind, seed in jobs:
             if process is None:
-                here, there = context.Pipe()
-                process = context.Process(target=_work, args=(there,), daemon=True)
+                here, far_end = context.Pipe()
+                process = context.Process(target=_work, args=(far_end,), daemon=True)
                 process.start()
-                there.close()
+                far_end.close()
             here.send((kind, seed))
             try:
                 if not here.poll(SECONDS):
