@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +124,85 @@ def run(command: Command, root: Path, *, kill_at: int | None = None, power_cut: 
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in (0, KILLED), f"status {status}: {message}"
     return json.loads(message) if status == 0 else None
+
+
+def every(events: list[str]) -> Iterable[int]:
+    return range(len(events))
+
+
+def some(count: int) -> Callable[[list[str]], Iterable[int]]:
+    """So many points, spread over the first event of each kind and file."""
+
+    def choose(events: list[str]) -> Iterable[int]:
+        named = [re.sub(r"tsfm-[0-9a-f]{8}", "tsfm-", event) for event in events]
+        first = sorted({event: number for number, event in reversed(list(enumerate(named)))}.values())
+        step = max(1, len(first) // count)
+        return first[step // 2 :: step][:count]
+
+    return choose
+
+
+def survive(
+    name: str,
+    command: Command,
+    root: Path,
+    outcome: Callable[[], Any],
+    *,
+    at: Callable[[list[str]], Iterable[int]] = every,
+    begin: Callable[[], Any] | None = None,
+    killed: Callable[[], Any] | None = None,
+) -> int:
+    """Kill a command at its events, by turns as SIGKILL and as a power cut, and repeat it each time.
+
+    Parameters
+    ----------
+    name
+        Of the command, for the line that is printed.
+    command
+        Writes below `root`.
+    outcome
+        Reads what the command left; after a kill and a repetition it is the same as without a kill.
+    at
+        Chooses the numbers of the events.
+    begin
+        Brings `root` to its state before the command; None: it does not exist.
+    killed
+        Checks what a killed command left, before it is repeated.
+
+    Returns
+    -------
+    int
+        How many times the command was killed.
+    """
+    start = time.perf_counter()
+
+    def begins() -> None:
+        shutil.rmtree(root, ignore_errors=True)
+        if begin is not None:
+            begin()
+
+    begins()
+    events = run(command, root)
+    assert events is not None
+    expected = outcome()
+    numbers = list(at(events))
+    for number in numbers:
+        begins()
+        assert run(command, root, kill_at=number, power_cut=number % 2 == 1) is None, f"no event {number}"
+        try:
+            if killed is not None:
+                killed()
+            run(command, root)
+            compare(outcome(), expected)
+        except Exception as error:
+            raise AssertionError(f"{name}, killed before event {number}, {events[number]}: {error}") from error
+    seconds = time.perf_counter() - start
+    print(f"{name}: {len(events)} events, killed and survived at {len(numbers)}, {seconds:.0f} s", flush=True)
+    return len(numbers)
+
+
+def compare(found: Any, expected: Any) -> None:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in expected:
+            assert found.get(key) == expected[key], f"{key} is {str(found.get(key))[:300]}, not {expected[key]!r:.300}"
+    assert found == expected, f"{found!r:.300} instead of {expected!r:.300}"

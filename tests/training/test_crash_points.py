@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 
 from tests import crash_points
 from tsfm.commands.train import train_and_score
-from tsfm.config import compose, typed
+from tsfm.config import RunConfig, compose, typed
+from tsfm.model.checkpoint import find, load
 from tsfm.store.series_store import StoreWriter
 
 # three epochs of six steps; a state is due in the step that also ends an epoch and needs a validation
@@ -32,8 +35,10 @@ VARIANTS = {
     "steps": ["trainer.max_steps=12", "trainer.ema=0.8", "trainer.keep=last"],
     "within": ["trainer.val_every=4", "trainer.accumulate=3", "trainer.checkpoint_every=2"],
 }
-FAST = {"every 6": 2}  # how many points of a variant the fast tests take
+At = Callable[[list[str]], Iterable[int]]
+FAST = {"every 6": 3, "every 4": 2}  # how many points of a variant the fast tests take
 LEFT = re.compile(r"\.tsfm-|^\.lock$")  # drafts are removed a day later, and a lock is released although its file stays
+POINTS = [crash_points.some(2), pytest.param(crash_points.every, marks=pytest.mark.slow)]
 TIMES = ("windows/s", "seconds", "run_dir", "model")
 
 
@@ -46,9 +51,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def train(store: Path, run_dir: Path, *settings: str) -> None:
-    overrides = [*SETTINGS, *settings, f"data.dataset={store}", f"run_dir={run_dir}", "resume=auto"]
-    train_and_score(typed(compose("train", overrides)))
+def configure(store: Path, *settings: str) -> RunConfig:
+    return typed(compose("train", [*SETTINGS, *settings, f"data.dataset={store}", "resume=auto"]))
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:
@@ -66,40 +70,76 @@ def outcome(run_dir: Path) -> dict[str, Any]:
     }
 
 
-def points(variant: str, events: list[str]) -> list[int]:
-    """The first event of each kind and file, so many as the fast tests take."""
-    first = {event: number for number, event in reversed(list(enumerate(events)))}
-    chosen = sorted(first.values())
-    step = max(1, len(chosen) // FAST[variant])
-    return chosen[step // 2 :: step]
+def check(variant: str, store: Path, tmp_path: Path, at: At) -> int:
+    root, run_dir = tmp_path / "runs", tmp_path / "runs" / "r"
+    config = configure(store, f"run_dir={run_dir}", *VARIANTS[variant])
+    train_and_score(config)  # forked processes have what it imports
+    whole = outcome(run_dir)
 
+    def killed() -> None:
+        """What can be read is whole: the result, and the model, which is written before it."""
+        if (run_dir / "result.json").exists():
+            assert outcome(run_dir) == whole
+        if (run_dir / "model").exists():
+            assert (run_dir / "model" / "model.safetensors").read_bytes() == whole["weights"]
+            load(find(run_dir))
 
-def check(variant: str, store: Path, tmp_path: Path, *, every_point: bool) -> int:
-    root, settings = tmp_path / "runs", VARIANTS[variant]
-    events = crash_points.run(lambda: train(store, root / "r", *settings), root)
-    assert events is not None
-    expected = outcome(root / "r")
-    numbers = list(range(len(events))) if every_point else points(variant, events)
-    for number in numbers:
-        shutil.rmtree(root)
-        power_cut = number % 2 == 1
-        killed = crash_points.run(
-            lambda: train(store, root / "r", *settings), root, kill_at=number, power_cut=power_cut
-        )
-        assert killed is None, f"the run did not come to event {number}"
-        crash_points.run(lambda: train(store, root / "r", *settings), root)
-        resumed = outcome(root / "r")
-        for name, value in expected.items():
-            assert resumed[name] == value, f"{name} after a kill before event {number}: {events[number]}"
-    return len(numbers)
+    command = partial(train_and_score, config)
+    return crash_points.survive(f"train, {variant}", command, root, lambda: outcome(run_dir), at=at, killed=killed)
 
 
 @pytest.mark.parametrize("variant", FAST)
 def test_a_run_killed_at_some_event_ends_as_an_uninterrupted_one(variant: str, store: Path, tmp_path: Path) -> None:
-    assert check(variant, store, tmp_path, every_point=False) > 0
+    assert check(variant, store, tmp_path, crash_points.some(FAST[variant])) == FAST[variant]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_run_killed_at_any_event_ends_as_an_uninterrupted_one(variant: str, store: Path, tmp_path: Path) -> None:
-    assert check(variant, store, tmp_path, every_point=True) > 20
+    assert check(variant, store, tmp_path, crash_points.every) > 20
+
+
+@pytest.mark.parametrize("at", POINTS)
+def test_a_run_that_is_made_longer_and_killed_ends_as_one_that_was_long(at: At, store: Path, tmp_path: Path) -> None:
+    """The shorter run is there, finished; a kill leaves its result or none."""
+    root, kept = tmp_path / "runs", tmp_path / "short"
+    target = f"run_dir={root / 'r'}"
+    train_and_score(configure(store, target))
+    short = outcome(root / "r")
+    root.rename(kept)
+    config = configure(store, target, "trainer.max_epochs=5")
+    train_and_score(config)
+    long = outcome(root / "r")
+    shutil.rmtree(root)
+
+    def killed() -> None:
+        if (root / "r" / "result.json").exists():
+            assert outcome(root / "r")["result"] in (short["result"], long["result"])
+        assert (root / "r" / "model" / "model.safetensors").read_bytes() in (short["weights"], long["weights"])
+
+    def outcome_of_long() -> dict[str, Any]:
+        found = outcome(root / "r")
+        assert found == long
+        return found
+
+    crash_points.survive(
+        "train, made longer", partial(train_and_score, config), root, outcome_of_long, at=at, killed=killed,
+        begin=lambda: shutil.copytree(kept, root),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("at", POINTS)
+def test_a_run_in_a_folder_with_a_chosen_name_is_killed_and_leaves_no_other(
+    at: At, store: Path, tmp_path: Path
+) -> None:
+    """A folder that was made before its config.yaml was written is removed by the next run."""
+    root = tmp_path / "runs"
+
+    def result() -> dict[str, Any]:
+        folders = [path for path in (root / "run").iterdir() if path.name != ".lock"]
+        assert len(folders) == 1
+        return outcome(folders[0])
+
+    config = configure(store, f"run_root={root}", "trainer.max_epochs=1")
+    train_and_score(config)
+    crash_points.survive("train, chosen folder", partial(train_and_score, config), root, result, at=at)

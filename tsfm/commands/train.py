@@ -24,7 +24,8 @@ from tsfm.registry import PROTOCOLS
 from tsfm.training.components import data_fingerprint
 from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.training.process_state import restored_random_state
-from tsfm.training.run_directory import RunClaim, claimed_run
+from tsfm.training.run_claim import RunClaim
+from tsfm.training.run_directory import claimed_run
 from tsfm.training.run_record import CUT_SHORT, RESULT
 from tsfm.training.training_run import train_config
 

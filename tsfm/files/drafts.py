@@ -19,6 +19,11 @@ def draft_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.tsfm-{uuid.uuid4().hex[:8]}{path.suffix}")
 
 
+def is_draft(path: Path) -> bool:
+    """Whether a path has the name of a draft."""
+    return DRAFT.fullmatch(path.name) is not None
+
+
 def remove_old_drafts(folder: Path, *, seconds: float = DAY) -> list[Path]:
     """Remove the drafts in a folder in which nothing was written for some seconds, and return them.
 

@@ -6,8 +6,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tsfm.files.folders import make_folder
@@ -15,6 +15,7 @@ from tsfm.files.folders import make_folder
 log = logging.getLogger("tsfm")
 
 LOCK = ".lock"
+ATTEMPTS = 100
 _held: set[int] = set()  # descriptors of this process; a forked child closes its copies
 
 
@@ -23,7 +24,7 @@ class FolderInUseError(ValueError):
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = False, advice: str = "") -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False, advice: str = "") -> Iterator[bool]:
     """Hold the lock of a folder, which must exist, during the `with` block.
 
     The lock is a lock of the system on the file `.lock` in the folder (`flock`), which is removed afterwards. A process
@@ -38,13 +39,18 @@ def locked(folder: Path, *, wait: bool = False, advice: str = "") -> Iterator[No
     advice
         The end of the error message: what to do instead.
 
+    Yields
+    ------
+    bool
+        False where the file system has no locks, so that another process may have the folder as well.
+
     Raises
     ------
     FolderInUseError
         If another process, or another block of this one, holds the lock; the message names it.
     """
     file = folder / LOCK
-    descriptor = _acquire(file, wait=wait)
+    descriptor, is_alone = _acquire(file, wait=wait)
     if descriptor is None:
         owner = _owner(file)
         raise FolderInUseError(f"{folder} is in use by {owner}; wait until it has ended{advice}")
@@ -52,7 +58,7 @@ def locked(folder: Path, *, wait: bool = False, advice: str = "") -> Iterator[No
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        yield
+        yield is_alone
     finally:
         with suppress(OSError):
             file.unlink()  # before it is released: who waits for it opens the path again
@@ -70,9 +76,9 @@ def claimed_folder(folder: Path, *, advice: str = "") -> Iterator[None]:
         As in `locked`.
     """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    make_folder(folder)
     try:
-        with locked(folder, advice=advice):
+        with ExitStack() as stack:
+            enter_lock(stack, folder, make=lambda: make_folder(folder), advice=advice)
             yield
     finally:
         for path in new:
@@ -80,25 +86,45 @@ def claimed_folder(folder: Path, *, advice: str = "") -> Iterator[None]:
                 path.rmdir()
 
 
-def _acquire(file: Path, *, wait: bool) -> int | None:
-    """Return a descriptor of the locked file; None if another process holds the lock."""
+def enter_lock(
+    stack: ExitStack, folder: Path, *, make: Callable[[], None], wait: bool = False, advice: str = ""
+) -> bool:
+    """Make a folder and hold its lock until the stack is closed, as `locked` does.
+
+    Another process that made the folder may remove it at any moment, as long as nobody has the lock; it is made again.
+
+    Parameters
+    ----------
+    make
+        Makes the folder if it does not exist.
+    """
+    for _ in range(ATTEMPTS):
+        with suppress(FileNotFoundError):
+            make()
+            return stack.enter_context(locked(folder, wait=wait, advice=advice))
+    raise FileNotFoundError(f"{folder} is removed again and again by another process; choose another folder")
+
+
+def _acquire(file: Path, *, wait: bool) -> tuple[int | None, bool]:
+    """Return a descriptor of the locked file, or None if another process holds the lock; and whether it has a lock."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            if not _lock(descriptor, wait=wait):
+            given = _lock(descriptor, wait=wait)
+            if given is False:
                 os.close(descriptor)
-                return None
+                return None, True
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.stat(file)):
-                    return descriptor
+                    return descriptor, given is True
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its owner has removed the file meanwhile
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Return whether the lock was given; also True, with a warning, where the file system has no locks."""
+def _lock(descriptor: int, *, wait: bool) -> bool | None:
+    """Return whether the lock was given; None, with a warning, where the file system has no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -112,6 +138,7 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
         return False
     except OSError as error:
         log.warning("the file system has no locks (%s): nothing prevents that two processes share a folder", error)
+        return None
     return True
 
 

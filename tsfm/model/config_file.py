@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tsfm.files import recover_folder
-from tsfm.files.bounded import check_inside, parse_json, read_small
+from tsfm.files.bounded import check_inside, open_file, parse_json, read_small
 from tsfm.fingerprint import content_digest
 from tsfm.model.record_checks import check_about
 from tsfm.model.upgrade import FORMAT, upgrade
@@ -31,8 +31,17 @@ def weights_dir() -> Path:
 def with_digest(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
     """Return the content of config.json with the digests of the weights file and of its other entries."""
     content = {key: value for key, value in json.loads(json.dumps(config)).items() if key != DIGEST}
-    digest = {"weights": hashlib.sha256(weights.read_bytes()).hexdigest(), "config": content_digest(content)}
+    digest = {"weights": weights_digest(weights.parent), "config": content_digest(content)}
     return content | {DIGEST: digest}
+
+
+def weights_digest(path: Path) -> str:
+    """Return the SHA-256 of the weights file of a checkpoint directory."""
+    digest = hashlib.sha256()
+    with open_file(path / WEIGHTS) as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check_digest(path: Path, config: Mapping[str, Any]) -> str | None:

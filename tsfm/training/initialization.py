@@ -14,6 +14,7 @@ from torch import nn
 from tsfm.config import RunConfig
 from tsfm.messages import did_you_mean
 from tsfm.model.checkpoint import load
+from tsfm.model.config_file import weights_digest
 from tsfm.model.model import Model
 from tsfm.nn.lora import add_lora
 from tsfm.training.expansion import expand_weights
@@ -35,10 +36,13 @@ class Initialization:
     origin
         Of a run that starts from a checkpoint: `from` (its name), `method` (how its weights are used) and
         `fingerprints` (of all series that it was trained on).
+    digest
+        Of the weights of the checkpoint that the run starts from.
     """
 
     layer_decay: float | None = None
     origin: dict[str, Any] | None = None
+    digest: str | None = None
 
 
 def initialize(model: Model, config: RunConfig) -> Initialization:
@@ -77,7 +81,7 @@ def initialize(model: Model, config: RunConfig) -> Initialization:
     trained = about.trained_on
     fingerprints = {*trained.get("fingerprints", ()), *(trained.get("init") or {}).get("fingerprints", ())}
     origin = {"from": init.source, "method": init.method, "fingerprints": sorted(fingerprints)}
-    return Initialization(layer_decay=init.layer_decay, origin=origin)
+    return Initialization(layer_decay=init.layer_decay, origin=origin, digest=weights_digest(path))
 
 
 def copy_weights(

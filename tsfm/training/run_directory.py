@@ -6,25 +6,28 @@ result.json, written completely or not at all.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from tsfm.config import RunConfig, plain
-from tsfm.files import write_error, write_text
-from tsfm.files.locks import locked
+from tsfm.config import RunConfig
+from tsfm.files import write_error
+from tsfm.files.locks import enter_lock, locked
 from tsfm.training.checkpoint_file import FOLDER, LAST
-from tsfm.training.environment import environment
+from tsfm.training.run_claim import RunClaim, rank, remove_abandoned
 from tsfm.training.run_identity import changed_settings, check_continues
-from tsfm.training.run_record import CONFIG, DATA, ENVIRONMENT, RESULT, read_config, read_result, why_not_repeated
+from tsfm.training.run_record import (
+    CONFIG,
+    ENVIRONMENT,
+    read_config,
+    read_init_digest,
+    read_result,
+    why_not_begun,
+    why_not_repeated,
+)
 from tsfm.version import __version__
 
 log = logging.getLogger("tsfm")
@@ -32,65 +35,6 @@ log = logging.getLogger("tsfm")
 RUN_DIR_VARIABLE = "TSFM_RUN_DIR"  # environment variable for the other processes of a run
 ELSEWHERE = ", or set run_dir=... to another folder"
 HINT = "or set run_dir=... or run_root=..."
-
-
-@dataclass
-class RunClaim:
-    """The directory of a run, which belongs to this process.
-
-    Attributes
-    ----------
-    run_dir
-        The directory.
-    checkpoint
-        The state to resume from, if there is one.
-    result
-        Of a finished run of the same settings, data and version; nothing is left to do then.
-    made
-        What was made and is removed if training does not begin.
-    """
-
-    run_dir: Path
-    checkpoint: Path | None = None
-    result: dict[str, Any] | None = None
-    made: list[Path] = field(default_factory=list)  # folders and files that go again if the run is refused
-
-    def begin(self, fingerprint: str) -> None:
-        """Record the fingerprint of the data; from now on the directory stays.
-
-        Raises
-        ------
-        ValueError
-            If the run was begun with other data.
-        """
-        if rank() == 0:
-            file = self.run_dir / DATA
-            record = {"fingerprint": fingerprint}
-            known = read_config(file)
-            if known and known != record:
-                raise ValueError(
-                    f"the data changed since the run in {self.run_dir} was begun; restore them, or use another run_dir"
-                )
-            if not known:
-                write_text(file, json.dumps(record) + "\n")
-        self.made.clear()
-
-    def remove_files(self) -> None:
-        """Remove the files that were made, if training has not begun."""
-        for path in self.made:
-            if not path.is_dir():
-                path.unlink(missing_ok=True)
-
-    def remove_folders(self) -> None:
-        """Remove the empty folders that were made, if training has not begun."""
-        for path in reversed(self.made):
-            with suppress(OSError):
-                path.rmdir()
-
-
-def rank() -> int:
-    """Return the rank of this process among those that train together, as torchrun or Lightning set it."""
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
 
 
 @contextmanager
@@ -182,37 +126,57 @@ def _claim_named(
     claim.run_dir = run_dir
     if config.resume == "auto" and _take_result(claim, config, fingerprint, named=True):
         return
-    _make_folders(run_dir, claim)
-    stack.enter_context(locked(run_dir, advice=ELSEWHERE))
+    _lock(claim, stack, wait=False)
     if not (run_dir / CONFIG).exists():
-        return _write_records(claim, config, command)
+        return claim.write_records(config, command)
     if config.resume != "auto":
         raise FileExistsError(f"{run_dir} holds a run already; use resume=auto to continue it, or another run_dir")
     if not _take_result(claim, config, fingerprint, named=True):  # its owner may have ended it before it was locked
         _resume(claim, config)
 
 
+def _lock(claim: RunClaim, stack: ExitStack, *, wait: bool) -> bool:
+    """Make the folder of a claim and lock it; False where the file system has no locks."""
+    return enter_lock(stack, claim.run_dir, make=lambda: claim.make_folders(claim.run_dir), wait=wait, advice=ELSEWHERE)
+
+
 def _claim_chosen(
     claim: RunClaim, root: Path, config: RunConfig, stack: ExitStack, fingerprint: Callable[[], str], command: str
 ) -> None:
-    """Claim the newest run of the same settings below `root`, or a new folder."""
+    """Claim the newest run of the same settings below `root`, or a new folder.
+
+    `root` is locked meanwhile: two processes that search at the same time would both begin a run, and a folder without
+    a configuration is one of a process that was killed.
+    """
     claim.run_dir = root
-    _make_folders(root, claim)
-    if config.resume != "auto":
-        return _claim_new(claim, root, config, stack, command)
-    with locked(root, wait=True):  # two processes that search at the same time would both begin a run
-        for file in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
-            claim.run_dir = file.parent
-            old = {} if file.parent.is_symlink() else read_config(file)
-            if not old or changed_settings(old, config):
-                continue
-            if read_result(file.parent) is None:
-                stack.enter_context(locked(file.parent, advice=ELSEWHERE))
-                if read_result(file.parent) is None:  # unless it has just ended
-                    return _resume(claim, config)
-            if _take_result(claim, config, fingerprint, named=False):
-                return None
+    with ExitStack() as search:
+        if _lock(claim, search, wait=True):
+            remove_abandoned(root)
+        if config.resume == "auto" and _claim_earlier(claim, root, config, stack, fingerprint):
+            return
         _claim_new(claim, root, config, stack, command)
+
+
+def _claim_earlier(
+    claim: RunClaim, root: Path, config: RunConfig, stack: ExitStack, fingerprint: Callable[[], str]
+) -> bool:
+    """Claim the newest run below `root` that is unfinished, or whose result is that of the new run; False: none."""
+    for file in sorted(root.glob(f"*/{CONFIG}"), reverse=True):
+        claim.run_dir = file.parent
+        old = {} if file.parent.is_symlink() else read_config(file)
+        if not old or changed_settings(old, config, init_digest=read_init_digest(file.parent)):
+            continue
+        if read_result(file.parent) is None:
+            if reason := why_not_begun(file.parent, config):
+                log.info("%s is not continued: %s", file.parent, reason)
+                continue
+            stack.enter_context(locked(file.parent, advice=ELSEWHERE))
+            if read_result(file.parent) is None:  # unless it has just ended
+                _resume(claim, config)
+                return True
+        if _take_result(claim, config, fingerprint, named=False):
+            return True
+    return False
 
 
 def _claim_new(claim: RunClaim, root: Path, config: RunConfig, stack: ExitStack, command: str) -> None:
@@ -223,14 +187,14 @@ def _claim_new(claim: RunClaim, root: Path, config: RunConfig, stack: ExitStack,
             claim.run_dir.mkdir()  # fails where another process has made it, even in the same instant
             claim.made.append(claim.run_dir)
             stack.enter_context(locked(claim.run_dir))
-            return _write_records(claim, config, command)
+            return claim.write_records(config, command)
     raise ValueError(f"{root} has 10,000 runs of this second; use another name")
 
 
 def _take_result(claim: RunClaim, config: RunConfig, fingerprint: Callable[[], str], *, named: bool) -> bool:
     """Take the result of the run in the directory if it is what this run would give; else say why not."""
     result = read_result(claim.run_dir)
-    if result is None or (named and check_continues(claim.run_dir, read_config(claim.run_dir / CONFIG), config)):
+    if result is None or (named and _becomes_longer(claim.run_dir, config)):
         return False
     if reason := why_not_repeated(claim.run_dir, config, fingerprint):
         if named:
@@ -242,40 +206,20 @@ def _take_result(claim: RunClaim, config: RunConfig, fingerprint: Callable[[], s
     return True
 
 
+def _becomes_longer(run_dir: Path, config: RunConfig) -> bool:
+    return check_continues(run_dir, read_config(run_dir / CONFIG), config, init_digest=read_init_digest(run_dir))
+
+
 def _resume(claim: RunClaim, config: RunConfig) -> None:
     """Go on with an unfinished run, or make a run longer."""
     run_dir = claim.run_dir
-    if check_continues(run_dir, read_config(run_dir / CONFIG), config):
-        (run_dir / RESULT).unlink(missing_ok=True)  # first: it is not the result of the longer run
-        write_text(run_dir / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
+    if _becomes_longer(run_dir, config):
+        claim.extended = config
     begun_by = read_config(run_dir / ENVIRONMENT).get("versions", {}).get("tsfm", __version__)
     if begun_by != __version__:
         log.warning("%s was begun by tsfm %s; this is %s, whose results may differ", run_dir, begun_by, __version__)
     checkpoint = run_dir / FOLDER / LAST
     claim.checkpoint = checkpoint if os.path.lexists(checkpoint) else None
-
-
-def _make_folders(folder: Path, claim: RunClaim) -> None:
-    """Make a folder and those above, and note the new ones."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        with suppress(FileExistsError):
-            path.mkdir()
-            claim.made.append(path)
-    if not folder.is_dir():
-        folder.mkdir()  # raises what is wrong
-
-
-def _write_records(claim: RunClaim, config: RunConfig, command: str) -> None:
-    """Write how the run was begun; config.yaml comes last, and makes the folder a run."""
-    records = {
-        "command.txt": command + "\n",
-        ENVIRONMENT: json.dumps(environment(), indent=2) + "\n",
-        CONFIG: yaml.safe_dump(plain(config), sort_keys=False),
-    }
-    for name, text in records.items():
-        claim.made.append(claim.run_dir / name)
-        write_text(claim.run_dir / name, text)
 
 
 @contextmanager

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tsfm.config import RunConfig, default_init, plain
+from tsfm.model.config_file import weights_digest
+from tsfm.training.init_config import InitConfig, checkpoint_directory
 from tsfm.training.optim import OptimConfig, needs_last_step
 
 # settings that may differ between a run and its continuation
 IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
 IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed", "prefetch")
 ABSENT = "absent"  # stands for the value of a setting that a configuration does not have
+SOURCE = "init.from"
 LENGTH = ("trainer.max_epochs", "trainer.max_steps")
 
 
@@ -43,17 +46,39 @@ def differing_settings(
     return differing
 
 
-def changed_settings(old: dict[str, Any], config: RunConfig) -> dict[str, tuple[Any, Any]]:
+def changed_settings(
+    old: dict[str, Any], config: RunConfig, *, init_digest: str | None = None
+) -> dict[str, tuple[Any, Any]]:
     """Return the settings that decide the weights and differ, see `differing_settings`.
 
     A setting that the old configuration does not have is one of a newer version: it does not differ at its default.
+
+    Parameters
+    ----------
+    old
+        The plain configuration of the earlier run.
+    config
+        Of the run to compare it with.
+    init_digest
+        Of the weights that the earlier run started from: `init.from` does not differ if it is another name for them.
     """
     differing = differing_settings(comparable_config(old), comparable_config(plain(config)))
+    if init_digest is not None and SOURCE in differing and init_digest == source_digest(config):
+        del differing[SOURCE]
     return {
         name: (before, after)
         for name, (before, after) in differing.items()
         if before != ABSENT or after != _default(config, name)
     }
+
+
+def source_digest(config: RunConfig) -> str | None:
+    """Return the digest of the weights that a run starts from; None if they are random, or cannot be read."""
+    init = InitConfig.of(config.init)
+    try:
+        return None if init.source is None else weights_digest(checkpoint_directory(init))
+    except (OSError, ValueError):  # training reports what is wrong
+        return None
 
 
 def _default(config: RunConfig, name: str) -> Any:
@@ -66,7 +91,7 @@ def _default(config: RunConfig, name: str) -> Any:
     return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
-def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bool:
+def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig, *, init_digest: str | None = None) -> bool:
     """Refuse to continue a run of other settings, and return whether it is to become longer.
 
     Parameters
@@ -77,6 +102,8 @@ def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bo
         The plain configuration that the run was begun with; empty if it cannot be read.
     config
         The configuration to go on with.
+    init_digest
+        See `changed_settings`.
 
     Raises
     ------
@@ -85,7 +112,7 @@ def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig) -> bo
     """
     if not old:
         raise ValueError(f"{run_dir / 'config.yaml'} cannot be read, so the run cannot be resumed; use another run_dir")
-    changed = changed_settings(old, config)
+    changed = changed_settings(old, config, init_digest=init_digest)
     others = {name: values for name, values in changed.items() if name not in LENGTH}
     if others:
         listed = ", ".join(f"{name}: {before}, now {after}" for name, (before, after) in list(others.items())[:5])

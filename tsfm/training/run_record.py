@@ -10,11 +10,13 @@ from typing import Any
 from tsfm.config import RunConfig, plain
 from tsfm.files.bounded import MAX_YAML_BYTES, parse_json, parse_yaml, read_small
 from tsfm.training.checkpoint_file import check_own
+from tsfm.training.run_identity import source_digest
 from tsfm.version import __version__
 
 log = logging.getLogger("tsfm")
 
-CONFIG, RESULT, ENVIRONMENT, DATA = "config.yaml", "result.json", "environment.json", "fingerprint.json"
+COMMAND, CONFIG, ENVIRONMENT = "command.txt", "config.yaml", "environment.json"
+RESULT, DATA = "result.json", "fingerprint.json"
 CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ended early: how far it came
 
 
@@ -47,6 +49,23 @@ def read_result(run_dir: Path) -> dict[str, Any] | None:
     return None if CUT_SHORT in result else result
 
 
+def read_init_digest(run_dir: Path) -> str | None:
+    """Return the digest of the weights that a run started from; None if they were random or it is not recorded."""
+    digest = read_config(run_dir / DATA).get("init")
+    return digest if isinstance(digest, str) else None
+
+
+def why_not_begun(run_dir: Path, config: RunConfig) -> str | None:
+    """Return why a run of the same settings did not begin as a new run would; None if it did.
+
+    The model that `init.from` names may be another one by now.
+    """
+    recorded = read_init_digest(run_dir)
+    if recorded is None or recorded == source_digest(config):
+        return None
+    return "the weights of init.from changed since; use another run_dir to train from the new ones"
+
+
 def why_not_repeated(run_dir: Path, config: RunConfig, fingerprint: Callable[[], str]) -> str | None:
     """Return why the result of a finished run of the same settings is not that of a new run; None if it is."""
     old = read_config(run_dir / CONFIG)
@@ -58,4 +77,4 @@ def why_not_repeated(run_dir: Path, config: RunConfig, fingerprint: Callable[[],
     recorded = read_config(run_dir / DATA).get("fingerprint")
     if recorded is not None and recorded != fingerprint():
         return "the data changed since; use another run_dir to train on the new data"
-    return None
+    return why_not_begun(run_dir, config)

@@ -26,7 +26,8 @@ from tsfm.training.checkpoints import RunCheckpoints
 from tsfm.training.components import RunComponents, build_components, data_fingerprint
 from tsfm.training.learner import Learner
 from tsfm.training.process_state import quiet_lightning, restored_random_state
-from tsfm.training.run_directory import RunClaim, claimed_run, shared_with_ranks
+from tsfm.training.run_claim import RunClaim
+from tsfm.training.run_directory import claimed_run, shared_with_ranks
 from tsfm.training.trainer import describe_interruption, make_trainer
 
 log = logging.getLogger("tsfm")
@@ -110,7 +111,7 @@ def train_config(
     trainer = make_trainer(config.trainer, run_dir, monitor=f"val/{task.monitor}", validates=validates)
     if checkpoint is not None:
         read_state(checkpoint)  # a damaged one is refused before anything is written
-    claim.begin(data.fingerprint)
+    claim.begin(data.fingerprint, init_digest=components.initialization.digest)
     log.info("run directory %s%s", run_dir, f", resumed from {checkpoint.name}" if checkpoint else "")
     try:
         with shared_with_ranks(run_dir):
