@@ -110,13 +110,13 @@ def _acquire(file: Path, *, wait: bool) -> tuple[int | None, bool]:
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            given = _lock(descriptor, wait=wait)
-            if given is False:
+            has_lock = _lock(descriptor, wait=wait)
+            if has_lock is False:
                 os.close(descriptor)
                 return None, True
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.stat(file)):
-                    return descriptor, given is True
+                    return descriptor, has_lock is True
         except BaseException:
             os.close(descriptor)
             raise
@@ -124,7 +124,7 @@ def _acquire(file: Path, *, wait: bool) -> tuple[int | None, bool]:
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool | None:
-    """Return whether the lock was given; None, with a warning, where the file system has no locks."""
+    """Return whether the process has the lock; None, with a warning, where the file system has no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt
