@@ -201,8 +201,10 @@ def survive(
     return len(numbers)
 
 
-def compare(found: Any, expected: Any) -> None:
-    if isinstance(expected, dict) and isinstance(found, dict):
+def compare(result: Any, expected: Any) -> None:
+    if isinstance(expected, dict) and isinstance(result, dict):
         for key in expected:
-            assert found.get(key) == expected[key], f"{key} is {str(found.get(key))[:300]}, not {expected[key]!r:.300}"
-    assert found == expected, f"{found!r:.300} instead of {expected!r:.300}"
+            assert result.get(key) == expected[key], (
+                f"{key} is {str(result.get(key))[:300]}, not {expected[key]!r:.300}"
+            )
+    assert result == expected, f"{result!r:.300} instead of {expected!r:.300}"

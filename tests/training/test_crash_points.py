@@ -118,9 +118,9 @@ def test_a_run_that_is_made_longer_and_killed_ends_as_one_that_was_long(at: At, 
         assert (root / "r" / "model" / "model.safetensors").read_bytes() in (short["weights"], long["weights"])
 
     def outcome_of_long() -> dict[str, Any]:
-        found = outcome(root / "r")
-        assert found == long
-        return found
+        result = outcome(root / "r")
+        assert result == long
+        return result
 
     crash_points.survive(
         "train, made longer", partial(train_and_score, config), root, outcome_of_long, at=at, killed=killed,
