@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,7 @@ def _printable_output() -> Iterator[None]:
     try:
         yield
     finally:
-        if not stream.closed:
+        with suppress(OSError, ValueError):  # the reader has gone, or the stream is closed
             stream.reconfigure(errors=errors)
 
 

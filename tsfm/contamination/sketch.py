@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,22 +29,18 @@ from tsfm.contamination.patterns import (
     second_differences,
 )
 from tsfm.contamination.resolutions import ORIGINAL, PAIRS, QUERY_RESOLUTIONS, RESOLUTIONS, Resolution, select_windows
+from tsfm.contamination.sketch_bytes import MAX_BYTES, SketchRecord, read_arrays
+from tsfm.field_types import check_types
 from tsfm.files import write_bytes
+from tsfm.files.bounded import parse_json, read_small
 
 if TYPE_CHECKING:
     from jaxtyping import Int, Integer, Real, Shaped
 
 SKETCH_FILE, FORMAT = "trained_on.npz", 1  # its name next to the weights of a model
-BATCH_VALUES, HASH_CHUNK = (
-    2**17,
-    2**14,
-)  # values and windows processed at once: both fit the CPU cache
+BATCH_VALUES, HASH_CHUNK = 2**17, 2**14  # values and windows processed at once: both fit the CPU cache
 MAX_TABLE_BITS = 24  # of the table that rejects most windows at once
-BYTE_PLANES = (
-    ("low", np.uint16, 0),
-    ("middle", np.uint8, 16),
-    ("high", np.uint16, 24),
-)  # of the hashes in the saved file
+BYTE_PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of the hashes in the file
 
 
 class KeptWindows(NamedTuple):
@@ -242,15 +237,16 @@ class Sketch:
     def from_bytes(cls, data: bytes) -> Sketch:
         """Return the sketch that `to_bytes` wrote; a ValueError says why the bytes are not one."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                about = json.loads(arrays["about"].tobytes())
-                number = about["format"]
-                if number == FORMAT:
-                    step = sum(arrays[name].astype(np.uint64) << np.uint64(shift) for name, _, shift in BYTE_PLANES)
-                    index = np.array([RESOLUTIONS.index(Resolution(*resolution)) for resolution in about["scales"]])
-                    kept = KeptWindows(np.cumsum(step, dtype=np.uint64), arrays["source"], index[arrays["scale"]])
-                    return cls(kept, about["names"], num_series=about["series"])
-        except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(data)
+            about = parse_json(arrays["about"].tobytes().decode("utf-8"))
+            number = about["format"]
+            if number == FORMAT:
+                step = sum(arrays[name].astype(np.uint64) << np.uint64(shift) for name, _, shift in BYTE_PLANES)
+                index = np.array([RESOLUTIONS.index(Resolution(*resolution)) for resolution in about["scales"]])
+                kept = KeptWindows(np.cumsum(step, dtype=np.uint64), arrays["source"], index[arrays["scale"]])
+                check_types(about, SketchRecord, prefix="about")
+                return cls(kept, about["names"], num_series=about["series"])
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ValueError(f"not a sketch of training data ({error}); copy the file again") from None
         raise ValueError(f"the sketch has format {number}; this tsfm reads format {FORMAT}: install a newer tsfm")
 
@@ -266,7 +262,7 @@ class Sketch:
         if not path.is_file():
             raise FileNotFoundError(f"there is no sketch {path}; check the path")
         try:
-            return cls.from_bytes(path.read_bytes())
+            return cls.from_bytes(read_small(path, max_bytes=MAX_BYTES))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
