@@ -3,24 +3,35 @@
     python scripts/add_digests.py              # the models of the package
     python scripts/add_digests.py DIR ...      # other model directories
 
-Only config.json changes: it gets the entry `digest`. The weights, the card and all other entries stay as they are. A
-model whose digests are there already is checked and left alone.
+config.json gets the entry `digest`, and the metadata at the start of the card are written as today; the weights and all
+other entries stay as they are. A model whose digests are there already is checked, and only its card may change.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 from tsfm.files import write_text
-from tsfm.model.checkpoint import bundled, load
+from tsfm.model.card import About
+from tsfm.model.checkpoint import CARD, bundled, load
 from tsfm.model.config_file import CONFIG, DIGEST, WEIGHTS, weights_dir, with_digest
+from tsfm.model.front_matter import front_matter, replace_front_matter
+
+
+def update_card(path: Path, about: About) -> None:
+    """Write the metadata of the card again; the licence stays."""
+    file = path / CARD
+    card = file.read_text(encoding="utf-8")
+    licence = re.search(r"\A---\nlicense: (\S+)$", card, re.MULTILINE)
+    write_text(file, replace_front_matter(card, front_matter(about, licence=licence[1] if licence else "unknown")))
 
 
 def add_digest(path: Path) -> bool:
     """Add the digests to a model that can be loaded; False if it has them."""
-    load(path)
+    update_card(path, load(path)[1])
     file = path / CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     if DIGEST in config:

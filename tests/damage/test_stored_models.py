@@ -117,7 +117,7 @@ def mutated(
         path = changes.copied(stored, work / "case" / "model")
         change(path / file, rng)
         if resealed:
-            with suppress(ValueError, RecursionError, TypeError):  # where it is not JSON any more
+            with suppress(ValueError, RecursionError, TypeError, AttributeError):  # where it is not an object any more
                 reseal(path)
         return use(path, expected)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shlex
 from collections.abc import Sequence
@@ -19,14 +18,13 @@ from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
 from tsfm.config import RunConfig, combine_overrides, typed
 from tsfm.estimators.pretrained import Pretrained, load
-from tsfm.files import write_text
 from tsfm.registry import PROTOCOLS
 from tsfm.training.components import data_fingerprint
 from tsfm.training.init_config import compose_with_checkpoint
 from tsfm.training.process_state import restored_random_state
 from tsfm.training.run_claim import RunClaim
 from tsfm.training.run_directory import claimed_run
-from tsfm.training.run_record import CUT_SHORT, RESULT
+from tsfm.training.run_record import CUT_SHORT, write_result
 from tsfm.training.training_run import train_config
 
 log = logging.getLogger("tsfm")
@@ -149,5 +147,5 @@ def _train_and_score(config: RunConfig, protocol: Protocol, claim: RunClaim, *, 
     }
     if trained.cut_short:
         result[CUT_SHORT] = trained.cut_short
-    write_text(trained.run_dir / RESULT, json.dumps(result, indent=2) + "\n")
+    write_result(trained.run_dir, result)
     return result

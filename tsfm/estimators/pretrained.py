@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsfm.infer.inference_config import InferenceConfig
+from tsfm.infer.load import bundled
 from tsfm.infer.load import load as load_predictor
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import announce, did_you_mean
@@ -26,11 +28,81 @@ VALIDATION_SHARE = 0.1  # share of each series, at its end, that selects the bes
 
 
 class Pretrained(ModelPredictor):
-    """A trained model with all methods of `ModelPredictor`, and `fit_df` and `save`."""
+    """A trained model with all methods of `ModelPredictor`, and `fit_df`, `save` and `from_pretrained`."""
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a directory that `tsfm.load` reads; returns its path."""
         return save(self.model, path, about=self.about)
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        token: str | None = None,
+        private: bool = False,
+    ) -> Path:
+        """Write the model as `save` does: config.json, model.safetensors and README.md, as model hubs expect them.
+
+        Parameters
+        ----------
+        save_directory
+            The folder; an earlier model in it is replaced.
+        repo_id, push_to_hub
+            With `push_to_hub=True` the folder is also uploaded, as `repo_id` (default: the name of the folder).
+        token, private
+            Of the upload.
+        """
+        path = self.save(save_directory)
+        if push_to_hub:
+            from tsfm.estimators.hub import upload
+
+            logging.getLogger("tsfm").info(
+                "uploaded to %s", upload(path, repo_id or path.resolve().name, token=token, private=private)
+            )
+        return path
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        device: str = "cpu",
+        config: InferenceConfig | None = None,
+        **options: Any,
+    ) -> Pretrained:
+        """Load a model from a folder, by the name of a bundled model, or from the Hugging Face hub.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            As in `tsfm.load`, or `organisation/name`, which needs the extra `hub`.
+        device, config
+            As in `tsfm.load`.
+        **options
+            Of the download: revision, token, cache_dir, local_files_only, ...
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such model.
+        ValueError
+            If the folder does not hold a valid model.
+
+        Examples
+        --------
+        >>> Pretrained.from_pretrained("tsfm-mini").name
+        'tsfm-mini'
+        """
+        name = str(pretrained_model_name_or_path)
+        if Path(name).exists() or name in bundled():
+            return load_predictor(name, device=device, config=config, kind=cls)
+        from tsfm.estimators.hub import download
+
+        model = load_predictor(download(name, **options), device=device, config=config, kind=cls)
+        model.name = name.rpartition("/")[2]
+        return model
 
     @accepts_frames("df")
     @takes_options

@@ -91,7 +91,8 @@ def enter_lock(
 ) -> bool:
     """Make a folder and hold its lock until the stack is closed, as `locked` does.
 
-    Another process that made the folder may remove it at any moment, as long as no process has the lock; it is made again.
+    Another process that made the folder may remove it at any moment, as long as no process has the lock; then it is
+    made again.
 
     Parameters
     ----------

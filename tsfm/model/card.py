@@ -7,19 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tsfm.model.front_matter import front_matter
 from tsfm.model.model import Model
 from tsfm.registry import TASKS
 from tsfm.version import __version__
 
-FRONT_MATTER = [  # of a published model, as model hubs read it
-    "---",
-    "license: apache-2.0",
-    "library_name: tsfm",
-    "pipeline_tag: time-series-forecasting",
-    "tags: [time-series, forecasting, imputation, anomaly-detection, foundation-model]",
-    "---",
-    "",
-]
 NOT_LISTED = ("fingerprints", "sketch", "data", "init", "corpus")  # of `trained_on`, in the table of the card
 
 
@@ -66,7 +58,7 @@ def model_card(model: Model, about: About, *, name: str | None = None) -> str:
     task = about.task.get("name", "time series")
     quantile_levels = ", ".join(f"{level:g}" for level in model.quantile_levels)
     lines = [
-        *(FRONT_MATTER if name else []),
+        *front_matter(about, licence="apache-2.0" if name else "unknown"),
         f"# {name or backbone} for {task}" if task != "pretrain" else f"# {name or backbone}, pre-trained",
         "",
         f"A tsfm {__version__} checkpoint with {model.num_parameters():,} parameters. Load it with",

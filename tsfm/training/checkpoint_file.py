@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
 from tsfm.files import atomic_file
+from tsfm.files.bounded import open_file
 
 FOLDER, LAST = "checkpoints", "last.ckpt"
 STATE_KEY = "RunCheckpoints"  # of the callback in a state
@@ -50,9 +52,14 @@ def read_state(path: Path) -> dict[str, Any]:
     if not {"state_dict", "global_step", "loops", "callbacks"} <= state.keys():
         raise ValueError(f"{path} is not the state of a training run; remove it and the run starts again")
     callbacks = state["callbacks"]
+    if not isinstance(callbacks, dict) or not isinstance(state["state_dict"], dict):
+        raise _damaged(path, "its entries are of another type")
     if not isinstance(callbacks.get(STATE_KEY), dict):
-        callbacks[STATE_KEY] = _earlier_state(path, state)
-        for key in [key for key in callbacks if key.startswith(EARLIER_KEY)]:
+        try:
+            callbacks[STATE_KEY] = _earlier_state(path, state)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, f"it has no {error}") from None
+        for key in [key for key in callbacks if str(key).startswith(EARLIER_KEY)]:
             del callbacks[key]
     return state
 
@@ -60,8 +67,7 @@ def read_state(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     check_own(path.parent)
     check_own(path)
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is damaged or cut short; remove it and the run starts again")
+    _check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -70,12 +76,32 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} contains more than tensors and numbers, and reading that could run code; nothing was run. Remove "
             f"the file and the run starts again ({reason.strip()[:120] or 'unknown content'})"
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError, AttributeError, TypeError, IndexError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is damaged or cut short; remove it and the run starts again ({reason})") from None
+    except Exception as error:  # noqa: BLE001  content that no run wrote may fail anywhere
+        raise _damaged(path, str(error).splitlines()[0][:120] if str(error) else type(error).__name__) from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not the state of a training run; remove it and the run starts again")
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Compare every entry of a state with its checksum, which torch.load does not do."""
+    try:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            if len({entry.filename for entry in entries}) < len(entries):
+                raise ValueError("two entries have one name")
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):  # torch packs nothing
+                raise ValueError("an entry is compressed")
+            if (name := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {name[:80]} is wrong")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001  a damaged zip file can fail in any of its parts
+        raise _damaged(path, str(error) or type(error).__name__) from None
+
+
+def _damaged(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path} is damaged or cut short; remove it and the run starts again ({reason})")
 
 
 def check_own(path: Path) -> None:
@@ -87,7 +113,7 @@ def check_own(path: Path) -> None:
         With the link and where it leads.
     """
     if path.is_symlink():
-        raise ValueError(f"{path} is a link to {path.resolve()}; a run has its own files only: copy it there")
+        raise ValueError(f"{path} is a link to {os.readlink(path)}; a run has its own files only: copy it there")
 
 
 def _earlier_state(path: Path, state: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +122,7 @@ def _earlier_state(path: Path, state: dict[str, Any]) -> dict[str, Any]:
         (
             content
             for key, content in state["callbacks"].items()
-            if key.startswith(EARLIER_KEY) and content.get("best_model_score") is not None
+            if str(key).startswith(EARLIER_KEY) and content.get("best_model_score") is not None
         ),
         None,
     )

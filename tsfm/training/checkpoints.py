@@ -43,6 +43,8 @@ class RunCheckpoints(Checkpoint):
         Infinite where the score was not a number.
     validation
         Step and score of the last validation of the schedule; None before it.
+    has_begun
+        Whether the training has begun: what fails before it, fails because of the state that is resumed.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class RunCheckpoints(Checkpoint):
         self.best_weights: dict[str, Tensor] | None = None
         self.best_score = math.inf
         self.validation: tuple[int, float] | None = None
+        self.has_begun = False
         self._saved_at = 0  # step of the last state
         self._is_due = False  # a state waits for the end of a validation
         self._is_cut = False  # the run ends before its schedule; validations since then are not part of its state
@@ -61,6 +64,7 @@ class RunCheckpoints(Checkpoint):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Do what was due when the state was written: stop, or validate (states of earlier versions)."""
+        self.has_begun = True
         if any(stop.wait_count >= stop.patience for stop in trainer.early_stopping_callbacks):  # type: ignore[union-attr]
             trainer.should_stop = True
         if self._owes_validation and _validation_follows(trainer):
@@ -131,8 +135,9 @@ class RunCheckpoints(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue with the best weights and scores of a state."""
-        self.best_weights, self.best_score = state_dict["best_weights"], state_dict["best_score"]
-        self.validation = state_dict["validation"]
+        self.best_weights, self.best_score = state_dict["best_weights"], float(state_dict["best_score"])
+        validation = state_dict["validation"]
+        self.validation = None if validation is None else (int(validation[0]), float(validation[1]))
         self._owes_validation = state_dict.get("owes_validation", False)
 
     @override
@@ -141,6 +146,10 @@ class RunCheckpoints(Checkpoint):
     ) -> None:
         """Note the step, whose state is not written again, and leave out the metrics of later ones."""
         self._saved_at = checkpoint["global_step"]
+        own = pl_module.state_dict()
+        for name, tensor in (checkpoint["callbacks"][self.state_key]["best_weights"] or {}).items():
+            if name not in own or tensor.shape != own[name].shape:
+                raise ValueError(f"its best weights have a tensor {name!r} that the model does not have")
         if self.metrics is not None and trainer.is_global_zero:
             self.metrics.keep_rows(before=self._saved_at)
 

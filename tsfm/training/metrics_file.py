@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ class MetricsFile(Logger):
         """Keep the rows of an earlier process of this run that belong to the steps before a step."""
         if self.path.is_file():
             check_own(self.path)
-            rows = [row for row in _read_rows(self.path) if row.get(STEP, "").isdigit() and int(row[STEP]) < before]
+            rows = [row for row in _read_rows(self.path) if _step_of(row) < before]
             self._write(rows)
 
     def flush(self) -> None:
@@ -82,6 +83,12 @@ class MetricsFile(Logger):
         write_text(self.path, _as_text([dict(zip(self._columns, self._columns, strict=True)), *rows], self._columns))
 
 
+def _step_of(row: Mapping[str, Any]) -> float:
+    """Return the step of a row; infinite where it is not a number, so that the row is left out."""
+    text = row.get(STEP, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else math.inf
+
+
 def _as_text(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> str:
     text = io.StringIO()
     csv.DictWriter(text, columns).writerows(rows)
@@ -92,4 +99,7 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
     """Read the rows of a file; a last one without the end of its line was cut by a crash and is left out."""
     text = file.read_bytes().decode("utf-8", errors="replace")
     rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    return [{key: value for key, value in row.items() if key and value} for row in rows]
+    try:
+        return [{key: value for key, value in row.items() if key and value} for row in rows]
+    except csv.Error as error:
+        raise ValueError(f"{file} is damaged ({error}); remove it and go on without its rows") from None

@@ -21,7 +21,7 @@ from tsfm.training.run_claim import RunClaim, rank, remove_abandoned
 from tsfm.training.run_identity import changed_settings, check_continues
 from tsfm.training.run_record import (
     CONFIG,
-    ENVIRONMENT,
+    begun_by,
     read_config,
     read_init_digest,
     read_result,
@@ -215,9 +215,8 @@ def _resume(claim: RunClaim, config: RunConfig) -> None:
     run_dir = claim.run_dir
     if _becomes_longer(run_dir, config):
         claim.extended = config
-    begun_by = read_config(run_dir / ENVIRONMENT).get("versions", {}).get("tsfm", __version__)
-    if begun_by != __version__:
-        log.warning("%s was begun by tsfm %s; this is %s, whose results may differ", run_dir, begun_by, __version__)
+    if (version := begun_by(run_dir)) != __version__:
+        log.warning("%s was begun by tsfm %s; this is %s, whose results may differ", run_dir, version, __version__)
     checkpoint = run_dir / FOLDER / LAST
     claim.checkpoint = checkpoint if os.path.lexists(checkpoint) else None
 

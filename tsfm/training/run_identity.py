@@ -28,7 +28,8 @@ def comparable_config(config: dict[str, Any]) -> dict[str, Any]:
         trainer = {"keep": "best"} | trainer  # runs of version 0.1.0 have neither `keep` nor `init`
         kept["trainer"] = {key: value for key, value in trainer.items() if key not in IGNORED_TRAINER}
     if kept:
-        kept["init"] = default_init() | (kept.get("init") or {})
+        init = kept.get("init") or {}
+        kept["init"] = default_init() | init if isinstance(init, dict) else init
     return kept
 
 
@@ -37,12 +38,12 @@ def differing_settings(
 ) -> dict[str, tuple[Any, Any]]:
     """Return old and new value of each setting that differs, by its full name; ABSENT where there is none."""
     differing: dict[str, tuple[Any, Any]] = {}
-    for key in sorted(old.keys() | new.keys()):
+    for key in sorted(old.keys() | new.keys(), key=str):  # in a damaged file a key may be a number
         before, after = old.get(key, ABSENT), new.get(key, ABSENT)
         if isinstance(before, dict) and isinstance(after, dict):
             differing |= differing_settings(before, after, above=f"{above}{key}.")
         elif before != after:
-            differing[above + key] = (before, after)
+            differing[f"{above}{key}"] = (before, after)
     return differing
 
 
@@ -124,6 +125,10 @@ def check_continues(run_dir: Path, old: dict[str, Any], config: RunConfig, *, in
 
 def _check_longer(run_dir: Path, name: str, before: Any, after: Any, optim: OptimConfig) -> None:
     """Refuse another length of a run if it would not end as a run that had this length from the start."""
+    if isinstance(before, bool) or not isinstance(before, int):
+        raise ValueError(
+            f"{run_dir / 'config.yaml'} has {name}: {before!r}; expected a whole number, use another run_dir"
+        )
     if after != -1 and (before == -1 or after < before):
         raise ValueError(
             f"{run_dir} was run with {name}={before}, and it cannot become shorter ({after}); use another run_dir"

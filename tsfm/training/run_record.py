@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tsfm.config import RunConfig, plain
+from tsfm.files import write_text
 from tsfm.files.bounded import MAX_YAML_BYTES, parse_json, parse_yaml, read_small
+from tsfm.fingerprint import content_digest
 from tsfm.training.checkpoint_file import check_own
 from tsfm.training.run_identity import source_digest
 from tsfm.version import __version__
@@ -17,6 +20,7 @@ log = logging.getLogger("tsfm")
 
 COMMAND, CONFIG, ENVIRONMENT = "command.txt", "config.yaml", "environment.json"
 RESULT, DATA = "result.json", "fingerprint.json"
+DIGEST = "digest"  # key in result.json
 CUT_SHORT = "cut_short"  # key in the result of a run that trainer.max_time ended early: how far it came
 
 
@@ -43,6 +47,9 @@ def read_result(run_dir: Path) -> dict[str, Any] | None:
         result = parse_json(read_small(file).decode("utf-8"))
         if not isinstance(result, dict) or not {"run_dir", "model"} <= result.keys():
             raise ValueError("it has no result of a run")
+        digest = result.pop(DIGEST, None)  # version 0.1.0 wrote none
+        if digest is not None and digest != content_digest(result):
+            raise ValueError("it is not the one that was written")
     except (ValueError, OSError) as error:
         log.warning("%s is damaged and not used (%s); the run is taken as unfinished", file, error)
         return None
@@ -66,12 +73,24 @@ def why_not_begun(run_dir: Path, config: RunConfig) -> str | None:
     return "the weights of init.from changed since; use another run_dir to train from the new ones"
 
 
+def write_result(run_dir: Path, result: dict[str, Any]) -> None:
+    """Write result.json, with a digest by which damage is noticed."""
+    content = json.loads(json.dumps(result))
+    write_text(run_dir / RESULT, json.dumps(content | {DIGEST: content_digest(content)}, indent=2) + "\n")
+
+
+def begun_by(run_dir: Path) -> str:
+    """Return the version of tsfm that began a run; this one where that is unknown."""
+    versions = read_config(run_dir / ENVIRONMENT).get("versions")
+    return str(versions.get("tsfm", __version__)) if isinstance(versions, dict) else __version__
+
+
 def why_not_repeated(run_dir: Path, config: RunConfig, fingerprint: Callable[[], str]) -> str | None:
     """Return why the result of a finished run of the same settings is not that of a new run; None if it is."""
     old = read_config(run_dir / CONFIG)
     if any(old.get(key) != plain(config)[key] for key in ("bench", "expect")):
         return f"was scored by another bench or expect; score its model again by tsfm eval predictor={run_dir} ..."
-    version = read_config(run_dir / ENVIRONMENT).get("versions", {}).get("tsfm", __version__)
+    version = begun_by(run_dir)
     if version != __version__:
         return f"was trained by tsfm {version} (this is {__version__}); use another run_dir to train it again"
     recorded = read_config(run_dir / DATA).get("fingerprint")

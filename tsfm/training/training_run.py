@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -174,11 +175,30 @@ def fit(trainer: pl.Trainer, learner: Learner, data: DataModule, checkpoint: Pat
 
     Lightning ends the process itself on Ctrl-C and on SIGTERM, with exit code 0 in the second case; here both are a
     KeyboardInterrupt, which the caller can distinguish from success.
+
+    Raises
+    ------
+    ValueError
+        If the state to resume from is not one of this run.
     """
     try:
         trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     except SystemExit:
         raise KeyboardInterrupt(f"resume it by resume=auto run_dir={trainer.default_root_dir}") from None
+    except Exception as error:
+        if checkpoint is None or not _is_of_state(error, trainer):
+            raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(
+            f"{checkpoint} is not a state of this run ({reason}); remove it and the run starts again"
+        ) from None
+
+
+def _is_of_state(error: Exception, trainer: pl.Trainer) -> bool:
+    """Return whether an error was raised while Lightning restored a state."""
+    checkpoints, frames = trainer.checkpoint_callback, traceback.extract_tb(error.__traceback__)
+    has_begun = isinstance(checkpoints, RunCheckpoints) and checkpoints.has_begun
+    return not has_begun and any("checkpoint_connector" in frame.filename for frame in frames)
 
 
 def load_best_weights(model: Model, learner: Learner, trainer: pl.Trainer, data: DataModule) -> dict[str, float]:
