@@ -58,18 +58,18 @@ def changed_bytes(file: Path, rng: Rng, *, first: int = 0, last: int | None = No
     file.write_bytes(content)
 
 
-def places(values: Any, path: tuple = ()) -> list[tuple]:
+def value_paths(values: Any, path: tuple = ()) -> list[tuple]:
     """The path of every value in nested dicts and lists."""
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
-    found = []
+    paths = []
     for key, value in items:
-        found += [(*path, key), *places(value, (*path, key))]
-    return found
+        paths += [(*path, key), *value_paths(value, (*path, key))]
+    return paths
 
 
 def changed_value(content: Any, rng: Rng) -> None:
     """Replace, remove, rename or slightly change one value."""
-    *path, key = pick(rng, places(content))
+    *path, key = pick(rng, value_paths(content))
     values = content
     for step in path:
         values = values[step]
@@ -110,7 +110,7 @@ def hostile_text(file: Path, rng: Rng) -> None:
 
 
 def replaced(file: Path, rng: Rng, *, canary: Path) -> None:
-    """Put something else in the place of a file: another kind of file, a pickle, nothing."""
+    """Replace a file by something else: another kind of file, a pickle, nothing."""
     kind = rng.integers(7)
     content = file.read_bytes()
     file.unlink()

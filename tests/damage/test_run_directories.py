@@ -81,7 +81,7 @@ def laughing_yaml(file: Path, rng: changes.Rng) -> None:
 
 
 def added_lock(folder: Path, rng: changes.Rng) -> None:
-    """A lock file that a killed process left, or something else in its place."""
+    """A lock file that a killed process left, or something else instead of it."""
     file = folder / ".lock"
     file.write_bytes(changes.pick(rng, [b"", b"process 1 on x", rng.bytes(1000), b"\x00" * 10**6]))
     if rng.random() < 0.5:

@@ -30,7 +30,7 @@ def front_matter(about: About, *, licence: str) -> list[str]:
     about
         The training record.
     licence
-        Of the weights, by its name on model hubs, such as `apache-2.0`; `unknown` where nobody has decided it.
+        Of the weights, by its name on model hubs, such as `apache-2.0`; `unknown` where it is not decided.
     """
     import yaml
 
