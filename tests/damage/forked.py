@@ -15,7 +15,7 @@ from typing import Any
 
 SECONDS, EXTRA_BYTES = 20, 2 * 2**30  # CPU time of a case; memory beyond what the process has when it is forked
 BATCH = 50  # cases in one process
-OURS = (ValueError, FileNotFoundError, FloatingPointError, OSError)  # whose message is for the user
+EXPLAINED = (ValueError, FileNotFoundError, FloatingPointError, OSError)  # whose message is for the user
 
 
 class TooSlowError(BaseException):
@@ -101,7 +101,7 @@ def _outcome(case: Callable[[], Any], expected: Any, canary: Path) -> tuple[str,
         kind, detail = "slow", "".join(traceback.format_exc().splitlines()[-3:])
     except MemoryError:
         kind, detail = "memory", ""
-    except OURS as error:
+    except EXPLAINED as error:
         kind, detail = ("error", "") if in_words(error) else ("wordless", repr(error)[:200])
     except BaseException:  # noqa: BLE001  reported
         kind, detail = "foreign", " / ".join(traceback.format_exc().splitlines()[-6:])
