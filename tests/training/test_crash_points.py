@@ -39,7 +39,7 @@ At = Callable[[list[str]], Iterable[int]]
 FAST = {"every 6": 3, "every 4": 2}  # how many points of a variant the fast tests take
 LEFT = re.compile(r"\.tsfm-|^\.lock$")  # drafts are removed a day later, and a lock is released although its file stays
 POINTS = [crash_points.some(2), pytest.param(crash_points.every, marks=pytest.mark.slow)]
-TIMES = ("windows/s", "seconds", "run_dir", "model")
+TIMES = ("windows/s", "seconds", "run_dir", "model", "digest")
 
 
 @pytest.fixture(scope="module")
