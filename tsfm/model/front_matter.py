@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tsfm.model.card import About
+from typing import Any
 
 TAGS = {
     "forecast": ["forecasting"],
@@ -22,13 +19,13 @@ METRICS = ("mase", "crps", "wql", "smape", "mse", "mae", "rmse", "accuracy", "f1
 MARK = "---"
 
 
-def front_matter(about: About, *, licence: str) -> list[str]:
+def front_matter(about: Any, *, licence: str) -> list[str]:
     """Return the lines of the metadata of a model, with the marks before and after them.
 
     Parameters
     ----------
     about
-        The training record.
+        The training record, an `About`.
     licence
         Of the weights, by its name on model hubs, such as `apache-2.0`; `unknown` where it is not decided.
     """
