@@ -26,6 +26,7 @@ BAD: dict[str, Any] = {
     "timezone": "Nowhere/City",
     "decimal": ";",
     "sentinel": "none",
+    "errors": "never",
     "sep": "and",
     "encoding": "latin-99",
 }

@@ -141,7 +141,7 @@ def test_covariates_are_named() -> None:
         ({"method": "probe"}, r"method is 'probe'; .*known: full, head, lora"),
         ({"target": "sales"}, r"no target column 'sales'"),
         ({"overrides": ["optim.lrr=1"]}, r"optim\.lrr is not a setting"),
-        ({"prediction_length": 200}, r"the series given.* 200"),
+        ({"prediction_length": 200}, r"df is too short: .* a horizon of 200 needs"),
     ],
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:

@@ -32,7 +32,8 @@ def test_merged_equals_unmerged_on_every_backbone(name: str, kind: str) -> None:
     model = tiny(name, kind)
     names, spec, first = list(model.state_dict()), model.spec(), predict(model)
     add_lora(model, rank=2, alpha=4)
-    assert torch.equal(predict(model), first)  # B is zero
+    # B is zero; the same product rounds otherwise where its weight begins at another address
+    torch.testing.assert_close(predict(model), first, rtol=1e-6, atol=1e-6)
     unmerged = predict(perturbed(model))
     assert not torch.allclose(unmerged, first, rtol=1e-3, atol=1e-3)
     merged = merge_lora(model)

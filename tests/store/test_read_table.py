@@ -267,7 +267,7 @@ def test_urls(tmp_path):
     with memory.open("/reader/t.parquet", "wb") as file:
         pq.write_table(pa.Table.from_pandas(TABLE, preserve_index=False), file)
     for url in ("memory://reader/t.csv", "memory://reader/t.parquet"):
-        pd.testing.assert_frame_equal(read_table(url), TABLE)
+        pd.testing.assert_frame_equal(read_table(url), TABLE, check_dtype=False)  # text of CSV stays in Arrow
     with pytest.raises(FileNotFoundError, match="there is no file memory://reader/none"):
         read_table("memory://reader/none.csv")
 

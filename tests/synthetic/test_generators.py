@@ -98,7 +98,7 @@ BAD = [
     ("random_walk", {"lazy": -1.0}, "lazy"),
     ("arima", {"radius": 1.0}, "stationary"),
     ("arima", {"pairs": 0}, "pairs of roots"),
-    ("arima", {"integrated": (1.0, 0.0)}, "three odds"),
+    ("arima", {"integrated": (1.0, 0.0)}, "list of 3 items"),
     ("ets", {"season": 2.0}, "season"),
     ("ou", {"switching": 2.0}, "switching"),
     ("volatility", {"persistence": 1.0}, "a \\+ b < 1"),
