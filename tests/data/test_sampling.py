@@ -107,3 +107,12 @@ def test_epochs_and_seeds_draw_different_windows_with_replacement():
         for epoch in range(3)
     }
     assert len(drawn) == 6
+
+
+def test_a_process_without_windows_to_evaluate_has_one_batch_without_any():
+    plans = [InOrder(2, 4, rank=rank, world_size=5) for rank in range(5)]
+    assert [len(plan) for plan in plans] == [1] * 5
+    drawn = [plan.draw(0, 0, 1) for plan in plans]
+    assert [windows.tolist() for windows, _ in drawn if len(windows)] == [[0], [1]]
+    assert all(bounds.tolist() == [0, len(windows)] for windows, bounds in drawn)
+    assert len(InOrder(0, 4, world_size=2)) == 0

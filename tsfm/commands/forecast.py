@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsfm.bench.predictors import find_predictor
-from tsfm.commands.holdout import Holdout, hold_out, score_holdout
+from tsfm.bench.zero_shot import check_seen
+from tsfm.commands.holdout import Holdout, hold_out, score_holdout, whole_series
 from tsfm.commands.tables import check_outputs, frame_arguments, match_ids, read_file, write_table
 from tsfm.infer.arguments import check_prediction_length
 from tsfm.infer.failed_items import FailedItems, add_forecast_rows, finish, settings_of, without_failed_items
@@ -59,7 +60,8 @@ def forecast_file(
     out, plot
         Files for the forecast and its figure; without `out` the first rows are part of the text.
     holdout
-        Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive.
+        Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive, and
+        whether the model was trained on the series.
     covariates
         How covariates are used, see `Predictor.predict_df`.
     **options
@@ -89,6 +91,8 @@ def forecast_file(
         (held, scores), failed = without_failed_items(held_out, df, settings_of(arguments))
         failed.timestamps.clear()  # they would be those after the held-out steps
         lines += scores
+        if (verdict := check_seen(predictor, lambda: whole_series(held.frame))) is not None:
+            lines.append(f"{model.name}: {verdict}")
         past, actual, future_df, arguments = held.past, held.actual, held.future_df, held.options
     forecast = model.predict_df(
         past, horizon, future_df=future_df, quantile_levels=quantile_levels, covariates=covariates, **arguments

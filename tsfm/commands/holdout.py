@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsfm.data.base import SourceSeries
 from tsfm.infer.frames import Frame, read_frame, step_timestamps
 from tsfm.infer.item_errors import raise_series
 from tsfm.infer.predictor import DECILES, Predictor
@@ -169,6 +170,11 @@ def score_holdout(
             score.update(values[..., -horizon:], predicted.quantiles[indices], values[..., :-horizon])
         lines += [_line(predictor.name, score.result(), horizon, season) for season, score in scores.items()]
     return lines
+
+
+def whole_series(frame: Frame) -> SourceSeries:
+    """Return the targets of all items, with the held-out steps, for the leak check."""
+    return SourceSeries([str(series.item_id) for series in frame], [series.original for series in frame])
 
 
 def _before_last_steps(frame: Frame, horizon: int) -> Frame:

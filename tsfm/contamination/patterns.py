@@ -7,9 +7,10 @@ L steps of a series, N windows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,8 @@ NEGLIGIBLE = 1e-7  # about float32's precision: a second difference below this s
 MIN_SIGN_CHANGES, MIN_LEVELS, MIN_NONZERO = 4, 6, 11  # of a distinctive window: sign changes, levels, nonzeros
 PAIR_MIN_SIGN_CHANGES, PAIR_MIN_NEW_LEVELS = 6, 6  # of a pair of windows: sign changes, levels that are new
 MAX_AUTOCORRELATION = 0.85  # of a pattern at any lag; above it the window is a cycle like many others
+MIN_FREE = 9  # of a window that is evidence: second differences that do not follow from others
+PEAK_LEVELS = 2  # by which the middle of (a, -2a, a) is larger: log(2) is 1.7 levels
 GROUPS = ((0, 5), (5, 10), (10, 14))  # second differences that fit into 32 bits together
 MULTIPLIERS = tuple(
     np.uint64(multiplier) for multiplier in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93)
@@ -72,31 +75,41 @@ class SecondDifferences:
         """Return the number of windows, including those that cross the end of a channel, whose pattern is all 0."""
         return max(len(self.sign) - (D - 1) * self.factor, 0)
 
+    @cached_property
+    def reference(self) -> tuple[Int[np.ndarray, " N"], Shaped[np.ndarray, " N"]]:
+        """The size of each window, in the unit of `level`, and whether its pattern is not all 0."""
+        two, factor = self.root[: -self.factor] + self.root[self.factor :], self.factor
+        four = two[: -2 * factor] + two[2 * factor :]
+        roots = four[: -4 * factor] + four[4 * factor :]  # the sum of 8, then of 14
+        num = self.num_windows
+        roots = roots[:num] + four[8 * factor : 8 * factor + num] + two[12 * factor : 12 * factor + num]
+        nonzero = roots > 0  # NaN is not
+        roots[~nonzero] = 1
+        return _fixed(2 * np.log(roots / D) + LOWEST_LEVEL), nonzero
+
+    def rows(self, starts: slice | Int[np.ndarray, " N"]) -> Iterator[Int[np.ndarray, " N"]]:
+        """Yield each of the D signed levels of the windows that begin at `starts`, in one array that is used again."""
+        if not self.num_windows:
+            yield from np.zeros((D, len(self.sign[starts])), np.int32)
+            return
+        reference, nonzero = (values[starts] for values in self.reference)
+        has_gap = not nonzero.all()
+        out = np.empty(len(reference), np.int32)
+        for j in range(D):
+            offset = j * self.factor
+            here = slice(starts.start + offset, starts.stop + offset) if isinstance(starts, slice) else starts + offset
+            np.subtract(self.level[here], reference, out=out)
+            np.right_shift(out, FRACTION_BITS, out=out)
+            np.maximum(out, 0, out=out)
+            np.minimum(out, NUM_LEVELS - 1, out=out)
+            np.multiply(out, self.sign[here], out=out)
+            if has_gap:
+                out *= nonzero
+            yield out
+
     def windows(self, starts: slice | Int[np.ndarray, " N"]) -> Int[np.ndarray, "D N"]:
         """Return the patterns of the windows that begin at `starts`: signed levels, all 0 where there is a gap."""
-
-        def at_offset(values: np.ndarray, j: int) -> np.ndarray:
-            offset = j * self.factor
-            return (
-                values[starts.start + offset : starts.stop + offset]
-                if isinstance(starts, slice)
-                else values[starts + offset]
-            )
-
-        roots = at_offset(self.root, 0).copy()
-        for j in range(1, D):
-            roots += at_offset(self.root, j)
-        nonzero = roots > 0  # NaN is not
-        reference = _fixed(2 * np.log(np.where(nonzero, roots, 1.0) / D) + LOWEST_LEVEL)
-        out = np.empty((D, len(roots)), np.int32)
-        for j in range(D):
-            np.subtract(at_offset(self.level, j), reference, out=out[j])
-            out[j] >>= FRACTION_BITS
-            np.clip(out[j], 0, NUM_LEVELS - 1, out=out[j])
-            out[j] *= at_offset(self.sign, j)
-        if not nonzero.all():
-            out[:, ~nonzero] = 0
-        return out
+        return np.stack([row.copy() for row in self.rows(starts)])
 
     def locate(self, window: Int[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
         """Return the channel of each window, and the step of the channel at which it begins."""
@@ -116,19 +129,23 @@ def second_differences(channels: Sequence[Channel], *, means: bool, factor: int)
     if len(values) <= 2 * factor:
         empty = np.zeros(0, np.int32)
         return SecondDifferences(empty, empty, empty.astype(np.float32), first, factor)
-    difference = values[2 * factor :] - 2 * values[factor:-factor] + values[: -2 * factor]
+    difference = values[2 * factor :] - values[factor:-factor]
+    difference -= values[factor:-factor]
+    difference += values[: -2 * factor]
     size = np.abs(difference)
     is_zero = size <= negligible[: len(size)]
     size[is_zero] = 0
-    with np.errstate(divide="ignore"):
-        logarithm = np.nan_to_num(np.log(size), copy=False, nan=0.0, neginf=-1e3)
-    sign = np.sign(np.nan_to_num(difference, copy=False)).astype(np.int32)
-    sign[is_zero] = 0
-    return SecondDifferences(sign, _fixed(logarithm), np.sqrt(size).astype(np.float32), first, factor)
+    root = np.sqrt(size).astype(np.float32)
+    sign = np.sign(difference, out=difference)
+    missing = np.isnan(size)
+    is_zero |= missing
+    sign[is_zero], size[is_zero] = 0, 1
+    return SecondDifferences(sign.astype(np.int32), _fixed(np.log(size.astype(np.float32))), root, first, factor)
 
 
 def _fixed(logarithm: Float[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
-    return np.rint(logarithm * (2**FRACTION_BITS / LEVEL_WIDTH)).astype(np.int32)
+    logarithm *= 2**FRACTION_BITS / LEVEL_WIDTH
+    return np.rint(logarithm, out=logarithm).astype(np.int32)
 
 
 def _means(values: Float[np.ndarray, " L"], factor: int) -> Float[np.ndarray, " N"]:
@@ -141,20 +158,30 @@ def _means(values: Float[np.ndarray, " L"], factor: int) -> Float[np.ndarray, " 
     return means
 
 
-def hash_patterns(patterns: Int[np.ndarray, "D N"]) -> Shaped[np.ndarray, " N"]:
-    """Return BITS-bit hashes as uint64, equal for a pattern and its negative; 0 for a pattern of zeros."""
-    total = np.zeros(patterns.shape[1], np.uint64)
+def hash_patterns(patterns: Iterable[Int[np.ndarray, " N"]]) -> Shaped[np.ndarray, " N"]:
+    """Return BITS-bit hashes as uint64, equal for a pattern and its negative; 0 for a pattern of zeros.
+
+    Parameters
+    ----------
+    patterns
+        The D rows of patterns, `SecondDifferences.windows` or `SecondDifferences.rows`.
+    """
+    rows = iter(patterns)
+    total: Any = np.uint64(0)
     for (first, stop), multiplier in zip(GROUPS, MULTIPLIERS, strict=True):
-        group = patterns[first].copy()
-        for j in range(first + 1, stop):
+        group = next(rows).copy()
+        for _ in range(first + 1, stop):
             group *= 2 * NUM_LEVELS - 1
-            group += patterns[j]
-        total += group.astype(np.int64).view(np.uint64) * multiplier
+            group += next(rows)
+        term = group.astype(np.int64).view(np.uint64)
+        term *= multiplier
+        total = term if first == 0 else np.add(total, term, out=total)
     total = np.minimum(total, np.uint64(0) - total)  # the sum is linear: a negative pattern has the negative sum
     for multiplier, shift in zip(MIXERS, (30, 27), strict=True):
         total ^= total >> np.uint64(shift)
         total *= multiplier
-    return total >> np.uint64(64 - BITS)
+    total >>= np.uint64(64 - BITS)
+    return total
 
 
 def hash_pairs(first: Shaped[np.ndarray, " N"], second: Shaped[np.ndarray, " N"]) -> Shaped[np.ndarray, " N"]:
@@ -166,6 +193,19 @@ def count_new_levels(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
     """Return how many levels of each pattern differ from those of the cycle that fits it best."""
     sizes = np.abs(patterns)
     return np.min([(sizes[lag:] != sizes[:-lag]).sum(axis=0) for lag in range(1, D // 2 + 1)], axis=0)
+
+
+def count_free(patterns: Int[np.ndarray, "D N"]) -> Int[np.ndarray, " N"]:
+    """Return how many second differences of each pattern are not 0 and do not follow from their neighbours.
+
+    Two of a peak between equal values follow from the third (a, -2a, a), and one that is as large as the one before it
+    may. Solar power at four times of the day, or a sparse count, has 14 second differences and few free values.
+    """
+    sizes = np.abs(patterns)
+    is_peak = (patterns[2:] == patterns[:-2]) & (patterns[1:-1] * patterns[2:] < 0)
+    is_peak &= (sizes[1:-1] - sizes[2:] >= 1) & (sizes[1:-1] - sizes[2:] <= PEAK_LEVELS)
+    is_repeated = (sizes[1:] == sizes[:-1]) & (sizes[1:] > 0)
+    return (sizes > 0).sum(axis=0) - is_repeated.sum(axis=0) - 2 * is_peak.sum(axis=0)
 
 
 def is_distinctive(

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tsfm.contamination.matches import MIN_DISTANCE, MIN_HITS, Match, SearchResult, best_matches
+from tsfm.contamination.hash_table import HashTable
+from tsfm.contamination.matches import MIN_DISTANCE, MIN_HITS, Match, SearchResult, SearchSize, best_matches
 from tsfm.contamination.patterns import (
-    BITS,
+    MIN_FREE,
     Channel,
     D,
+    count_free,
     hash_pairs,
     hash_patterns,
     normalize_channel,
@@ -38,8 +40,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int, Integer, Real, Shaped
 
 SKETCH_FILE, FORMAT = "trained_on.npz", 1  # its name next to the weights of a model
-BATCH_VALUES, HASH_CHUNK = 2**17, 2**14  # values and windows processed at once: both fit the CPU cache
-MAX_TABLE_BITS = 24  # of the table that rejects most windows at once
+BATCH_VALUES, HASH_CHUNK = 2**17, 2**15  # values and windows processed at once: both fit the CPU cache
 BYTE_PLANES = (("low", np.uint16, 0), ("middle", np.uint8, 16), ("high", np.uint16, 24))  # of the hashes in the file
 
 
@@ -49,26 +50,6 @@ class KeptWindows(NamedTuple):
     hashed: Shaped[np.ndarray, " N"]
     source: Integer[np.ndarray, " N"]
     scale: Integer[np.ndarray, " N"]
-
-
-class HashTable:
-    """Finds hashes among sorted ones; `index` holds their indices in a sketch."""
-
-    def __init__(self, hashed: Shaped[np.ndarray, " N"], index: Int[np.ndarray, " N"]):
-        self.hashed, self.index = hashed, index
-        num_bits = min(len(hashed).bit_length() + 5, MAX_TABLE_BITS)
-        self.shift = np.uint64(BITS - num_bits)
-        self.table = np.zeros(2**num_bits, bool)
-        self.table[hashed >> self.shift] = True
-
-    def find(self, hashed: Shaped[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
-        """Return the indices of the M given hashes that are in the table, and their indices in the sketch."""
-        candidates = np.flatnonzero(self.table[hashed >> self.shift])
-        if not len(self.hashed):
-            return candidates, candidates
-        positions = np.minimum(np.searchsorted(self.hashed, hashed[candidates]), len(self.hashed) - 1)
-        equal = self.hashed[positions] == hashed[candidates]
-        return candidates[equal], self.index[positions[equal]]
 
 
 class Sketch:
@@ -149,13 +130,11 @@ class Sketch:
         distinctive: set[int] = set()
         all_series: set[int] = set()
         for channels in channel_batches(series):
-            hits_by_resolution = [
-                self._hits(channels, index, resolution) for index, resolution in enumerate(QUERY_RESOLUTIONS)
-            ]
-            sketch_index = (hits := np.concatenate(hits_by_resolution))[:, 3]
-            matches += best_matches(
-                channels, hits, self.kept.source[sketch_index], self.kept.scale[sketch_index], self.names
-            )
+            found = [self._hits(channels, index, resolution) for index, resolution in enumerate(QUERY_RESOLUTIONS)]
+            hits = np.concatenate([each for each, _ in found])
+            size = SearchSize(sum(num_windows for _, num_windows in found), self._num_hashes)
+            source, scale = self.kept.source[hits[:, 3]], self.kept.scale[hits[:, 3]]
+            matches += best_matches(channels, hits, source, scale, self.names, size)
             for resolution, _, channel_index in select_windows(channels, ORIGINAL):  # pairs may begin at every step
                 min_windows = MIN_DISTANCE + 1 if resolution == PAIRS else MIN_HITS
                 distinctive |= {
@@ -166,14 +145,17 @@ class Sketch:
 
     def _hits(
         self, channels: Sequence[Channel], resolution_index: int, resolution: Resolution
-    ) -> Int[np.ndarray, "N 4"]:
-        """Kept windows among those of the channels: channel, resolution_index, first step, index in the sketch."""
+    ) -> tuple[Int[np.ndarray, "N 4"], int]:
+        """Kept windows among those of the channels: channel, resolution_index, first step, index in the sketch.
+
+        Also the number of windows that were looked up.
+        """
         long_enough = [
             index
             for index, channel in enumerate(channels)
             if resolution.windows(len(channel.values)) > resolution.factor
         ]
-        out = [np.zeros((0, 4), np.int64)]
+        out, num_windows = [np.zeros((0, 4), np.int64)], 0
         if long_enough and len(self):
             differences = second_differences(
                 [channels[index] for index in long_enough], means=resolution.means, factor=resolution.factor
@@ -182,19 +164,30 @@ class Sketch:
                 slice(first, min(first + HASH_CHUNK, differences.num_windows))
                 for first in range(0, differences.num_windows, HASH_CHUNK)
             ]
-            single = np.concatenate([hash_patterns(differences.windows(piece)) for piece in slices])
+            single = np.concatenate([hash_patterns(differences.rows(piece)) for piece in slices])
+            num_windows = int(np.count_nonzero(single))
             offset = D * resolution.factor
             for hashes, table in zip(
                 (single, hash_pairs(single[:-offset], single[offset:])), self._tables, strict=True
             ):
                 window, index = table.find(hashes)
+                if table is self._tables[0]:
+                    is_evidence = count_free(differences.windows(window)) >= MIN_FREE
+                    window, index = window[is_evidence], index[is_evidence]
                 owner, step = differences.locate(window)
                 out.append(
                     np.stack(
                         [np.array(long_enough)[owner], np.full(len(window), resolution_index), step, index], axis=1
                     )
                 )
-        return np.concatenate(out)
+        return np.concatenate(out), num_windows
+
+    @cached_property
+    def _num_hashes(self) -> Int[np.ndarray, "S R"]:
+        """The number of hashes of each source and resolution."""
+        shape = len(self.names), len(RESOLUTIONS)
+        index = self.kept.source.astype(np.int64) * shape[1] + self.kept.scale
+        return np.bincount(index, minlength=shape[0] * shape[1]).reshape(shape)
 
     @cached_property
     def _tables(self) -> tuple[HashTable, HashTable]:
@@ -280,9 +273,9 @@ def channel_batches(series: Iterable[Real[np.ndarray, "... _"]]) -> Iterator[lis
         for channel, values in enumerate(np.atleast_2d(array)):
             channels.append(normalize_channel(values, series=index, channel=channel))
             num_values += len(values)
-        if num_values >= BATCH_VALUES:
-            yield channels
-            channels, num_values = [], 0
+            if num_values >= BATCH_VALUES:
+                yield channels
+                channels, num_values = [], 0
     if channels:
         yield channels
 

@@ -15,7 +15,7 @@ import torch
 from typing_extensions import override
 
 from tsfm.data.base import DataModule, SourceSeries
-from tsfm.data.case_files import OFFICIAL, Cases, cases_from_arrays, read_cases
+from tsfm.data.case_files import OFFICIAL, Cases, cases_from_arrays, count_repeated, read_cases
 from tsfm.data.case_index import CaseIndex, check_cases, fit_cases, pad_cases
 from tsfm.data.case_labels import LabelEncoder, select_share, select_validation
 from tsfm.data.loader import WindowLoader
@@ -149,6 +149,8 @@ class CaseData(DataModule):
         self._encoder = LabelEncoder.fit(numbers)
         self._indices = self._pad(raw, num_channels)
         self.raw = raw
+        if repeated := count_repeated(raw["test"], train):
+            log.warning("%s: %d of %d test cases are also training cases", name, repeated, len(raw["test"]))
 
     def _check_labels(self, train: Cases, test: Cases) -> None:
         name, classes = self.config.dataset, sorted(set(train.labels.tolist()))

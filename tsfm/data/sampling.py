@@ -125,7 +125,8 @@ class BatchPlan(Protocol):
 class InOrder:
     """Every window once, in order: for evaluation.
 
-    Each process gets contiguous windows; the numbers of windows differ by one at most.
+    Each process gets contiguous windows; the numbers of windows differ by one at most. A process without windows gets
+    a batch without any, because Lightning would leave out its whole evaluation, and the others would wait for it.
     """
 
     num_windows: int
@@ -141,7 +142,7 @@ class InOrder:
 
     def __len__(self) -> int:
         first, stop = self.process_windows
-        return -(-(stop - first) // self.batch_size)
+        return max(-(-(stop - first) // self.batch_size), int(self.num_windows > 0))
 
     def draw(self, _epoch: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return windows and bounds of batches first..stop-1; they are the same in every epoch."""

@@ -86,20 +86,28 @@ class Learner(pl.LightningModule):
         Raises
         ------
         FloatingPointError
-            If the loss is not finite.
+            If the loss is not finite, here or in another process: all of them stop at the same step.
         """
         generator = self._generator()
         problem = self.task.pose(self.task.augment(batch, generator), generator)
         answer = self.predict_problem(problem, packed=True) if self.packed else self.predict_problem(problem)
         loss = self.task.loss(answer, problem)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "
-                "set trainer.grad_clip, or look for extreme values in the data"
-            )
+        self._check_finite(loss)
         self.num_windows += len(batch.values)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def _check_finite(self, loss: Tensor) -> None:
+        """Stop in all processes where one loss is not finite: the others would wait for its gradients for ever."""
+        broken = ~torch.isfinite(loss.detach())
+        if self.trainer.world_size > 1:
+            broken = self.trainer.strategy.reduce(broken.float(), reduce_op="sum") > 0
+        if broken:
+            found = "not finite in another process" if torch.isfinite(loss) else str(loss.item())
+            raise FloatingPointError(
+                f"the loss is {found} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "
+                "set trainer.grad_clip, or look for extreme values in the data"
+            )
 
     def whole_model(self) -> Model:
         """Return the model with all of its weights, wherever they are while training."""
@@ -131,7 +139,9 @@ class Learner(pl.LightningModule):
         self.metrics = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the metrics."""
+        """Add a batch to the metrics; a process that has no windows gets one without any."""
+        if not len(batch.values):
+            return
         problem = self._evaluation_problem(batch, batch_idx)
         for name, (total, count) in self.task.report(self.model(problem), problem).items():
             old = self.metrics.get(name)
@@ -156,13 +166,25 @@ class Learner(pl.LightningModule):
 
     def _log_metrics(self, stage: str) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
-        for name, ratio in self.metrics.items():
-            total, count = (self.trainer.strategy.reduce(value, reduce_op="sum") for value in ratio)
+        for name, ratio in self._whole_metrics().items():
+            total, count = ratio
             if not count:  # for instance windows without a scale
                 log.warning("%s data has no values for %s, so it counts as 0", stage, name)
             values[name] = (total / torch.where(count == 0, 1, count)).float()
             self.log(f"{stage}/{name}", values[name], prog_bar=name == self.task.monitor, rank_zero_only=True)
         return values
+
+    def _whole_metrics(self) -> dict[str, Ratio]:
+        """Return the sums over all processes; one without windows knows no metric, and takes part with zeros."""
+        if self.trainer.world_size == 1:
+            return self.metrics
+        known: list[list[str]] = [[] for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(known, list(self.metrics))
+        zero, whole = torch.zeros((), device=self.device), {}
+        for name in dict.fromkeys(name for names in known for name in names):
+            own = [value.to(torch.float64, copy=True) for value in self.metrics.get(name, Ratio(zero, zero))]
+            whole[name] = Ratio(*(self.trainer.strategy.reduce(value, reduce_op="sum") for value in own))
+        return whole
 
     @override
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:

@@ -19,6 +19,7 @@ from tsfm.bench.protocol import Protocol
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.data.case_data import CaseData
+from tsfm.data.case_files import count_repeated
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics import classification, regression
@@ -145,11 +146,13 @@ def score_numbers(y_true: Float[np.ndarray, " N"], y_pred: Float[np.ndarray, " N
 
 
 def describe(data: CaseData, split: str) -> dict[str, Any]:
-    """Return what decides a score apart from the learner."""
+    """Return what decides a score apart from the learner; `repeated_cases` are also training cases."""
+    repeated = count_repeated(data.cases(split), data.cases("train"))
     return {
         "split": split,
         "train_cases": len(data.windows("train")),
         "cases": len(data.windows(split)),
+        **({"repeated_cases": repeated} if repeated else {}),
         "channels": data.num_channels,
         "length": data.length,
         "classes": len(data.classes),

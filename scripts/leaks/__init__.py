@@ -1,0 +1,1 @@
+"""What `scripts/bench_contamination.py` gives to the leak check: clean sets and planted copies."""
