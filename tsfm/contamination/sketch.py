@@ -130,9 +130,9 @@ class Sketch:
         distinctive: set[int] = set()
         all_series: set[int] = set()
         for channels in channel_batches(series):
-            found = [self._hits(channels, index, resolution) for index, resolution in enumerate(QUERY_RESOLUTIONS)]
-            hits = np.concatenate([each for each, _ in found])
-            size = SearchSize(sum(num_windows for _, num_windows in found), self._num_hashes)
+            lookups = [self._hits(channels, index, resolution) for index, resolution in enumerate(QUERY_RESOLUTIONS)]
+            hits = np.concatenate([each for each, _ in lookups])
+            size = SearchSize(sum(num_windows for _, num_windows in lookups), self._num_hashes)
             source, scale = self.kept.source[hits[:, 3]], self.kept.scale[hits[:, 3]]
             matches += best_matches(channels, hits, source, scale, self.names, size)
             for resolution, _, channel_index in select_windows(channels, ORIGINAL):  # pairs may begin at every step
