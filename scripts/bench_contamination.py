@@ -65,12 +65,12 @@ def check_clean(sketch: Sketch, sets: Iterable[CleanSet], *, verbose: bool = Fal
     return tallies
 
 
-def find_planted(sketch: Sketch, planted: Sequence[Planted], copies: Sequence[np.ndarray]) -> list[bool]:
-    """Return for each planted copy whether the search names it, with the copies added to the sketch."""
-    leaks = Sketch.build(copies, [f"copy {i}" for i in range(len(copies))])
+def find_planted(sketch: Sketch, planted: Sequence[Planted], held: Sequence[np.ndarray]) -> list[bool]:
+    """Return for each planted copy whether the search names it, with what is held added to the sketch."""
+    leaks = Sketch.build(held, [f"copy {i}" for i in range(len(held))])
     merged = Sketch.merge([sketch, leaks])
-    found = {(match.series, match.source) for match in merged.find([each.evaluated for each in planted])}
-    return [(i, f"copy {i}") in found for i in range(len(planted))]
+    named = {(match.series, match.source) for match in merged.find([each.evaluated for each in planted])}
+    return [(i, f"copy {i}") in named for i in range(len(planted))]
 
 
 def time_search(sketch: Sketch, shape: tuple[int, int] = LONG) -> float:
@@ -109,9 +109,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, int]:
     print(*accused, sep="\n")
     small = {"num": SMALL_PLANTED, "names": SMALL_NAMES}
     planted = list(plant(**small) if args.small else plant(args.planted))
-    found = find_planted(sketch, planted, [each.copy for each in planted])
-    missed = [f"{p.name}, 1 of {p.factor} steps" for p, hit in zip(planted, found, strict=True) if not hit]
-    print(f"planted copies found: {sum(found)} of {len(found)}", *(["missed: " + "; ".join(missed)] if missed else []))
+    is_named = find_planted(sketch, planted, [each.copy for each in planted])
+    missed = [f"{p.name}, 1 of {p.factor} steps" for p, hit in zip(planted, is_named, strict=True) if not hit]
+    print(
+        f"planted copies found: {sum(is_named)} of {len(is_named)}",
+        *(["missed: " + "; ".join(missed)] if missed else []),
+    )
     whole = [each for each in planted if each.factor == 1 and np.isfinite(each.copy).all()]
     for name, alter in ALTERATIONS.items():
         hits = find_planted(sketch, whole, [alter(each.copy.astype(np.float64)) for each in whole])
@@ -119,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, int]:
     if not args.small:
         print(f"search of {LONG[1]:,} rows x {LONG[0]} channels: {time_search(sketch):.1f} s of CPU time")
     checked = sum(tally.sets for tally in tallies.values())
-    return {"checked": checked, "accused": len(accused), "planted": len(found), "found": sum(found)}
+    return {"checked": checked, "accused": len(accused), "planted": len(is_named), "found": sum(is_named)}
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def calendar_sets() -> Iterator[CleanSet]:
 
 
 def clean_sets(*, max_values: int = 150_000) -> Iterator[CleanSet]:
-    """Yield all of them; `file` says which source is no evidence against a set."""
+    """Yield all of them; `file` says which source is not evidence against a set."""
     yield from calendar_sets()
     yield from synthetic_sets()
     yield from file_sets(max_values=max_values)

@@ -1,4 +1,4 @@
-"""Laws of the evidence of the leak check: what clean series have by chance, or by habit, is no match."""
+"""Laws of the evidence of the leak check: what clean series have by chance, or by habit, is not a match."""
 
 from __future__ import annotations
 

@@ -258,6 +258,6 @@ def cases_from_arrays(series: object, labels: object, *, regress: bool, location
 
 
 def count_repeated(cases: Cases, known: Cases) -> int:
-    """Return how many cases are, value for value, among others: a score on those is no measure of new cases."""
+    """Return how many cases are, value for value, among others: a score on those does not measure new cases."""
     seen = {fingerprint(case) for case in known.series}
     return sum(fingerprint(case) in seen for case in cases.series)

@@ -103,9 +103,9 @@ class Learner(pl.LightningModule):
         if self.trainer.world_size > 1:
             broken = self.trainer.strategy.reduce(broken.float(), reduce_op="sum") > 0
         if broken:
-            found = "not finite in another process" if torch.isfinite(loss) else str(loss.item())
+            value = "not finite in another process" if torch.isfinite(loss) else str(loss.item())
             raise FloatingPointError(
-                f"the loss is {found} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "
+                f"the loss is {value} at step {self.global_step}; lower optim.lr (now {self.optim.lr:g}), "
                 "set trainer.grad_clip, or look for extreme values in the data"
             )
 
