@@ -46,9 +46,9 @@ def run(folder: Path, *scenarios: str, num: int = 2) -> list[dict[str, Any]]:
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(num)]
 
 
-def seen(results: list[dict[str, Any]], scenario: str, part: str) -> list[tuple]:
+def seen(results: list[dict[str, Any]], scenario: str, split: str) -> list[tuple]:
     """The windows (series, first step) of all processes."""
-    return [tuple(window) for result in results for window in result[scenario][part]]
+    return [tuple(window) for result in results for window in result[scenario][split]]
 
 
 def test_no_process_waits_for_one_that_stops_or_has_nothing_to_validate(tmp_path: Path) -> None:
