@@ -107,17 +107,9 @@ class Predictor(FramePredictor):
         names, channels = number_names("series", len(arrays)), number_names("channel", arrays[0].shape[0])
         check_recent_values(arrays, self.max_context_length, names=names, channels=channels)
         return self.predict_checked(
-            arrays,
-            horizon,
-            requested_levels,
-            season_length=season_length,
-            batch_size=batch_size,
-            known=known,
-            starts=starts,
-            freq=freq,
-            mean=mean,
-            regressors=regressors,
-        )
+            arrays, horizon, requested_levels, season_length=season_length, batch_size=batch_size, known=known,
+            starts=starts, freq=freq, mean=mean, regressors=regressors,
+        )  # fmt: skip
 
     def predict_checked(
         self,

@@ -52,7 +52,8 @@ class ReadOptions(TypedDict, total=False):
     errors
         What happens to items that cannot be used, such as one without an observed value, with a timestamp twice, or too
         short. "warn": they have rows of NaN, and a `tsfm.FailedItemWarning` names them; "skip": they are left out of
-        the result; "raise": the first is an error. Where no item can be used, it is always an error.
+        the result; "raise": the first is an error. Where no item can be used, it is always an error, and so is any
+        such item for `tsfm.ingest` and `fit_df`.
     """
 
     id_column: str
