@@ -59,7 +59,9 @@ def test_an_unknown_name_lists_the_public_ones() -> None:
 
 def test_train_and_evaluate_do_what_the_commands_do(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = tsfm.train(data="sales", seed=3, run_dir="runs/mine", overrides=["optim.lr=0.01"], **SMALL)
-    assert result.metrics == json.loads(Path("runs/mine/result.json").read_text())
+    stored = json.loads(Path("runs/mine/result.json").read_text())
+    assert len(stored.pop("digest")) == 64
+    assert result.metrics == stored
     assert (result.metrics["seed"], result.run_dir, result.model_dir) == (3, Path("runs/mine"), Path("runs/mine/model"))
     command = Path("runs/mine/command.txt").read_text()
     assert command.startswith("tsfm train data=store ")
