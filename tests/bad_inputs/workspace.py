@@ -117,6 +117,9 @@ def captured_output() -> Iterator[tuple[io.StringIO, io.StringIO]]:
     """Yield (stdout, stderr) with what is printed and logged in the `with` block."""
     out, err = io.StringIO(), io.StringIO()
     handler, log = logging.StreamHandler(err), logging.getLogger("tsfm")
+    for stale in list(logging.getLogger().handlers):  # of an earlier test, whose captured stderr is closed
+        if getattr(getattr(stale, "stream", None), "closed", False):
+            logging.getLogger().removeHandler(stale)
     propagate, log.propagate = log.propagate, False
     log.addHandler(handler)
     try:
