@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tsfm
@@ -32,7 +33,8 @@ def test_a_filter_silences_them(door: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=tsfm.AssumptionWarning)
-        FRAME_DOORS[door](plain().rename(columns=NAMES), tmp_path)
+        renamed = FRAME_DOORS[door](plain().rename(columns=NAMES), tmp_path)
+    np.testing.assert_array_equal(renamed, FRAME_DOORS[door](plain(), tmp_path))
 
 
 def test_each_is_in_the_attributes_too() -> None:
@@ -44,7 +46,8 @@ def test_each_is_in_the_attributes_too() -> None:
 def test_without_assumptions_there_is_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model("steps").predict_df(plain(), 3, freq="D", timezone=None)
+        out = model("steps").predict_df(plain(), 3, freq="D", timezone=None)
+    assert out.attrs["announcements"] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scripts.leaks.clean_sets import SAME_SOURCE
 from tsfm.contamination.matches import _plausible
 from tsfm.contamination.patterns import hash_patterns, is_distinctive, normalize_channel, second_differences
 from tsfm.contamination.resolutions import PAIRS, RESOLUTIONS, monthly_series
@@ -21,14 +22,7 @@ from tsfm.store.catalog import resolve
 FACTORS = (2, 3, 4, 6, 7, 12, 24)
 # benchmark -> corpus sets that hold some of its values: the same source, named in the manifest or found by this check
 SHARED = {
-    "exchange_rate": {"tsdl_mixed"},
-    "fred_md": {"tsdl_mixed", "us_employment_monthly"},
-    "m1_monthly": {"tsdl_mixed", "classics_monthly_quarterly"},
-    "m1_quarterly": {"tsdl_mixed"},
-    "m3_monthly": {"tsdl_mixed"},
-    "m3_other": {"tsdl_mixed", "indices_crypto_daily"},
-    "m3_yearly": {"tsdl_mixed"},
-    "m4_yearly": {"global_economy_yearly", "country_population_yearly", "australia_livestock_monthly", "tsdl_mixed"},
+    name: sources for name, sources in SAME_SOURCE.items() if name not in ("city_weather_hourly", "dow_stocks_daily")
 }
 
 

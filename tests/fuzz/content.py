@@ -12,6 +12,14 @@ import numpy as np
 import pandas as pd
 
 MIN_KEPT = 0.75  # rows of an item that are there for its frequency to be certain
+TSF_FREQS = {
+    "hourly": "h",
+    "daily": "D",
+    "monthly": "MS",
+    "yearly": "YS",
+    "half_hourly": "30min",
+    "10_minutes": "10min",
+}
 
 
 @dataclass

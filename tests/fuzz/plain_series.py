@@ -8,16 +8,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from tests.fuzz.content import Content, Item
+from tests.fuzz.content import TSF_FREQS, Content, Item
 
-TSF_STEPS = {
-    "hourly": "h",
-    "daily": "D",
-    "monthly": "MS",
-    "yearly": "YS",
-    "half_hourly": "30min",
-    "10_minutes": "10min",
-}
 PAIR = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),([^(),:]*)\)")
 NUMBERS_FROM_1970 = "s"
 
@@ -112,7 +104,7 @@ def tsf(text: str) -> Content | None:
     attributes = [line.split()[1:] for line in parts[0] if line.lower().startswith("@attribute")]
     if (
         attributes != [["series_name", "string"], ["start_timestamp", "date"]]
-        or tokens.get("frequency") not in TSF_STEPS
+        or tokens.get("frequency") not in TSF_FREQS
     ):
         return None
     items: dict[str, Item] = {}
@@ -124,7 +116,7 @@ def tsf(text: str) -> Content | None:
             start = datetime.strptime(cells[1].strip(), "%Y-%m-%d %H-%M-%S")
         except ValueError:
             return None
-        freq = TSF_STEPS[tokens["frequency"]]
+        freq = TSF_FREQS[tokens["frequency"]]
         if pd.date_range(pd.Timestamp(start), periods=1, freq=freq)[0] != start:
             freq = "D"  # a start beside the grid of months: only the first day is compared
             return None

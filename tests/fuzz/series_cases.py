@@ -10,19 +10,11 @@ import numpy as np
 import pandas as pd
 
 from tests.fuzz.cases import EITHER, READ, REFUSE, Case
-from tests.fuzz.content import Content, Item, random_values
+from tests.fuzz.content import TSF_FREQS, Content, Item, random_values
 from tests.fuzz.damage import damaged
 
 NO_NUMBERS = ("abc", "1.2.3", "--", "0x1F", "inf", "-Infinity", "1e400", "1_000", "١٢", "1;2")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-TSF_FREQS = {
-    "hourly": "h",
-    "daily": "D",
-    "monthly": "MS",
-    "yearly": "YS",
-    "half_hourly": "30min",
-    "10_minutes": "10min",
-}
 
 
 @dataclass

@@ -71,9 +71,10 @@ def test_a_model_without_digest_is_loaded_with_a_note(saved: Path, caplog: pytes
 
 
 def test_spacing_and_order_of_the_config_do_not_matter(saved: Path) -> None:
-    config = json.loads((saved / CONFIG).read_text())
+    config, before = json.loads((saved / CONFIG).read_text()), load(saved)[0].state_dict()
     (saved / CONFIG).write_text(json.dumps(dict(reversed(config.items())), separators=(" ,", " : ")))
-    load(saved)
+    after = load(saved)[0].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -281,9 +282,11 @@ def test_a_file_of_another_kind(saved: Path, tmp_path: Path, kind: str, name: st
 
 
 def test_links_within_the_folder_and_of_a_download_are_followed(saved: Path, tmp_path: Path) -> None:
+    before = load(saved)[0].state_dict()
     (saved / WEIGHTS).rename(saved / "weights-1")
     (saved / WEIGHTS).symlink_to("weights-1")
-    load(saved)
+    after = load(saved)[0].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
     repository = tmp_path / "models--org--name"
     snapshot = repository / "snapshots" / "a1"
     snapshot.parent.mkdir(parents=True)
@@ -292,7 +295,9 @@ def test_links_within_the_folder_and_of_a_download_are_followed(saved: Path, tmp
     for name in (WEIGHTS, CONFIG):
         (snapshot / name).rename(repository / "blobs" / name)
         (snapshot / name).symlink_to(Path("..", "..", "blobs", name))
-    load(snapshot)
+    downloaded = load(snapshot)[0].state_dict()
+    stored = load_file(repository / "blobs" / WEIGHTS)
+    assert all(torch.equal(downloaded[name], stored[name]) for name in stored)
 
 
 def test_loading_leaves_the_global_random_generator_alone(saved: Path) -> None:
