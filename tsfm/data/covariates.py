@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tsfm.data.flat import FlatSeries
 from tsfm.data.settings import DataConfig
+from tsfm.data.splits import Spans
 from tsfm.data.windows import select_channels
-from tsfm.messages import did_you_mean
+from tsfm.messages import announce, did_you_mean
+from tsfm.metrics.target_copies import describe_copies
 from tsfm.timestamps.time_features import PREFIX
 from tsfm.types import KNOWN, PAST, TARGET, TIME_FEATURE
 
@@ -96,3 +99,12 @@ def make_layout(
             "target out of them"
         )
     return ChannelLayout(targets, past, known, time_features)
+
+
+def announce_copies(layout: ChannelLayout, flat: FlatSeries, train: Spans) -> None:
+    """Warn of known covariates that are a target, rescaled or shifted, in the train rows."""
+    rows = {name: index for index, name in enumerate(flat.channels)}
+    targets, known = ([rows[name] for name in names] for names in (layout.targets, layout.known))
+    series = (flat.series(i)[:, span.first : span.stop] for i, span in enumerate(train))
+    pairs = ((values[targets], values[known]) for values in series)
+    announce(describe_copies(pairs, targets=layout.targets, known=layout.known))

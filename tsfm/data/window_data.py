@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import override
 
-from tsfm.data.covariates import ROLE_NAMES, ChannelLayout, make_layout
+from tsfm.data.covariates import ROLE_NAMES, ChannelLayout, announce_copies, make_layout
 from tsfm.data.flat import FlatSeries, flatten
 from tsfm.data.loader import WindowLoader
 from tsfm.data.sampling import BatchPlan, Shuffled, WithReplacement
@@ -118,6 +118,8 @@ class WindowData(StoreData):
         """Leave out covariates that the model cannot use; refuse channels or splits that do not fit the run."""
         self.covariates = self.covariates and model.mixes_channels
         self.setup()
+        assert self._flat is not None
+        announce_copies(self.layout, self._flat, self._spans["train"])
         if self.dropped_covariates:
             log.warning(
                 "backbone %s does not mix channels, so the covariates %s are left out; set backbone.mix_every to use "

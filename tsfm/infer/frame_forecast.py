@@ -20,6 +20,7 @@ from tsfm.infer.frames import Frame
 from tsfm.infer.progress import SeriesProgress
 from tsfm.infer.series_input import check_recent_values
 from tsfm.infer.units import from_model_units, to_model_units
+from tsfm.metrics.target_copies import describe_copies
 from tsfm.timestamps.frequency import season_length as season_length_of
 
 COVARIATE_CHOICES = ("auto", "network", "ignore")
@@ -101,7 +102,8 @@ class FramePredictor(BatchPredictor):
         shape = (len(frame), len(frame.targets), frame.horizon)
         predictions, quantiles = np.empty(shape, np.float32), np.empty((*shape, len(requested_levels)), np.float32)
         means = np.empty(shape, np.float32) if mean else None
-        notes: list[str] = []
+        used = frame.known_names if regress or set(names) & set(frame.known_names) else []
+        notes = describe_copies(((item.values, item.known) for item in frame), targets=frame.targets, known=used)
         for season_length in np.unique(season_lengths):
             indices = np.flatnonzero(season_lengths == season_length)
             items = [frame.series[i] for i in indices]
