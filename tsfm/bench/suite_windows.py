@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsfm.bench.gift_configs import num_windows
+from tsfm.data.base import SourceSeries
 from tsfm.data.splits import holdout_length, typical_horizon
+from tsfm.data.store_data import stored_series
 from tsfm.messages import did_you_mean
 from tsfm.metrics.forecast import seasonal_error
-from tsfm.store.catalog import RAW_FOLDER, data_roots
+from tsfm.store.catalog import RAW_FOLDER, data_roots, resolve
 from tsfm.store.manifest import MANIFEST
 from tsfm.store.series_store import SeriesStore
 from tsfm.timestamps.frequency import base_freq, season_length
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 ROLES = ("benchmark", "corpus")
+RECOGNISABLE = 4096  # last steps of a corpus series by which the leak check recognises it
 RECENT = 64  # steps before a window, of which one must be observed: the context of the shortest models
 OFFICIAL = re.compile(r"horizon (\d+)|last (\d+) points")  # as the manifest of the data sets writes it
 
@@ -140,7 +143,7 @@ def _suite_set(file: str, role: str, official_split: str) -> SuiteSet:
 def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) -> SuiteWindows:
     """Return the windows of a set that are scored; each frequency in it has its own horizon and season."""
     channels = len(store.channels)
-    drawn = np.random.default_rng(limits.seed).permutation(len(store) * channels)[: limits.series]
+    drawn = draw_variates(store, limits)
     windows = SuiteWindows([], [], not_drawn=len(store) * channels - len(drawn))
     by_freq: dict[str, list[int]] = {}
     for variate in sorted(drawn.tolist()):  # item * channels + channel
@@ -167,6 +170,25 @@ def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) ->
             windows.tasks.append(task)
             windows.freqs.append(freq)
     return windows
+
+
+def draw_variates(store: SeriesStore, limits: SuiteLimits) -> Int[np.ndarray, " N"]:
+    """Return the variates that are scored at most, item * channels + channel, in the order of the draw."""
+    return np.random.default_rng(limits.seed).permutation(len(store) * len(store.channels))[: limits.series]
+
+
+def source_series(entry: SuiteSet, limits: SuiteLimits) -> SourceSeries:
+    """Return the series of a set for the leak check: all of them, or of a corpus set the last steps of those drawn.
+
+    The model of a corpus has seen all its series, so that a part is enough.
+    """
+    store = resolve(entry.name)
+    if entry.role != "corpus":
+        return stored_series(store)
+    variates = sorted(draw_variates(store, limits).tolist())
+    items = [variate // len(store.channels) for variate in variates]
+    recent = (values[:, -RECOGNISABLE:] for values in _read_variates(store, variates))
+    return SourceSeries([store.ids[i] for i in items], recent, [store.fingerprints[i] for i in items])
 
 
 def _fits(length: int, horizon: int, role: str) -> bool:

@@ -20,12 +20,7 @@ class StoreData(DataModule):
 
     def source_series(self) -> SourceSeries:
         """Return every series of the store."""
-        store = self.store
-
-        def timestamps(i: int) -> np.ndarray:
-            return make_timestamps(store.starts[i], store.freqs[i], int(store.lengths[i]))
-
-        return SourceSeries(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints, timestamps)
+        return stored_series(self.store)
 
     @cached_property
     def store(self) -> SeriesStore:
@@ -66,3 +61,12 @@ class StoreData(DataModule):
                 "give data.season"
             )
         return seasons.pop()
+
+
+def stored_series(store: SeriesStore) -> SourceSeries:
+    """Return every series of a store, with timestamps; they are read one after another."""
+
+    def timestamps(i: int) -> np.ndarray:
+        return make_timestamps(store.starts[i], store.freqs[i], int(store.lengths[i]))
+
+    return SourceSeries(store.ids, (store.read(i) for i in range(len(store))), store.fingerprints, timestamps)

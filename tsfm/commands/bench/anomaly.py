@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsfm.bench.interfaces import SeriesDetector
-from tsfm.bench.predictors import baselines
+from tsfm.bench.predictors import baselines, is_model
 from tsfm.bench.protocols.anomaly import (
     AnomalyProtocol,
     ModelDetector,
@@ -24,7 +24,10 @@ from tsfm.bench.protocols.anomaly import (
     score_series,
     select_series,
 )
-from tsfm.files import check_folder, write_text
+from tsfm.bench.seen_sets import SeenSets, check_sets
+from tsfm.commands.bench.stored_scores import ScoreCache, stored_weights
+from tsfm.data.base import SourceSeries
+from tsfm.files import check_folder
 from tsfm.messages import did_you_mean
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ def score_methods(args: argparse.Namespace, *, factories: Mapping[str, Factory] 
     check_folder(args.out)
     factories = factories or {}
     check_methods(args.methods or (), known=[*factories])
+    seen_sets = check_models(args.methods or (), args.data, limit=args.limit, zero_shot=args.zero_shot)
     cache, table = ScoreCache(args.out / "anomaly.json"), []
     for method in args.methods or PUBLISHED:
         for data in args.data:
@@ -92,7 +96,7 @@ def score_methods(args: argparse.Namespace, *, factories: Mapping[str, Factory] 
                     overrides=args.overrides,
                 )  # fmt: skip
                 name = method if args.seeds == 1 or seed is None else f"{method} seed {seed}"
-                table.append(summary_row(name, data, rows, published))
+                table.append(summary_row(name, data, rows, published) | seen_sets.columns(method, data))
                 log.info("%s", markdown([table[-1]]).splitlines()[-1])
                 for row in rows if args.files else []:
                     log.info("  %s %.4f %s", row["item_id"], row["vus_pr"], published.get(row["item_id"], ""))
@@ -106,6 +110,24 @@ def check_methods(methods: Sequence[str], *, known: Sequence[str]) -> None:
         if method not in names and not method.startswith((FITTED, ZERO_SHOT)):
             hint = f"{did_you_mean(method, names)} (or {FITTED}<backbone or model>, {ZERO_SHOT}<model>)"
             raise ValueError(f"--methods: no detector {method!r}; {hint}")
+
+
+def check_models(methods: Sequence[str], data: Sequence[str], *, limit: int | None, zero_shot: bool) -> SeenSets:
+    """Ask the leak check about the trained models among the methods, and the series of the sets."""
+    models = {method: model for method in methods if (model := model_of(method)) is not None and is_model(model)}
+    return check_sets(models, {name: partial(scored_series, name, limit) for name in data}, zero_shot=zero_shot)
+
+
+def model_of(method: str) -> str | None:
+    """Return the model or backbone that a method names; None for a baseline."""
+    prefix = next((prefix for prefix in (FITTED, ZERO_SHOT) if method.startswith(prefix)), None)
+    return None if prefix is None else method.removeprefix(prefix)
+
+
+def scored_series(data: str, limit: int | None) -> SourceSeries:
+    """Return the series of a set for the leak check."""
+    chosen = select_series(SETS[data])[:limit]
+    return SourceSeries([series.item_id for series in chosen], [series.values for series in chosen])
 
 
 class FittedDetector(SeriesDetector):
@@ -148,21 +170,6 @@ def zero_shot_detector(model: str, *, overrides: Sequence[str] = ()) -> SeriesDe
     return ModelDetector(load(model), **settings)
 
 
-class ScoreCache:
-    """Scores by method, settings and file, in one JSON file that is written after every new score."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.rows: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-    def row(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return the row of a key, computed if it is not in the file."""
-        if key not in self.rows:
-            self.rows[key] = compute()
-            write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
-        return self.rows[key]
-
-
 def score_set(
     method: str,
     data: str,
@@ -181,7 +188,9 @@ def score_set(
         if factory is None and method.startswith(prefix):
             settings, factory = {"overrides": list(overrides)}, partial(make, method.removeprefix(prefix))
     detector = find_detector(method, **settings) if factory is None else factory(**settings)
-    rows = []
+    model, rows = model_of(method), []
+    if model is not None and is_model(model):
+        settings = settings | {"weights": stored_weights(model)}
     for series in select_series(SETS[data])[:limit]:
         if reason_to_skip(series):
             continue
@@ -226,6 +235,6 @@ def markdown(table: Sequence[dict[str, Any]]) -> str:
     def cell(value: Any) -> str:
         return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
-    heads = list(table[0])
-    body = [[cell(row[head]) for head in heads] for row in table]
+    heads = list(dict.fromkeys(head for row in table for head in row))
+    body = [[cell(row.get(head)) for head in heads] for row in table]
     return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *body])

@@ -6,10 +6,10 @@ C channels, L steps.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import yaml
 from tsfm.bench.interfaces import CaseLearner
 from tsfm.bench.predictors import find_baseline
 from tsfm.bench.protocols.cases import score_cases
+from tsfm.bench.seen_sets import check_sets
 from tsfm.commands.bench.case_sets import (
     EUCLIDEAN,
     FULL_WINDOW,
@@ -28,9 +29,11 @@ from tsfm.commands.bench.case_sets import (
     classification_root,
     read_published,
 )
+from tsfm.commands.bench.stored_scores import read_scores, stored_weights, write_scores
 from tsfm.config import compose, typed
+from tsfm.data.base import SourceSeries
 from tsfm.data.case_data import CaseData, CasesConfig
-from tsfm.files import check_folder, write_text
+from tsfm.files import check_folder
 from tsfm.registry import BASELINES
 
 if TYPE_CHECKING:
@@ -43,37 +46,92 @@ PUBLISHED_AS = {  # learner -> published method
     "nn_euclidean": EUCLIDEAN,
     "catch22": "Catch22",
 }
+SCORES = ("accuracy", "rmse")  # of classes, of numbers
 ALWAYS_SHOWN = ("InceptionTime", "ROCKET")  # published methods next to every learner
+START = "init.from="  # setting of an experiment that starts from trained weights
 PROBE = "probe:"  # prefix of a trained model whose frozen features a linear model classifies
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score the learners on the sets, and print the table; finished results are read from --out."""
+    """Score the learners on the sets, and print the table; finished results are read from --out.
+
+    Raises
+    ------
+    FileExistsError
+        If a finished result is of other settings; nothing is scored then.
+    """
     check_folder(args.out)
     anchors = args.anchors or classification_root().parent / "anchors"
     file = anchors / "classification_published.csv"
     published = read_published(file) if file.is_file() else {}
     sets = choose_sets(args.sets, published=published)
+    stored = {
+        (learner, data): read_scores(
+            scores_path(learner, data, args=args),
+            settings=learner_settings(learner, data, args=args),
+            fingerprint=partial(data_fingerprint, data),
+            metrics=SCORES,
+        )
+        for learner in args.learners
+        for data in sets
+    }
+    models = {learner: name for learner in args.learners if (name := pretrained_model(learner, args.overrides))}
+    seen_sets = check_sets(models, {data: partial(scored_cases, data) for data in sets}, zero_shot=args.zero_shot)
     results: dict[str, dict[str, dict]] = {}
-    for learner in args.learners:
-        folder = args.out / f"{learner.replace('/', '_').replace(':', '-')}-{args.seed}"
-        for data in sets:
-            path, start = folder / f"{data}.json", time.perf_counter()
-            if not path.is_file():
-                scores = score_learner(learner, data, seed=args.seed, overrides=args.overrides, out=args.out)
-                write_text(path, json.dumps({"learner": learner, "data": data, **scores}, indent=1) + "\n")
-                seconds = time.perf_counter() - start
-                print(f"{learner}  {data}  {_score(scores):.4f}  {seconds:.1f} s", flush=True)
-            results.setdefault(learner, {})[data] = json.loads(path.read_text(encoding="utf-8"))
-    print(results_table(results, sets, published))
+    for (learner, data), finished in stored.items():
+        scores, start = finished, time.perf_counter()
+        if scores is None:
+            scores = score_learner(learner, data, seed=args.seed, overrides=args.overrides, out=args.out)
+            scores = {"learner": learner, "data": data, **scores, **seen_sets.columns(learner, data)}
+            settings = learner_settings(learner, data, args=args)
+            write_scores(scores_path(learner, data, args=args), scores, settings=settings)
+            print(f"{learner}  {data}  {_score(scores):.4f}  {time.perf_counter() - start:.1f} s", flush=True)
+        results.setdefault(learner, {})[data] = scores
+    print("\n".join([results_table(results, sets, published), *seen_sets.sentences()]))
     return 0
+
+
+def scores_path(learner: str, data: str, *, args: argparse.Namespace) -> Path:
+    """Return the file of the scores of a learner on a set."""
+    return args.out / f"{learner.replace('/', '_').replace(':', '-')}-{args.seed}" / f"{data}.json"
+
+
+def learner_settings(learner: str, data: str, *, args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the scores of a learner on a set depend on, apart from the values of the set."""
+    settings: dict[str, Any] = {"learner": learner, "data": data, "seed": args.seed}
+    if learner.startswith(PROBE):
+        return settings | {"weights": stored_weights(learner.removeprefix(PROBE))}
+    return settings if is_baseline_learner(learner) else settings | {"overrides": list(args.overrides)}
+
+
+def pretrained_model(learner: str, overrides: Sequence[str]) -> str | None:
+    """Return the model of a probe, or from which the training of an experiment starts; None if there is none."""
+    if learner.startswith(PROBE):
+        return learner.removeprefix(PROBE)
+    starts = [text.removeprefix(START) for text in overrides if text.startswith(START)]
+    return starts[-1] if starts and not is_baseline_learner(learner) else None
+
+
+def is_baseline_learner(learner: str) -> bool:
+    """Return whether a learner is a baseline, with or without settings."""
+    return learner.split(":")[0] in BASELINES.names()
+
+
+def data_fingerprint(data: str) -> str:
+    """Return the fingerprint of all cases of a set."""
+    return CaseData(CasesConfig(data)).fingerprint
+
+
+def scored_cases(data: str) -> SourceSeries:
+    """Return the training and test cases of a set, for the leak check."""
+    return CaseData(CasesConfig(data)).source_series()
 
 
 def score_learner(learner: str, data: str, *, seed: int, overrides: Sequence[str], out: Path) -> dict[str, Any]:
     """Return the scores of a learner on a set: a probe, a baseline, or else an experiment that is trained."""
     if learner.startswith(PROBE):
         return score_cases(ProbeLearner(learner.removeprefix(PROBE)), CaseData(CasesConfig(data), seed=seed))
-    if learner.split(":")[0] in BASELINES.names():
+    if is_baseline_learner(learner):
         return score_cases(find_learner(learner), CaseData(CasesConfig(data), seed=seed))
     return train_experiment(learner, data, seed=seed, overrides=overrides, out=out)
 
@@ -150,4 +208,4 @@ def _column(published: Published, method: str, sets: Sequence[str]) -> dict[str,
 
 def _score(scores: Mapping[str, Any]) -> float:
     """Return the accuracy, or of a set of numbers the RMSE."""
-    return scores["accuracy"] if "accuracy" in scores else scores["rmse"]
+    return next(scores[name] for name in SCORES if name in scores)

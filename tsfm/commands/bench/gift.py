@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tsfm.bench.protocols.gift import GiftProtocol, geometric_mean, read_configs, score_gift
+from tsfm.bench.protocols.gift import GiftData, GiftProtocol, geometric_mean, read_configs, score_gift
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.commands.bench.predictors import load_predictors
+from tsfm.bench.seen_sets import Scored
+from tsfm.commands.bench.predictors import check_data, load_predictors
+from tsfm.data.base import SourceSeries
 from tsfm.files import check_folder, write_text
 from tsfm.messages import did_you_mean
 
@@ -24,9 +27,11 @@ def run(args: argparse.Namespace) -> int:
     published = read_published(args.published, compare=args.compare) if args.published else None
     config = GiftProtocol.Config(configs=args.configs, multivariate=args.multivariate, batch_size=args.batch_size)
     predictors, data = load_predictors(args, single_pass=True), read_configs(args.configs, context=args.context)
+    seen_sets = check_data(predictors, scored_sets(data), args=args)
     results, sizes = {}, {}
     for name, predictor in predictors.items():
         result = results[name] = score_gift(predictor, config, data)
+        result["rows"] = [row | seen_sets.columns(name, data_set(row["config"])) for row in result["rows"]]
         sizes[name] = (count := predictor.num_parameters()) and count / 1e6
         seconds = sum(row["seconds_forecasting"] for row in result["rows"])
         scores = f"MASE {result['mase']:.4f}, CRPS {result['crps']:.4f}"
@@ -34,13 +39,25 @@ def run(args: argparse.Namespace) -> int:
     means = means_table(results, sizes, published)
     configs = configs_table(results, published, args.compare)
     title = f"GIFT-Eval, {len(configs)} configurations, geometric means relative to seasonal naive (lower is better)"
-    tables = [as_markdown(means), "# Each configuration, relative to seasonal naive\n", as_markdown(configs)]
+    notes = [f"{sentence}\n" for sentence in seen_sets.sentences()]
+    tables = [as_markdown(means), *notes, "# Each configuration, relative to seasonal naive\n", as_markdown(configs)]
     write_text(args.out / "gift.md", "\n".join([f"# {title}\n", *tables]))
     write_text(args.out / "gift_means.csv", as_csv(means))
     rows = [{"model": name, **row} for name, result in results.items() for row in result["rows"]]
     write_text(args.out / "gift_configs.csv", as_csv(rows))
     print(f"wrote {args.out / 'gift.md'}")
     return 0
+
+
+def scored_sets(data: GiftData) -> dict[str, Scored]:
+    """Return the series for the leak check, by data set and frequency (`ett1/H`): the terms have them in common."""
+    by_set = {data_set(entry.name): series for entry, series in zip(data.configs, data.series, strict=True)}
+    return {name: partial(SourceSeries, [name] * len(series), series) for name, series in by_set.items()}
+
+
+def data_set(config: str) -> str:
+    """Return the name of a configuration without its term."""
+    return config.rsplit("/", 1)[0]
 
 
 def read_published(folder: Path, *, compare: Sequence[str] = ()) -> pd.DataFrame:

@@ -23,6 +23,8 @@ from tsfm.bench.protocols.imputation import (
 )
 from tsfm.bench.protocols.windows import load_windows
 from tsfm.bench.report import as_csv, as_markdown
+from tsfm.bench.seen_sets import check_sets
+from tsfm.commands.bench.predictors import scored_stores
 from tsfm.data.settings import DataConfig
 from tsfm.data.window_data import WindowData
 from tsfm.files import check_folder, write_text
@@ -46,10 +48,12 @@ def run(args: argparse.Namespace) -> int:
         name: None if name in BASELINES.names() else load(name, device=str(pick_device(args.device)))
         for name in [*args.predictors, LINEAR]
     }
+    seen_sets = check_sets({name: name for name in predictors}, scored_stores(sets), zero_shot=args.zero_shot)
     rows: list[dict[str, Any]] = []
     for data, config in sets.items():
         for name, predictor in predictors.items():
-            scores = score_set(name, predictor, data, config, args=args)
+            columns = seen_sets.columns(name, data)
+            scores = [row | columns for row in score_set(name, predictor, data, config, args=args)]
             rows += scores
             mean = float(np.mean([row["mse"] for row in scores]))
             print(f"{scores[0]['model']}  {data}  MSE {mean:.4f}  {scores[0]['seconds']:.0f} s", flush=True)
@@ -57,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     stride = rows[0]["stride"]
     windows = "every window" if stride == 1 else f"one window in {stride}: published values are of every window"
     title = f"# Imputation, zero-shot, window {args.context}: MSE, mean over {len(args.rates)} rates; {windows}\n\n"
-    means = title + as_markdown(means_table(rows, published))
+    notes = "".join(f"\n{sentence}\n" for sentence in seen_sets.sentences())
+    means = title + as_markdown(means_table(rows, published)) + notes
     write_text(args.out / "imputation.md", f"{means}\n## Each rate\n\n{as_markdown(rates_table(rows, published))}")
     print(means)
     return 0

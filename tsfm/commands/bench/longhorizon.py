@@ -10,7 +10,8 @@ import numpy as np
 
 from tsfm.bench.longhorizon import dataset, score_long
 from tsfm.bench.report import as_csv, as_markdown
-from tsfm.commands.bench.predictors import load_predictors
+from tsfm.bench.seen_sets import SeenSets
+from tsfm.commands.bench.predictors import check_data, load_predictors, scored_stores
 from tsfm.data.settings import DataConfig
 from tsfm.files import check_folder, write_text
 from tsfm.infer.predictor import Predictor
@@ -20,8 +21,10 @@ def run(args: argparse.Namespace) -> int:
     """Score the predictors at every horizon and write long.md and long.csv."""
     check_folder(args.out)
     sets = {name: dataset(name) for name in args.sets}
-    rows = score_sets(load_predictors(args), sets, args=args)
-    text = as_markdown(means_table(rows))
+    predictors = load_predictors(args)
+    seen_sets = check_data(predictors, scored_stores(sets), args=args)
+    rows = score_sets(predictors, sets, seen_sets=seen_sets, args=args)
+    text = "\n".join([as_markdown(means_table(rows)), *(f"{sentence}\n" for sentence in seen_sets.sentences())])
     passes = "one pass over the longest horizon" if args.one_pass else "each horizon separately"
     title = f"# Long horizons, zero-shot, context {args.context}, {passes}\n\n"
     write_text(args.out / "long.md", title + text)
@@ -30,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def score_sets(
-    predictors: dict[str, Predictor], sets: dict[str, DataConfig], *, args: argparse.Namespace
+    predictors: dict[str, Predictor], sets: dict[str, DataConfig], *, seen_sets: SeenSets, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Return a row per predictor, set and horizon; long.csv is written after every set."""
     rows: list[dict[str, Any]] = []
@@ -41,7 +44,7 @@ def score_sets(
                 predictor, config, horizons=args.horizons, context=args.context, one_pass=args.one_pass,
                 batch_size=args.batch_size,
             )  # fmt: skip
-            rows += [{"model": name, **row, **options} for row in scores]
+            rows += [{"model": name, **row, **options, **seen_sets.columns(name, data)} for row in scores]
             write_text(args.out / "long.csv", as_csv(rows))
             for row in scores:
                 print(f"{name}  {data}  {row['horizon']}  MSE {row['mse']:.4f}  MAE {row['mae']:.4f}", flush=True)

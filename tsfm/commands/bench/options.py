@@ -103,7 +103,7 @@ CASES = """Classifiers and regressors on the data sets of the archives, next to 
 
 A learner is a baseline, with settings where needed (nn_dtw:learn=true), an experiment, which is trained by `tsfm train`
 on each set, or `probe:<model>`: a linear model on features of the frozen network. One JSON file per learner and set is
-kept in OUT; what is there is not run again."""
+kept in OUT; what is there is not run again, and refused where it was scored by other settings."""
 
 
 def add_benchmarks(parser: argparse.ArgumentParser, lazy: Callable[[str], Callable]) -> None:
@@ -133,6 +133,12 @@ def _predictors(parser: argparse.ArgumentParser, *, batch: int, unit: str) -> No
     parser.add_argument("--bf16", action="store_true", help="trained models compute in bfloat16")
     parser.add_argument("--flip", action="store_true", help="average with the prediction for the mirrored series")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    _zero_shot(parser)
+
+
+def _zero_shot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--zero-shot", action="store_true",
+                        help="refuse models that have seen the data, or for which that is unknown")  # fmt: skip
 
 
 def _gift(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +216,7 @@ def _anomaly(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--files", action="store_true", help="print the score of each file, too")
     parser.add_argument("--published", type=Path, default=_anchors() / "anomaly_published.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/anomaly"), help="folder of anomaly.json")
+    _zero_shot(parser)
 
 
 def _cases(parser: argparse.ArgumentParser) -> None:
@@ -222,6 +229,7 @@ def _cases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], dest="overrides", metavar="KEY=VALUE",
                         help="settings of experiments")  # fmt: skip
+    _zero_shot(parser)
 
 
 def _anchors() -> Path:

@@ -11,14 +11,13 @@ from typing import Any
 from tqdm import tqdm
 
 from tsfm.bench.report import as_csv, as_markdown
+from tsfm.bench.seen_sets import SeenSets
 from tsfm.bench.suite import score_set, summarize
 from tsfm.bench.suite_windows import LIMITS, SuiteLimits, SuiteSet, find_suite_sets
-from tsfm.commands.bench.predictors import load_predictors
-from tsfm.contamination.verdict import check_contamination
+from tsfm.commands.bench.predictors import check_suite_sets, load_predictors
 from tsfm.files import check_folder, write_text
 from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
-from tsfm.store.catalog import resolve
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +26,9 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     limits = choose_limits(LIMITS[args.role], args)
     sets = choose_sets(args.role, args.sets)
-    rows = score_sets(load_predictors(args), sets, limits, args=args)
+    predictors = load_predictors(args)
+    seen_sets = check_suite_sets(predictors, sets, limits, args=args)
+    rows = score_sets(predictors, sets, limits, seen_sets=seen_sets, batch_size=args.batch_size)
     sections, heads = [], []
     for name, table in rows.items():
         totals = summarize(table)
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         )
     title = f"# {args.role} sets: next to the seasonal naive\n"
     means = f"Geometric means of the scores relative to the seasonal naive.\n\n{as_markdown(heads)}"
-    write_text(args.out / "suite.md", "\n".join([title, means, *sections]))
+    notes = [f"{sentence}\n" for sentence in seen_sets.sentences()]
+    write_text(args.out / "suite.md", "\n".join([title, means, *notes, *sections]))
     write_text(
         args.out / "suite.csv", as_csv([{"model": name, **row} for name, table in rows.items() for row in table])
     )
@@ -72,25 +74,19 @@ def choose_sets(role: str, names: Sequence[str] | None) -> list[SuiteSet]:
 
 
 def score_sets(
-    predictors: dict[str, Predictor], sets: Sequence[SuiteSet], limits: SuiteLimits, *, args: argparse.Namespace
+    predictors: dict[str, Predictor],
+    sets: Sequence[SuiteSet],
+    limits: SuiteLimits,
+    *,
+    seen_sets: SeenSets,
+    batch_size: int,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of each predictor, one per set; trained models get `seen` on benchmark sets."""
+    """Return the rows of each predictor, one per set; those of trained models have the leak check's columns."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in predictors}
-    paths = dict(zip(predictors, args.predictors, strict=True))
-    trained = [name for name, predictor in predictors.items() if predictor.num_parameters() is not None]
     for entry in tqdm(sets, desc="sets", disable=None):
-        for name, row in score_set(predictors, entry, limits, batch_size=args.batch_size).items():
-            if args.role == "benchmark" and name in trained:
-                row["seen"] = count_seen(paths[name], entry)
-            rows[name].append(row)
+        for name, row in score_set(predictors, entry, limits, batch_size=batch_size).items():
+            rows[name].append(row | seen_sets.columns(name, entry.name))
     return rows
-
-
-def count_seen(model: str, entry: SuiteSet) -> int | None:
-    """Return how many series of a set occur in the training data of a model; None if the model has no sketch."""
-    store = resolve(entry.name)
-    verdict = check_contamination(model, (store.read(i) for i in range(len(store))))
-    return None if verdict.zero_shot is None else len(verdict.seen)
 
 
 def head_row(name: str, totals: dict[str, Any]) -> dict[str, Any]:
