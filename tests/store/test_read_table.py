@@ -16,7 +16,7 @@ from tsfm.store.ingest import ingest
 from tsfm.store.read_table import read_table
 from tsfm.store.series_store import SeriesStore
 from tsfm.store.table_kinds import KINDS
-from tsfm.store.text_table import LINE_BYTES
+from tsfm.store.text_table import BLOCK_BYTES, LINE_BYTES
 
 VALUES = [1234.5, -0.25, np.nan, 98765.0]
 TABLE = pd.DataFrame(
@@ -294,3 +294,15 @@ def test_only_tables_of_rows_are_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         read_table(tmp_path / "none.csv")
     assert set(KINDS) == {"csv", "parquet", "dataset", "excel", "frame"}
+
+
+def test_rows_longer_than_a_block_are_read_once(tmp_path):
+    lengths = {130_001: 2 * BLOCK_BYTES, 130_003: 3 * BLOCK_BYTES}
+    rows = [f"{row},{'x' * lengths.get(row, 30)}\n" for row in range(130_010)]
+    (tmp_path / "t.csv").write_text("number,note\n" + "".join(rows))
+    frame = read_table(tmp_path / "t.csv")
+    assert frame["number"].tolist() == list(range(130_010))
+    assert frame["note"].str.len().nlargest(3).tolist() == [3 * BLOCK_BYTES, 2 * BLOCK_BYTES, 30]
+    (tmp_path / "t.csv").write_text("number,note\n" + "".join(rows) + "\n7\n")
+    with pytest.raises(ValueError, match="row 130013: found 1 cells"):
+        read_table(tmp_path / "t.csv")

@@ -28,6 +28,7 @@ from tsfm.timestamps.frequency import (
     parse_freq,
     regular_grid,
 )
+from tsfm.timestamps.grid import are_steps
 from tsfm.timestamps.offsets import default_start
 from tsfm.timestamps.sessions import describe_sessions
 from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps, zone_name
@@ -179,7 +180,7 @@ class SeriesAssembly:
     def _own_freq(self, rows: ItemRows) -> str | None:
         """Infer the frequency from the item's timestamps; None if they are too few or too irregular."""
         times = self._local(rows.times)
-        if self.freq and (micros := parse_freq(self.freq).micros) and (np.diff(times.astype(np.int64)) == micros).all():
+        if self.freq and (micros := parse_freq(self.freq).micros) and are_steps(times, micros):
             return add_anchor(base_freq(self.freq), times[0]) if len(times) > 1 else None
         try:
             return infer_freq(times, item=rows.item_id, file=rows.file, steps=self.timestamps.numbered)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tsfm.store.columns import ColumnOptions, ColumnPlan, plan_columns
 from tsfm.store.number_text import DecimalRule
@@ -20,9 +21,12 @@ from tsfm.store.sources import Table, readable
 from tsfm.store.table_kinds import KINDS, Piece
 from tsfm.store.value_parsing import TimestampParser, parse_numbers
 from tsfm.timestamps.frequency import item_location
+from tsfm.timestamps.text_columns import text_array
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+_compute: Any = pc  # the stubs of pyarrow lack most functions
 
 
 @dataclass
@@ -132,7 +136,12 @@ def row_with_nul(column: pd.Series) -> int | None:
         bad = [number for number, name in enumerate(names) if isinstance(name, str) and "\0" in name]
         rows = np.flatnonzero(np.isin(column.cat.codes.to_numpy(), bad))
         return int(rows[0]) if len(rows) else None
-    return next((row for row, cell in enumerate(column.array) if isinstance(cell, str) and "\0" in cell), None)
+    if column.dtype != object and (text := text_array(column)) is not None:
+        rows = np.flatnonzero(_compute.match_substring(text, "\0"))
+        return int(rows[0]) if len(rows) else None
+    return next(
+        (row for row, cell in enumerate(column.to_numpy(object)) if isinstance(cell, str) and "\0" in cell), None
+    )
 
 
 def is_hashable(cell: Any) -> bool:

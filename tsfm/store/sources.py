@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from tsfm.store.dialect import TextOptions
+from tsfm.store.dialect import Dialect, TextOptions
 from tsfm.store.foreign_frames import read_foreign
 
 CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.bz2", ".csv.xz")
@@ -32,7 +32,8 @@ class Table:
     item: str  # the name of its series if the whole table is one item
     kind: str  # csv, parquet, dataset, excel, frame, ts, tsf, arff or ucr
     data: Any  # its path, or the DataFrame
-    text: TextOptions = DEFAULT_TEXT  # how it is written, for csv
+    text: TextOptions = DEFAULT_TEXT  # how it is written, for csv, as far as the user says
+    dialect: Dialect | None = None  # how it is written, for csv, once found
     begun: Any = None  # the first block of a text file and those after it, where reading stopped after the first
 
 

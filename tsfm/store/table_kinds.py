@@ -47,12 +47,19 @@ class Kind(NamedTuple):
     num_rows: Callable[[Table], int | None]
 
 
+def _dialect(table: Table) -> Dialect:
+    """Return how a text file is written, found once."""
+    if table.dialect is None:
+        table.dialect = find_dialect(table.data, table.text, file=table.file)
+    return table.dialect
+
+
 def _csv_columns(table: Table) -> list[str]:
-    return find_dialect(table.data, table.text, file=table.file).names
+    return _dialect(table).names
 
 
 def _csv_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
-    dialect = find_dialect(table.data, table.text, file=table.file)
+    dialect = _dialect(table)
     notes += [note for note in dialect.notes if note not in notes]
     rule = DecimalRule(table.text.decimal, dialect.separator)
     size = piece_rows(len(dialect.names))

@@ -5,6 +5,7 @@ Rows are counted as an editor does: the first line of the file is row 1.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ import pyarrow.csv as pa_csv
 from tsfm.store.dialect import COMPRESSED, Dialect, open_bytes
 from tsfm.store.file_ending import Ending, ends_in_quotes
 
-LINE_BYTES = 2**23  # the longest row, and what is held in memory of a file
+LINE_BYTES = 2**23  # the longest row
+BLOCK_BYTES = 2**20  # of a file that are parsed together; pyarrow reads 32 such blocks ahead
+JOINED_BYTES = 2**22  # of small blocks that are passed on together
+BLOCK_LINES = 64  # as long as the header, that a block holds at least
 
 
 @dataclass
@@ -28,6 +32,10 @@ class TextBlock:
     rows: np.ndarray  # [L] row numbers
 
 
+class _LongRow(Exception):
+    """A row is longer than a block."""
+
+
 def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[TextBlock]:
     """Yield all rows in order; rows without any text in their cells are passed over where they are too short or long.
 
@@ -36,6 +44,53 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
     ValueError
         When a row has too few or too many cells, or is longer than `LINE_BYTES`; the message names the row.
     """
+    num_done = 0
+    header = sum(len(name) + 1 for name in dialect.names)
+    for size in (min(max(BLOCK_BYTES, BLOCK_LINES * header), LINE_BYTES), LINE_BYTES):
+        try:
+            for block in _joined(_without_first(num_done, _read_blocks(path, dialect, size, file=file))):
+                num_done += len(block.rows)
+                yield block
+            return
+        except _LongRow:
+            continue
+    raise ValueError(
+        f"{file} cannot be read: a row is longer than {LINE_BYTES:,} bytes; is a quotation mark not closed, or is it "
+        "no table?"
+    )
+
+
+def _without_first(count: int, blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
+    """Yield all rows but the first `count`."""
+    for block in blocks:
+        dropped = min(count, len(block.rows))
+        count -= dropped
+        if dropped:
+            block = TextBlock(block.cells.slice(dropped), block.rows[dropped:])
+        yield block
+
+
+def _joined(blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
+    """Yield the rows of small blocks together: a block costs time however few its rows are."""
+    held: list[TextBlock] = []
+    for block in blocks:
+        held.append(block)
+        if sum(piece.cells.nbytes for piece in held) >= JOINED_BYTES:
+            yield _concatenated(held)
+            held = []
+    if held:
+        yield _concatenated(held)
+
+
+def _concatenated(blocks: list[TextBlock]) -> TextBlock:
+    if len(blocks) == 1:
+        return blocks[0]
+    cells = pa.concat_batches([block.cells for block in blocks])
+    return TextBlock(cells, np.concatenate([block.rows for block in blocks]))
+
+
+def _read_blocks(path: str | Path, dialect: Dialect, size: int, *, file: str) -> Iterator[TextBlock]:
+    """Yield all rows in order, of `size` bytes at a time."""
     empty_rows: list[int] = []  # passed over
     last: tuple[str, Any] | None = None  # cell, and its row
     wrong: list[Any] = []
@@ -48,16 +103,15 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
         wrong.append(row)
         return "error"
 
-    with open_bytes(path) as stream:
-        source: Any = pa.input_stream(str(path), compression="gzip") if _plain_gzip(path) else stream
-        ending = Ending(source)
-        source = ending if ending.is_needed(path) else source
+    with _open_stream(path) as stream:
+        ending = Ending(stream)
+        source: Any = ending if ending.is_needed(path) else stream
         try:
             reader = pa_csv.open_csv(
                 source,
                 read_options=pa_csv.ReadOptions(
                     use_threads=False,
-                    block_size=LINE_BYTES,
+                    block_size=size,
                     skip_rows=above,
                     skip_rows_after_names=1,
                     column_names=dialect.names,
@@ -75,6 +129,7 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
             for batch in reader:
                 rows = _number_rows(next_row, batch.num_rows, empty_rows)
                 next_row = int(rows[-1]) + 1 if len(rows) else next_row
+                del empty_rows[: bisect_left(empty_rows, next_row)]
                 if len(rows):
                     last = str(batch.column(batch.num_columns - 1)[-1]), rows[-1]
                 yield TextBlock(batch, rows)
@@ -84,12 +139,19 @@ def text_blocks(path: str | Path, dialect: Dialect, *, file: str) -> Iterator[Te
                     "or correct the row"
                 )
         except pa.ArrowInvalid as error:
+            if not wrong and "straddling" in str(error):
+                raise _LongRow from None
             raise _explained(error, wrong, path, dialect, file=file) from None
 
 
-def _plain_gzip(path: str | Path) -> bool:
-    """Whether pyarrow unpacks the file, faster than Python."""
-    return "://" not in str(path) and Path(path).suffix.lower() == ".gz"
+def _open_stream(path: str | Path) -> Any:
+    """Open a file for pyarrow, which reads (and unpacks) a local one itself: faster, and with less memory."""
+    if "://" in str(path):
+        return open_bytes(path)
+    ending = Path(path).suffix.lower()
+    if ending == ".gz":
+        return pa.input_stream(str(path), compression="gzip")
+    return open_bytes(path) if ending in COMPRESSED else pa.OSFile(str(path))
 
 
 def _as_text(dialect: Dialect) -> pa_csv.ConvertOptions:
@@ -118,11 +180,6 @@ def _explained(error: Exception, wrong: list[Any], path: str | Path, dialect: Di
             return ValueError(f"{problem} ({text[-60:]!r}), in a last line without an end; the file is cut short")
         return ValueError(f"{problem} ({text[:60]!r}); correct the row, or give the sep=... of the file")
     reason = " ".join(str(error).split())[:200]
-    if "straddling" in reason:
-        return ValueError(
-            f"{file} cannot be read: a row is longer than {LINE_BYTES:,} bytes; is a quotation mark not closed, or is "
-            "it no table?"
-        )
     if "UTF8" in reason or "UTF-8" in reason:
         return ValueError(
             f"{file} is not text in {dialect.encoding} ({reason}); save it as UTF-8, or give encoding=..."

@@ -52,6 +52,7 @@ class _Series:
     written: int = 0  # steps already in chunks
     missing: bool = False
     mark: Fingerprint = field(default_factory=Fingerprint)
+    fingerprint: str = ""  # once all steps are there
     pieces: list[np.ndarray] = field(default_factory=list)  # steps not yet in a chunk
 
 
@@ -131,14 +132,15 @@ class StoreWriter:
                 f"item {series.item_id!r} has values of shape {values.shape}; expected [{len(self.channels)} channels, "
                 "steps] with at least one step"
             )
-        if np.isinf(values).any():
+        finite = np.isfinite(values).all()
+        if not finite and np.isinf(values).any():
             channel, step = np.argwhere(np.isinf(values))[0]
             raise ValueError(
                 f"item {series.item_id!r}, channel {self.channels[channel]!r}, step {series.length + step} is infinite "
                 "(or too large for float32); replace it, or use NaN for a missing value"
             )
         series.mark.update(values)
-        series.missing = series.missing or bool(np.isnan(values).any())
+        series.missing = series.missing or not finite
         series.length += values.shape[1]
         series.pieces.append(values)
         if series.length - series.written >= self.chunk_steps:
@@ -163,6 +165,7 @@ class StoreWriter:
         if self._current is not None:
             if self._current.pieces:
                 self._cut(self._current, at_least=1)
+            self._current.fingerprint = self._current.mark.hexdigest()
             self._done.append(self._current)
             self._current = None
 
@@ -199,7 +202,7 @@ class StoreWriter:
             "length": pa.array([series.length for series in done], pa.int64()),
             "start": pa.array(np.array([series.start for series in done], dtype="datetime64[us]")),
             "freq": pa.array([series.freq for series in done], pa.string()),
-            "fingerprint": pa.array([series.mark.hexdigest() for series in done], pa.string()),
+            "fingerprint": pa.array([series.fingerprint for series in done], pa.string()),
             "has_missing": pa.array([series.missing for series in done], pa.bool_()),
             "row": pa.array([series.row for series in done], pa.int64()),
             **self._shards.static_columns(ids, [series.static for series in done]),
@@ -212,7 +215,7 @@ class StoreWriter:
             channels=self.channels,
             num_series=len(self._done),
             num_steps=sum(series.length for series in self._done),
-            fingerprint=joint_fingerprint([series.mark.hexdigest() for series in self._done]),
+            fingerprint=joint_fingerprint([series.fingerprint for series in self._done]),
             shards=self._shards.shards,
             chunk_steps=self.chunk_steps,
             static=list(self._done[0].static),

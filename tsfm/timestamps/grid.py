@@ -111,7 +111,7 @@ def regular_grid(
     if not len(times):
         raise ValueError(f"{item_location(item, file=file)} has no rows; a series needs at least one")
     values = np.asarray(values, dtype=np.float32).reshape(len(times), -1)
-    if step.has_whole_micros and (np.diff(times.astype("M8[us]").astype(np.int64)) == step.micros).all():  # no gaps
+    if step.has_whole_micros and are_steps(times.astype("M8[us]", copy=False), step.micros):  # no gaps
         return GriddedSeries(times[0], np.ascontiguousarray(values.T), 0)
     rows = np.arange(rows, rows + len(times)) if np.ndim(rows) == 0 else np.asarray(rows)
     check_order(times, item=item, file=file, rows=rows)
@@ -130,6 +130,11 @@ def regular_grid(
     moved = grid.moves[grid.moves != 0]
     largest = int(np.abs(moved).max()) if len(moved) else 0
     return GriddedSeries(grid.start, out, length - len(times), len(moved), largest)
+
+
+def are_steps(times: np.ndarray, micros: int) -> bool:
+    """Return whether timestamps of datetime64[us] all follow each other after so many microseconds."""
+    return bool((times[1:] - times[:-1] == np.timedelta64(micros, "us")).all())
 
 
 def equal_steps(timestamps: Any, values: np.ndarray, *, freq: str) -> GriddedSeries:

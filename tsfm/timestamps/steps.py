@@ -110,6 +110,8 @@ def parse_freq(freq: Any) -> Step:
     >>> str(parse_freq("1.5h")), str(parse_freq(pd.Timedelta("90min"))), str(parse_freq(pd.offsets.BMonthEnd()))
     ('90min', '90min', 'BME')
     """
+    if isinstance(freq, str):
+        return _alias_step(freq.strip())
     if isinstance(freq, (dt.timedelta, np.timedelta64)):
         return duration_step(pd.Timedelta(freq).value, freq)
     if isinstance(freq, pd.offsets.BaseOffset):
