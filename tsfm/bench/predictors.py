@@ -17,9 +17,11 @@ from tsfm.bench.interfaces import CaseLearner, Imputer, SeriesDetector
 from tsfm.bench.mean_predictor import MeanPredictor
 from tsfm.config import RunConfig
 from tsfm.data.settings import DataConfig
+from tsfm.ensemble.adaptive import AdaptiveForecaster
+from tsfm.infer.arguments import check_choice
 from tsfm.infer.load import bundled, load
 from tsfm.infer.model_predictor import ModelPredictor
-from tsfm.infer.predictor import Predictor
+from tsfm.infer.predictor import EFFORTS, Predictor
 from tsfm.messages import did_you_mean
 from tsfm.registry import BASELINES
 
@@ -66,12 +68,17 @@ def find_baseline(name: str, kind: type[Kind], **settings: Any) -> Kind:
     raise ValueError(f"no baseline {name!r}; {did_you_mean(name, known)}")
 
 
-def find_predictor(name: str) -> Predictor:
-    """Return a forecasting baseline by its name, else a model by its name or directory."""
+def find_predictor(name: str, *, effort: str = "auto") -> Predictor:
+    """Return a forecasting baseline by its name, else a model by its name or directory.
+
+    `effort` is that of `Predictor.predict_df`; baselines have one only.
+    """
+    check_choice("effort", effort, EFFORTS)
     if is_baseline(name):
         return find_baseline(name, Predictor)  # type: ignore[type-abstract]
     if is_model(name):
-        return load(name)
+        model = load(name)
+        return AdaptiveForecaster(model) if effort == "best" else model.with_effort(effort)
     raise ValueError(
         f"no predictor {name!r}: no folder of a trained model, no bundled model, no baseline; "
         f"{did_you_mean(name, baselines(Predictor) + bundled())}"
@@ -89,7 +96,13 @@ def find_model(name: str, *, kind: type, device: str) -> ModelPredictor:
 
 
 def prepare_predictor(
-    name: str, *, device: str = "auto", bf16: bool = False, flip: bool = False, single_pass: bool = False
+    name: str,
+    *,
+    device: str = "auto",
+    bf16: bool = False,
+    flip: bool = False,
+    single_pass: bool = False,
+    effort: str = "auto",
 ) -> Predictor:
     """Return a forecaster that is ready to compute.
 
@@ -103,9 +116,13 @@ def prepare_predictor(
         mirrored series is taken. Baselines ignore them.
     single_pass
         Leave out what trained models add for short histories (`extend_short_pasts`).
+    effort
+        "best": a trained model is weighed with simpler members by a back-test on the series that are scored, before
+        their first scored window.
     """
     if "+" in name and not is_model(name):
         options: dict[str, Any] = {"device": device, "bf16": bf16, "flip": flip, "single_pass": single_pass}
+        options["effort"] = effort
         return MeanPredictor([prepare_predictor(member, **options) for member in name.split("+")])
     if is_baseline(name) or not is_model(name):
         predictor = find_predictor(name)
@@ -113,6 +130,7 @@ def prepare_predictor(
         precision = "bf16" if bf16 else "32"
         device = str(pick_device(device))
         predictor = load(name, device=device, precision=precision, flip=flip, extend_short_pasts=not single_pass)
+        predictor = AdaptiveForecaster(predictor) if effort == "best" else predictor
     predictor.check_forecasts()
     return predictor
 

@@ -22,7 +22,9 @@ FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python 
         "allow_mixed_freq": "--allow-mixed-freq",
         "overwrite": "--overwrite",
     },
-    "forecast": _READING | _QUANTILES | {"prediction_length": "--horizon", "covariates": "--covariates"},
+    "forecast": _READING
+    | _QUANTILES
+    | {"prediction_length": "--horizon", "covariates": "--covariates", "effort": "--effort"},
     "impute": _READING | _QUANTILES | {"fill_gaps": "--fill-gaps"},
     "detect": _READING | {"level": "--level", "calibration": "--calibration", "score": "--score"},
     "embed": _READING | {"pool": "--pool", "layer": "--layer"},
@@ -34,6 +36,7 @@ ENGLISH = (
     "covariates",
     "decimal",
     "device",
+    "effort",
     "encoding",
     "grid",
     "layer",

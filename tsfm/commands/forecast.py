@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         forecast_file(
             args.source, predictor=args.model, horizon=args.horizon, future=args.future,
             quantile_levels=args.quantile_levels, out=args.out, plot=args.plot, holdout=args.holdout,
-            covariates=args.covariates, **split_options(vars(args))[0],
+            covariates=args.covariates, effort=args.effort, **split_options(vars(args))[0],
         )
     )  # fmt: skip
     return 0
@@ -45,6 +45,7 @@ def forecast_file(
     plot: str | None = None,
     holdout: bool = False,
     covariates: str = "auto",
+    effort: str = "auto",
     **options: Unpack[FileOptions],
 ) -> str:
     """Forecast the series of a file and return what `tsfm forecast` prints.
@@ -62,8 +63,8 @@ def forecast_file(
     holdout
         Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive, and
         whether the model was trained on the series.
-    covariates
-        How covariates are used, see `Predictor.predict_df`.
+    covariates, effort
+        How covariates are used, and what is computed; see `Predictor.predict_df`.
     **options
         How both files are read, see `tsfm.store.read_options.FileOptions`.
 
@@ -74,7 +75,7 @@ def forecast_file(
     """
     check_prediction_length(horizon)
     check_outputs(out, plot)
-    model = find_predictor(predictor)
+    model = find_predictor(predictor, effort=effort)
     df = read_file(source, options)
     future_df = match_ids(read_file(future, options), df, options) if future else None
     arguments: ReadOptions = frame_arguments(options)
@@ -99,6 +100,7 @@ def forecast_file(
     )
     if holdout:
         forecast = finish(forecast, df, failed, add_forecast_rows, settings_of(arguments).errors)
+    lines += forecast.attrs.get("explanation", [])
     if out is not None:
         lines.append(write_table(forecast, Path(out)))
     if plot is not None:

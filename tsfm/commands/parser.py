@@ -97,6 +97,9 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--covariates", default="auto", metavar="auto | network | ignore",
                      help="auto (default): those with a known future also by a regression on the past, where it helps "
                      "there; network: only as the network itself uses them; ignore: not at all")  # fmt: skip
+    sub.add_argument("--effort", default="auto", metavar="fast | auto | best",
+                     help="fast: a single pass of the network; auto (default): also what costs little; best: a "
+                     "back-test on the file weighs the network and simpler members")  # fmt: skip
     sub.add_argument("--quantile-levels", type=float, nargs="+", metavar="LEVEL",
                      help="quantile levels in (0, 1) (default: the model's own)")  # fmt: skip
     sub.add_argument("--out", help="write the forecast here, .csv or .parquet (default: print the first rows)")

@@ -36,6 +36,9 @@ class Forecaster(DeviceEstimator):
         `Pretrained.fit_df`.
     quantile_levels
         Levels of the quantile columns; None takes those of the model.
+    effort
+        "fast", "auto" or "best", see `Predictor.predict_df`. What "best" finds is kept between calls of `predict` for
+        one horizon.
     epochs, overrides, seed
         Of the fine-tuning.
     device
@@ -61,6 +64,7 @@ class Forecaster(DeviceEstimator):
         *,
         method: str | None = None,
         quantile_levels: Sequence[float] | None = None,
+        effort: str = "auto",
         epochs: int | None = None,
         overrides: Sequence[str] = (),
         seed: int = 0,
@@ -70,6 +74,7 @@ class Forecaster(DeviceEstimator):
         self.model = model
         self.method = method
         self.quantile_levels = quantile_levels
+        self.effort = effort
         self.epochs = epochs
         self.overrides = overrides
         self.seed = seed
@@ -105,6 +110,7 @@ class Forecaster(DeviceEstimator):
                 history, prediction_length, method=self.method, epochs=self.epochs, overrides=self.overrides,
                 seed=self.seed, device=self.device, **self._options(),
             )  # fmt: skip
+        self.forecaster_ = predictor.with_effort(self.effort)
         self.predictor_, self.history_, self.prediction_length_ = predictor, history, prediction_length
         return self
 
@@ -127,7 +133,7 @@ class Forecaster(DeviceEstimator):
         horizon = prediction_length or self.prediction_length_ or self.predictor_.max_horizon
         if not horizon:
             raise ValueError(f"{self.predictor_.name} has no horizon of its own; give prediction_length")
-        return self.predictor_.predict_df(
+        return self.forecaster_.predict_df(
             self.history_, horizon, future_df=future_df, quantile_levels=self.quantile_levels, **self._options()
         )
 

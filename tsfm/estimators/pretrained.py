@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Unpack
 
+    from tsfm.ensemble.adaptive import AdaptiveForecaster
+
 UNLABELLED_TASKS = ("forecast", "impute", "detect")  # tasks that need no labels
 VALIDATION_SHARE = 0.1  # share of each series, at its end, that selects the best epoch
 
 
 class Pretrained(ModelPredictor):
     """A trained model with all methods of `ModelPredictor`, and `fit_df`, `save` and `from_pretrained`."""
+
+    def adaptive(self) -> AdaptiveForecaster:
+        """Return a forecaster that weighs this model and simpler members by a back-test; for ``effort="best"``."""
+        from tsfm.ensemble.adaptive import AdaptiveForecaster
+
+        return AdaptiveForecaster(self)
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a directory that `tsfm.load` reads; returns its path."""

@@ -25,6 +25,8 @@ class Forecast:
         The mean, where it was requested; see `tsfm.infer.quantiles.mean_from_quantiles`.
     notes
         What else was used than a single pass of a network: covariates, the season of short pasts.
+    explanation
+        Weights and settings that were found for these series.
     """
 
     predictions: Float[np.ndarray, "N C H"]
@@ -32,3 +34,4 @@ class Forecast:
     quantile_levels: tuple[float, ...]
     mean: Float[np.ndarray, "N C H"] | None = None
     notes: tuple[str, ...] = ()
+    explanation: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ B batch, C target channels, K covariates, L past steps, W past and known future 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,16 @@ class Forecasting(LoadedModel, Predictor):
         self.uses_timestamps = self.model.time_features is not None
         if self._forecasts_phases:
             self.beyond_horizon = "from every second step of the past, the fourth, and so on"
+
+    @override
+    def single_pass(self) -> Predictor:
+        """Return the model without strided forecasts and without what is added for short histories."""
+        config = self.inference_config.updated(stride=1, extend_short_pasts=False)
+        if config == self.inference_config:
+            return self
+        model = copy.copy(self)
+        model.inference_config = config
+        return model
 
     @property
     @override

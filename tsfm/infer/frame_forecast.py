@@ -104,6 +104,7 @@ class FramePredictor(BatchPredictor):
         means = np.empty(shape, np.float32) if mean else None
         used = frame.known_names if regress or set(names) & set(frame.known_names) else []
         notes = describe_copies(((item.values, item.known) for item in frame), targets=frame.targets, known=used)
+        explanation: list[str] = []
         for season_length in np.unique(season_lengths):
             indices = np.flatnonzero(season_lengths == season_length)
             items = [frame.series[i] for i in indices]
@@ -133,9 +134,10 @@ class FramePredictor(BatchPredictor):
             if means is not None:
                 means[indices] = result.mean
             notes.extend(result.notes)
+            explanation.extend(result.explanation)
         offsets = np.stack([item.offset for item in frame])[:, :, None]  # [N, C, 1]
         predictions = from_model_units(predictions, units, channel_axis=1).astype(np.float32) + offsets
         quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32) + offsets[..., None]
         if means is not None:
             means = from_model_units(means, units, channel_axis=1).astype(np.float32) + offsets
-        return Forecast(predictions, quantiles, requested_levels, means, tuple(notes))
+        return Forecast(predictions, quantiles, requested_levels, means, tuple(notes), tuple(explanation))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import Unpack
 
+EFFORTS = ("fast", "auto", "best")
 __all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
 
 
@@ -53,6 +54,7 @@ class Predictor(FramePredictor):
         freq: str | Sequence[str] | None = None,
         mean: bool = False,
         covariates: str = "auto",
+        effort: str = "auto",
     ) -> Forecast:
         """Forecast arrays. NaN is missing.
 
@@ -76,8 +78,8 @@ class Predictor(FramePredictor):
         mean
             Also compute the mean, from quantiles at all levels of the predictor. Means of steps add up to the mean of
             their sum, medians do not.
-        covariates
-            How those of `known` are used, see `predict_df`.
+        covariates, effort
+            How those of `known` are used, and what is computed; see `predict_df`.
 
         Returns
         -------
@@ -90,6 +92,12 @@ class Predictor(FramePredictor):
         ValueError
             When an argument cannot be used; the message names the series, the channel and the step.
         """
+        if (forecaster := self.with_effort(effort)) is not self:
+            return forecaster.predict(
+                series, prediction_length=prediction_length, quantile_levels=quantile_levels,
+                season_length=season_length, batch_size=batch_size, known=known, starts=starts, freq=freq, mean=mean,
+                covariates=covariates,
+            )  # fmt: skip
         self.check_forecasts()
         horizon = check_prediction_length(prediction_length)
         batch_size = check_count("batch_size", batch_size, unit="series")
@@ -160,6 +168,35 @@ class Predictor(FramePredictor):
         del horizon, season_length, regressors
         return Adaptation(inputs)
 
+    def fitted(self, series: Sequence[np.ndarray], *, prediction_length: int, season_length: int) -> Predictor:
+        """Return the forecaster fitted to the pasts of series [C, L]; itself, where nothing is fitted to them.
+
+        Protocols call it with what lies before the first window that they score.
+        """
+        del series, prediction_length, season_length
+        return self
+
+    def with_effort(self, effort: str) -> Predictor:
+        """Return the forecaster for an effort, "fast", "auto" or "best"; see `predict_df`."""
+        choice = check_choice("effort", effort, EFFORTS)
+        if choice == "best":
+            return self.adaptive()
+        return self.single_pass() if choice == "fast" else self
+
+    def single_pass(self) -> Predictor:
+        """Return the forecaster without what is added to a single pass of a network."""
+        return self
+
+    def adaptive(self) -> Predictor:
+        """Return a forecaster that weighs this one and simpler members by a back-test.
+
+        Raises
+        ------
+        ValueError
+            For what `tsfm.load` does not return.
+        """
+        raise ValueError(f"effort='best' needs a model of tsfm.load; {self.name} is a {type(self).__name__}")
+
     @accepts_frames("df", "future_df")
     @takes_options
     @tolerates_failed_items(add_forecast_rows)
@@ -176,6 +213,7 @@ class Predictor(FramePredictor):
         h: int | None = None,
         level: styles.Level = None,
         progress: bool | None = None,
+        effort: str = "auto",
         **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
@@ -204,13 +242,17 @@ class Predictor(FramePredictor):
             Names that Nixtla's libraries have for `prediction_length`, and for central intervals in percent.
         progress
             Whether to show a progress bar on standard error. None: in a terminal or notebook, in calls of some seconds.
+        effort
+            "fast": a single pass of the network. "auto": also what costs little, such as the known season of short
+            pasts. "best": a back-test on `df` weighs the network and simpler members; takes seconds.
         **options
             How `df` and `future_df` are read, such as `target` or `freq`; see `tsfm.store.read_options.ReadOptions`.
 
         Returns
         -------
         pandas.DataFrame
-            Rows by item, target and step, in float64. Assumptions are logged and in ``result.attrs["announcements"]``.
+            Rows by item, target and step, in float64. Assumptions are logged and in ``result.attrs["announcements"]``,
+            what ``effort="best"`` found is in ``result.attrs["explanation"]``.
 
             =============== ==================================================
             item_id         as in `df`, which also names it
@@ -237,6 +279,11 @@ class Predictor(FramePredictor):
         >>> forecast["predictions"].round().tolist()
         [14.0, 15.0, 16.0]
         """
+        if (forecaster := self.with_effort(effort)) is not self:
+            return forecaster.predict_df(
+                df, prediction_length, future_df, quantile_levels, batch_size, mean=mean, covariates=covariates,
+                style=style, h=h, level=level, progress=progress, **options,
+            )  # fmt: skip
         self.check_forecasts()
         quantile_levels = styles.choose_quantile_levels(
             style, level, quantile_levels, available=self.quantile_levels, name=self.name
@@ -269,6 +316,8 @@ class Predictor(FramePredictor):
         if style == styles.NIXTLA:
             out = styles.to_nixtla(out, name=self.name, level=level, options=options)
         out.attrs["announcements"] = [*frame.announcements, *notes]
+        if result.explanation:
+            out.attrs["explanation"] = list(result.explanation)
         return out
 
     def predict_frame(

@@ -149,6 +149,9 @@ def _gift(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configs", nargs="+", metavar="CONFIG", help="such as ett1/H/short (default: all)")
     parser.add_argument("--context", type=int, help="past steps shown (default: what the predictor takes)")
     parser.add_argument("--multivariate", action="store_true", help="all variates of a set in one input")
+    parser.add_argument("--effort", choices=["auto", "best"], default="auto",
+                        help="best: trained models are weighed with simpler members, by a back-test before the "
+                        "first window (default: the single pass of the model)")  # fmt: skip
 
 
 def _suite(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ def load_predictors(args: argparse.Namespace, *, single_pass: bool = False) -> d
     Parameters
     ----------
     args
-        With `predictors`, `device`, `bf16` and `flip`.
+        With `predictors`, `device`, `bf16` and `flip`, and `effort` where the benchmark offers it.
     single_pass
         Whether trained models leave out what they add for short histories.
 
@@ -32,6 +32,7 @@ def load_predictors(args: argparse.Namespace, *, single_pass: bool = False) -> d
         The name is the predictor's own; where two have the same, it is the text of the command line.
     """
     options = {"device": args.device, "bf16": args.bf16, "flip": args.flip, "single_pass": single_pass}
+    options["effort"] = getattr(args, "effort", "auto")
     predictors = [prepare_predictor(name, **options) for name in args.predictors]
     return dict(zip(unique_labels(predictors, args.predictors), predictors, strict=True))
 

@@ -1,0 +1,187 @@
+"""Fit an ensemble to the past of a panel: plan a back-test, fit the members, weigh them beside the network.
+
+N items, C channels, W windows, H horizon, Q quantile levels, M members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsfm.ensemble.analogues import Analogues
+from tsfm.ensemble.member import History, Member
+from tsfm.ensemble.panel import Panel, Windows, observed_windows, spread_windows
+from tsfm.ensemble.ridge import PooledRidge
+from tsfm.ensemble.rules import Level, Season
+from tsfm.ensemble.weights import fit_weights, pinball, prior_weights
+from tsfm.timestamps.offsets import nested_seasons
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+NETWORK = "network"
+MEMBERS: tuple[type[Member], ...] = (PooledRidge, Level, Season, Analogues)
+MAX_BACKTEST_WINDOWS = 192  # items times origins, forecast by the network
+BACKTEST_SHARE = 0.25  # of a series, at its end
+MAX_BACKTEST_HORIZONS = 20
+MIN_WINDOWS = 3
+RECENT = 64  # steps before a window, of which one must be observed
+MIN_EXTRA_STEPS = 4  # of a series beyond two horizons
+
+NetworkForecast = Callable[[Windows], "Float[np.ndarray, 'W C H Q']"]
+
+
+@dataclass(frozen=True)
+class FittedMembers:
+    """Members fitted to a panel, and the weights of all and of the network.
+
+    Attributes
+    ----------
+    members
+        Those that could be fitted.
+    weights
+        Of the network first, then of the members; their sum is 1.
+    spread
+        The scale of each series in its past.
+    num_windows
+        Windows of the back-test.
+    gain
+        Share by which the pinball loss in the back-test is below that of the network.
+    """
+
+    members: tuple[Member, ...]
+    weights: Float[np.ndarray, " M"]
+    spread: Float[np.ndarray, " N"]
+    num_windows: int
+    gain: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that belong to the weights."""
+        return (NETWORK, *(member.name for member in self.members))
+
+    def describe(self) -> tuple[str, ...]:
+        """Return the weights and the settings of the members, one line each."""
+        if not self.members:
+            return ("the past is too short for a back-test: the network forecasts alone",)
+        first = f"back-test on {self.num_windows} windows: quantile loss {self.gain:.1%} below that of the network"
+        settings = ["", *(f" ({member.settings})" for member in self.members)]
+        rows = zip(self.names, self.weights, settings, strict=True)
+        return (first, *(f"{name}{text}: weight {weight:.2f}" for name, weight, text in rows))
+
+    def combine(
+        self, network: Float[np.ndarray, "W H Q"], panel: Panel, windows: Windows
+    ) -> Float[np.ndarray, "W H Q"]:
+        """Return the weighted mean of the quantiles of all members."""
+        total = self.weights[0] * network
+        for member, weight in zip(self.members, self.weights[1:], strict=True):
+            if weight > 0:
+                total = total + weight * member.quantiles(panel, windows)
+        return total
+
+
+def fit_members(
+    arrays: Sequence[Float[np.ndarray, "C _"]],
+    network: NetworkForecast,
+    *,
+    horizon: int,
+    season_length: int,
+    quantile_levels: tuple[float, ...],
+    member_types: Sequence[type[Member]] = MEMBERS,
+) -> FittedMembers:
+    """Return members fitted to items, and weights from a back-test on the last part of each.
+
+    Parameters
+    ----------
+    arrays
+        The past of each item; NaN is missing.
+    network
+        Forecasts windows of the items from the steps before their origin.
+    """
+    panel = Panel(channel for array in arrays for channel in array)
+    num_channels = arrays[0].shape[0]
+    lengths = panel.lengths[::num_channels]
+    items, begin = plan_backtest(lengths, horizon=horizon)
+    items = items.select(_usable(panel, items, num_channels, horizon=horizon))
+    nothing = FittedMembers((), np.ones(1), panel.spread, 0, 0.0)
+    if len(items) < MIN_WINDOWS:
+        return nothing
+    windows = of_channels(items, num_channels)
+    history = History(
+        panel=panel,
+        horizon=horizon,
+        season_length=season_length,
+        long_season=nested_seasons(season_length)[1],
+        quantile_levels=quantile_levels,
+        windows=windows,
+        begin=np.repeat(begin, num_channels),
+    )
+    fitted: list[Member] = []
+    quantiles = [np.asarray(network(items), np.float64).reshape(len(windows), horizon, -1)]
+    for member in (kind() for kind in member_types):
+        in_backtest = member.fit(history)
+        if in_backtest is not None:
+            fitted.append(member)
+            quantiles.append(in_backtest)
+    names = [NETWORK, *(member.name for member in fitted)]
+    stacked, actual = np.stack(quantiles), history.actual
+    weights = fit_weights(
+        stacked,
+        actual,
+        scale=panel.scale_of(windows),
+        quantile_levels=quantile_levels,
+        prior=prior_weights(names),
+        num_independent=num_independent(windows, horizon=horizon),
+    )
+    gain = 1 - _loss(np.tensordot(weights, stacked, 1), history) / max(_loss(stacked[0], history), 1e-300)
+    return FittedMembers(tuple(fitted), weights, panel.spread, len(windows), gain)
+
+
+def plan_backtest(lengths: Int[np.ndarray, " N"], *, horizon: int) -> tuple[Windows, Int[np.ndarray, " N"]]:
+    """Return the windows of the back-test, and the first step of each item that is kept for it.
+
+    A quarter of an item is kept, at least one horizon and at most twenty; items with less than two horizons and four
+    steps have no window, and are fitted on as a whole.
+    """
+    kept = np.clip((lengths * BACKTEST_SHARE).astype(int), horizon, MAX_BACKTEST_HORIZONS * horizon)
+    kept = np.where(lengths >= 2 * horizon + MIN_EXTRA_STEPS, kept, 0)
+    begin = lengths - kept
+    last = np.where(kept > 0, lengths - horizon, -1)
+    first = np.where(kept > 0, begin, 0)
+    return spread_windows(first, last, max_windows=MAX_BACKTEST_WINDOWS), begin
+
+
+def of_channels(items: Windows, num_channels: int) -> Windows:
+    """Return the windows of all channels of windows of items, those of one item next to each other."""
+    series = items.series[:, None] * num_channels + np.arange(num_channels)
+    return Windows(series.ravel(), np.repeat(items.origin, num_channels))
+
+
+def num_independent(windows: Windows, *, horizon: int) -> float:
+    """Return how many windows of that span fit without overlap, at most as many as there are.
+
+    Examples
+    --------
+    >>> num_independent(Windows(np.array([0, 0, 1]), np.array([10, 12, 5])), horizon=4)
+    2.5
+    """
+    total = 0.0
+    for series in np.unique(windows.series):
+        origins = windows.origin[windows.series == series]
+        total += (origins.max() - origins.min()) / horizon + 1
+    return float(min(total, len(windows)))
+
+
+def _usable(panel: Panel, items: Windows, num_channels: int, *, horizon: int) -> np.ndarray:
+    """Return which windows of items have observed steps before and after the origin in every channel."""
+    usable = observed_windows(panel, of_channels(items, num_channels), horizon=horizon, recent=RECENT)
+    return np.all(usable.reshape(-1, num_channels), axis=1)
+
+
+def _loss(quantiles: Float[np.ndarray, "W H Q"], history: History) -> float:
+    """Return the mean pinball loss in the back-test, relative to the spread of each series."""
+    loss = pinball(history.actual, quantiles, np.asarray(history.quantile_levels)).mean(axis=-1)
+    return float(np.nanmean(loss / history.panel.scale_of(history.windows)[:, None]))
