@@ -16,6 +16,7 @@ from tsfm.timestamps.calendars import (
 )
 from tsfm.timestamps.grid import (
     DRIFT_DAYS,
+    MIN_EXACT,
     GriddedSeries,
     as_times,
     check_order,
@@ -25,6 +26,7 @@ from tsfm.timestamps.grid import (
     item_location,
     regular_grid,
 )
+from tsfm.timestamps.jitter import has_changing_hours, jittered_step, month_boundary
 from tsfm.timestamps.offsets import base_freq, gift_season_length, season_length
 from tsfm.timestamps.sessions import find_sessions
 from tsfm.timestamps.steps import (
@@ -92,6 +94,10 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None, ste
     modal, dominates, share = _modal(sizes)
     if (step := _sampling_rate(times, sizes, modal, nanos_per_unit)) is not None:
         return str(step)
+    if not dominates and has_changing_hours(times, sizes):
+        return infer_freq(times.astype("M8[D]"), item=item, file=file)
+    if not dominates and (step := jittered_step(times, nanos_per_unit)) is not None:
+        return str(_weekly(step, times))
     if not dominates:
         raise ValueError(
             f"{item_location(item, file=file)} has no dominating time step: the most common, "
@@ -101,9 +107,15 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None, ste
     step = duration_step(modal * nanos_per_unit)
     if step.unit in SESSION_UNITS and (sessions := find_sessions(times, step.micros)):
         return str(Step(step.count, step.unit, "", sessions))
-    if step.unit == "D" and step.count % 7 == 0:
-        step = Step(step.count // 7, "W", "", DAY_NAMES[int(weekday(times[0]))])
+    step = _weekly(step, times)
     return "B" if str(step) == "D" and _is_business(times, sizes) else str(step)
+
+
+def _weekly(step: Step, times: np.ndarray) -> Step:
+    """Return a step of whole weeks as such, with the day of the week of the first timestamp."""
+    if step.unit != "D" or step.count % 7:
+        return step
+    return Step(step.count // 7, "W", "", DAY_NAMES[int(weekday(times[0]))])
 
 
 def typical_freq(times: np.ndarray) -> str | None:
@@ -165,6 +177,8 @@ def _edge(times: np.ndarray, day: np.ndarray, last: np.ndarray) -> str:
     days = times.astype("M8[D]")
     shares = {"S": np.bincount(day).max(), "E": (day == last).sum()}
     shares |= {edge: (days == business_edge(times, edge)).sum() for edge in ("BS", "BE")}
+    if max(shares.values()) <= len(times) * MIN_EXACT and (boundary := month_boundary(times)) is not None:
+        return "S" if boundary == 1 else "E"
     best = max(shares, key=lambda edge: shares[edge])
     return best if shares[best] > len(times) / 2 else "S"
 
