@@ -14,14 +14,16 @@ import numpy as np
 
 from tests.fuzz.cases import Case
 from tests.fuzz.csv_cases import csv_case
+from tests.fuzz.frame_cases import frame_case
 from tests.fuzz.parquet_cases import parquet_case
 from tests.fuzz.run import FAULTS, run
 from tests.fuzz.series_cases import series_case
+from tests.fuzz.sheet_cases import sheet_case
 
 SECONDS = 60.0  # for one input, on a busy machine
 MEMORY = 6 * 2**30  # bytes of address space of the process
 MAKERS: dict[str, Callable[[np.random.Generator], Case]] = {
-    "csv": csv_case, "parquet": parquet_case, "series": series_case
+    "csv": csv_case, "parquet": parquet_case, "series": series_case, "frame": frame_case, "xlsx": sheet_case
 }  # fmt: skip
 
 
@@ -92,7 +94,7 @@ class Campaign:
 
 
 def jobs(count: int, first: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield the kinds and seeds of `count` inputs: half of them CSV."""
-    kinds = ("csv", "parquet", "csv", "series")
+    """Yield the kinds and seeds of `count` inputs: three tenths of them CSV, one tenth worksheets."""
+    kinds = ("csv", "parquet", "csv", "series", "frame", "csv", "parquet", "frame", "series", "xlsx")
     for number in range(first, first + count):
         yield kinds[number % len(kinds)], number

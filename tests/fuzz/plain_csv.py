@@ -50,6 +50,8 @@ def _row(cells: dict[str, str], style: CsvStyle, table: LongTable) -> Row | None
 
 def _time(text: str, style: CsvStyle) -> pd.Timestamp | None:
     text = " ".join(text.split())
+    if style.stamp == "iso offset":  # the same offset as +0200 and +02
+        text = re.sub(r"(?<=:\d\d)[+]02(00)?$", "+02:00", text)
     try:
         if style.stamp in ("epoch s", "epoch ms", "excel"):
             number = int(text)

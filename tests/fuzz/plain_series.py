@@ -95,6 +95,12 @@ def _timed(line: str) -> tuple[Item | None, str]:
     return None if item is None else Item(np.array(times[0], "M8[us]"), item.values), label
 
 
+def _frequency(name: str) -> str | None:
+    """Return the name of a frequency in pandas."""
+    match = re.fullmatch(r"([1-9]\d*)_minutes", name)
+    return TSF_FREQS.get(name) if match is None else f"{match[1]}min"
+
+
 def tsf(text: str) -> Content | None:
     """Return the series of a .tsf file."""
     parts = _split(text, "#")
@@ -104,7 +110,7 @@ def tsf(text: str) -> Content | None:
     attributes = [line.split()[1:] for line in parts[0] if line.lower().startswith("@attribute")]
     if (
         attributes != [["series_name", "string"], ["start_timestamp", "date"]]
-        or tokens.get("frequency") not in TSF_FREQS
+        or (freq := _frequency(tokens.get("frequency", ""))) is None
     ):
         return None
     items: dict[str, Item] = {}
@@ -116,10 +122,8 @@ def tsf(text: str) -> Content | None:
             start = datetime.strptime(cells[1].strip(), "%Y-%m-%d %H-%M-%S")
         except ValueError:
             return None
-        freq = TSF_FREQS[tokens["frequency"]]
         if pd.date_range(pd.Timestamp(start), periods=1, freq=freq)[0] != start:
-            freq = "D"  # a start beside the grid of months: only the first day is compared
-            return None
+            return None  # a start beside the grid of months
         item = _item([cells[2].split(",")], freq, start)
         if item is None:
             return None

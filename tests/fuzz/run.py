@@ -32,9 +32,13 @@ ANNOUNCED_BY = {  # kind of a difference -> the notes that say it
     "from 2": "moved to the|dates are read as|numbers such as",
     "no step at": "moved to the|dates are read as|numbers such as",
     "frequency": "moved to the|dates are read as|numbers such as",
-    "channels": "not used|was ignored",
+    "channels": "not used|was ignored|without a timestamp column the rows of each item are numbered",
     "start": "begin in 1970",
-    "items": "was taken as item_id|is read as the item id",
+    "items": (
+        "was taken as item_id|is read as the item id|so all rows are one series|are covariates, because|"
+        "is not UTF-8 and was read as"
+    ),
+    "labels": "is not UTF-8 and was read as",
     "": r"column '.*': .* is read as",
 }
 TEXT_OPTIONS, SERIES_FILES = ("sep", "decimal", "encoding"), (".ts", ".tsf", ".arff")
