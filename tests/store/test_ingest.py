@@ -337,7 +337,7 @@ def test_tsf_without_start(tmp_path):
 
 
 def test_ts(tmp_path):
-    head = "#c\n@problemName X\n@timestamps false\n@univariate false\n@dimensions 2\n@classLabel true 0 1\n@data\n"
+    head = "#c\n@problemName X\n@timestamps false\n@univariate false\n@dimensions 2\n@classLabel true zero 1\n@data\n"
     (tmp_path / "X_TRAIN.ts").write_text(head + "1,2,3:4,?,6:zero\n1,2:NaN,4:1\n")
     (tmp_path / "X_TEST.ts").write_text(head + "9,8:7,6:1\n")
     report, store = made([tmp_path / "X_TRAIN.ts", tmp_path / "X_TEST.ts"], tmp_path / "s")

@@ -82,7 +82,7 @@ def test_local_times_that_daylight_saving_repeats_are_refused():
         ValueError, match="row 74 is 2024-10-27 02:00:00, which daylight saving in Europe/Berlin repeats"
     ):
         parse_timestamps(local, timezone="Europe/Berlin")
-    with pytest.raises(ValueError, match="timezone is 'Berlin', not a known time zone"):
+    with pytest.raises(ValueError, match=r"timezone is 'Berlin', not a known time zone"):
         parse_timestamps(local, timezone="Berlin")
 
 
@@ -92,3 +92,18 @@ def test_local_times_that_daylight_saving_repeats_are_refused():
 def test_a_date_format_that_does_not_fit(date_format, message):
     with pytest.raises(ValueError, match=message):
         parse_timestamps(HOURS.strftime("%d/%m/%Y"), date_format=date_format)
+
+
+@pytest.mark.parametrize("offset", ["+82:00", "-82:00", "+16:00", "+23:59", "+02:60", "+0275", "+99", "-1630"])
+def test_offsets_that_no_place_has_are_refused(offset):
+    cells = [*HOURS[:5].strftime("%Y-%m-%d %H:%M+01:00"), f"2024-01-31 05:00{offset}"]
+    with pytest.raises(ValueError, match=r"row 5 is '2024-01-31 05:00.*whose offset from UTC is none; expected -15:59"):
+        parse_timestamps(cells)
+    with pytest.raises(ValueError, match=r"timezone is .*(expected an offset from UTC|not a known time zone)"):
+        parse_timestamps(list(HOURS[:5].strftime("%Y-%m-%d %H:%M")), timezone=offset)
+
+
+@pytest.mark.parametrize("offset", ["+14:00", "-12:00", "+05:45", "-15:56"])
+def test_offsets_of_places_are_read(offset):
+    parsed = parse_timestamps(list(HOURS[:5].strftime(f"%Y-%m-%d %H:%M{offset}")))
+    assert parsed.index[0].isoformat().endswith(offset)

@@ -5,6 +5,7 @@ Names decide first, then what the columns hold; what was chosen otherwise than b
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
@@ -25,11 +26,13 @@ from tsfm.store.column_names import (
     is_unnamed,
     listing,
 )
+from tsfm.store.header import DATE, cell_kind
 from tsfm.store.numbers import UnreadText, holds_dates, is_numeric
 from tsfm.timestamps.parsing import NUMBER, parse_timestamps
 
 Sample = Callable[[Sequence[Any]], Any]  # names of columns -> a DataFrame of them, or of its first rows
 MAX_CELLS = 50  # that show whether text is dates
+MIN_DATES = 0.8  # of them, where a column is taken for one of dates with wrong cells
 NOT_VALUES = ("split",)  # official train and test marks next to the values of known benchmark files
 
 
@@ -71,7 +74,7 @@ class ColumnChooser:
         candidates = find_time(self.columns, name, taken=taken)
         if not candidates and name != TIME:
             raise self.missing("timestamp", name)
-        free = [column for column in self.columns if column not in taken and not is_unnamed(column)]
+        free = [column for column in self.columns if column not in taken]
         for columns in (candidates, *(() if candidates else self._by_content(free))):
             if len(columns) > 1:
                 raise ValueError(
@@ -81,15 +84,35 @@ class ColumnChooser:
                 if columns[0] != name:
                     self.notes.append(describe_choice(columns[0], TIME, label=self.label))
                 return columns[0]
+        self._check_almost_dates(free)
         return None
 
+    def _check_almost_dates(self, free: list[Any]) -> None:
+        """Raise a ValueError where a column would be the time but for a few cells: its rows would be numbered."""
+        frame = self.sample(free) if free else {}
+        for column in free:
+            cells = [] if is_numeric(frame[column]) or holds_dates(frame[column]) else distinct_cells(frame[column])
+            if len(cells) < 3 or sum(map(is_date, cells)) < MIN_DATES * len(cells):
+                continue
+            try:
+                parse_timestamps(pd.Series(cells, dtype=object), location=lambda _: "a cell")
+            except ValueError as error:
+                raise ValueError(
+                    f"{self.label}: most cells of column {column!r} are dates, and one is not: {error}. Without a "
+                    "column of timestamps the rows are numbered: give timestamp_column=None for that"
+                ) from None
+
     def _by_content(self, free: list[Any]) -> list[list[Any]]:
-        """Return the columns that hold dates, those whose text is dates, and those that number years or steps."""
+        """Return the columns that hold dates, those whose text is dates, and those that number years or steps.
+
+        A column without a name, as pandas writes an index of dates, counts where no other holds dates.
+        """
         frame = self.sample(free) if free else {}
         dates = [column for column in free if holds_dates(frame[column]) and frame[column].dtype.kind != "m"]
         if dates:
-            return [dates]
+            return [_named_first(dates)]
         texts = [column for column in free if not is_numeric(frame[column]) and holds_date_text(frame[column])]
+        free = [column for column in free if not is_unnamed(column)]
         items = len(free) > len(self.numeric(free)) or any(column in ITEM_NAMES for column in self.columns)
         numbers = [
             column
@@ -98,7 +121,7 @@ class ColumnChooser:
             and is_numeric(frame[column])
             and _is_counted(frame[column], may_restart=items)
         ]
-        return [texts, numbers if len(numbers) == 1 else []]
+        return [_named_first(texts), numbers if len(numbers) == 1 else []]
 
     def item(self, name: str, *, time: Any, taken: Collection[Hashable] = (), guess: bool = True) -> Any:
         """Return the column that names the items; None where all rows are one series.
@@ -156,10 +179,14 @@ class ColumnChooser:
         )
 
 
+def _named_first(columns: list[Any]) -> list[Any]:
+    """Return the columns that have a name, else all."""
+    return [column for column in columns if not is_unnamed(column)] or columns
+
+
 def holds_date_text(column: Any) -> bool:
     """Return whether the first cells of a column are text, or objects, that are read as dates; numbers are not."""
-    cells = column.dropna().drop_duplicates().head(MAX_CELLS) if _is_hashable(column) else []
-    cells = [cell.text if isinstance(cell, UnreadText) else cell for cell in cells]
+    cells = distinct_cells(column)
     texts = [cell for cell in cells if not isinstance(cell, str) or not NUMBER.fullmatch(cell.strip())]
     if len(cells) < 2 or len(texts) < len(cells):
         return False
@@ -168,6 +195,17 @@ def holds_date_text(column: Any) -> bool:
     except ValueError as error:
         return "dayfirst" in str(error)  # dates that can be read in two ways
     return True
+
+
+def distinct_cells(column: Any) -> list[Any]:
+    """Return the first distinct cells of a column; none where they are lists or dicts."""
+    cells = column.dropna().drop_duplicates().head(MAX_CELLS) if _is_hashable(column) else []
+    return [cell.text if isinstance(cell, UnreadText) else cell for cell in cells]
+
+
+def is_date(cell: Any) -> bool:
+    """Return whether a cell alone is a date, or text in the form of one."""
+    return isinstance(cell, dt.date) or (isinstance(cell, str) and cell_kind(cell) == DATE)
 
 
 def _is_hashable(column: Any) -> bool:

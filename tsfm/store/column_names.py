@@ -77,8 +77,8 @@ def is_row_number(column: Any) -> bool:
 
 
 def is_unnamed(column: Hashable) -> bool:
-    """Return whether a column has no name, as the index that pandas writes into a CSV file."""
-    return not str(column).strip() or str(column).startswith("Unnamed:")
+    """Return whether a column has no name, as the index that pandas writes into a CSV or Parquet file."""
+    return not str(column).strip() or str(column).startswith(("Unnamed:", "__index_level_"))
 
 
 def describe_choice(column: Hashable, default: str, *, label: str) -> str:

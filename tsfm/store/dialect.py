@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import csv
 import gzip
+import itertools
 import lzma
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+from tsfm.store.encoding import WESTERN, western_text
+from tsfm.store.header import MAX_ROWS, check_header
 
 HEAD_BYTES = 2**20  # that the dialect is found from; a header is not longer
 SEPARATORS = ";\t|,"  # the comma last: it is also a decimal sign
 COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-WESTERN = "cp1252"  # Latin-1 with the characters that Windows adds
-NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
-DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,13 @@ def find_dialect(path: str | Path, options: TextOptions, *, file: str) -> Dialec
     if not lines:
         raise ValueError(f"{file}: the header is longer than {HEAD_BYTES:,} bytes; is it a table of text?")
     separator = separator or find_separator(lines[:50])
+    cells = csv.reader(lines, delimiter=separator)
     try:
-        names = next(csv.reader(lines, delimiter=separator))
+        names = next(cells)
     except csv.Error as error:
         raise ValueError(f"{file}: the header cannot be read ({error}); is it a table of text?") from None
     names = [name.strip() for name in names]
-    check_header(names, file=file)
+    check_header(names, _next_rows(cells), file=file)
     return Dialect(separator, encoding, names, lines_above, notes)
 
 
@@ -124,14 +127,23 @@ def _decode(head: bytes, options: TextOptions, *, file: str, notes: list[str]) -
                 f"{file} is not text in {assumed} ({error}); save it as UTF-8, give encoding=..., or is it no table at "
                 "all?"
             ) from None
-        encoding, text = WESTERN, head.decode(WESTERN, errors="replace")
-        notes.append(f"{file} is not UTF-8 and was read as Latin-1 ({WESTERN}); encoding=... names another")
+        text, note = western_text(head, file=file)
+        encoding = WESTERN
+        notes.append(f"{note}; encoding=... names another")
     if "\0" in text:
         raise ValueError(
             f"{file} is not text in {encoding or 'UTF-8'} (it holds a NUL character); save it as UTF-8, give "
             "encoding=..., or is it no table at all?"
         )
     return text.removeprefix("\ufeff"), encoding or "utf-8"
+
+
+def _next_rows(cells: Iterator[list[str]]) -> list[list[str]]:
+    """Return the rows below the header, as many as are looked at and can be read."""
+    rows: list[list[str]] = []
+    with contextlib.suppress(csv.Error):
+        rows.extend(row for row in itertools.islice(cells, MAX_ROWS) if row)
+    return rows
 
 
 def find_separator(lines: Sequence[str]) -> str:
@@ -153,16 +165,3 @@ def find_separator(lines: Sequence[str]) -> str:
         return sum(count == counts[0] for count in counts) / len(counts), counts[0]
 
     return max(SEPARATORS, key=fit)  # the first of those that fit equally well
-
-
-def check_header(names: Sequence[str], *, file: str) -> None:
-    """Raise a ValueError where the first line holds numbers (and dates) alone, so that it is a row."""
-    cells = [name for name in names if name]
-    numbers = [cell for cell in cells if NUMBER.fullmatch(cell)]
-    if numbers and all(NUMBER.fullmatch(cell) or DATE.fullmatch(cell) for cell in cells):
-        listed = ", ".join(cells[:5]) + (", ..." if len(cells) > 5 else "")
-        raise ValueError(
-            f"{file} has no header line? Its first line holds only numbers ({listed}) and would be lost as names; add "
-            "a line of names such as timestamp,target. Labelled cases, label first, are read from files called "
-            "<name>_TRAIN and <name>_TEST, from .ts, .arff and Parquet"
-        )

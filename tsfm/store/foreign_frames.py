@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tsfm.store.arrow_zones import check_zones
+
 FUNCTION = TypeVar("FUNCTION", bound=Callable[..., Any])
 READ = "pandas, polars (also lazy), pyarrow, DuckDB or Ibis"
 CLUSTERS = {
@@ -156,6 +158,7 @@ def read_foreign(value: Any, *, label: str) -> ForeignFrame | None:
         raise ValueError(f"{label} is a {library} {type(value).__name__} that cannot be read: {message}") from error
     if table is None:
         return None
+    check_zones(table.schema, label=label)
     frame = _without_views(table).to_pandas(types_mapper=_pandas_dtype)
     return ForeignFrame(frame, table.schema, value, library)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tsfm.store.column_choice import holds_date_text
 from tsfm.store.column_names import ITEM, ITEM_NAMES, TIME, TIME_NAMES, find_time
+from tsfm.store.header import check_names
 from tsfm.store.numbers import holds_dates, is_numeric
 
 
@@ -27,8 +28,14 @@ def plain_frame(
         The DataFrame, for messages.
     notes
         Assumptions are appended to it.
+
+    Raises
+    ------
+    ValueError
+        When the names of the columns are a row of data.
     """
     frame = flat_columns(df)
+    check_names(frame, label=label)
     names = {id_column, *([] if timestamp_column is None else [timestamp_column])}
     names |= {*(ITEM_NAMES if id_column == ITEM else ()), *(TIME_NAMES if timestamp_column == TIME else ())}
     level_names: dict[int, Hashable] = {

@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tsfm.messages import announce
+from tsfm.store.arrow_zones import check_zones
 from tsfm.store.column_names import ITEM_NAMES, TIME_NAMES
 from tsfm.store.dialect import COMPRESSED, TextOptions, find_dialect
 from tsfm.store.number_text import DECIMALS, DecimalRule, text_numbers
+from tsfm.store.sheets import read_sheet
 from tsfm.store.sources import Table, find_tables, readable
-from tsfm.store.table_kinds import BOOLEANS, KINDS, read_sheet, text_cells
+from tsfm.store.table_kinds import BOOLEANS, KINDS, text_cells
 from tsfm.store.text_table import TextBlock, text_blocks
 
 MIN_UNPACKED, MAX_UNPACKED = 2**30, 100  # bytes, and times its size, that a compressed file may unpack to in memory
@@ -92,7 +94,12 @@ def _not_a_table(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame
 def _parquet(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     del text, notes
     with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
-        return file.read().to_pandas()
+        check_zones(file.schema_arrow, label=table.file)
+        stored = file.read()
+    try:
+        return stored.to_pandas()
+    except (ValueError, TypeError, KeyError):  # dtypes in the notes of pandas that this version does not know
+        return stored.replace_schema_metadata(None).to_pandas()
 
 
 def _dataset(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
@@ -106,7 +113,12 @@ def _dataset(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
 
 def _excel(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     del text
-    return read_sheet(table, notes)
+    sheet = read_sheet(table)
+    notes += sheet.notes
+    frame = sheet.frame
+    if any(name in TIME_NAMES for name in frame.columns):  # else an empty row is a missing step
+        frame = frame.dropna(how="all", ignore_index=True)
+    return frame
 
 
 def _csv(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:

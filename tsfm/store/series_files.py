@@ -6,7 +6,6 @@ as the UEA archive uses it (A. Bagnall et al., arXiv:1811.00075): the label last
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -15,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tsfm.store.dialect import WESTERN, open_bytes
+from tsfm.store.dialect import open_bytes
+from tsfm.store.encoding import file_encoding
 from tsfm.store.ts_files import (
     UNTIMED,
     FileSeries,
     add_anchor,
+    check_label,
     note_untimed,
     official_split,
     read_number,
@@ -31,6 +32,7 @@ from tsfm.timestamps.frequency import item_location
 from tsfm.timestamps.offsets import default_start
 
 ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)\s+(.*)""", re.IGNORECASE)
+TYPE = re.compile(r"numeric|real|integer|string|relational|date(\s.*)?|\{.*\}", re.IGNORECASE)
 LABEL_NAMES = ("class", "classattribute", "target", "label")
 
 
@@ -45,7 +47,7 @@ def read_items(path: Path, kind: str, *, freq: str | None, notes: list[str]) -> 
     reader = {"ts": ts_series, "tsf": tsf_series, "arff": _arff, "ucr": _ucr}[kind]
     count = 0
     try:
-        with open(path, encoding=_encoding(path, notes), errors="replace") as lines:
+        with open(path, encoding=file_encoding(path, notes), errors="replace") as lines:
             for item in reader(path, lines, freq, notes):
                 count += 1
                 yield item
@@ -53,19 +55,6 @@ def read_items(path: Path, kind: str, *, freq: str | None, notes: list[str]) -> 
         raise PermissionError(f"no permission to read {path}") from None
     if not count:
         raise ValueError(f"{path.name} has no series{'' if kind == 'ucr' else ' after @data'}; is it cut short?")
-
-
-def _encoding(path: Path, notes: list[str]) -> str:
-    """Return UTF-8, or Latin-1 where the file is not UTF-8: names in these files often are not."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            try:
-                decoder.decode(block)
-            except UnicodeError:
-                notes.append(f"{path.name} is not UTF-8 and was read as Latin-1 ({WESTERN})")
-                return WESTERN
-    return "utf-8-sig"
 
 
 def is_ucr(path: Path) -> bool:
@@ -103,7 +92,7 @@ def _arff(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) 
         raise ValueError(
             f"{path.name}: the last attribute, {last!r}, is not a class; expected @attribute class {{a,b}}"
         )
-    numeric = not attributes[-1][1].startswith("{")
+    classes = _classes(attributes[-1][1])
     rows = ((number, line) for number, line in enumerate(lines, start=above + 1) if line.strip(" \r\n\t"))
     for count, (number, line) in enumerate((n, text) for n, text in rows if not text.startswith("%")):
         location = _location(path, count, number)
@@ -115,7 +104,9 @@ def _arff(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) 
         if len(cells) != len(attributes):
             raise ValueError(f"{location}: found {len(cells)} cells, expected {len(attributes)} as in the header")
         dimensions = [text.split(",") for text in cells[0].split("\\n")] if relational else [cells[:-1]]
-        label = read_number(cells[-1], location) if numeric else cells[-1].strip().strip("'\"")
+        label = cells[-1].strip().strip("'\"")
+        check_label(label, classes, location)
+        label = label if classes else read_number(label, location)
         yield _case(path, count, number, dimensions, label, freq, notes)
 
 
@@ -126,17 +117,36 @@ def _arff_header(path: Path, lines: Iterator[str]) -> tuple[list[tuple[str, str]
     for number, line in enumerate(lines, start=1):
         text = line.strip().lstrip("\ufeff")
         low = text.lower()
-        if low.startswith("@data"):
+        if low.split()[:1] == ["@data"]:
             return attributes, relational, number
         if low.startswith("@end"):
             inside = False
-        elif (match := ATTRIBUTE.match(text)) and not inside:
-            attributes.append((match[1].strip("'\""), match[2].strip()))
-            inside = match[2].strip().lower().startswith("relational")
+        elif low.startswith("@attribute"):
+            name, kind = _attribute(text, f"{path.name}, row {number}")
+            attributes += [] if inside else [(name, kind)]
+            inside = inside or kind.lower() == "relational"
             relational = relational or inside
         elif text and not text.startswith("%") and not low.startswith("@"):
             raise ValueError(f"{path.name}, row {number}: expected an @ line before @data, found {text[:40]!r}")
     raise ValueError(f"{path.name} has no @data line; it is not a complete .arff file")
+
+
+def _attribute(text: str, location: str) -> tuple[str, str]:
+    """Return name and type of an attribute."""
+    match = ATTRIBUTE.fullmatch(text)
+    if match is None or not TYPE.fullmatch(match[2].strip()):
+        raise ValueError(
+            f"{location}: {text[:60]!r} is not @attribute, a name and a type such as numeric or {{a,b}}; correct it"
+        )
+    return match[1].strip("'\""), match[2].strip()
+
+
+def _classes(kind: str) -> list[str]:
+    """Return the classes of a type such as {1,2}; none of a number."""
+    if not kind.startswith("{"):
+        return []
+    cells = next(csv.reader([kind.strip("{}")], quotechar="'" if "'" in kind else '"', skipinitialspace=True))
+    return [cell.strip() for cell in cells]
 
 
 def _location(path: Path, count: int, number: int) -> str:

@@ -35,6 +35,7 @@ class Table:
     text: TextOptions = DEFAULT_TEXT  # how it is written, for csv, as far as the user says
     dialect: Dialect | None = None  # how it is written, for csv, once found
     begun: Any = None  # the first block of a text file and those after it, where reading stopped after the first
+    sheet: Any = None  # the worksheet of an Excel file, once it was read
 
 
 def tables(source: Any, text: TextOptions = DEFAULT_TEXT) -> list[Table]:

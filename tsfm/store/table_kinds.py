@@ -16,9 +16,11 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 
-from tsfm.store.dialect import Dialect, check_header, find_dialect
+from tsfm.store.arrow_zones import check_zones
+from tsfm.store.dialect import Dialect, find_dialect
 from tsfm.store.number_text import DecimalRule, text_numbers
-from tsfm.store.numbers import UnreadText, column_numbers
+from tsfm.store.numbers import UnreadText
+from tsfm.store.sheets import read_sheet
 from tsfm.store.sources import UNREADABLE, Table
 from tsfm.store.text_table import TextBlock, text_blocks
 
@@ -115,7 +117,12 @@ def number_cells(cells: pa.Array, name: str, rule: DecimalRule, rows: np.ndarray
 
 
 def _parquet_columns(table: Table) -> list[str]:
-    return [name for name in pq.read_schema(table.data).names if not name.startswith("__index_level_")]
+    return _stored_columns(pq.read_schema(table.data), table)
+
+
+def _stored_columns(schema: pa.Schema, table: Table) -> list[str]:
+    check_zones(schema, label=table.file)
+    return schema.names
 
 
 def _parquet_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
@@ -156,7 +163,7 @@ def _dataset(table: Table) -> Any:
 
 
 def _dataset_columns(table: Table) -> list[str]:
-    return [name for name in _dataset(table).schema.names if not name.startswith("__index_level_")]
+    return _stored_columns(_dataset(table).schema, table)
 
 
 def _dataset_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
@@ -173,45 +180,16 @@ def _arrow_piece(batch: Any, row: int) -> Piece:
     return Piece(frame, np.arange(row, row + batch.num_rows))
 
 
-def read_sheet(table: Table, notes: list[str]) -> pd.DataFrame:
-    """Return the first worksheet of an Excel file."""
-    try:
-        import openpyxl  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            f"{table.file} is an Excel file, and openpyxl is not installed; pip install 'tsfm-platform[excel]', or "
-            "save it as CSV"
-        ) from None
-    try:
-        with pd.ExcelFile(table.data, engine="openpyxl") as book:
-            names = [str(name) for name in book.sheet_names]
-            frame: Any = book.parse(names[0], dtype=object, keep_default_na=False, na_values=[""])
-    except Exception as error:  # noqa: BLE001  openpyxl raises many kinds for damaged files
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{table.file} cannot be read as Excel ({reason}); is it damaged?") from None
-    if len(names) > 1:
-        notes.append(f"{table.file}: the first of its {len(names)} sheets was read, {names[0]!r}")
-    frame = frame.rename(columns=lambda name: str(name).strip())
-    check_header(list(frame.columns), file=table.file)
-    return frame.apply(_sheet_column)
-
-
-def _sheet_column(column: pd.Series) -> Any:
-    """Return the cells of a worksheet with the dtype of what they hold; text between numbers may mean missing."""
-    typed = column.infer_objects()
-    if typed.dtype != object or all(isinstance(cell, str) for cell in column.dropna()):
-        return typed
-    values, bad = column_numbers(column, DecimalRule(), label="the sheet")
-    return typed if bad.any() else pd.Series(values, index=column.index)
-
-
 def _excel_columns(table: Table) -> list[str]:
-    return list(read_sheet(table, []).columns)
+    table.sheet = read_sheet(table)
+    return list(table.sheet.frame.columns)
 
 
 def _excel_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
-    frame = read_sheet(table, notes)
-    yield Piece(frame[[*text, *numbers]], np.arange(2, 2 + len(frame)))
+    sheet = table.sheet or read_sheet(table)
+    notes += [note for note in sheet.notes if note not in notes]
+    yield Piece(sheet.frame[[*text, *numbers]], np.arange(sheet.first_row, sheet.first_row + len(sheet.frame)))
+    table.sheet = None  # who stops before, as a sample does, leaves it to the next reader
 
 
 def _memory_columns(table: Table) -> list[str]:

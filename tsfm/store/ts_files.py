@@ -94,9 +94,9 @@ def data_lines(lines: Iterator[str], above: int) -> Iterator[tuple[int, str]]:
 def tsf_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     """Yield the series of a .tsf file."""
     header, above = _header(path, lines)
-    attributes = [
-        (tokens[1], tokens[2].lower()) for tokens in header if tokens[0].lower() == "attribute" and len(tokens) > 2
-    ]
+    attributes = _tsf_attributes(header, path)
+    if "series_name" not in dict(attributes):
+        notes.append(f"{path.name} has no attribute series_name: the series are named after their lines, such as T20")
     named = next((tokens[1].lower() for tokens in header if tokens[0].lower() == "frequency" and len(tokens) > 1), None)
     step = freq or (_tsf_freq(named) if named else None)
     if step is None:
@@ -119,6 +119,18 @@ def tsf_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[s
         static = {key: read_number(text, location) if kinds[key] == "numeric" else text for key, text in known.items()}
         values = read_values(parts[-1].split(","), location)[None]
         yield FileSeries(item, values, ["target"], start, add_anchor(step, start), static, path.name, number)
+
+
+def _tsf_attributes(header: list[list[str]], path: Path) -> list[tuple[str, str]]:
+    """Return name and type of each attribute."""
+    attributes = [tokens[1:] for tokens in header if tokens[0].lower() == "attribute"]
+    for tokens in attributes:
+        if len(tokens) != 2 or tokens[1].lower() not in ("string", "numeric", "date"):
+            raise ValueError(
+                f"{path.name}: '@attribute {' '.join(tokens)}' is not a name and a type (string, numeric or date); "
+                "correct the header"
+            )
+    return [(name, kind.lower()) for name, kind in attributes]
 
 
 def _tsf_freq(name: str) -> str | None:
@@ -147,12 +159,22 @@ def read_number(text: str, location: str) -> float:
         raise ValueError(f"{location}: {text!r} is not a number, as the header promises") from None
 
 
+def check_label(label: str, classes: Sequence[str], location: str) -> None:
+    """Refuse a label that is none of the classes of the header, if it names any; ? is a missing label."""
+    if classes and label != "?" and label not in classes:
+        raise ValueError(
+            f"{location}: the label {label!r} is none of the classes of the header, {', '.join(classes[:10])}; correct "
+            "the label, or add it to the header"
+        )
+
+
 def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     """Yield the cases of a .ts file."""
     header, above = _header(path, lines)
     flags = {tokens[0].lower(): tokens[1].lower() if len(tokens) > 1 else "true" for tokens in header}
     timed = flags.get("timestamps", "false") == "true"
     labelled, target = flags.get("classlabel") == "true", flags.get("targetlabel") == "true"
+    classes = next((tokens[2:] for tokens in header if tokens[0].lower() == "classlabel"), [])
     step = freq or UNTIMED
     if not timed:
         note_untimed(step, notes)
@@ -176,6 +198,7 @@ def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[st
             )
         static: dict[str, Any] = {}
         if label is not None:
+            check_label(label.strip(), classes, location)
             static["label"] = read_number(label, location) if target else label.strip()
         channels = [f"dim_{d}" for d in range(dimensions)]
         series_freq = add_anchor(own_freq, start)

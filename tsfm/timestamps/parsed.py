@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tsfm.timestamps.number_forms import STEPS
+from tsfm.timestamps.text_offsets import INVALID, offset_minutes
 from tsfm.timestamps.timezones import as_unit, naive_utc
 
 Location = Callable[[int], str]
@@ -97,8 +98,10 @@ def find_timezone(name: str) -> dt.tzinfo:
         If there is no such zone.
     """
     if match := re.fullmatch(r"(?:UTC)?([+-])(\d\d):?(\d\d)", name):
-        minutes = int(match[2]) * 60 + int(match[3])
-        return dt.timezone(dt.timedelta(minutes=-minutes if match[1] == "-" else minutes))
+        minutes = int(offset_minutes(-1 if match[1] == "-" else 1, int(match[2]), int(match[3])))
+        if minutes == INVALID:
+            raise ValueError(f"timezone is {name!r}; expected an offset from UTC of -15:59 to +15:59, such as +01:00")
+        return dt.timezone(dt.timedelta(minutes=minutes))
     if name in ("UTC", "Z"):
         return dt.timezone.utc
     try:

@@ -16,7 +16,7 @@ from tsfm.timestamps.offsets import format_timestamp
 from tsfm.timestamps.readings import Reading, choose_reading
 from tsfm.timestamps.text_columns import iso_times
 from tsfm.timestamps.text_forms import NUMERIC_ORDERS, Form, find_form, read_numbers, shape_of
-from tsfm.timestamps.text_offsets import NAIVE, check_offsets, to_utc
+from tsfm.timestamps.text_offsets import NAIVE, check_offsets, offset_minutes, to_utc
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -134,7 +134,7 @@ class _Fields:
                 raise ValueError(f"{location(row)} is {cells[codes[row]]!r}, {form}")
             numbers = read_numbers([cells[i] for i in members], form)
             if form.has_offset:
-                offsets[members] = form.sign * (60 * numbers.get("oh", 0) + numbers.get("om", 0))
+                offsets[members] = offset_minutes(form.sign, numbers.get("oh", 0), numbers.get("om", 0))
             groups.append((form, members, numbers))
         orders = {name for form, *_ in groups for name in form.orders}
         choices = [form.orders for form, *_ in groups if form.orders]

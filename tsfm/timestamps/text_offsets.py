@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 NAIVE = np.iinfo(np.int64).min  # in place of the offset of a cell without one
+INVALID = NAIVE + 1  # in place of an offset that no place on Earth has
+MAX_OFFSET = 15 * 60 + 59  # minutes: the local mean time of Manila before 1845 was 15:56 behind
+
+
+def offset_minutes(sign: int, hours: Any, minutes: Any) -> np.ndarray:
+    """Return offsets from UTC in minutes, `INVALID` where they are none."""
+    total = np.asarray(hours) * 60 + np.asarray(minutes)
+    return np.where((np.asarray(minutes) > 59) | (total > MAX_OFFSET), INVALID, sign * total)
 
 
 def check_offsets(offsets: np.ndarray, cells: list[str], codes: np.ndarray, location: Callable[[int], str]) -> None:
-    """Refuse cells with and without an offset in one column."""
+    """Refuse offsets that no place has, and cells with and without an offset in one column."""
+    if (offsets == INVALID).any():
+        row = int((offsets[codes] == INVALID).argmax())
+        raise ValueError(
+            f"{location(row)} is {cells[codes[row]]!r}, whose offset from UTC is none; expected -15:59 to +15:59, such "
+            "as 2020-01-31 14:30+01:00"
+        )
     naive = offsets == NAIVE
     if naive.any() and not naive.all():
         row = int((naive[codes] != naive[codes[0]]).argmax())

@@ -1,0 +1,117 @@
+"""The first worksheet of an Excel file as a DataFrame. Rows are counted as Excel does: the first is row 1."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tsfm.store.header import MAX_ROWS, check_header
+from tsfm.store.number_text import MISSING, DecimalRule
+from tsfm.store.numbers import column_numbers
+from tsfm.store.sources import Table
+
+NUM_ROWS = 2**20  # of a worksheet, at most
+MAX_BYTES = 2**30  # that a file may unpack to
+
+
+class Sheet(NamedTuple):
+    """A worksheet."""
+
+    frame: pd.DataFrame
+    first_row: int  # number of its first row of data
+    notes: list[str]
+
+
+def read_sheet(table: Table) -> Sheet:
+    """Return the first worksheet.
+
+    Cells that hold an error of Excel, such as #DIV/0!, are text: in a column of numbers that is used they are refused;
+    #N/A is missing.
+
+    Raises
+    ------
+    ValueError
+        When the file cannot be read, has no header, a name twice or a row with more cells than the header.
+    """
+    rows, sheets = _rows(table)
+    note = f"{table.file}: the first of its {len(sheets)} sheets was read, {sheets[0]!r}"
+    above = next((i for i, row in enumerate(rows) if row), None)
+    if above is None:
+        raise ValueError(f"{table.file} is empty; a table needs a header and rows")
+    names = ["" if cell is None else str(cell).strip() for cell in rows[above]]
+    rows = rows[above + 1 :]
+    long = next((i for i, row in enumerate(rows) if len(row) > len(names)), None)
+    if long is not None:
+        raise ValueError(
+            f"{table.file}, row {above + 2 + long}: found {len(rows[long])} cells, expected {len(names)} as in the "
+            f"header, row {above + 1}; correct the row, or remove the lines above the header"
+        )
+    check_header(names, [_texts(row) for row in rows[:MAX_ROWS]], file=table.file)
+    for i, name in enumerate(names):
+        if name in names[:i] and name:
+            raise ValueError(f"{table.file}: column {name!r} occurs twice; rename one")
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    columns = {name: _column([row[i] if i < len(row) else None for row in rows], name) for i, name in enumerate(names)}
+    return Sheet(pd.DataFrame(columns), above + 2, [note] if len(sheets) > 1 else [])
+
+
+def _rows(table: Table) -> tuple[list[list[Any]], list[str]]:
+    """Return the cells of all rows without empty ones at the end, and the names of the sheets."""
+    try:
+        import openpyxl
+    except ImportError:
+        raise ValueError(
+            f"{table.file} is an Excel file, and openpyxl is not installed; pip install 'tsfm-platform[excel]', or "
+            "save it as CSV"
+        ) from None
+    try:
+        with zipfile.ZipFile(table.data) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        book = None if size > MAX_BYTES else openpyxl.load_workbook(table.data, read_only=True, data_only=True)
+        if book is not None:
+            names, sheet = [str(name) for name in book.sheetnames], book.worksheets[0]
+            sheet.reset_dimensions()
+            rows = _trimmed(sheet.iter_rows(max_row=NUM_ROWS, values_only=True))
+            book.close()
+            return rows, names
+    except Exception as error:  # noqa: BLE001  openpyxl raises many kinds for damaged files
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{table.file} cannot be read as Excel ({reason}); is it damaged?") from None
+    raise ValueError(f"{table.file} unpacks to {size:,} bytes; save it as CSV, or as Parquet")
+
+
+def _trimmed(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows without empty cells at their ends, and without empty rows at the end."""
+    out: list[list[Any]] = []
+    for row in rows:
+        cells = [_cell(cell) for cell in row]
+        while cells and cells[-1] is None:
+            cells.pop()
+        out.append(cells)
+    while out and not out[-1]:
+        out.pop()
+    return out
+
+
+def _cell(cell: Any) -> Any:
+    """Return a cell: None where it is empty, whole numbers as integers."""
+    if cell is None or (isinstance(cell, str) and (not cell.strip() or cell == "#N/A")):
+        return None
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+
+
+def _texts(row: Sequence[Any]) -> list[str]:
+    return ["" if cell is None else str(cell) for cell in row]
+
+
+def _column(cells: list[Any], name: str) -> Any:
+    """Return cells with the dtype of what they hold; text between numbers may mean missing, or name an item."""
+    column = pd.Series(cells, dtype=object, name=name)
+    typed, texts = column.infer_objects(), [cell for cell in cells if isinstance(cell, str)]
+    if typed.dtype != object or len(texts) == column.count() or not all(text.strip() in MISSING for text in texts):
+        return typed
+    values, bad = column_numbers(column, DecimalRule(), label="the sheet")
+    return typed if bad.any() else pd.Series(values, index=column.index)
