@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from tsfm.files import folders
 from tsfm.model.checkpoint import About, find, load, save
 from tsfm.store.ingest import ingest
 from tsfm.store.series_store import SeriesStore
+
+At = Callable[[list[str]], Iterable[int]]
 
 
 def save_model(folder: Path, seed: int) -> None:
@@ -52,11 +54,12 @@ COMMANDS: dict[str, tuple[Callable[[Path, int], None], Callable[[Path], Any]]] =
 }
 
 
+@pytest.mark.parametrize("at", [crash_points.some(4), pytest.param(crash_points.every, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("can_exchange", [True, False], ids=["exchange", "two renames"])
 @pytest.mark.parametrize("replaces", [False, True], ids=["new", "over an old one"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_folder_is_old_or_new_after_a_kill(
-    name: str, replaces: bool, can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, replaces: bool, can_exchange: bool, at: At, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, read = COMMANDS[name]
     root = tmp_path / "root"
@@ -71,15 +74,13 @@ def test_a_folder_is_old_or_new_after_a_kill(
         return read(root)
 
     old = begin()
-    events = crash_points.run(lambda: write(root, 1), root)
-    assert events is not None
+    write(root, 1)
     new = read(root)
     assert new is not None
     assert new != old
-    for number, event in enumerate(events):
-        begin()
-        killed = crash_points.run(lambda: write(root, 1), root, kill_at=number, power_cut=True)
-        assert killed is None, event
-        assert read(root) in (old, new), event
-        write(root, 1)
-        assert read(root) == new, event
+
+    def killed() -> None:
+        assert read(root) in (old, new)
+
+    title = f"{name}, {'over an old one' if replaces else 'new'}, {'exchange' if can_exchange else 'two renames'}"
+    crash_points.survive(title, lambda: write(root, 1), root, lambda: read(root), at=at, begin=begin, killed=killed)

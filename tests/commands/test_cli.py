@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsfm.commands.cli import main, message_of
+from tsfm.commands.cli import main
+from tsfm.commands.errors import message_of
 from tsfm.files import write_text
 
 SMALL = [
@@ -105,7 +106,13 @@ def test_a_sweep_runs_every_combination(
     assert main(["train", "-m", *settings, "seed=0,1"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [json.loads(line[7:])["seed"] for line in printed if line.startswith("RESULT ")] == [0, 1]
-    assert main(["train", "-m", *settings, "seed=0", "optim.lr=0.001,-1"]) == 2
+    capsys.readouterr()
+    assert main(["train", "-m", *settings, "seed=0", "optim.lr=-1,0.001,-2"]) == 2
+    out, errors = capsys.readouterr()
+    assert out.count("RESULT ") == 1  # the others are run
+    for rate in (-1, -2):
+        assert f"error: optim.lr={rate}: optim.lr is {rate}.0; a learning rate is above 0" in errors
+    assert errors.splitlines()[-1] == "error: 2 of the combinations failed (optim.lr=-1; optim.lr=-2), see above"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -79,17 +79,20 @@ def test_of_several_evaluations_to_one_folder_one_is_kept_and_the_others_are_ref
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["result.json"]
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_an_evaluation_killed_at_any_event_leaves_all_or_nothing(every: int, store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [crash_points.some(3), pytest.param(crash_points.every, marks=pytest.mark.slow)])
+def test_an_evaluation_killed_at_any_event_leaves_all_or_nothing(
+    at: Callable[[list[str]], Iterable[int]], store: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "root"
-    events = crash_points.run(lambda: score(store, root / "out"), root)
-    assert events is not None
+    score(store, root / "out")
     expected = content(root / "out")
-    for number in range(every // 2, len(events), every):
-        shutil.rmtree(root, ignore_errors=True)
-        killed = crash_points.run(lambda: score(store, root / "out"), root, kill_at=number, power_cut=True)
-        assert killed is None, f"the evaluation did not come to event {number}: {events[number]}"
+
+    def killed() -> None:
         if (root / "out" / "result.json").exists():
             assert content(root / "out") == expected
-        score(store, root / "out")
+
+    def outcome() -> dict:
         assert content(root / "out") == expected
+        return expected
+
+    crash_points.survive("eval", lambda: score(store, root / "out"), root, outcome, at=at, killed=killed)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from tsfm.commands.errors import USER_ERRORS, message_of
 from tsfm.commands.flags import translate_message
 from tsfm.commands.parser import parser
 from tsfm.messages import AssumptionWarning, FailedItemWarning
@@ -65,7 +66,7 @@ def _run(argv: list[str] | None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `tsfm models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
+    except USER_ERRORS as error:
         if os.environ.get("TSFM_DEBUG"):
             raise
         print(f"error: {translate_message(message_of(error), args)}", file=sys.stderr)
@@ -81,16 +82,6 @@ def _show_warning(show: Any, args: Any, message: Any, category: type[Warning], *
         print(f"warning: {translate_message(str(message), args)}", file=sys.stderr)
     else:
         show(message, category, *rest, **options)
-
-
-def message_of(error: Exception) -> str:
-    """Return an error as one line, without Python's number: `[Errno 2] No such file: 'x'` is `x: No such file`."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}; check this path" if error.filename else error.strerror
-    if isinstance(error, UnicodeEncodeError):  # a file name, in a locale that has no such character
-        text = ascii(error.object[:80])
-        return f"{text} cannot be written in this locale ({error.encoding}); set LC_ALL=C.UTF-8, or use ASCII names"
-    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import argparse
 import json
 import math
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig
 
+from tsfm.commands.errors import USER_ERRORS, message_of
 from tsfm.config import job_overrides, sweep, typed
 
 
@@ -32,6 +34,11 @@ def run_configured(
         Called with the overrides and `config_dir`.
     work
         Called with the typed config and, as `command`, the command line that the result records.
+
+    Raises
+    ------
+    ValueError
+        If combinations of a sweep failed, after all were run; a line for each was printed.
     """
     options = ["--config-dir", args.config_dir] if args.config_dir else []
 
@@ -39,10 +46,26 @@ def run_configured(
         config = typed(compose_config(overrides, config_dir=args.config_dir))
         print_result(work(config, command=f"tsfm {args.verb} {shlex.join([*options, *overrides])}"))
 
-    if args.multirun:
-        sweep(config_name, args.overrides, lambda _: run_overrides(job_overrides()), config_dir=args.config_dir)
-    else:
+    if not args.multirun:
         run_overrides(args.overrides)
+        return 0
+    failed: list[str] = []  # stays empty where a launcher runs the combinations in other processes
+
+    def run_combination(_: Any) -> None:
+        overrides = job_overrides()
+        try:
+            run_overrides(overrides)
+        except USER_ERRORS as error:
+            failed.append(shlex.join(text for text in overrides if text not in args.overrides))
+            print(f"error: {failed[-1]}: {message_of(error)}", file=sys.stderr, flush=True)
+            raise
+
+    try:
+        sweep(config_name, args.overrides, run_combination, config_dir=args.config_dir)
+    except USER_ERRORS as error:
+        if not failed:
+            raise
+        raise ValueError(f"{len(failed)} of the combinations failed ({'; '.join(failed)}), see above") from error
     return 0
 
 
