@@ -19,6 +19,7 @@ from tsfm.config import compose, plain, typed
 from tsfm.training import training_run
 from tsfm.training.checkpoint_file import STATE_KEY, read_state
 from tsfm.training.learner import Learner
+from tsfm.training.optim import SCHEDULES, OptimConfig, learning_rate_factor, needs_last_step
 from tsfm.training.run_identity import ABSENT, changed_settings
 
 assert store  # a fixture
@@ -141,6 +142,52 @@ def test_a_run_that_cannot_be_continued_says_which_setting_differs(
     train(store, *settings, target)
     with pytest.raises(ValueError, match=message):
         train(store, *settings, target, later)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_schedule_is_extended_only_where_earlier_rates_stay_the_same(schedule: str) -> None:
+    config = OptimConfig(schedule=schedule)
+
+    def rates(steps: int) -> list[float]:
+        return [learning_rate_factor(config, step=step, steps=steps, epoch_steps=4) for step in range(12)]
+
+    assert (rates(12) == rates(24)) == (needs_last_step(config) is None)
+
+
+@pytest.mark.parametrize(
+    "schedule", [pytest.param(name, marks=[] if name == "exponential" else pytest.mark.slow) for name in SCHEDULES]
+)
+def test_each_schedule_is_extended_bit_equal_or_refused(schedule: str, store: Path, tmp_path: Path) -> None:
+    settings = [f"optim.schedule={schedule}", "data.batches_per_epoch=3"]
+    lengths = [f"trainer.max_epochs={epochs}" for epochs in (1, 2)]
+    train(store, *settings, lengths[0], f"run_dir={tmp_path / 'r'}")
+    before = outcome(tmp_path / "r")
+    if needs_last_step(OptimConfig(schedule=schedule)):
+        with pytest.raises(ValueError, match=rf"because optim\.schedule={schedule} depends on the last step"):
+            train(store, *settings, lengths[1], f"run_dir={tmp_path / 'r'}")
+        assert outcome(tmp_path / "r") == before
+    else:
+        train(store, *settings, lengths[1], f"run_dir={tmp_path / 'r'}")
+        train(store, *settings, lengths[1], f"run_dir={tmp_path / 'long'}")
+        assert outcome(tmp_path / "r") == outcome(tmp_path / "long") != before
+
+
+def test_a_copied_run_takes_its_own_best_weights(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is killed before its best weights are loaded, copied, and the best weights of the original change."""
+    train(store, "trainer.max_epochs=1", f"run_dir={tmp_path / 'whole'}")
+    first = ["trainer.max_epochs=1", f"run_dir={tmp_path / 'a'}"]
+    killed(monkeypatch, training_run, "load_best_weights", lambda *_: True, lambda: train(store, *first))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    file = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    state = torch.load(file, weights_only=True)
+    best = state["callbacks"][STATE_KEY]["best_weights"]
+    for tensor in best.values():
+        tensor.mul_(2)
+    torch.save(state, file)
+    train(store, "trainer.max_epochs=1", f"run_dir={tmp_path / 'b'}")
+    assert outcome(tmp_path / "b") == outcome(tmp_path / "whole")
+    train(store, *first)
+    assert outcome(tmp_path / "a")["weights"] != outcome(tmp_path / "whole")["weights"]
 
 
 def test_a_setting_of_a_newer_version_does_not_differ_at_its_default() -> None:
