@@ -169,7 +169,10 @@ def _cell(name: str, *values: Any) -> Fault:
         column = time if name == "time" else name
         if column not in frame:
             return None
-        return _set(frame, column, _some_row(rng, frame), values[int(rng.integers(0, len(values)))])
+        row = _some_row(rng, frame)
+        if name != "target" and frame.drop(columns=column).iloc[row].isna().all():  # a row that says nothing
+            return None
+        return _set(frame, column, row, values[int(rng.integers(0, len(values)))])
 
     return fault
 

@@ -122,7 +122,7 @@ def tsf(text: str) -> Content | None:
             start = datetime.strptime(cells[1].strip(), "%Y-%m-%d %H-%M-%S")
         except ValueError:
             return None
-        if pd.date_range(pd.Timestamp(start), periods=1, freq=freq)[0] != start:
+        if pd.date_range(pd.Timestamp(start), periods=1, freq=freq, unit="us")[0] != start:
             return None  # a start beside the grid of months
         item = _item([cells[2].split(",")], freq, start)
         if item is None:

@@ -98,7 +98,7 @@ def _written(rng: np.random.Generator, cells: Cells, done: list[str]) -> bytes:
         book.create_sheet("notes").append(["x", 1])
         done.append("another sheet")
     if rng.random() < 0.2:
-        sheet.cell(len(cells) + 3, 1).number_format = "0.00"  # a cell that was used
+        sheet.cell(sheet.max_row + 3, 1).number_format = "0.00"  # a cell that was used
         done.append("used cells below")
     out = io.BytesIO()
     book.save(out)

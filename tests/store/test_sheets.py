@@ -14,6 +14,7 @@ from tsfm.infer.frames import read_frame
 from tsfm.store import sheets
 from tsfm.store.ingest import ingest
 from tsfm.store.read_table import read_table
+from tsfm.store.series_store import SeriesStore
 
 openpyxl = pytest.importorskip("openpyxl")
 HEADER = ["item_id", "timestamp", "target"]
@@ -86,6 +87,14 @@ def test_text_and_numbers_as_items_keep_their_names(tmp_path: Path) -> None:
     rows = [HEADER, *([name, *row[1:]] for name in ("1.50", 8, "007") for row in ROWS)]
     path = written(tmp_path / "x.xlsx", rows)
     assert read_frame(read_table(path), prediction_length=1).ids.astype(str).tolist() == ["1.50", "8", "007"]
+
+
+def test_numbers_as_items_keep_their_names_beside_empty_rows(tmp_path: Path) -> None:
+    rows = [HEADER, *([8, *row[1:]] for row in ROWS[:5]), [], *([8, *row[1:]] for row in ROWS[5:])]
+    path = written(tmp_path / "x.xlsx", rows)
+    assert read_frame(read_table(path), prediction_length=1).ids.astype(str).tolist() == ["8"]
+    ingest(path, tmp_path / "s", progress=False)
+    assert SeriesStore.open(tmp_path / "s").ids == ["8"]
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

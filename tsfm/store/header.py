@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -41,9 +42,14 @@ def cell_kind(cell: str) -> str:
         return ""
     if PLAIN_NUMBER.fullmatch(cell):  # also 20240131 and 2024.05, which may be dates
         return NUMERIC
-    if not isinstance(find_form(shape_of(cell)), str):
+    if _is_date_shape(shape_of(cell)):
         return DATE
     return NUMERIC if GROUPED_NUMBER.fullmatch(cell) else TEXT
+
+
+@lru_cache(maxsize=1000)
+def _is_date_shape(shape: str) -> bool:
+    return "9" in shape and not isinstance(find_form(shape), str)
 
 
 def check_header(names: Sequence[str], rows: Sequence[Sequence[str]], *, file: str) -> None:
@@ -58,6 +64,8 @@ def check_header(names: Sequence[str], rows: Sequence[Sequence[str]], *, file: s
     """
     names = [str(name).strip() for name in names]
     kinds = [cell_kind(name) for name in names]
+    if not {NUMERIC, DATE} & set(kinds):
+        return
     columns = [[row[i].strip() for row in rows[:MAX_ROWS] if i < len(row)] for i in range(len(names))]
     problem = _like_rows(names, kinds, columns) or _only_numbers(names, kinds, columns)
     if problem is not None:
@@ -91,8 +99,6 @@ def check_names(frame: pd.DataFrame, *, label: str) -> None:
 
 def _like_rows(names: Sequence[str], kinds: Sequence[str], columns: Sequence[Sequence[str]]) -> str | None:
     """Return what shows that names are a row, by the cells below them (cases 1 and 2)."""
-    if not {NUMERIC, DATE} & set(kinds):
-        return None
     for name, kind, cells in zip(names, kinds, columns, strict=True):
         if kind == DATE and (below := _first(cells)) is not None and cell_kind(below) == DATE:
             return f"holds {name!r}, a date like those below it,"

@@ -111,6 +111,8 @@ def _column(cells: list[Any], name: str) -> Any:
     """Return cells with the dtype of what they hold; text between numbers may mean missing, or name an item."""
     column = pd.Series(cells, dtype=object, name=name)
     typed, texts = column.infer_objects(), [cell for cell in cells if isinstance(cell, str)]
+    if typed.dtype == float and all(type(cell) in (int, type(None)) for cell in cells):
+        return column.astype("Int64")  # item 8 is not 8.0
     if typed.dtype != object or len(texts) == column.count() or not all(text.strip() in MISSING for text in texts):
         return typed
     values, bad = column_numbers(column, DecimalRule(), label="the sheet")
