@@ -24,7 +24,13 @@ FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python 
     },
     "forecast": _READING
     | _QUANTILES
-    | {"prediction_length": "--horizon", "covariates": "--covariates", "effort": "--effort"},
+    | {
+        "prediction_length": "--horizon",
+        "covariates": "--covariates",
+        "effort": "--effort",
+        "lower": "--lower",
+        "upper": "--upper",
+    },
     "impute": _READING | _QUANTILES | {"fill_gaps": "--fill-gaps"},
     "detect": _READING | {"level": "--level", "calibration": "--calibration", "score": "--score"},
     "embed": _READING | {"pool": "--pool", "layer": "--layer"},
@@ -42,12 +48,14 @@ ENGLISH = (
     "layer",
     "layout",
     "level",
+    "lower",
     "overwrite",
     "pool",
     "score",
     "sentinel",
     "static",
     "target",
+    "upper",
 )
 _LIST = r"\b(?:found|known): (?:[^;.]|\.(?! ))*"  # names of columns, up to the end of the clause
 _VERBATIM = rf"""(?P<verbatim>(?<!\w)'[^']*'|"[^"]*"|`[^`]*`|{_LIST})"""

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
         forecast_file(
             args.source, predictor=args.model, horizon=args.horizon, future=args.future,
             quantile_levels=args.quantile_levels, out=args.out, plot=args.plot, holdout=args.holdout,
-            covariates=args.covariates, effort=args.effort, **split_options(vars(args))[0],
+            covariates=args.covariates, effort=args.effort, lower=args.lower, upper=args.upper,
+            **split_options(vars(args))[0],
         )
     )  # fmt: skip
     return 0
@@ -46,6 +47,8 @@ def forecast_file(
     holdout: bool = False,
     covariates: str = "auto",
     effort: str = "auto",
+    lower: float | str | None = "auto",
+    upper: float | None = None,
     **options: Unpack[FileOptions],
 ) -> str:
     """Forecast the series of a file and return what `tsfm forecast` prints.
@@ -63,8 +66,8 @@ def forecast_file(
     holdout
         Whether to hide the last `horizon` steps, forecast them, and report scores next to the seasonal naive, and
         whether the model was trained on the series.
-    covariates, effort
-        How covariates are used, and what is computed; see `Predictor.predict_df`.
+    covariates, effort, lower, upper
+        How covariates are used, what is computed, and bounds of the forecast; see `Predictor.predict_df`.
     **options
         How both files are read, see `tsfm.store.read_options.FileOptions`.
 
@@ -96,8 +99,9 @@ def forecast_file(
             lines.append(f"{model.name}: {verdict}")
         past, actual, future_df, arguments = held.past, held.actual, held.future_df, held.options
     forecast = model.predict_df(
-        past, horizon, future_df=future_df, quantile_levels=quantile_levels, covariates=covariates, **arguments
-    )
+        past, horizon, future_df=future_df, quantile_levels=quantile_levels, covariates=covariates,
+        lower=lower, upper=upper, **arguments,
+    )  # fmt: skip
     if holdout:
         forecast = finish(forecast, df, failed, add_forecast_rows, settings_of(arguments).errors)
     lines += forecast.attrs.get("explanation", [])

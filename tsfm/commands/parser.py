@@ -89,6 +89,10 @@ def _add_ingest(sub: argparse.ArgumentParser) -> None:
     add_read_flags(sub)
 
 
+def _bound(text: str) -> float | str | None:
+    return None if text == "none" else text if text == "auto" else float(text)
+
+
 def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("source", help=SOURCE_HELP)
     sub.add_argument("--model", required=True, help="model directory or name, or a baseline such as seasonal_naive")
@@ -100,6 +104,9 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--effort", default="auto", metavar="fast | auto | best",
                      help="fast: a single pass of the network; auto (default): also what costs little; best: a "
                      "back-test on the file weighs the network and simpler members")  # fmt: skip
+    sub.add_argument("--lower", type=_bound, default="auto", metavar="NUMBER | none",
+                     help="lowest possible value (default: 0 for items without a negative value)")  # fmt: skip
+    sub.add_argument("--upper", type=_bound, metavar="NUMBER", help="highest possible value (default: none)")
     sub.add_argument("--quantile-levels", type=float, nargs="+", metavar="LEVEL",
                      help="quantile levels in (0, 1) (default: the model's own)")  # fmt: skip
     sub.add_argument("--out", help="write the forecast here, .csv or .parquet (default: print the first rows)")

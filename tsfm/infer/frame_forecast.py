@@ -13,6 +13,7 @@ import numpy as np
 
 from tsfm.infer.arguments import check_choice
 from tsfm.infer.batch_predictor import BatchPredictor
+from tsfm.infer.bounds import Bounds
 from tsfm.infer.covariate_effects import KnownCovariates
 from tsfm.infer.covariates import covariate_rows
 from tsfm.infer.forecast_result import Forecast
@@ -78,6 +79,7 @@ class FramePredictor(BatchPredictor):
         regress: bool,
         batch_size: int,
         mean: bool,
+        bounds: Bounds,
         bar: SeriesProgress | None = None,
     ) -> Forecast:
         """Return forecasts of the items in the units of their DataFrame, once for each season length.
@@ -88,6 +90,8 @@ class FramePredictor(BatchPredictor):
             Covariates for the network.
         regress
             Whether a regression uses the known covariates.
+        bounds
+            Of the targets.
         bar
             Counts the items.
         """
@@ -140,4 +144,5 @@ class FramePredictor(BatchPredictor):
         quantiles = from_model_units(quantiles, units, channel_axis=1).astype(np.float32) + offsets[..., None]
         if means is not None:
             means = from_model_units(means, units, channel_axis=1).astype(np.float32) + offsets
-        return Forecast(predictions, quantiles, requested_levels, means, tuple(notes), tuple(explanation))
+        forecast = Forecast(predictions, quantiles, requested_levels, means, tuple(notes), tuple(explanation))
+        return bounds.apply(forecast, (item.original for item in frame), frame.targets)

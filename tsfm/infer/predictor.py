@@ -16,6 +16,7 @@ import numpy as np
 from tsfm.infer import styles
 from tsfm.infer.adaptation import Adaptation, Inputs
 from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
+from tsfm.infer.bounds import AUTO, Bound, read_bounds
 from tsfm.infer.covariate_effects import KnownCovariates
 from tsfm.infer.covariates import check_known
 from tsfm.infer.failed_items import add_forecast_rows, tolerates_failed_items
@@ -214,6 +215,8 @@ class Predictor(FramePredictor):
         level: styles.Level = None,
         progress: bool | None = None,
         effort: str = "auto",
+        lower: Bound = AUTO,
+        upper: Bound = None,
         **options: Unpack[ReadOptions],
     ) -> pd.DataFrame:
         """Forecast every item of a long DataFrame.
@@ -245,6 +248,9 @@ class Predictor(FramePredictor):
         effort
             "fast": a single pass of the network. "auto": also what costs little, such as the known season of short
             pasts. "best": a back-test on `df` weighs the network and simpler members; takes seconds.
+        lower, upper
+            Bounds of the forecast: a number, or numbers by target. By default `lower` is 0 for the items of a target
+            that have no negative value, and announced where it changes a forecast; None: no bound.
         **options
             How `df` and `future_df` are read, such as `target` or `freq`; see `tsfm.store.read_options.ReadOptions`.
 
@@ -282,7 +288,7 @@ class Predictor(FramePredictor):
         if (forecaster := self.with_effort(effort)) is not self:
             return forecaster.predict_df(
                 df, prediction_length, future_df, quantile_levels, batch_size, mean=mean, covariates=covariates,
-                style=style, h=h, level=level, progress=progress, **options,
+                style=style, h=h, level=level, progress=progress, lower=lower, upper=upper, **options,
             )  # fmt: skip
         self.check_forecasts()
         quantile_levels = styles.choose_quantile_levels(
@@ -302,13 +308,13 @@ class Predictor(FramePredictor):
         if style == styles.NIXTLA:
             styles.check_one_target(frame.targets)
         names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
+        used: dict[str, Any] = {"names": names, "regress": regress, "batch_size": batch_size, "mean": mean}
+        used["bounds"] = read_bounds(lower, upper, frame.targets)
         notes: list[str] = []
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
             notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted {self.beyond_horizon}")
         with SeriesProgress(len(frame), progress=progress) as bar:
-            result = self.forecast_items(
-                frame, requested_levels, names=names, regress=regress, batch_size=batch_size, mean=mean, bar=bar
-            )
+            result = self.forecast_items(frame, requested_levels, **used, bar=bar)
         notes.extend(result.notes)
         announce(notes)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
@@ -335,6 +341,7 @@ class Predictor(FramePredictor):
         names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
         batch_size = check_count("batch_size", batch_size, unit="series")
         used: dict[str, Any] = {"names": names, "regress": regress, "batch_size": batch_size, "mean": mean}
+        used["bounds"] = read_bounds(AUTO, None, frame.targets)
         return self.forecast_items(frame, requested_levels, **used)
 
     def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
