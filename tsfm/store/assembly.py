@@ -33,6 +33,7 @@ from tsfm.timestamps.offsets import default_start
 from tsfm.timestamps.sessions import describe_sessions
 from tsfm.timestamps.timezones import in_timezone, local_times, regular_timestamps, zone_name
 
+MAX_VALUES = 10**8  # of an item, which is put together in memory: about 4 GB
 MAX_WAITING = 100  # items held in memory because no item has shown its frequency yet
 
 
@@ -81,6 +82,7 @@ class SeriesAssembly:
         self.freq, self.freq_item = options.freq, ""  # of the first item, which the others must share
         self._waiting: list[ItemRows] = []  # items of unknown frequency, until another item has one
         self._pieces: list[ItemRows] = []  # of the item being read
+        self._num_rows = 0  # of these
         self._item: str | None = None
         self._seen: set[str] = set()
         self._failure: ValueError | None = None  # the first; raised at close unless rows are scattered
@@ -122,6 +124,12 @@ class SeriesAssembly:
             if self._failure is not None:
                 continue
             chunk = slice(low, high)
+            self._num_rows += int(high - low)
+            if self._num_rows * block.values.shape[1] > MAX_VALUES:
+                raise ValueError(
+                    f"{item_location(item, file=block.file)} has more than {MAX_VALUES:,} values; split it into "
+                    "several items, or use a coarser time step"
+                )
             static = {}
             if block.static:
                 static = static_of(block, chunk, item, self._pieces[0].static if self._pieces else None)
@@ -131,7 +139,7 @@ class SeriesAssembly:
 
     def finish_item(self) -> None:
         """Hand on the item whose rows have all been read; if it is wrong, read on, for more rows of it may follow."""
-        pieces, self._pieces = self._pieces, []
+        pieces, self._pieces, self._num_rows = self._pieces, [], 0
         if pieces:
             try:
                 self.item(self._joined(pieces))

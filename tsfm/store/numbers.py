@@ -20,7 +20,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 _types: Any = pd.api.types
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal cells of a block are the same object: pandas compares them fast
 class UnreadText:
     """A cell of a text file that was found to be no number, and is not read in another way again."""
 

@@ -18,6 +18,7 @@ from tsfm.messages import announce
 from tsfm.store.arrow_zones import check_zones
 from tsfm.store.column_names import ITEM_NAMES, TIME_NAMES
 from tsfm.store.dialect import COMPRESSED, TextOptions, find_dialect
+from tsfm.store.list_columns import spread_lists
 from tsfm.store.number_text import DECIMALS, DecimalRule, text_numbers
 from tsfm.store.sheets import read_sheet
 from tsfm.store.sources import Table, find_tables, readable
@@ -95,17 +96,22 @@ def _parquet(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     del text, notes
     with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
         check_zones(file.schema_arrow, label=table.file)
+        about = file.metadata
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        cells = sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
+        _check_size(8 * cells, table)
         stored = file.read()
     try:
-        return stored.to_pandas()
+        frame = stored.to_pandas()
     except (ValueError, TypeError, KeyError):  # dtypes in the notes of pandas that this version does not know
-        return stored.replace_schema_metadata(None).to_pandas()
+        frame = stored.replace_schema_metadata(None).to_pandas()
+    return spread_lists(frame, np.arange(1, len(frame) + 1), file=table.file)[0]
 
 
 def _dataset(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     del text
     columns = KINDS["dataset"].columns(table)
-    pieces = [piece.frame for piece in KINDS["dataset"].pieces(table, columns, [], notes)]
+    pieces = [spread_lists(*piece, file=table.file)[0] for piece in KINDS["dataset"].pieces(table, columns, [], notes)]
     if not pieces:
         raise ValueError(f"{table.file} has no rows")
     return pd.concat(pieces, ignore_index=True)
@@ -128,11 +134,11 @@ def _csv(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     if repeated := sorted(name for name, count in Counter(dialect.names).items() if count > 1):
         raise ValueError(f"{table.file} has columns that share a name: {', '.join(repeated)}; rename or drop them")
     blocks = []
-    size, limit = 0, _size_limit(table.data)
+    size, packed = 0, "://" not in str(table.data) and Path(table.data).suffix.lower() in COMPRESSED
     for block in text_blocks(table.data, dialect, file=table.file):
         size += block.cells.nbytes
-        if size > limit:
-            raise ValueError(f"{table.file} unpacks to more than {limit:,} bytes; make a store of it with ingest")
+        if packed:
+            _check_size(size, table)
         blocks.append(block)
     if not sum(len(block.rows) for block in blocks):
         raise ValueError(f"{table.file} has a header but no rows")
@@ -149,11 +155,11 @@ def _csv(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(frame)
 
 
-def _size_limit(path: Any) -> int | float:
-    """Return how many bytes a file may fill in memory; a file that is not compressed has no limit."""
-    if "://" in str(path) or Path(path).suffix.lower() not in COMPRESSED:
-        return float("inf")
-    return max(MIN_UNPACKED, MAX_UNPACKED * Path(path).stat().st_size)
+def _check_size(num_bytes: int, table: Table) -> None:
+    """Refuse a compressed file that fills far more memory than its own size."""
+    limit = max(MIN_UNPACKED, MAX_UNPACKED * Path(table.data).stat().st_size)
+    if num_bytes > limit:
+        raise ValueError(f"{table.file} unpacks to more than {limit:,} bytes; make a store of it with ingest")
 
 
 def _joined(blocks: Sequence[TextBlock], names: Sequence[str]) -> tuple[dict[str, pa.Array], np.ndarray]:

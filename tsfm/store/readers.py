@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsfm.store.columns import ColumnOptions, ColumnPlan, plan_columns
+from tsfm.store.list_columns import spread_lists
 from tsfm.store.number_text import DecimalRule
 from tsfm.store.numbers import holds_dates
 from tsfm.store.sources import Table, readable
@@ -53,7 +54,7 @@ def blocks(
     plan = plan_columns(columns, options, file=table.file, sample=lambda names: _first_rows(table, names))
     notes += [note for note in plan.notes if note not in notes]
     rule = DecimalRule(table.text.decimal)
-    for frame, rows in _pieces(table, plan, notes):
+    for frame, rows in _pieces(table, plan, options, notes):
         blank = _blank_rows(frame) if plan.time is not None else None
         if blank is not None:
             frame, rows = frame[~blank], rows[~blank]
@@ -75,7 +76,9 @@ def _first_rows(table: Table, names: Sequence[str]) -> pd.DataFrame:
     """Return the first rows of some columns, numbers where they hold nothing else."""
     with readable(table):
         piece = next(KINDS[table.kind].pieces(table, [], names, []), None)
-    return pd.DataFrame(columns=pd.Index(names)) if piece is None else piece.frame
+    if piece is None:
+        return pd.DataFrame(columns=pd.Index(names))
+    return spread_lists(*piece, file=table.file)[0]
 
 
 def _block(
@@ -153,13 +156,13 @@ def is_hashable(cell: Any) -> bool:
     return True
 
 
-def _pieces(table: Table, plan: ColumnPlan, notes: list[str]) -> Iterator[Piece]:
+def _pieces(table: Table, plan: ColumnPlan, options: ColumnOptions, notes: list[str]) -> Iterator[Piece]:
     """Yield pieces of the planned columns."""
     empty = True
     with readable(table):
         for piece in KINDS[table.kind].pieces(table, plan.text, plan.target, notes):
             empty = empty and not len(piece.rows)
-            yield piece
+            yield Piece(*spread_lists(*piece, file=table.file, time=plan.time, freq=options.freq))
     if empty:
         raise ValueError(f"{table.file} has a header but no rows; leave the file out")
 

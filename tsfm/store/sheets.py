@@ -15,6 +15,7 @@ from tsfm.store.sources import Table
 
 NUM_ROWS = 2**20  # of a worksheet, at most
 MAX_BYTES = 2**30  # that a file may unpack to
+MAX_CELLS = 2**26  # rows x columns of a table, with empty cells, which are filled in
 
 
 class Sheet(NamedTuple):
@@ -53,6 +54,11 @@ def read_sheet(table: Table) -> Sheet:
     for i, name in enumerate(names):
         if name in names[:i] and name:
             raise ValueError(f"{table.file}: column {name!r} occurs twice; rename one")
+    if len(rows) * len(names) > MAX_CELLS:
+        raise ValueError(
+            f"{table.file} has a table of {len(rows):,} rows and {len(names):,} columns, most of it empty; delete the "
+            "cells beside the table, or save it as CSV"
+        )
     names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     columns = {name: _column([row[i] if i < len(row) else None for row in rows], name) for i, name in enumerate(names)}
     return Sheet(pd.DataFrame(columns), above + 2, [note] if len(sheets) > 1 else [])

@@ -25,7 +25,8 @@ from tsfm.store.sources import UNREADABLE, Table
 from tsfm.store.text_table import TextBlock, text_blocks
 
 BLOCK_CELLS = 2**20  # rows x columns parsed at a time
-MIN_ROWS = 1000  # however wide the table
+MIN_ROWS, MAX_ROWS = 1000, BLOCK_CELLS  # however wide the table
+LIST_ROWS = 64  # of a folder or URL of Parquet files whose cells are lists
 BOOLEANS = {"true": True, "false": False}
 _compute: Any = pc  # the stubs of pyarrow lack most functions
 
@@ -109,10 +110,11 @@ def number_cells(cells: pa.Array, name: str, rule: DecimalRule, rows: np.ndarray
     values, bad = text_numbers(cells, name=name, rule=rule, location=lambda at: f"{file}, row {rows[at]}")
     if not bad.any():
         return values
-    mixed = values.astype(object)
-    for row in np.flatnonzero(bad):
-        cell = cells[row].as_py()
-        mixed[row] = BOOLEANS.get(cell.strip().lower(), UnreadText(cell))
+    mixed, texts = values.astype(object), cells.filter(pa.array(bad)).dictionary_encode()
+    distinct = np.empty(len(texts.dictionary), dtype=object)
+    for number, cell in enumerate(texts.dictionary.to_pylist()):
+        distinct[number] = BOOLEANS.get(cell.strip().lower(), UnreadText(cell))
+    mixed[bad] = distinct[texts.indices.to_numpy()]
     return mixed
 
 
@@ -129,9 +131,23 @@ def _parquet_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], n
     del notes
     columns, row = [*text, *numbers], 1
     with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(batch_size=piece_rows(len(columns)), columns=columns):
+        size = max(1, piece_rows(len(columns)) // _list_length(file, columns))
+        for batch in file.iter_batches(batch_size=size, columns=columns):
             yield _arrow_piece(batch, row)
             row += batch.num_rows
+
+
+def _list_length(file: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """Return the mean length of the longest lists of a row group; 1 without lists."""
+    longest = 1
+    if not any(pa.types.is_nested(field.type) for field in file.schema_arrow):
+        return longest
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        leaves = [group.column(at) for at in range(group.num_columns)]
+        counts = [leaf.num_values for leaf in leaves if leaf.path_in_schema.partition(".")[0] in columns]
+        longest = max(longest, -(-max(counts, default=0) // max(1, group.num_rows)))
+    return longest
 
 
 def _parquet_rows(table: Table) -> int | None:
@@ -168,8 +184,10 @@ def _dataset_columns(table: Table) -> list[str]:
 
 def _dataset_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], notes: list[str]) -> Iterator[Piece]:
     del notes
-    columns, row = [*text, *numbers], 1
-    for batch in _dataset(table).to_batches(columns=columns, batch_size=piece_rows(len(columns)), use_threads=False):
+    columns, row, dataset = [*text, *numbers], 1, _dataset(table)
+    size = LIST_ROWS if any(pa.types.is_nested(dataset.schema.field(name).type) for name in columns) else MAX_ROWS
+    size = min(size, piece_rows(len(columns)))
+    for batch in dataset.to_batches(columns=columns, batch_size=size, use_threads=False):
         yield _arrow_piece(batch, row)
         row += batch.num_rows
 
