@@ -6,22 +6,22 @@ C channels, T steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tsfm.store.columns import ColumnOptions
+from tsfm.store.ingest_report import IngestReport
 from tsfm.store.readers import RowBlock
-from tsfm.store.regroup import ItemRows, static_of
+from tsfm.store.regroup import ItemRows, joined_rows, static_of
 from tsfm.store.sources import Table
 from tsfm.store.ts_files import FileSeries, add_anchor
 from tsfm.store.value_parsing import TimestampParser
 from tsfm.store.writer import StoreWriter
 from tsfm.timestamps.frequency import (
     base_freq,
-    check_order,
     describe_moves,
     infer_freq,
     item_location,
@@ -37,33 +37,6 @@ MAX_VALUES = 10**8  # of an item, which is put together in memory: about 4 GB
 MAX_WAITING = 100  # items held in memory because no item has shown its frequency yet
 
 
-@dataclass
-class IngestReport:
-    """What `ingest` wrote, and what it found in the files; `str` of it is a summary."""
-
-    path: Path
-    series: int = 0
-    steps: int = 0
-    channels: list[str] = field(default_factory=list)
-    inserted: int = 0  # steps without a row, now unobserved
-    missing: int = 0  # values missing in the rows themselves
-    files: int = 0
-    seconds: float = 0.0
-    frequency: str = ""
-    fingerprint: str = ""
-    notes: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        names = ", ".join(self.channels[:6]) + (", ..." if len(self.channels) > 6 else "")
-        lines = [
-            f"{self.path}: {self.series:,} series, {self.steps:,} steps every {self.frequency}, "
-            f"{len(self.channels)} channel(s) ({names}), from {self.files} file(s) in {self.seconds:.1f} s",
-            f"  {self.inserted:,} steps inserted in gaps (unobserved), {self.missing:,} values missing in the rows",
-            *(f"  note: {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
-
-
 class ScatteredRows(Exception):
     """The rows of an item are not together."""
 
@@ -73,8 +46,10 @@ class SeriesAssembly:
 
     def __init__(
         self, out: Path, *, options: ColumnOptions, grid: str, labels: dict[str, Any], overwrite: bool, mixed: bool,
-        timestamps: TimestampParser,
+        timestamps: TimestampParser, errors: str = "raise",
     ):  # fmt: skip
+        self.errors = errors
+        self.unread: dict[str, str] = {}  # items with rows that cannot be read, and why
         self.out, self.options, self.grid, self.mixed, self.timestamps = out, options, grid, mixed, timestamps
         self.labels, self.overwrite = labels, overwrite
         self.writer: StoreWriter | None = None
@@ -85,6 +60,7 @@ class SeriesAssembly:
         self._num_rows = 0  # of these
         self._item: str | None = None
         self._seen: set[str] = set()
+        self._dropped: set[str] = set()  # of the unread items
         self._failure: ValueError | None = None  # the first; raised at close unless rows are scattered
         self._unsorted: list[str] = []  # items whose rows were not in time order
         self._tables: dict[str, Table] = {}  # that are one item each
@@ -112,16 +88,20 @@ class SeriesAssembly:
 
     def take(self, block: RowBlock) -> None:
         """Add rows in file order, item after item."""
+        self._drop_unread()
         cuts = np.flatnonzero(np.diff(block.code)) + 1
         for low, high in zip([0, *cuts], [*cuts, len(block.code)], strict=True):
             item = block.items[block.code[low]]
             if item != self._item:
                 self.finish_item()
+                if item in self.unread:
+                    self._item = None
+                    continue
                 if item in self._seen:
                     raise ScatteredRows
                 self._seen.add(item)
                 self._item = item
-            if self._failure is not None:
+            if self._failure is not None or item in self.unread:
                 continue
             chunk = slice(low, high)
             self._num_rows += int(high - low)
@@ -138,29 +118,35 @@ class SeriesAssembly:
             self._pieces.append(ItemRows(item, block.file, block.rows[chunk], times, values, static))
 
     def finish_item(self) -> None:
-        """Hand on the item whose rows have all been read; if it is wrong, read on, for more rows of it may follow."""
+        """Hand on the item whose rows have all been read."""
         pieces, self._pieces, self._num_rows = self._pieces, [], 0
         if pieces:
-            try:
-                self.item(self._joined(pieces))
-            except ValueError as error:
-                self._failure = error
+            self.finish(joined_rows(pieces))
 
-    @staticmethod
-    def _joined(pieces: list[ItemRows]) -> ItemRows:
-        whole = pieces[0]
-        if len(pieces) > 1:
-            files = list(dict.fromkeys(piece.file for piece in pieces))
-            labels = [piece.rows if len(files) == 1 else _labels(piece) for piece in pieces]
-            whole = ItemRows(
-                whole.item_id,
-                files[0] if len(files) == 1 else f"{len(files)} files",
-                np.concatenate(labels),
-                None if whole.times is None else np.concatenate([piece.times for piece in pieces]),
-                np.concatenate([piece.values for piece in pieces]),
-                whole.static,
-            )
-        return whole
+    def finish(self, rows: ItemRows) -> None:
+        """Add an item with all its rows; if it is wrong, read on, for more rows of it may follow."""
+        if rows.item_id in self.unread:
+            return
+        try:
+            self.item(rows)
+        except ValueError as error:
+            self._reject(rows.item_id, error)
+
+    def _reject(self, item: str, error: ValueError) -> None:
+        """Leave an item out, or keep the first error for the end."""
+        if self.errors == "raise":
+            self._failure = self._failure or error
+        else:
+            self.report.failed_items[item] = str(error)
+
+    def _drop_unread(self) -> None:
+        """Drop the rows of items of which other rows could not be read."""
+        for item in self.unread.keys() - self._dropped:
+            if item == self._item:
+                self._pieces, self._num_rows, self._item = [], 0, None
+            elif item in self._seen:
+                raise ScatteredRows
+            self._dropped.add(item)
 
     def item(self, rows: ItemRows) -> None:
         """One item with all its rows; until a frequency is known, items that do not tell theirs wait."""
@@ -174,7 +160,7 @@ class SeriesAssembly:
             self._agree(freq, rows.item_id, rows.file)
             waiting, self._waiting = self._waiting, []
             for earlier in waiting:
-                self.item(earlier)
+                self.finish(earlier)
             self._write(rows, rows.times[0], freq)
         elif self.freq is not None:
             step = parse_freq(self.freq)
@@ -200,9 +186,13 @@ class SeriesAssembly:
         return times if self.timestamps.zone is None else local_times(in_timezone(times, self.timestamps.zone))
 
     def _give_up(self) -> None:
-        """No item has a frequency: explain what is wrong with the first."""
-        first = self._waiting[0]
-        infer_freq(self._local(first.times), item=first.item_id, file=first.file, steps=self.timestamps.numbered)
+        """No item has a frequency: explain what is wrong with each."""
+        waiting, self._waiting = self._waiting, []
+        for rows in waiting:
+            try:
+                infer_freq(self._local(rows.times), item=rows.item_id, file=rows.file, steps=self.timestamps.numbered)
+            except ValueError as error:
+                self._reject(rows.item_id, error)
 
     def _agree(self, freq: str, item: str, file: str) -> None:
         """Check that the steps of all items are equally long, unless mixed frequencies are allowed."""
@@ -227,14 +217,12 @@ class SeriesAssembly:
             )  # fmt: skip
             start, values, inserted = grid.start, grid.values, grid.inserted
             self._moved, self._largest_move = self._moved + grid.moved, max(self._largest_move, grid.largest_move)
-        elif times is not None:
-            check_order(times, item=rows.item_id, file=rows.file, rows=rows.rows, strict=False)
         self._agree(freq, rows.item_id, rows.file)
         self._add(rows.item_id, values, start, freq, rows.static, rows.file, inserted)
 
     def _sorted(self, rows: ItemRows) -> ItemRows:
-        """Return the rows in time order; where they are equally spaced by wish, their order is not changed."""
-        if rows.times is None or self.grid == "keep" or (rows.times[1:] >= rows.times[:-1]).all():
+        """Return the rows in time order."""
+        if rows.times is None or (rows.times[1:] >= rows.times[:-1]).all():
             return rows
         order = np.argsort(rows.times, kind="stable")
         self._unsorted.append(rows.item_id)
@@ -243,8 +231,13 @@ class SeriesAssembly:
     def add_item(self, item: FileSeries, table: Table) -> None:
         """Add a series that its file held as a whole."""
         self.open(item.channels, table, whole=False)
-        self._agree(item.freq, item.item_id, item.file)
-        self._add(item.item_id, item.values, item.start, item.freq, item.static, item.file, 0)
+        try:
+            self._agree(item.freq, item.item_id, item.file)
+            self._add(item.item_id, item.values, item.start, item.freq, item.static, item.file, 0)
+        except ValueError as error:
+            if self.errors == "raise":
+                raise
+            self._reject(item.item_id, error)
 
     def _add(
         self, item: str, values: np.ndarray, start: Any, freq: str, static: dict, file: str, inserted: int
@@ -256,22 +249,24 @@ class SeriesAssembly:
                 f"{item_location(item, file=file)}: all {values.shape[1]} values are missing; leave the item out of "
                 "the file"
             )
+        self.writer.add(item, values, start, freq, static)
         self._observed |= observed.any(axis=1)
         self.report.missing += int((~observed).sum()) - inserted * len(values)
         self.report.inserted += inserted
         self.report.series += 1
         self.report.steps += values.shape[1]
-        self.writer.add(item, values, start, freq, static)
 
     def close(self, notes: Sequence[str], source: str) -> IngestReport:
         """Finish the store."""
+        self._drop_unread()
         self.finish_item()
+        self._give_up()
         if self._failure is not None:
             raise self._failure
-        if self._waiting:
-            self._give_up()
+        self.report.failed_items = {**self.unread, **self.report.failed_items}
         if self.writer is None or not self.report.series:
-            raise ValueError(f"{source} holds no series; nothing is written")
+            reasons = f": {self.report.describe_failed()}" if self.report.failed_items else ""
+            raise ValueError(f"{source} holds no series; nothing is written{reasons}")
         if not self._observed.all():
             empty = self.report.channels[int((~self._observed).argmax())]
             raise ValueError(f"{source}: column {empty!r} has no value at all; leave it out with target=[...]")
@@ -280,12 +275,9 @@ class SeriesAssembly:
         moves = [describe_moves(self._moved, self._largest_move, str(self.freq))] if self._moved else []
         if self._unsorted:
             moves.append(f"rows of {len(self._unsorted)} items (first {self._unsorted[0]!r}) were sorted by time")
-        self.report.notes = self.writer.notes = [*notes, *moves]
+        self.report.notes = [*notes, *moves]
+        self.writer.notes = [*self.report.notes, *self.report.left_out]
         self.writer.timezone = None if self.timestamps.zone is None else zone_name(self.timestamps.zone)
         manifest = self.writer.close()
         self.report.frequency, self.report.fingerprint = manifest.frequency, manifest.fingerprint
         return self.report
-
-
-def _labels(rows: ItemRows) -> np.ndarray:
-    return np.array([f"{row} of {rows.file}" for row in rows.rows], dtype=object)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from tsfm.messages import announce
-from tsfm.store.assembly import IngestReport, ScatteredRows, SeriesAssembly
+from tsfm.messages import announce, warn_of_failed_items
+from tsfm.store.assembly import ScatteredRows, SeriesAssembly
 from tsfm.store.columns import ColumnOptions
 from tsfm.store.frame_index import plain_frame
+from tsfm.store.ingest_report import IngestReport
 from tsfm.store.read_options import FileOptions, read_settings, takes_options
 from tsfm.store.readers import blocks, total_rows
 from tsfm.store.regroup import Regroup
@@ -38,7 +39,7 @@ __all__ = ["IngestReport", "ingest"]
 LAYOUTS = ("auto", "long", "wide")
 
 
-@takes_options(target=None)
+@takes_options(target=None, errors="raise")
 def ingest(
     source: Any,
     out: str | Path,
@@ -75,7 +76,8 @@ def ingest(
         Whether to warn of what was assumed; the report lists it in any case.
     **options
         How the files are read, see `tsfm.store.read_options.FileOptions`. `target` are the channels, by default every
-        numeric column.
+        numeric column. `errors`: "raise"; with "warn" and "skip" an item that cannot be used is left out, and is
+        named in `failed_items` of the report, with "warn" also by a `tsfm.FailedItemWarning`.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def ingest(
     began, out = time.perf_counter(), Path(out)
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; it is one of {', '.join(LAYOUTS)}")
-    settings = read_settings({"target": None, **options}, files=True)
+    settings = read_settings({"target": None, "errors": "raise", **options}, files=True)
     freq = str(parse_freq(settings.freq)) if settings.freq is not None else None
     columns = ColumnOptions(
         layout,
@@ -115,7 +117,7 @@ def ingest(
         timestamps = TimestampParser(settings.timestamps)
         work = SeriesAssembly(
             out, options=columns, grid=settings.grid, labels=labels, overwrite=overwrite, mixed=allow_mixed_freq,
-            timestamps=timestamps,
+            timestamps=timestamps, errors=settings.errors,
         )  # fmt: skip
         try:
             report = _run(sources, work, [*notes], regroup=regroup, progress=progress)
@@ -126,6 +128,8 @@ def ingest(
                 work.writer.abort()  # after a close nothing is left to abort
         report.files, report.seconds = len(sources), time.perf_counter() - began
         announce(report.notes if warn else [])
+        if report.failed_items and warn and settings.errors == "warn":
+            warn_of_failed_items(report.describe_failed())
         return report
     raise AssertionError("regrouped rows cannot be scattered")
 
@@ -136,6 +140,7 @@ def _run(
     """One pass over the tables."""
     timestamp_parser, options = work.timestamps, work.options
     spill: Regroup | None = None
+    unread = None if work.errors == "raise" else work.unread
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=total_rows(sources), unit=" rows", unit_scale=True, desc="ingest", disable=hidden) as bar:
         for table in sources:
@@ -144,7 +149,7 @@ def _run(
                     work.add_item(item, table)
                     bar.update(item.values.shape[1])
                 continue
-            for plan, block in blocks(table, options, timestamp_parser, notes):
+            for plan, block in blocks(table, options, timestamp_parser, notes, unread):
                 writer = work.open(plan.target, table, whole=plan.item is None, covariates=plan.covariates)
                 if regroup:
                     with writing_store(work.out):
@@ -156,7 +161,7 @@ def _run(
     if spill is not None:
         notes.append("rows of an item did not lie together: they were regrouped through temporary files")
         for rows in spill.items():
-            work.item(rows)
+            work.finish(rows)
         shutil.rmtree(spill.folder)
     if options.sentinel:
         notes.append(f"values equal to {', '.join(f'{x:g}' for x in options.sentinel)} were taken as missing")

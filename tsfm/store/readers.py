@@ -5,8 +5,9 @@ L rows of a block, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,9 +45,21 @@ class RowBlock:
 
 
 def blocks(
-    table: Table, options: ColumnOptions, timestamp_parser: TimestampParser, notes: list[str]
+    table: Table,
+    options: ColumnOptions,
+    timestamp_parser: TimestampParser,
+    notes: list[str],
+    unread: dict[str, str] | None = None,
 ) -> Iterator[tuple[ColumnPlan, RowBlock]]:
-    """Yield the table's rows in order, a bounded number at a time; what was guessed is added to `notes`."""
+    """Yield the table's rows in order, a bounded number at a time.
+
+    Parameters
+    ----------
+    notes
+        What was guessed is added to it.
+    unread
+        Where given, takes the items that have a row that cannot be read, and the reason; else that is an error.
+    """
     timestamp_parser.new_file()
     kind = KINDS[table.kind]
     with readable(table):
@@ -58,8 +71,41 @@ def blocks(
         blank = _blank_rows(frame) if plan.time is not None else None
         if blank is not None:
             frame, rows = frame[~blank], rows[~blank]
-        if len(frame):
-            yield plan, _block(frame, rows, table, plan, options, timestamp_parser, rule)
+        if not len(frame):
+            continue
+        read = partial(_block, table=table, plan=plan, options=options, timestamp_parser=timestamp_parser, rule=rule)
+        try:
+            block = read(frame, rows)
+        except ValueError:
+            if unread is None or plan.item is None:
+                raise
+            kept = _readable_rows(frame, rows, table, plan, read, timestamp_parser, unread)
+            if not kept.any():
+                continue
+            block = read(frame[kept], rows[kept])
+        yield plan, block
+
+
+def _readable_rows(
+    frame: Any,
+    rows: np.ndarray,
+    table: Table,
+    plan: ColumnPlan,
+    read: Callable[..., RowBlock],
+    timestamp_parser: TimestampParser,
+    unread: dict[str, str],
+) -> np.ndarray:
+    """Return which rows are of items all of whose rows here can be read; the others are added to `unread`."""
+    code, items = number_items(frame[plan.item], lambda at: f"{table.file}, row {rows[at]}")
+    kept = np.ones(len(frame), dtype=bool)
+    for number, item in enumerate(items):
+        own = code == number
+        try:
+            read(frame[own], rows[own], timestamp_parser=replace(timestamp_parser, notes=[]))
+        except ValueError as error:
+            unread.setdefault(item, str(error))
+            kept &= ~own
+    return kept
 
 
 def _blank_rows(frame: Any) -> np.ndarray | None:

@@ -31,6 +31,26 @@ class ItemRows:
     static: dict[str, Any]
 
 
+def joined_rows(pieces: list[ItemRows]) -> ItemRows:
+    """Return the rows of an item that came in pieces, perhaps of several files."""
+    whole = pieces[0]
+    if len(pieces) == 1:
+        return whole
+    files = list(dict.fromkeys(piece.file for piece in pieces))
+    return ItemRows(
+        whole.item_id,
+        files[0] if len(files) == 1 else f"{len(files)} files",
+        np.concatenate([piece.rows if len(files) == 1 else _labels(piece) for piece in pieces]),
+        None if whole.times is None else np.concatenate([piece.times for piece in pieces]),
+        np.concatenate([piece.values for piece in pieces]),
+        whole.static,
+    )
+
+
+def _labels(rows: ItemRows) -> np.ndarray:
+    return np.array([f"{row} of {rows.file}" for row in rows.rows], dtype=object)
+
+
 def static_of(block: RowBlock, chunk: slice, item: str, known: dict[str, Any] | None) -> dict[str, Any]:
     """Return the static values of rows of one item; a value that changes within the item is an error."""
     static = {}

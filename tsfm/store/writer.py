@@ -117,8 +117,12 @@ class StoreWriter:
                 "give every series the same ones, None where unknown"
             )
         self._current = _Series(item_id, first, str(parse_freq(freq)), static, row=self._shards.num_rows)
+        try:
+            self.append(values)
+        except ValueError:
+            self._current = None  # the store goes on without it
+            raise
         self._ids.add(item_id)
-        self.append(values)
 
     def append(self, values: Float[np.ndarray, "C L"]) -> None:
         """More steps of the series that `add` began."""

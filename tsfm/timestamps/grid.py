@@ -59,9 +59,9 @@ def describe_moves(moved: int, largest_move: int, freq: str) -> str:
     return f"{moved} timestamps were moved to the {freq} grid, by at most {format_duration(largest_move)}"
 
 
-def check_order(times: np.ndarray, *, item: str, file: str | None, rows: np.ndarray, strict: bool = True) -> None:
-    """Raise a ValueError that names the first row whose timestamp is not after (or, if not strict, before) the last."""
-    unordered = np.flatnonzero(times[1:] <= times[:-1] if strict else times[1:] < times[:-1])
+def check_order(times: np.ndarray, *, item: str, file: str | None, rows: np.ndarray) -> None:
+    """Raise a ValueError that names the first row whose timestamp is not after the last."""
+    unordered = np.flatnonzero(times[1:] <= times[:-1])
     if not len(unordered):
         return
     index = int(unordered[0]) + 1
