@@ -17,7 +17,9 @@ ITEMS = "abcdef"
 
 def table() -> pd.DataFrame:
     days = pd.date_range("2024-01-01", periods=8, freq="D").strftime("%Y-%m-%d")
-    frames = [pd.DataFrame({"item_id": item, "timestamp": days, "target": np.arange(8.0).astype(str)}) for item in ITEMS]
+    frames = [
+        pd.DataFrame({"item_id": item, "timestamp": days, "target": np.arange(8.0).astype(str)}) for item in ITEMS
+    ]
     return pd.concat(frames, ignore_index=True)
 
 

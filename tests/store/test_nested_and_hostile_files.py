@@ -150,7 +150,10 @@ def test_an_excel_file_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatc
 
 def test_a_cell_far_from_the_table_is_refused(tmp_path) -> None:
     namespace = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    ends = (b'<row r="%d"><c r="%s"><v>1</v></c></row>' % end for end in ((1, b"XFD1"), (1048576, b"A1048576")))
+    ends = [
+        b'<row r="1"><c r="A1" t="str"><v>a</v></c><c r="XFD1" t="str"><v>b</v></c></row>',
+        b'<row r="1048576"><c r="A1048576"><v>1</v></c></row>',
+    ]
     sheet = b'<worksheet xmlns="' + namespace + b'"><sheetData>' + b"".join(ends) + b"</sheetData></worksheet>"
     with pytest.raises(ValueError, match="a table of 1,048,575 rows and 16,384 columns"):
         read_table.read_table(excel(tmp_path / "t.xlsx", sheet))

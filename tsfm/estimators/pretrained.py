@@ -113,7 +113,7 @@ class Pretrained(ModelPredictor):
         return model
 
     @accepts_frames("df")
-    @takes_options
+    @takes_options(errors="raise")
     def fit_df(
         self,
         df: pd.DataFrame,
@@ -153,7 +153,8 @@ class Pretrained(ModelPredictor):
         verbose
             Show a progress bar.
         **options
-            How `df` is read, see `tsfm.store.read_options.ReadOptions`.
+            How `df` is read, see `tsfm.store.read_options.ReadOptions`. With errors="warn" and "skip" the model is
+            fitted to the other items where one cannot be used; here the default is "raise".
 
         Returns
         -------
@@ -176,7 +177,7 @@ class Pretrained(ModelPredictor):
         horizon = check_horizon(task, prediction_length, own=self.model.config.horizon, name=self.name)
         shape = tuning.find_shape(self, horizon=horizon)
         notes: list[str] = []
-        settings = read_settings(options)
+        settings = read_settings({"errors": "raise", **options})
         columns = find_columns(df, **settings.columns, label="df", notes=notes)
         targets = [str(name) for name in columns.targets]
         announce(notes)
