@@ -11,7 +11,7 @@ from tsfm.timestamps.calendars import make_timestamps
 from tsfm.timestamps.parsing import parse_timestamps
 
 
-def holds_lists(column: pd.Series) -> bool:
+def holds_lists(column: Any) -> bool:
     """Return whether the cells of a column are lists or arrays.
 
     Examples
@@ -72,7 +72,7 @@ def spread_lists(
     return pd.DataFrame(columns), rows[positions]
 
 
-def _arrays(column: pd.Series, rows: np.ndarray, *, file: str) -> list[np.ndarray]:
+def _arrays(column: Any, rows: np.ndarray, *, file: str) -> list[np.ndarray]:
     """Return each list of a column as an array of one dimension."""
     arrays = []
     for row, cell in zip(rows, column.array, strict=True):
@@ -89,7 +89,7 @@ def _arrays(column: pd.Series, rows: np.ndarray, *, file: str) -> list[np.ndarra
     return arrays
 
 
-def _counted(column: pd.Series, lengths: np.ndarray, rows: np.ndarray, freq: Any, *, file: str) -> np.ndarray:
+def _counted(column: Any, lengths: np.ndarray, rows: np.ndarray, freq: Any, *, file: str) -> np.ndarray:
     """Return the timestamps of series of these lengths that begin at those of a column."""
     if freq is None:
         raise ValueError(
