@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 from tests.training.test_crash_points import SETTINGS, outcome, store
 from tsfm.commands.train import train_and_score
 from tsfm.config import RunConfig, compose, typed
+from tsfm.training import run_directory
 
 assert store  # a fixture
 CONTEXT = multiprocessing.get_context("fork")
 PAIRS, RUNS = 20, 10
 SHORT = ["data.batches_per_epoch=2", "trainer.max_epochs=1"]
-REFUSED = r"is in use by process \d+ on .*; wait until it has ended, or set run_dir="
+REFUSED = r"is in use by (process \d+ on .*|another process); wait until it has ended, or set run_dir="
 
 
 def configure(store: Path, *settings: str) -> RunConfig:
@@ -70,12 +72,22 @@ def test_of_two_processes_one_has_the_run(named: bool, store: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_runs_of_the_same_settings_that_begin_at_once_have_a_directory_each(store: Path, tmp_path: Path) -> None:
+def test_runs_that_begin_in_one_second_have_a_directory_each(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands still for all of them, so that they want the same name."""
+
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2024, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(run_directory, "datetime", Still)
     train_and_score(configure(store, f"run_dir={tmp_path / 'whole'}"))
     answered = train_at_once([configure(store, f"run_root={tmp_path / 'runs'}", "resume=never")] * RUNS)
     folders = [path.parent for path in (tmp_path / "runs").rglob("result.json")]
     assert sorted(answered) == sorted(map(str, folders))
     assert len(set(answered)) == RUNS
     assert all(stable(folder) == stable(tmp_path / "whole") for folder in folders)
-    seconds = {folder.name[:19] for folder in folders}
-    print(f"{RUNS} runs begun in {len(seconds)} second(s) of the clock: {len(folders)} directories, none lost")
+    assert {folder.name[:19] for folder in folders} == {"2024-01-01_00-00-00"}
+    print(f"{RUNS} runs in one second: {len(folders)} directories, none lost")
