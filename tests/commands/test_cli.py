@@ -112,7 +112,7 @@ def test_a_sweep_runs_every_combination(
     assert out.count("RESULT ") == 1  # the others are run
     for rate in (-1, -2):
         assert f"error: optim.lr={rate}: optim.lr is {rate}.0; a learning rate is above 0" in errors
-    assert errors.splitlines()[-1] == "error: 2 of the combinations failed (optim.lr=-1; optim.lr=-2), see above"
+    assert "error: 2 of the combinations failed, the first is optim.lr=-1: optim.lr is -1.0; a" in errors
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["forecast", "--help"], ["--version"]])

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tsfm.commands.errors import USER_ERRORS, message_of
-from tsfm.config import job_overrides, sweep, typed
+from tsfm.config import job_overrides, sweep, swept_overrides, typed
 
 
 def run_configured(
@@ -56,8 +56,8 @@ def run_configured(
         try:
             run_overrides(overrides)
         except USER_ERRORS as error:
-            failed.append(shlex.join(text for text in overrides if text not in args.overrides))
-            print(f"error: {failed[-1]}: {message_of(error)}", file=sys.stderr, flush=True)
+            failed.append(f"{shlex.join(swept_overrides(overrides, args.overrides))}: {message_of(error)}")
+            print(f"error: {failed[-1]}", file=sys.stderr, flush=True)
             raise
 
     try:
@@ -65,7 +65,7 @@ def run_configured(
     except USER_ERRORS as error:
         if not failed:
             raise
-        raise ValueError(f"{len(failed)} of the combinations failed ({'; '.join(failed)}), see above") from error
+        raise ValueError(f"{len(failed)} of the combinations failed, the first is {failed[0]}") from error
     return 0
 
 

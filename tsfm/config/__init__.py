@@ -1,6 +1,6 @@
 """Configuration of whole runs: settings in, checked dataclasses out. The settings of a part are defined next to it."""
 
-from tsfm.config.composition import compose, job_overrides, plain, sweep, typed
+from tsfm.config.composition import compose, job_overrides, plain, sweep, swept_overrides, typed
 from tsfm.config.errors import ConfigError, explain
 from tsfm.config.folder import conf_dir, options
 from tsfm.config.overrides import as_overrides, combine_overrides, quote
@@ -22,5 +22,6 @@ __all__ = [
     "plain",
     "quote",
     "sweep",
+    "swept_overrides",
     "typed",
 ]

@@ -14,6 +14,7 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -116,6 +117,13 @@ def _process_state(argv: list[str]) -> Iterator[None]:
 def job_overrides() -> list[str]:
     """Return the settings of the combination that a sweep runs at the moment."""
     return [str(override) for override in HydraConfig.get().overrides.task]
+
+
+def swept_overrides(overrides: list[str], swept: list[str]) -> list[str]:
+    """Return those settings of a combination that have several values in the settings of the sweep, or else all."""
+    settings = OverridesParser.create().parse_overrides(swept)
+    keys = {setting.get_key_element() for setting in settings if setting.is_sweep_override()}
+    return [text for text in overrides if text.partition("=")[0] in keys] or overrides
 
 
 def _search_path(config_dir: str | None) -> list[str]:
