@@ -11,7 +11,7 @@ from tests.fuzz.campaign import Campaign, jobs, read_one
 
 def test_a_sample_of_inputs_is_read_right_or_refused(tmp_path: Path) -> None:
     campaign = Campaign()
-    for kind, seed in jobs(200):
+    for kind, seed in jobs(140):
         for outcome in read_one(kind, seed, tmp_path):
             campaign.add(*outcome)
     assert campaign.faults == []
