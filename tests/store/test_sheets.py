@@ -83,10 +83,11 @@ def test_rows_are_counted_as_excel_does(tmp_path: Path) -> None:
         ingest(path, tmp_path / "s", progress=False)
 
 
-def test_text_and_numbers_as_items_keep_their_names(tmp_path: Path) -> None:
-    rows = [HEADER, *([name, *row[1:]] for name in ("1.50", 8, "007") for row in ROWS)]
+@pytest.mark.parametrize("names", [("1.50", 8, "007"), ("NA", 8)])
+def test_text_and_numbers_as_items_keep_their_names(tmp_path: Path, names: tuple[Any, ...]) -> None:
+    rows = [HEADER, *([name, *row[1:]] for name in names for row in ROWS)]
     path = written(tmp_path / "x.xlsx", rows)
-    assert read_frame(read_table(path), prediction_length=1).ids.astype(str).tolist() == ["1.50", "8", "007"]
+    assert read_frame(read_table(path), prediction_length=1).ids.astype(str).tolist() == list(map(str, names))
 
 
 def test_numbers_as_items_keep_their_names_beside_empty_rows(tmp_path: Path) -> None:

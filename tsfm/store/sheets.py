@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from tsfm.store.column_names import ITEM_NAMES
 from tsfm.store.header import MAX_ROWS, check_header
 from tsfm.store.number_text import MISSING, DecimalRule
 from tsfm.store.numbers import column_numbers
@@ -119,6 +120,8 @@ def _column(cells: list[Any], name: str) -> Any:
     typed, texts = column.infer_objects(), [cell for cell in cells if isinstance(cell, str)]
     if typed.dtype == float and all(type(cell) in (int, type(None)) for cell in cells):
         return column.astype("Int64")  # item 8 is not 8.0
+    if name.lower() in ITEM_NAMES:  # NA may be an item
+        return typed
     if typed.dtype != object or len(texts) == column.count() or not all(text.strip() in MISSING for text in texts):
         return typed
     values, bad = column_numbers(column, DecimalRule(), label="the sheet")
