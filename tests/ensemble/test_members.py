@@ -42,9 +42,8 @@ def test_forecasts_of_the_backtest_use_no_value_of_it(kind):
         values[begin:] = 1e6 * np.random.default_rng(1).normal(size=len(values) - begin)
     first = Windows(np.arange(len(poisoned)), history.begin)  # the past of these windows is before the back-test
     member = kind()
-    for whole in (False,):
-        windows = history.training_windows(20, whole=whole)
-        assert (windows.origin + HORIZON <= history.begin[windows.series]).all()
+    windows = history.training_windows(20, whole=False)
+    assert (windows.origin + HORIZON <= history.begin[windows.series]).all()
     member.fit(history)
     kept = [values[:begin] for values, begin in zip(poisoned, history.begin, strict=True)]
     np.testing.assert_array_equal(
@@ -117,3 +116,13 @@ def test_error_quantiles_cover_what_they_say():
     inside = (around[..., 0] <= actual) & (actual <= around[..., 2])
     assert abs(inside.mean() - 0.8) < 0.02
     assert abs(inside[:, :10].mean() - inside[:, -10:].mean()) < 0.04
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_a_history_that_ends_in_gaps_is_fitted(kind):
+    rng = np.random.default_rng(0)
+    series = make_series(length=60, count=2) + make_series(length=4000, count=1)
+    series[2][70::4] = np.nan  # the windows of the longest series, almost all, miss a step
+    member = kind()
+    if member.fit(make_history(series)) is not None:
+        assert np.isfinite(forecast_ends(member, [values + rng.normal() for values in series])).all()

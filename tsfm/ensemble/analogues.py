@@ -52,8 +52,9 @@ class Analogues(Member):
         if best is None:
             return None
         _, self._lookback, self._count, quantiles = best
-        compared = self._compared(self._lookback, whole=True)
-        assert compared is not None  # the whole history has more windows than its first part
+        # the last part of a history can have so many gaps that the windows of the whole are fewer
+        compared = self._compared(self._lookback, whole=True) or self._compared(self._lookback, whole=False)
+        assert compared is not None
         self._compared_windows = compared
         return quantiles
 

@@ -54,11 +54,13 @@ class PooledRidge(Member):
         if best is None:
             return None
         _, self._chosen, forecast = best
-        _, level, scale = self._features(history.panel, history.windows, self._chosen.lookback)
-        del level
+        scale = self._features(history.panel, history.windows, self._chosen.lookback)[2]
         self._errors = ErrorQuantiles((history.actual - forecast) / scale, history.quantile_levels)
         quantiles = self._errors.around(forecast, scale)
-        values, vectors, products = self._decompose(self._chosen, whole=True)  # type: ignore[misc]
+        # the last part of a history can have so many gaps that the windows of the whole are fewer
+        parts = self._decompose(self._chosen, whole=True) or self._decompose(self._chosen, whole=False)
+        assert parts is not None
+        values, vectors, products = parts
         self._coefficients = vectors @ _shrunk(products, values, self._chosen.strength)
         return quantiles
 
