@@ -128,10 +128,10 @@ def test_weights_begin_with_the_network_and_sum_to_one():
 
     fitted = fit_members(arrays, network, horizon=5, season_length=7, quantile_levels=(0.1, 0.5, 0.9))
     assert fitted.names[0] == NETWORK
-    assert len(fitted.names) == len(fitted.weights) == 5
+    assert len(fitted.names) == len(fitted.weights) == 3
     assert fitted.weights.sum() == pytest.approx(1)
     assert fitted.num_windows >= 100
-    assert len(fitted.describe()) == 6
+    assert len(fitted.describe()) == 4
 
 
 def test_point_forecasters_are_refused():

@@ -8,7 +8,6 @@ from tsfm.ensemble.fit import MEMBERS, plan_backtest
 from tsfm.ensemble.member import ErrorQuantiles, History
 from tsfm.ensemble.panel import Panel, Windows
 from tsfm.ensemble.ridge import PooledRidge, lookbacks
-from tsfm.ensemble.rules import Level, Season
 
 QUANTILE_LEVELS = (0.1, 0.5, 0.9)
 HORIZON, SEASON = 6, 7
@@ -77,7 +76,7 @@ def test_the_units_of_the_series_do_not_matter(kind):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [PooledRidge, Season, Analogues])
+@pytest.mark.parametrize("kind", MEMBERS)
 def test_members_with_a_season_continue_it(kind):
     series = make_series(noise=0.01, length=300)
     member = kind()
@@ -85,16 +84,6 @@ def test_members_with_a_season_continue_it(kind):
     forecast = forecast_ends(member, [values[:-HORIZON] for values in series])[..., 1]
     actual = np.stack([values[-HORIZON:] for values in series])
     assert np.abs(forecast - actual).mean() < 0.25 * np.stack(series).std(axis=1).mean()
-
-
-def test_the_level_follows_a_drift_and_ignores_noise():
-    rng = np.random.default_rng(0)
-    drifting, noisy = [0.5 * np.arange(200.0)], [rng.normal(size=400)]
-    member = Level()
-    member.fit(make_history(drifting))
-    np.testing.assert_allclose(forecast_ends(member, drifting)[0, :, 1], 100 + 0.5 * np.arange(HORIZON))
-    member.fit(make_history(noisy))
-    assert np.abs(forecast_ends(member, noisy)[0, :, 1]).max() < 0.6
 
 
 def test_members_leave_out_panels_that_are_too_short():

@@ -15,7 +15,6 @@ from tsfm.ensemble.analogues import Analogues
 from tsfm.ensemble.member import History, Member
 from tsfm.ensemble.panel import Panel, Windows, observed_windows, spread_windows
 from tsfm.ensemble.ridge import PooledRidge
-from tsfm.ensemble.rules import Level, Season
 from tsfm.ensemble.weights import fit_weights, pinball, prior_weights
 from tsfm.timestamps.offsets import nested_seasons
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 NETWORK = "network"
-MEMBERS: tuple[type[Member], ...] = (PooledRidge, Level, Season, Analogues)
+MEMBERS: tuple[type[Member], ...] = (PooledRidge, Analogues)
 MAX_BACKTEST_WINDOWS = 192  # items times origins, forecast by the network
 BACKTEST_SHARE = 0.25  # of a series, at its end
 MAX_BACKTEST_HORIZONS = 20

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-PRIOR = {"ridge": 0.2, "level": 0.05, "season": 0.1, "analogues": 0.05}  # the network has the rest
+PRIOR = {"ridge": 0.2, "analogues": 0.2}  # the network has the rest
 SHRINKAGE = 0.1
 MAX_STEPS = 32  # of a window, evenly spread
 NUM_ITERATIONS = 60
