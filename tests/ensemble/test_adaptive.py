@@ -56,7 +56,7 @@ def test_the_network_gets_only_what_lies_before_each_window():
 
 def test_a_fitted_forecaster_is_not_fitted_again():
     arrays = make_arrays()
-    fitted = AdaptiveForecaster(SeasonalNaive()).fitted(
+    fitted = AdaptiveForecaster(SeasonalNaive()).fitted_to(
         [array[:, :100] for array in arrays], prediction_length=5, season_length=7
     )
     before = predict(fitted, [array[:, :110] for array in arrays])
@@ -65,7 +65,7 @@ def test_a_fitted_forecaster_is_not_fitted_again():
 
 
 def test_a_longer_horizon_than_that_of_the_fit_is_refused():
-    fitted = AdaptiveForecaster(SeasonalNaive()).fitted(make_arrays(), prediction_length=5, season_length=7)
+    fitted = AdaptiveForecaster(SeasonalNaive()).fitted_to(make_arrays(), prediction_length=5, season_length=7)
     with pytest.raises(ValueError, match="fitted for 5 steps; found prediction_length 6"):
         predict(fitted, make_arrays(), prediction_length=6)
 

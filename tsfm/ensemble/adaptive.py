@@ -163,7 +163,7 @@ class AdaptiveForecaster(_Ensemble):
         self._last: tuple[bytes, FittedForecaster] | None = None
 
     @override
-    def fitted(
+    def fitted_to(
         self, series: Sequence[Float[np.ndarray, "C _"]], *, prediction_length: int, season_length: int
     ) -> FittedForecaster:
         """Return the forecaster fitted to the pasts of series, for one horizon."""

@@ -169,7 +169,7 @@ class Predictor(FramePredictor):
         del horizon, season_length, regressors
         return Adaptation(inputs)
 
-    def fitted(self, series: Sequence[np.ndarray], *, prediction_length: int, season_length: int) -> Predictor:
+    def fitted_to(self, series: Sequence[np.ndarray], *, prediction_length: int, season_length: int) -> Predictor:
         """Return the forecaster fitted to the pasts of series [C, L]; itself, where nothing is fitted to them.
 
         Protocols call it with what lies before the first window that they score.

@@ -185,7 +185,7 @@ def score_config(
         )
     score = ForecastScore(DECILES, entry.season_length)
     season_length = forecast_season(predictor, entry)
-    forecaster = predictor.fitted(
+    forecaster = predictor.fitted_to(
         [values[:, : values.shape[1] - entry.horizon * entry.windows] for values in series],
         prediction_length=entry.horizon,
         season_length=season_length,
