@@ -74,6 +74,7 @@ def test_a_forecast_announces_it_in_python_and_on_the_command_line(
     future.to_csv("future.csv", index=False)
     caplog.set_level(logging.INFO, logger="tsfm")
     save(model.model, tmp_path / "model", about=model.about)
+    caplog.clear()  # an earlier test may have set the level of the logger
     command = ["forecast", "past.csv", "--horizon", "12", "--model", "model", "--out", "out.csv"]
     assert main([*command, "--future", "future.csv", "--holdout"]) == 0
     assert caplog.text.count("'copy' follows the target") == 1
