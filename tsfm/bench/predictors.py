@@ -19,9 +19,10 @@ from tsfm.config import RunConfig
 from tsfm.data.settings import DataConfig
 from tsfm.ensemble.adaptive import AdaptiveForecaster
 from tsfm.infer.arguments import check_choice
+from tsfm.infer.dataframe_forecast import EFFORTS
 from tsfm.infer.load import bundled, load
 from tsfm.infer.model_predictor import ModelPredictor
-from tsfm.infer.predictor import EFFORTS, Predictor
+from tsfm.infer.predictor import Predictor
 from tsfm.messages import did_you_mean
 from tsfm.registry import BASELINES
 

@@ -26,6 +26,7 @@ from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+    from typing_extensions import Self
 
 
 class Forecasting(LoadedModel, Predictor):
@@ -54,7 +55,7 @@ class Forecasting(LoadedModel, Predictor):
             self.beyond_horizon = "from every second step of the past, the fourth, and so on"
 
     @override
-    def single_pass(self) -> Predictor:
+    def single_pass(self) -> Self:
         """Return the model without strided forecasts and without what is added for short histories."""
         config = self.inference_config.updated(stride=1, extend_short_pasts=False)
         if config == self.inference_config:

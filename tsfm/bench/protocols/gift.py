@@ -187,22 +187,17 @@ def score_config(
     season_length = forecast_season(predictor, entry)
     forecaster = predictor.fitted_to(
         [values[:, : values.shape[1] - entry.horizon * entry.windows] for values in series],
-        prediction_length=entry.horizon,
-        season_length=season_length,
-    )
+        prediction_length=entry.horizon, season_length=season_length,
+    )  # fmt: skip
     seconds = time.perf_counter() - start
     for batch in _batches([first * values.shape[0] for values, first in zip(owners, starts, strict=True)]):
         contexts = [owners[i][:, : starts[i]] for i in batch]
         y_true = np.stack([owners[i][:, starts[i] : starts[i] + entry.horizon] for i in batch])
         forecast_start = time.perf_counter()
         predicted = forecast_deciles(
-            forecaster,
-            contexts,
-            horizon=entry.horizon,
-            season_length=season_length,
-            context=context,
+            forecaster, contexts, horizon=entry.horizon, season_length=season_length, context=context,
             batch_size=batch_size,
-        )
+        )  # fmt: skip
         seconds += time.perf_counter() - forecast_start
         scale = np.stack([seasonal_error(values, entry.season_length) for values in contexts])
         score.update(y_true, predicted, scale=scale)
