@@ -53,7 +53,7 @@ def test_all_series_are_counted_and_those_of_a_second_pass(monkeypatch):
             super().__init__(*args, **options)
             bars.append(self)
 
-    monkeypatch.setattr("tsfm.infer.predictor.SeriesProgress", Counting)
+    monkeypatch.setattr("tsfm.infer.dataframe_forecast.SeriesProgress", Counting)
     find_predictor("seasonal_naive").predict_df(panel(7), 2, batch_size=2, progress=False)
     week = panel(3)  # ten days hold one season and less than two
     week["target"] = np.tile(np.arange(7.0), 5)[: len(week)]
