@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tsfm.version import __version__
 
 if TYPE_CHECKING:
+    from tsfm.backtesting.backtest import backtest as backtest
     from tsfm.commands.evaluate import evaluate as evaluate
     from tsfm.commands.train import train as train
     from tsfm.estimators.classifier import Classifier as Classifier
@@ -34,6 +35,7 @@ _MODULES = {
     "LightningDataModule": "tsfm.training.lightning",
     "LightningModule": "tsfm.training.lightning",
     "Regressor": "tsfm.estimators.classifier",
+    "backtest": "tsfm.backtesting.backtest",
     "evaluate": "tsfm.commands.evaluate",
     "ingest": "tsfm.store.ingest",
     "load": "tsfm.estimators.pretrained",
@@ -53,6 +55,7 @@ __all__ = [
     "LightningModule",
     "Regressor",
     "__version__",
+    "backtest",
     "evaluate",
     "ingest",
     "load",

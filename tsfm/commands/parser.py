@@ -51,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     _add_training(add)
     _add_ingest(add("ingest", "turn CSV, Parquet, .ts or .tsf files into a store", lazy("tsfm.commands.ingest")))
     _add_forecast(add("forecast", "forecast the series of a CSV or Parquet file", lazy("tsfm.commands.forecast")))
+    text = "forecast the last windows of a file as if they were still to come, and score them"
+    _add_backtest(add("backtest", text, lazy("tsfm.commands.backtest")))
     _add_model_commands(add)
     bench = add("bench", "run a benchmark and write its tables", lazy("tsfm.commands.bench"))
     add_benchmarks(bench, lazy)
@@ -113,6 +115,32 @@ def _add_forecast(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--plot", help="draw the first series and its forecast into this PNG")
     sub.add_argument("--holdout", action="store_true",
                      help="hide the last HORIZON steps, forecast them, print MASE next to seasonal naive")  # fmt: skip
+    add_read_flags(sub)
+
+
+def _add_backtest(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", help=SOURCE_HELP)
+    sub.add_argument("--model", action="append", metavar="NAME",
+                     help="model name or directory, or baseline; repeat for several (default: tsfm-small)")  # fmt: skip
+    sub.add_argument("--horizon", type=int, required=True, help="steps of each forecast")
+    sub.add_argument("--windows", type=int, default=3, help="forecasts of each series (default 3)")
+    sub.add_argument("--step", type=int, help="steps from one forecast to the next (default: the horizon)")
+    sub.add_argument("--effort", action="append", metavar="fast | auto | best",
+                     help="what trained models compute; repeat to compare (default: auto)")  # fmt: skip
+    sub.add_argument("--refit", action=argparse.BooleanOptionalAction, default=True,
+                     help="whether --effort best is fitted at every cutoff, or once before the first")  # fmt: skip
+    sub.add_argument("--known", action="append", default=[], metavar="COLUMN",
+                     help="covariate whose future is known; repeat for several")  # fmt: skip
+    sub.add_argument("--covariates", default="auto", metavar="auto | network | ignore", help="as of tsfm forecast")
+    sub.add_argument("--interval", type=float, action="append", metavar="PERCENT",
+                     help="central interval; repeat for several (default: 80 and 95)")  # fmt: skip
+    sub.add_argument("--lower", type=_bound, default="auto", metavar="NUMBER | none", help="as of tsfm forecast")
+    sub.add_argument("--upper", type=_bound, metavar="NUMBER", help="as of tsfm forecast")
+    sub.add_argument("--by", choices=["item", "target", "cutoff", "step"], help="also print the scores of each")
+    sub.add_argument("--style", default="chronos", metavar="chronos | nixtla", help="names of the columns of --out")
+    sub.add_argument("--out", help="write the forecasts here, .csv or .parquet")
+    sub.add_argument("--scores", help="write the table of scores here, .csv or .parquet")
+    sub.add_argument("--plot", help="draw the forecasts of the first series into this PNG")
     add_read_flags(sub)
 
 
