@@ -36,6 +36,13 @@ class Bounds:
     lower: Float[np.ndarray, " C"]
     upper: Float[np.ndarray, " C"]
 
+    def limits(
+        self, pasts: Iterable[Float[np.ndarray, "C _"]]
+    ) -> tuple[Float[np.ndarray, "N C"], Float[np.ndarray, "N C"]]:
+        """Return the lowest and the highest possible value of each item and target, by their past values."""
+        floors = np.stack([np.where(_is_negative(past), -np.inf, np.minimum(self.upper, 0.0)) for past in pasts])
+        return np.where(np.isnan(self.lower), floors, self.lower), np.broadcast_to(self.upper, floors.shape)
+
     def apply(self, forecast: Forecast, pasts: Iterable[Float[np.ndarray, "C _"]], targets: Sequence[str]) -> Forecast:
         """Return the forecast within the bounds; a note says how many steps were raised to 0.
 
@@ -44,10 +51,7 @@ class Bounds:
         pasts
             Past values of each item; NaN is missing.
         """
-        lower = np.tile(self.lower, (len(forecast.predictions), 1))  # [N, C]
-        if np.isnan(lower).any():
-            floors = np.stack([np.where(_is_negative(past), -np.inf, np.minimum(self.upper, 0.0)) for past in pasts])
-            lower = np.where(np.isnan(lower), floors, lower)
+        lower, _ = self.limits(pasts)
         below = np.concatenate([forecast.quantiles, forecast.predictions[..., None]], axis=-1).min(axis=-1)
         raised = np.isnan(self.lower)[:, None] & (below < lower[..., None])  # [N, C, H]
         notes = forecast.notes

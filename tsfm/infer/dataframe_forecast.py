@@ -148,26 +148,14 @@ class DataFramePredictor(FramePredictor):
             style, level, quantile_levels, available=self.quantile_levels, name=self.name
         )
         requested_levels = self.check_quantile_levels(quantile_levels)
-        reading: Any = styles.nixtla_options(df, options) if style == styles.NIXTLA else options
-        batch_size, progress = check_count("batch_size", batch_size, unit="series"), check_progress(progress)
-        frame = read_frame(
-            df,
-            prediction_length=styles.choose_horizon(prediction_length, h),
-            future_df=future_df,
-            **reading,
-            select=partial(self.used_covariates, choice=covariates),
-            centre=self.any_level,
-        )
-        if style == styles.NIXTLA:
-            styles.check_one_target(frame.targets)
-        names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
-        used: dict[str, Any] = {"names": names, "regress": regress, "batch_size": batch_size, "mean": mean}
-        used["bounds"] = read_bounds(lower, upper, frame.targets)
+        progress = check_progress(progress)
+        horizon, bounds = styles.choose_horizon(prediction_length, h), (lower, upper)
+        frame, used = self.read_items(df, horizon, future_df, covariates, batch_size, style, bounds, options)
         notes: list[str] = []
         if self.max_horizon is not None and frame.horizon > self.max_horizon:
             notes.append(f"steps beyond the trained horizon of {self.max_horizon} are predicted {self.beyond_horizon}")
         with SeriesProgress(len(frame), progress=progress) as bar:
-            result = self.forecast_items(frame, requested_levels, **used, bar=bar)
+            result = self.forecast_items(frame, requested_levels, **used, mean=mean, bar=bar)
         notes.extend(result.notes)
         announce(notes)
         columns = () if quantile_levels is None and requested_levels == POINT else requested_levels
@@ -178,6 +166,33 @@ class DataFramePredictor(FramePredictor):
         if result.explanation:
             out.attrs["explanation"] = list(result.explanation)
         return out
+
+    def read_items(
+        self,
+        df: pd.DataFrame,
+        horizon: int,
+        future_df: pd.DataFrame | None,
+        covariates: str,
+        batch_size: int,
+        style: str,
+        bounds: tuple[Bound, Bound],
+        options: ReadOptions,
+    ) -> tuple[Frame, dict[str, Any]]:
+        """Return the items of a DataFrame, and the arguments of `forecast_items`; see `predict_df`."""
+        reading: Any = styles.nixtla_options(df, options) if style == styles.NIXTLA else options
+        frame = read_frame(
+            df,
+            prediction_length=horizon,
+            future_df=future_df,
+            **reading,
+            select=partial(self.used_covariates, choice=covariates),
+            centre=self.any_level,
+        )
+        if style == styles.NIXTLA:
+            styles.check_one_target(frame.targets)
+        names, regress, _ = self.choose_covariates(frame.past_names, frame.known_names, covariates)
+        used: dict[str, Any] = {"names": names, "regress": regress, "bounds": read_bounds(*bounds, frame.targets)}
+        return frame, used | {"batch_size": check_count("batch_size", batch_size, unit="series")}
 
     def predict_frame(
         self,

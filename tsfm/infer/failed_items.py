@@ -169,6 +169,15 @@ def add_forecast_rows(out: pd.DataFrame, df: pd.DataFrame, failed: FailedItems) 
     return _in_item_order(blocks, id_name, failed)
 
 
+def add_sample_rows(out: pd.DataFrame, df: pd.DataFrame, failed: FailedItems) -> pd.DataFrame:
+    """Return sample paths with rows of NaN for the failed items; see `add_forecast_rows`."""
+    first = out.loc[out["sample_id"] == 0].drop(columns="sample_id")
+    id_name: Any = out.columns[0]
+    absent = add_forecast_rows(first, df, failed).loc[lambda rows: rows[id_name].isin(list(failed.reasons))]
+    blocks = [absent.assign(sample_id=number) for number in out["sample_id"].unique()]
+    return _in_item_order([out, *(rows.reindex(columns=out.columns) for rows in blocks)], id_name, failed)
+
+
 def add_item_rows(out: pd.DataFrame, df: pd.DataFrame, failed: FailedItems) -> pd.DataFrame:
     """Return one row for each item (and target) with rows of NaN for the failed items."""
     del df

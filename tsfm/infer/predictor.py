@@ -16,18 +16,18 @@ from tsfm.infer.adaptation import Adaptation, Inputs
 from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
 from tsfm.infer.covariate_effects import KnownCovariates
 from tsfm.infer.covariates import check_known
-from tsfm.infer.dataframe_forecast import DataFramePredictor
 from tsfm.infer.forecast_result import Forecast
 from tsfm.infer.frame_forecast import COVARIATE_CHOICES
 from tsfm.infer.progress import SeriesProgress, count_batches
 from tsfm.infer.quantiles import DECILES, MEAN_LEVELS, POINT, mean_from_quantiles
+from tsfm.infer.sample_forecast import SamplePredictor
 from tsfm.infer.series_input import check_recent_values, number_names, read_series
 from tsfm.messages import announce
 
 __all__ = ["DECILES", "POINT", "Forecast", "Predictor"]
 
 
-class Predictor(DataFramePredictor):
+class Predictor(SamplePredictor):
     """A forecaster of arrays and DataFrames. A subclass implements `quantiles`; see `BatchPredictor`."""
 
     def predict(

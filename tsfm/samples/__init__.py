@@ -1,0 +1,1 @@
+"""Sample paths from quantile forecasts."""
