@@ -14,6 +14,7 @@ from tsfm.backtesting.forecasting import WindowForecasts
 from tsfm.backtesting.models import REFERENCE
 from tsfm.backtesting.scores import score_table
 from tsfm.backtesting.windows import BacktestWindows
+from tsfm.infer.figure_parts import HISTORY_COLOR, format_time_axis, plain_times, save_figure
 from tsfm.infer.styles import interval_bounds
 from tsfm.messages import did_you_mean, format_id
 
@@ -60,7 +61,7 @@ def plot_backtest(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from tsfm.infer.plot import NotebookFigure, save_figure
+    from tsfm.infer.plot import NotebookFigure
 
     known = [forecast.label for forecast in by_model]
     names = list(known if models is None else [models] if isinstance(models, str) else models)
@@ -108,12 +109,10 @@ def _draw(
     history: int | None,
 ) -> None:
     """Draw one target of one item: values, and from each cutoff a line for each model."""
-    from tsfm.infer.plot import HISTORY_COLOR, format_time_axis
-
     own = np.flatnonzero(windows.item == index)
     horizon, values = windows.horizon, windows.targets[index][target]
     first = max(int(windows.origin[own].min()) - (history or max(24, 2 * horizon)), 0)
-    times = _plain(windows.like_column(windows.utc[index]))
+    times = plain_times(pd.Series(windows.like_column(windows.utc[index])))
     axes.plot(
         times[first : len(values)], values[first:], color=HISTORY_COLOR, linewidth=1.2, label="observed", zorder=3
     )
@@ -154,13 +153,3 @@ def _title(windows: BacktestWindows, by_model: Sequence[WindowForecasts], name: 
     reference = next(forecast.label for forecast in by_model if forecast.contender.predictor.name == REFERENCE)
     text = f"MASE of {name} {rows[name]:.2f}" + (f", {reference} {rows[reference]:.2f}" if name != reference else "")
     return f"{frame.ids.iloc[index]}: {frame.targets[target]}  ({text})"
-
-
-def _plain(column: Any) -> np.ndarray:
-    """Return timestamps for an axis: instants without a zone, or numbers."""
-    series = pd.Series(column)
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return series.to_numpy()
-    if isinstance(series.dtype, pd.PeriodDtype):
-        series = series.dt.to_timestamp()
-    return np.asarray(pd.DatetimeIndex(pd.to_datetime(series)).tz_localize(None))

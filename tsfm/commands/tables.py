@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tsfm.files import atomic_file, check_folder
+from tsfm.infer.figure_parts import check_figure_path
 from tsfm.store.column_names import ITEM, ITEM_NAMES
 from tsfm.store.numbers import is_numeric
 from tsfm.store.read_options import FileOptions, ReadOptions, frame_options, read_settings
@@ -51,8 +52,6 @@ def check_outputs(out: str | None, plot: str | None) -> None:
         if Path(out).is_dir():
             raise IsADirectoryError(f"--out {out} is a folder; name a file for the table")
     if plot is not None:
-        from tsfm.infer.plot import check_figure_path  # imports Matplotlib, which takes time
-
         check_figure_path(Path(plot))
 
 

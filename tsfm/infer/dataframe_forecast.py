@@ -212,8 +212,20 @@ class DataFramePredictor(FramePredictor):
         used["bounds"] = read_bounds(AUTO, None, frame.targets)
         return self.forecast_items(frame, requested_levels, **used)
 
-    def plot(self, df: pd.DataFrame, forecast: pd.DataFrame, **options: Any) -> Figure:
-        """Draw a DataFrame and its forecast; see `tsfm.infer.plot.plot`."""
-        from tsfm.infer.plot import plot
+    def plot(self, df: pd.DataFrame, forecast: pd.DataFrame | None = None, **options: Any) -> Figure:
+        """Draw a DataFrame and its forecast, or without one what `impute_df` or `detect_df` returned.
 
-        return plot(df, forecast, **options)
+        The options are those of `tsfm.infer.plot.plot`, `tsfm.infer.plot_imputed.plot_imputed` and
+        `tsfm.infer.plot_scores.plot_scores`.
+        """
+        if forecast is not None:
+            from tsfm.infer.plot import plot
+
+            return plot(df, forecast, **options)
+        if "is_anomaly" in getattr(df, "columns", ()):
+            from tsfm.infer.plot_scores import plot_scores
+
+            return plot_scores(df, **options)
+        from tsfm.infer.plot_imputed import plot_imputed
+
+        return plot_imputed(df, **options)

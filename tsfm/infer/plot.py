@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from tsfm.files import atomic_file
 from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import find_columns
+from tsfm.infer.figure_parts import (
+    ACTUAL_COLOR,
+    FORECAST_COLOR,
+    HISTORY_COLOR,
+    draw_intervals,
+    format_time_axis,
+    plain_times,
+    save_figure,
+)
 from tsfm.infer.item_rows import number_items, row_times
 from tsfm.messages import format_id
-from tsfm.metrics.forecast import central_pair
 from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, ReadSettings, read_settings, takes_options
 
@@ -28,8 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from typing_extensions import Unpack
 
-FORMATS = ("png", "svg", "pdf")
-HISTORY_COLOR, FORECAST_COLOR, ACTUAL_COLOR = "#3b4a59", "#c8501e", "#1a8a5a"
 FORECAST_COLUMNS = ("target_name", "predictions")
 
 
@@ -106,20 +110,20 @@ def _select_pairs(
 
 
 def _draw(axes: Axes, past: Line, rows: pd.DataFrame, actual: Line | None, *, history: int) -> None:
-    times = rows["timestamp"].to_numpy()
-    if pd.api.types.is_datetime64_any_dtype(rows["timestamp"].dtype):
-        times = np.asarray(pd.DatetimeIndex(rows["timestamp"]).tz_localize(None))
+    """Draw a series and its forecast, which begins at the last observed value."""
+    times = plain_times(pd.Series(rows["timestamp"]))
     columns = _quantile_columns(rows)
-    interval = central_pair(list(columns))
     axes.plot(past.times[-history:], past.values[-history:], color=HISTORY_COLOR, linewidth=1.2, label="history")
-    if interval is not None:
-        low, high = (list(columns)[i] for i in interval)
-        label = f"{100 * (high - low):.0f} % interval"
-        bounds = rows[columns[low]].to_numpy(float), rows[columns[high]].to_numpy(float)
-        axes.fill_between(times, *bounds, color=FORECAST_COLOR, alpha=0.22, linewidth=0, label=label)
-    marker = "o" if len(times) == 1 else None
-    predictions = rows["predictions"].to_numpy(float)
-    axes.plot(times, predictions, color=FORECAST_COLOR, linewidth=1.6, marker=marker, label="forecast")
+    observed = np.flatnonzero(np.isfinite(past.values))
+    last = observed[-1:] if past.times.dtype.kind == times.dtype.kind else observed[:0]
+    value, joined = past.values[last], np.concatenate([past.times[last], times])
+    draw_intervals(
+        axes, joined, {level: np.append(value, rows[name].to_numpy(float)) for level, name in columns.items()}
+    )
+    predictions = np.append(value, rows["predictions"].to_numpy(float))
+    axes.plot(joined, predictions, color=FORECAST_COLOR, linewidth=1.6, label="forecast")
+    if len(times) == 1:
+        axes.plot(times, predictions[-1:], color=FORECAST_COLOR, marker="o")
     if actual is not None:
         begin, end = times[[0, -1]]
         inside = (actual.times >= begin) & (actual.times <= end)
@@ -202,37 +206,3 @@ def plot(
     if path is not None:
         save_figure(figure, path)
     return figure
-
-
-def format_time_axis(axes: Axes) -> None:
-    """Label the time axis briefly, and draw a grid without a frame."""
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def check_figure_path(path: Path) -> str:
-    """Return the format of the file suffix, after checking that the file can be written.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError, IsADirectoryError
-        When the suffix is not one of the formats, the folder does not exist, or `path` is a folder.
-    """
-    file_format = path.suffix.lstrip(".").lower()
-    if file_format not in FORMATS:
-        raise ValueError(f"the file of the figure is {path.name!r}; name it with one of .{', .'.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to hold {path.name!r}; make it first")
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file for the figure")
-    return file_format
-
-
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write the figure to a file, completely or not at all."""
-    file_format = check_figure_path(Path(path))
-    with atomic_file(path) as draft:
-        figure.savefig(draft, format=file_format, dpi=130)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tsfm.infer.column_values import read_numbers
 from tsfm.infer.columns import find_columns
+from tsfm.infer.figure_parts import FORECAST_COLOR, HISTORY_COLOR, format_time_axis, save_figure
 from tsfm.infer.item_rows import row_times
 from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, read_settings, takes_options
@@ -49,7 +50,7 @@ def plot_scores(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from tsfm.infer.plot import FORECAST_COLOR, HISTORY_COLOR, NotebookFigure, format_time_axis, save_figure
+    from tsfm.infer.plot import NotebookFigure
 
     absent = [name for name in SCORE_COLUMNS if name not in scored.columns]
     if absent:
@@ -70,20 +71,41 @@ def plot_scores(
     figure = NotebookFigure(figsize=(9, 0.6 + 3.2 * num_items), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2 * num_items, 1, squeeze=False, height_ratios=[2, 1] * num_items)[:, 0]
+    names = ", ".join(map(str, columns.targets))
     for item in range(num_items):
         series_axes, score_axes = panels[2 * item], panels[2 * item + 1]
         rows = np.flatnonzero(codes == item)
         rows = rows[np.argsort(times[rows], kind="stable")]
         flagged = rows[is_anomaly[rows]]
-        for column in values:
-            series_axes.plot(times[rows], column[rows], color=HISTORY_COLOR, linewidth=1)
+        for name, column in zip(columns.targets, values, strict=True):
+            label = str(name) if len(values) > 1 else "observed"
+            (line,) = series_axes.plot(times[rows], column[rows], linewidth=1, label=label)
+            if len(values) == 1:
+                line.set_color(HISTORY_COLOR)
             series_axes.plot(times[flagged], column[flagged], "o", color=FORECAST_COLOR, markersize=4)
         score_axes.plot(times[rows], score[rows], color=HISTORY_COLOR, linewidth=1)
-        score_axes.plot(times[rows], threshold[rows], color=FORECAST_COLOR, linewidth=1)
-        series_axes.set_title(f"{titles[item]}: {len(flagged)} of {len(rows)} steps flagged", loc="left", fontsize=10)
+        score_axes.plot(times[rows], threshold[rows], color=FORECAST_COLOR, linewidth=1, label="threshold")
+        score_axes.fill_between(
+            times[rows], threshold[rows], score[rows], where=score[rows] > threshold[rows], color=FORECAST_COLOR,
+            alpha=0.4, linewidth=0,
+        )  # fmt: skip
+        text = f"{titles[item]}: {names}, {len(flagged)} of {len(rows)} steps flagged"
+        series_axes.set_title(text, loc="left", fontsize=10)
+        series_axes.set_ylabel(names if len(values) == 1 else "")
         score_axes.set_ylabel("score")
+        score_axes.sharex(series_axes)
         format_time_axis(series_axes)
         format_time_axis(score_axes)
+        series_axes.tick_params(labelbottom=False)
+        series_axes.xaxis.offsetText.set_visible(False)
+        if item == 0:
+            (flag,) = series_axes.plot([], [], "o", color=FORECAST_COLOR, markersize=4)
+            flag.set_label("flagged")
+            series_axes.margins(y=0.2)  # space for the legend
+            series_axes.legend(loc="upper left", frameon=False, fontsize=8, ncols=4)
+            score_axes.legend(loc="upper left", frameon=False, fontsize=8)
+    if len(titles) > num_items:
+        figure.suptitle(f"{num_items} of {len(titles)} items", fontsize=11)
     if path is not None:
         save_figure(figure, path)
     return figure
