@@ -25,12 +25,12 @@ class Fingerprint:
 
     def update(self, values: Float[np.ndarray, "C L"]) -> Fingerprint:
         """Add the next steps, `[channels, time]`, and return the object itself."""
-        steps = np.array(
-            values.T, dtype="<f4", order="C"
-        )  # time first, so that chunks of a series give the same digest
-        steps += 0.0  # -0.0 becomes 0.0
-        steps[np.isnan(steps)] = np.nan
-        self._hash.update(steps.tobytes())
+        # time first, so that chunks of a series give the same digest; -0.0 + 0.0 is 0.0
+        steps = np.add(values.T, np.float32(0), dtype="<f4", order="C", casting="unsafe")
+        missing = np.isnan(steps)
+        if missing.any():
+            steps[missing] = np.nan
+        self._hash.update(steps.reshape(-1))
         self._shape = [values.shape[0], self._shape[1] + values.shape[1]]
         return self
 

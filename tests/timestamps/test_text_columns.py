@@ -88,8 +88,17 @@ def test_mixtures_of_cells_are_read_or_refused_as_one_by_one(cells, options):
     check_same(outcome(pd.Series(cells, dtype=object), **options), defined(cells, **options))
 
 
-@pytest.mark.parametrize("cell", ["0001-01-01", "9999-12-31 23:00"])
-def test_timestamps_at_the_ends_of_the_calendar_are_refused_in_a_zone_that_moves_them_out_of_it(cell):
-    zone = "Asia/Tokyo" if cell.startswith("0") else "America/New_York"
-    with pytest.raises(ValueError, match=f"row 1 is {cell}.*, too far from now for {zone}"):
-        parse_timestamps(["2020-01-01", cell], timezone=zone)
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "Europe/Berlin", "+05:00"])
+@pytest.mark.parametrize("offset", ["", "Z", "+01:00"])
+@pytest.mark.parametrize("cell", ["0001-01-01 12:00", "9999-12-31 12:00"])
+def test_timestamps_at_the_ends_of_the_calendar_are_refused_in_a_zone(cell, offset, zone):
+    with pytest.raises(ValueError, match=f"row 1 is {cell[:10]}.*, too far from now for"):
+        parse_timestamps([f"2020-01-01 00:00{offset}", cell + offset], timezone=zone)
+    kept = parse_timestamps([f"2020-01-01 00:00{offset}", cell + offset])
+    assert kept.format(1).startswith(cell)
+
+
+def test_the_days_next_to_the_ends_of_the_calendar_are_read_in_every_zone():
+    for zone in ("Asia/Tokyo", "America/New_York", "+12:00"):
+        parsed = parse_timestamps(["9999-12-30 23:00", "0001-01-02 01:00"], timezone=zone)
+        assert [parsed.format(row)[:16] for row in (0, 1)] == ["9999-12-30 23:00", "0001-01-02 01:00"]

@@ -226,7 +226,10 @@ def _in_item_order(blocks: list[pd.DataFrame], id_name: Any, failed: FailedItems
     """Return all rows in the order of the items of the DataFrame."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # pandas: columns of NaN alone
-        whole = pd.concat(blocks, ignore_index=True)
+        whole: Any = pd.concat(blocks, ignore_index=True)
+    for name in blocks[0].columns:
+        if (dtype := blocks[0][name].dtype).kind == "f" and whole[name].dtype != dtype:  # pandas 3, with NaN alone
+            whole[name] = whole[name].astype(dtype)
     numbers = {name: number for number, name in enumerate(failed.order)}
     order = np.argsort([numbers[name] for name in whole[id_name]], kind="stable")
     return whole.iloc[order].reset_index(drop=True)

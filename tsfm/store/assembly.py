@@ -243,15 +243,15 @@ class SeriesAssembly:
         self, item: str, values: np.ndarray, start: Any, freq: str, static: dict, file: str, inserted: int
     ) -> None:
         assert self.writer is not None
-        observed = ~np.isnan(values)
-        if not observed.any():
+        missing = np.isnan(values).sum(axis=1)
+        if missing.sum() == values.size:
             raise ValueError(
                 f"{item_location(item, file=file)}: all {values.shape[1]} values are missing; leave the item out of "
                 "the file"
             )
         self.writer.add(item, values, start, freq, static)
-        self._observed |= observed.any(axis=1)
-        self.report.missing += int((~observed).sum()) - inserted * len(values)
+        self._observed |= missing < values.shape[1]
+        self.report.missing += int(missing.sum()) - inserted * len(values)
         self.report.inserted += inserted
         self.report.series += 1
         self.report.steps += values.shape[1]

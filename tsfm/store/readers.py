@@ -158,10 +158,9 @@ def _objects(column: Any) -> np.ndarray:
 
 def number_items(column: Any, location: Any) -> tuple[np.ndarray, list[str]]:
     """Return the index of each row's item, and the names of the items in the order of their first rows."""
-    if (row := row_with_nul(column)) is not None:
-        raise ValueError(
-            f"{location(row)}: column {column.name!r} holds {column.iloc[row]!r}, with a NUL character; rename the item"
-        )
+    keeps_nul = isinstance(column.dtype, pd.ArrowDtype)  # then only the distinct names need to be looked at
+    if not keeps_nul:
+        _refuse_nul(column, location)
     try:
         code, names = pd.factorize(column)
     except TypeError:
@@ -169,11 +168,21 @@ def number_items(column: Any, location: Any) -> tuple[np.ndarray, list[str]]:
         raise ValueError(
             f"{location(row)}: column {column.name!r} holds {column.iloc[row]!r}; items are named by text or numbers"
         ) from None
+    items = [str(name) for name in names]
+    if keeps_nul and any("\0" in item for item in items):
+        _refuse_nul(column, location)
     if (code < 0).any():
         raise ValueError(
             f"{location(int((code < 0).argmax()))}: column {column.name!r} is empty; every row needs its item"
         )
-    return code, [str(name) for name in names]
+    return code, items
+
+
+def _refuse_nul(column: pd.Series, location: Any) -> None:
+    if (row := row_with_nul(column)) is not None:
+        raise ValueError(
+            f"{location(row)}: column {column.name!r} holds {column.iloc[row]!r}, with a NUL character; rename the item"
+        )
 
 
 def row_with_nul(column: pd.Series) -> int | None:

@@ -152,7 +152,7 @@ class StoreWriter:
 
     def _cut(self, series: _Series, *, at_least: int) -> None:
         """Turn gathered steps into rows of chunk_steps, the last perhaps shorter; fewer than `at_least` steps wait."""
-        values = np.concatenate(series.pieces, axis=1)
+        values = series.pieces[0] if len(series.pieces) == 1 else np.concatenate(series.pieces, axis=1)
         first = 0
         while values.shape[1] - first >= at_least:
             chunk = values[:, first : first + self.chunk_steps]

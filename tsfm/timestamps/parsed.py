@@ -16,6 +16,8 @@ from tsfm.timestamps.text_offsets import INVALID, offset_minutes
 from tsfm.timestamps.timezones import as_unit, naive_utc
 
 Location = Callable[[int], str]
+# without the first and the last day of Python's calendar, which other time zones move out of it
+FIRST, LAST = np.datetime64("0001-01-02", "us"), np.datetime64("9999-12-31", "us")
 DEFAULT_UNIT: str = pd.to_datetime(["2020-01-01"]).unit
 
 
@@ -117,13 +119,12 @@ def in_zone(parsed: ParsedTimestamps, zone: dt.tzinfo | None, where: Location) -
     if zone is None or parsed.numbered:
         return parsed
     values, notes = parsed.values, list(parsed.notes)
+    if ((values < FIRST) | (values >= LAST)).any() and zone != dt.timezone.utc:
+        row = int(((values < FIRST) | (values >= LAST)).argmax())
+        raise ValueError(f"{where(row)} is {pd.Timestamp(values[row])}, too far from now for {zone}; correct it")
     if parsed.zone is None and not parsed.kind.startswith("epoch"):
         index = pd.DatetimeIndex(values)
-        try:
-            local = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-        except OverflowError:  # the first and the last day of the calendar of Python
-            row = int(np.abs(values.astype("M8[Y]").astype(np.int64) - 3000).argmax())
-            raise ValueError(f"{where(row)} is {index[row]}, too far from now for {zone}; correct it") from None
+        local = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
         if local.isna().any():
             row = int(np.asarray(local.isna()).argmax())
             raise ValueError(
