@@ -166,7 +166,7 @@ def damaged_content(data: bytes, table: LongTable) -> Content | None:
         absent = [name for name in table.channels if name not in stored.column_names]
         frame = stored.to_pandas().rename(columns=dict(zip(odd, absent, strict=False)))  # the name was damaged
         times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"], **_unit(frame["timestamp"])))
-        times = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
+        times = (times if times.tz is None else times.tz_convert("UTC").tz_localize(None)).as_unit("us")
         values = frame[table.channels].astype(np.float64).to_numpy()
         rows = [
             Row(str(name), pd.Timestamp(time), list(map(float, value)))

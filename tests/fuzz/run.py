@@ -36,8 +36,9 @@ ANNOUNCED_BY = {  # kind of a difference -> the notes that say it
     "start": "begin in 1970",
     "items": (
         "was taken as item_id|is read as the item id|so all rows are one series|are covariates, because|"
-        "is not UTF-8 and was read as"
+        "is not UTF-8 and was read as|the series are named after their lines|not used, because not numeric"
     ),
+    "zone": "read as local days without a zone",
     "labels": "is not UTF-8 and was read as",
     "": r"column '.*': .* is read as",
 }

@@ -153,9 +153,9 @@ def cells_item(name: str, dimensions: list[list[str]], times: list[np.ndarray] |
     rows = []
     for cells in dimensions:
         texts = [cell.strip() for cell in cells]
-        if not all(text in ("?", "NaN", "nan", "") or NUMBER.fullmatch(text) for text in texts):
+        if not all(text.lower() in ("?", "nan", "") or NUMBER.fullmatch(text) for text in texts):
             return None
-        rows.append([np.nan if text in ("?", "NaN", "nan", "") else float(text) for text in texts])
+        rows.append([np.nan if text.lower() in ("?", "nan", "") else float(text) for text in texts])
     if len({len(row) for row in rows}) != 1 or not rows[0]:
         return None
     values = np.array(rows).T

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tsfm.infer.frames import read_frame
 from tsfm.store.ingest import ingest
+from tsfm.store.parquet_footer import chunk_lengths
 from tsfm.store.read_table import read_table
 from tsfm.store.series_store import SeriesStore
 
@@ -136,3 +138,89 @@ def test_the_zone_of_a_store_has_a_name_that_others_read(tmp_path: Path, zone: s
     assert store.manifest.timezone == zone
     assert any(f"in the time zone {zone}:" in note for note in notes)
     assert pd.Timestamp("2024-01-01").tz_localize(store.manifest.timezone) is not pd.NaT
+
+
+LABELS = {
+    "text": ["a", "b"], "mixed": ["a", 1], "one": ["a"], "after a missing one": ["?", "a"], "tuple": ("a", 2.5),
+    "array": np.array(["a", "b"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_lists_of_labels_beside_a_long_table_are_not_used(tmp_path: Path, labels: object) -> None:
+    days = pd.date_range("2024-01-01", periods=20)
+    plain = pd.DataFrame({"timestamp": days, "target": np.arange(20.0)})
+    tagged = plain.assign(tags=[labels] * 20)
+    for df in (tagged, tagged[["tags", "timestamp", "target"]], tagged.assign(item_id="a")):
+        store, notes = stored(df, tmp_path)
+        assert store.read(0).tolist() == [list(range(20))]
+        assert any("not used, because not numeric: tags" in note for note in notes)
+        (item,) = read_frame(df, prediction_length=1)
+        assert item.original.tolist() == [list(range(20))]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+@pytest.mark.parametrize("start", ["2017-07-15 01:02:03", "2022-12-26 00:00", "2029-11-11 11:00"])
+def test_epochs_that_could_be_hours_of_an_early_century_are_of_ours(tmp_path: Path, unit: str, start: str) -> None:
+    times = pd.date_range(start, periods=21, freq="s").as_unit(unit)
+    df = pd.DataFrame({"timestamp": times.astype(np.int64), "target": np.arange(21.0)})
+    store, notes = stored(df, tmp_path)
+    assert pd.Timestamp(store.starts[0]) == pd.Timestamp(start)
+    assert any("since 1970" in note for note in notes)
+
+
+@pytest.mark.parametrize(("first", "digits"), [("1901-01-01", "%Y%m%d%H"), ("2023-05-05", "%Y%m%d%H")])
+def test_hours_written_as_one_number_stay_hours(tmp_path: Path, first: str, digits: str) -> None:
+    times = pd.date_range(first, periods=30, freq="h")
+    df = pd.DataFrame({"timestamp": times.strftime(digits).astype(np.int64), "target": np.arange(30.0)})
+    store, _ = stored(df, tmp_path)
+    assert pd.Timestamp(store.starts[0]) == times[0]
+
+
+@pytest.mark.parametrize("bad", [1 + 2j, [1], {"a": 1}, pd.Series([1]), b"2024", "yesterday"], ids=str)
+@pytest.mark.parametrize("kind", ["dates", "periods", "text"])
+def test_a_column_of_dates_but_for_a_cell_is_not_passed_over(tmp_path: Path, kind: str, bad: object) -> None:
+    days = pd.bdate_range("2024-01-01", periods=30)
+    cells: list = {"dates": list(days.date), "periods": list(days.to_period("D")), "text": list(days.astype(str))}[kind]
+    cells[12] = bad
+    df = pd.DataFrame({"when": pd.Series(cells, dtype=object), "target": np.arange(30.0)})
+    for read in (lambda: stored(df, tmp_path), lambda: read_frame(df, prediction_length=1)):
+        with pytest.raises(ValueError, match="most cells of column 'when' are dates, and one is not"):
+            read()
+
+
+def nested_table(count: int) -> pa.Table:
+    """Return columns of every nesting, with lists of different lengths."""
+    lists = [list(range(i % 7)) for i in range(count)]
+    return pa.table(
+        {
+            "flat": np.arange(count), "text": [f"t{i % 3}" for i in range(count)], "list": lists,
+            "deep": [[row, row] for row in lists], "struct": [{"a": i, "b": row} for i, row in enumerate(lists)],
+            "map": pa.array([[("k", i)] * (i % 4) for i in range(count)], pa.map_(pa.string(), pa.int64())),
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("group", [7, 1000])
+def test_the_lengths_of_chunks_are_those_of_pyarrow(tmp_path: Path, group: int, compression: str) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(nested_table(40), path, row_group_size=group, compression=compression)
+    about = pq.read_metadata(path)
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    assert chunk_lengths(path) == [[row.column(at).num_values for at in range(row.num_columns)] for row in groups]
+
+
+def test_a_damaged_footer_is_refused_or_read(tmp_path: Path) -> None:
+    path, rng, refused = tmp_path / "t.parquet", np.random.default_rng(0), 0
+    pq.write_table(nested_table(10), path)
+    whole = path.read_bytes()
+    for _ in range(300):
+        data = bytearray(whole)
+        data[int(rng.integers(len(data) // 2, len(data)))] = int(rng.integers(0, 256))
+        path.write_bytes(data)
+        try:
+            chunk_lengths(path)
+        except ValueError as error:
+            refused += "footer of t.parquet" in str(error)
+    assert refused > 20

@@ -118,7 +118,8 @@ def test_types_of_columns(tmp_path):
     assert [str(frame[name].dtype) for name in ("n", "x", "flag", "gaps", "text", "mixed")] == [
         "int64", "float64", "bool", "float64", TEXT, TEXT,
     ]  # fmt: skip
-    assert frame["text"][0] == "a" and pd.isna(frame["text"][1])
+    assert frame["text"][0] == "a"
+    assert pd.isna(frame["text"][1])
     assert frame["mixed"].tolist() == ["1", "b"]
 
 

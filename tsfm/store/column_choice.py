@@ -91,7 +91,7 @@ class ColumnChooser:
         """Raise a ValueError where a column would be the time but for a few cells: its rows would be numbered."""
         frame = self.sample(free) if free else {}
         for column in free:
-            cells = [] if is_numeric(frame[column]) or holds_dates(frame[column]) else distinct_cells(frame[column])
+            cells = [] if is_numeric(frame[column]) or holds_dates(frame[column]) else _first_cells(frame[column])
             if len(cells) < 3 or sum(map(is_date, cells)) < MIN_DATES * len(cells):
                 continue
             try:
@@ -203,9 +203,14 @@ def distinct_cells(column: Any) -> list[Any]:
     return [cell.text if isinstance(cell, UnreadText) else cell for cell in cells]
 
 
+def _first_cells(column: Any) -> list[Any]:
+    """Return the first distinct cells of a column, or where some are lists or dicts the first cells."""
+    return distinct_cells(column) if _is_hashable(column) else list(column.dropna().head(MAX_CELLS))
+
+
 def is_date(cell: Any) -> bool:
-    """Return whether a cell alone is a date, or text in the form of one."""
-    return isinstance(cell, dt.date) or (isinstance(cell, str) and cell_kind(cell) == DATE)
+    """Return whether a cell alone is a date or a period, or text in the form of a date."""
+    return isinstance(cell, (dt.date, np.datetime64, pd.Period)) or (isinstance(cell, str) and cell_kind(cell) == DATE)
 
 
 def _is_hashable(column: Any) -> bool:

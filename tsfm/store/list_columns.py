@@ -7,22 +7,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsfm.store.header import TEXT, cell_kind
+from tsfm.store.number_text import MISSING
 from tsfm.timestamps.calendars import make_timestamps
 from tsfm.timestamps.parsing import parse_timestamps
 
 
 def holds_lists(column: Any) -> bool:
-    """Return whether the cells of a column are lists or arrays.
+    """Return whether the cells of a column are lists or arrays of numbers or timestamps; lists of labels are not.
 
     Examples
     --------
     >>> holds_lists(pd.Series([None, [1, 2]])), holds_lists(pd.Series(["a", "b"]))
     (True, False)
+    >>> holds_lists(pd.Series([["new", "sale"]])), holds_lists(pd.Series([["2024-01-01", "2024-01-02"]]))
+    (False, True)
     """
     if column.dtype != object:
         return False
     first = next((cell for cell in column.array if cell is not None and cell is not pd.NA), None)
-    return isinstance(first, (list, tuple, np.ndarray))
+    return isinstance(first, (list, tuple, np.ndarray)) and not any(map(_is_label, first))
+
+
+def _is_label(cell: Any) -> bool:
+    return isinstance(cell, str) and cell.strip() not in MISSING and cell_kind(cell.strip()) == TEXT
 
 
 def spread_lists(

@@ -20,6 +20,7 @@ from tsfm.store.column_names import ITEM_NAMES, TIME_NAMES
 from tsfm.store.dialect import COMPRESSED, TextOptions, find_dialect
 from tsfm.store.list_columns import spread_lists
 from tsfm.store.number_text import DECIMALS, DecimalRule, text_numbers
+from tsfm.store.parquet_footer import chunk_lengths
 from tsfm.store.sheets import read_sheet
 from tsfm.store.sources import Table, find_tables, readable
 from tsfm.store.table_kinds import BOOLEANS, KINDS, text_cells
@@ -96,9 +97,9 @@ def _parquet(table: Table, text: set[str], notes: list[str]) -> pd.DataFrame:
     del text, notes
     with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
         check_zones(file.schema_arrow, label=table.file)
-        about = file.metadata
-        groups = [about.row_group(number) for number in range(about.num_row_groups)]
-        cells = sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
+        cells = file.metadata.num_rows * file.metadata.num_columns
+        if any(pa.types.is_nested(field.type) for field in file.schema_arrow):
+            cells = sum(map(sum, chunk_lengths(table.data)))
         _check_size(8 * cells, table)
         stored = file.read()
     try:

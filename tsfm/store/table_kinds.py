@@ -20,6 +20,7 @@ from tsfm.store.arrow_zones import check_zones
 from tsfm.store.dialect import Dialect, find_dialect
 from tsfm.store.number_text import DecimalRule, text_numbers
 from tsfm.store.numbers import UnreadText
+from tsfm.store.parquet_footer import chunk_lengths
 from tsfm.store.sheets import read_sheet
 from tsfm.store.sources import UNREADABLE, Table
 from tsfm.store.text_table import TextBlock, text_blocks
@@ -131,22 +132,21 @@ def _parquet_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], n
     del notes
     columns, row = [*text, *numbers], 1
     with pq.ParquetFile(table.data, page_checksum_verification=True) as file:
-        size = max(1, piece_rows(len(columns)) // _list_length(file, columns))
+        size = max(1, piece_rows(len(columns)) // _list_length(file, columns, table))
         for batch in file.iter_batches(batch_size=size, columns=columns):
             yield _arrow_piece(batch, row)
             row += batch.num_rows
 
 
-def _list_length(file: pq.ParquetFile, columns: Sequence[str]) -> int:
+def _list_length(file: pq.ParquetFile, columns: Sequence[str], table: Table) -> int:
     """Return the mean length of the longest lists of a row group; 1 without lists."""
     longest = 1
     if not any(pa.types.is_nested(field.type) for field in file.schema_arrow):
         return longest
-    for number in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(number)
-        leaves = [group.column(at) for at in range(group.num_columns)]
-        counts = [leaf.num_values for leaf in leaves if leaf.path_in_schema.partition(".")[0] in columns]
-        longest = max(longest, -(-max(counts, default=0) // max(1, group.num_rows)))
+    leaves = [file.schema.column(at).path.partition(".")[0] in columns for at in range(len(file.schema.names))]
+    for number, lengths in enumerate(chunk_lengths(table.data)):
+        counts = [count for count, is_read in zip(lengths, leaves, strict=True) if is_read]
+        longest = max(longest, -(-max(counts, default=0) // max(1, file.metadata.row_group(number).num_rows)))
     return longest
 
 

@@ -33,6 +33,7 @@ CALENDAR_NUMBERS = {  # digits -> name, and how many digits each of year, month,
     12: ("minutes (yyyymmddhhmm)", (4, 2, 2, 2, 2)),
     14: ("seconds (yyyymmddhhmmss)", (4, 2, 2, 2, 2, 2)),
 }
+EARLIEST_HOURS = np.datetime64("1900-01-01", "us")  # of numbers such as yyyymmddhh that may be seconds since 1970
 STEPS = "steps"
 
 
@@ -70,6 +71,8 @@ def read_numbers(
     if whole.all():
         integers = numbers.astype(np.int64)
         readings = [reading for reading in (_calendar(integers), _epoch(numbers), _excel(numbers)) if reading]
+        if len(readings) > 1 and readings[0].values.max() < EARLIEST_HOURS:  # 1672012800 is of 2022, not of 1672
+            readings = [*readings[1:], readings[0]]
         return readings or [_steps(integers)]
     readings = [reading for reading in (_excel(numbers), _epoch(numbers)) if reading]
     if not readings:
