@@ -1,4 +1,4 @@
-"""AutoETS and AutoTheta through statsforecast: agreement with the library, gaps, fallbacks, settings."""
+"""Statistical forecasters through statsforecast: agreement with the library, gaps, fallbacks, settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.baselines.statistical import AutoETS, AutoTheta, observed_run
+from tsfm.bench.baselines.statistical import AutoARIMA, AutoETS, AutoTheta, StatisticalMedian, observed_run
 
 QUANTILE_LEVELS = (0.1, 0.25, 0.5, 0.9)
 FORECASTERS = (AutoETS, AutoTheta)
@@ -133,3 +133,12 @@ def test_a_missing_library_says_what_to_install(monkeypatch):
 def test_bad_settings(setting):
     with pytest.raises(ValueError, match=f"{next(iter(setting))} is"):
         AutoETS.Config(**setting)
+
+
+def test_the_median_is_that_of_the_three_models():
+    options = {"horizon": 3, "quantile_levels": (0.1, 0.5, 0.9), "season_length": 1}
+    context = wave(rows=1)
+    each = [kind().forecast(context, **options) for kind in (AutoETS, AutoTheta, AutoARIMA)]
+    median = StatisticalMedian().forecast(context, **options)
+    assert np.allclose(median, np.median(each, axis=0), rtol=0.01)  # the intervals of Theta are simulated
+    assert np.ptp([forecast[..., 1] for forecast in each], axis=0).max() > 0  # the models differ

@@ -90,6 +90,21 @@ def test_windows_are_the_last_ones_and_their_number_follows_the_shortest_series(
     assert (months.horizon, months.season_length, len(months.contexts)) == (6, 12, 9)  # one window of a competition
 
 
+def test_a_forecaster_is_fitted_to_what_lies_before_the_first_window_of_each_series(root: Path) -> None:
+    fits = []
+
+    class Fitted(SeasonalNaive):
+        def fitted_to(self, series, *, prediction_length, season_length):
+            fits.append(([values.shape[1] for values in series], prediction_length, season_length))
+            return self
+
+    score_set({"fitted": Fitted()}, SuiteSet("days", "benchmark", 20), LIMITS["benchmark"])
+    assert fits == [([260], 20, 7)]
+    assert sorted(past.shape[1] for past in collected("months").tasks[0].pasts()) == sorted(
+        context.shape[1] for context in collected("months").tasks[0].contexts
+    )
+
+
 def test_what_cannot_be_scored_is_left_out_and_counted(root: Path) -> None:
     windows = collected("Hours")
     (hours,) = windows.tasks

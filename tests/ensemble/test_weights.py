@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tsfm.ensemble.weights import fit_weights, pinball, prior_weights
+from tsfm.ensemble.weights import WeightSettings, fit_weights, pinball
 
 QUANTILE_LEVELS = (0.1, 0.5, 0.9)
 Z = np.array([-1.2816, 0.0, 1.2816])
@@ -16,10 +16,12 @@ def members_of(errors, rng, num_windows=80, horizon=12):
     return np.stack([c[..., None] + size * Z for c, size in zip(centers, errors, strict=True)]), actual
 
 
-def weigh(members, actual, prior, *, num_independent=80.0):
+def weigh(members, actual, prior, *, num_independent=80.0, shrinkage=0.1):
+    names = ["network", *(f"member {number}" for number in range(1, len(prior)))]
     return fit_weights(
-        members, actual, scale=np.ones(len(actual)), quantile_levels=QUANTILE_LEVELS, prior=np.asarray(prior),
+        members, actual, scale=np.ones(len(actual)), quantile_levels=QUANTILE_LEVELS, names=names,
         num_independent=num_independent,
+        settings=WeightSettings(dict(zip(names[1:], prior[1:], strict=True)), shrinkage),
     )  # fmt: skip
 
 
@@ -47,6 +49,11 @@ def test_few_windows_leave_the_weights_near_the_prior():
     assert np.abs(near - prior).max() < np.abs(far - prior).max()
 
 
+def test_infinite_shrinkage_gives_the_prior():
+    members, actual = members_of([2.0, 0.2], np.random.default_rng(4))
+    np.testing.assert_allclose(weigh(members, actual, [0.7, 0.3], shrinkage=np.inf), [0.7, 0.3])
+
+
 def test_missing_steps_do_not_count():
     members, actual = members_of([0.2, 2.0], np.random.default_rng(3))
     hidden = actual.copy()
@@ -56,6 +63,6 @@ def test_missing_steps_do_not_count():
 
 def test_prior_weights_sum_to_one_for_any_members():
     for names in (["network"], ["network", "analogues"], ["network", "ridge", "analogues"]):
-        weights = prior_weights(names)
+        weights = WeightSettings().prior_weights(names)
         assert weights.sum() == pytest.approx(1)
         assert weights.argmax() == 0

@@ -77,7 +77,8 @@ LIMITS = {"benchmark": SuiteLimits(), "corpus": SuiteLimits(series=64, windows=6
 class ForecastTask:
     """Windows of one horizon and season; the scale of MASE is that of the whole context.
 
-    `starts` are the timestamps of the first steps of the contexts, `freqs` their frequencies.
+    `starts` are the timestamps of the first steps of the contexts, `freqs` their frequencies, `series` the numbers of
+    the series they belong to.
     """
 
     horizon: int
@@ -87,6 +88,15 @@ class ForecastTask:
     scales: list[Float[np.ndarray, " 1"]] = field(default_factory=list)
     starts: list[np.datetime64] = field(default_factory=list)
     freqs: list[str] = field(default_factory=list)
+    series: list[int] = field(default_factory=list)
+
+    def pasts(self) -> list[Float[np.ndarray, "1 _"]]:
+        """Return what lies before the first window of each series: nothing of it is scored."""
+        first: dict[int, Float[np.ndarray, "1 _"]] = {}
+        for number, context in zip(self.series, self.contexts, strict=True):
+            if number not in first or context.shape[1] < first[number].shape[1]:
+                first[number] = context
+        return list(first.values())
 
 
 @dataclass
@@ -166,6 +176,7 @@ def collect_windows(entry: SuiteSet, store: SeriesStore, limits: SuiteLimits) ->
             added, item = len(task.contexts) - num_contexts, variate // channels
             task.starts += [store.starts[item]] * added
             task.freqs += [store.freqs[item]] * added
+            task.series += [variate] * added
         if task.contexts:
             windows.tasks.append(task)
             windows.freqs.append(freq)

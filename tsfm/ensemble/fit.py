@@ -15,7 +15,7 @@ from tsfm.ensemble.analogues import Analogues
 from tsfm.ensemble.member import History, Member
 from tsfm.ensemble.panel import Panel, Windows, observed_windows, spread_windows
 from tsfm.ensemble.ridge import PooledRidge
-from tsfm.ensemble.weights import fit_weights, pinball, prior_weights
+from tsfm.ensemble.weights import WeightSettings, fit_weights, pinball
 from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
@@ -82,6 +82,46 @@ class FittedMembers:
         return total
 
 
+@dataclass(frozen=True)
+class Backtest:
+    """What a back-test found: the quantiles of the network and of all members that could be fitted.
+
+    Attributes
+    ----------
+    history
+        The panel and the windows of the back-test.
+    members
+        Fitted to the whole history.
+    quantiles
+        In the windows of the back-test, of the network first, then of the members.
+    """
+
+    history: History
+    members: tuple[Member, ...]
+    quantiles: Float[np.ndarray, "M W H Q"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the network and of the members."""
+        return (NETWORK, *(member.name for member in self.members))
+
+    def weigh(self, settings: WeightSettings | None = None) -> FittedMembers:
+        """Return the members with the weights that suit the back-test."""
+        history = self.history
+        weights = fit_weights(
+            self.quantiles,
+            history.actual,
+            scale=history.panel.scale_of(history.windows),
+            quantile_levels=history.quantile_levels,
+            names=self.names,
+            num_independent=num_independent(history.windows, horizon=history.horizon),
+            settings=settings or WeightSettings(),
+        )
+        of_network = _loss(self.quantiles[0], history)
+        gain = 1 - _loss(np.tensordot(weights, self.quantiles, 1), history) / max(of_network, 1e-300)
+        return FittedMembers(self.members, weights, history.panel.spread, len(history.windows), gain)
+
+
 def fit_members(
     arrays: Sequence[Float[np.ndarray, "C _"]],
     network: NetworkForecast,
@@ -100,14 +140,31 @@ def fit_members(
     network
         Forecasts windows of the items from the steps before their origin.
     """
+    settings = {"horizon": horizon, "season_length": season_length, "quantile_levels": quantile_levels}
+    backtest = run_backtest(arrays, network, **settings, member_types=member_types)
+    if backtest is None:
+        panel = Panel(channel for array in arrays for channel in array)
+        return FittedMembers((), np.ones(1), panel.spread, 0, 0.0)
+    return backtest.weigh()
+
+
+def run_backtest(
+    arrays: Sequence[Float[np.ndarray, "C _"]],
+    network: NetworkForecast,
+    *,
+    horizon: int,
+    season_length: int,
+    quantile_levels: tuple[float, ...],
+    member_types: Sequence[type[Member]] = MEMBERS,
+) -> Backtest | None:
+    """Return the back-test of `fit_members`, before anything is weighed; None if the past is too short for one."""
     panel = Panel(channel for array in arrays for channel in array)
     num_channels = arrays[0].shape[0]
     lengths = panel.lengths[::num_channels]
     items, begin = plan_backtest(lengths, horizon=horizon)
     items = items.select(_usable(panel, items, num_channels, horizon=horizon))
-    nothing = FittedMembers((), np.ones(1), panel.spread, 0, 0.0)
     if len(items) < MIN_WINDOWS:
-        return nothing
+        return None
     windows = of_channels(items, num_channels)
     history = History(
         panel=panel,
@@ -125,18 +182,7 @@ def fit_members(
         if in_backtest is not None:
             fitted.append(member)
             quantiles.append(in_backtest)
-    names = [NETWORK, *(member.name for member in fitted)]
-    stacked, actual = np.stack(quantiles), history.actual
-    weights = fit_weights(
-        stacked,
-        actual,
-        scale=panel.scale_of(windows),
-        quantile_levels=quantile_levels,
-        prior=prior_weights(names),
-        num_independent=num_independent(windows, horizon=horizon),
-    )
-    gain = 1 - _loss(np.tensordot(weights, stacked, 1), history) / max(_loss(stacked[0], history), 1e-300)
-    return FittedMembers(tuple(fitted), weights, panel.spread, len(windows), gain)
+    return Backtest(history, tuple(fitted), np.stack(quantiles))
 
 
 def plan_backtest(lengths: Int[np.ndarray, " N"], *, horizon: int) -> tuple[Windows, Int[np.ndarray, " N"]]:

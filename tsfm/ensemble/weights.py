@@ -9,6 +9,8 @@ M members, W windows, H horizon, Q quantile levels, S observed steps of all wind
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,24 +18,36 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-PRIOR = {"ridge": 0.2, "analogues": 0.2}  # the network has the rest
-SHRINKAGE = 0.1
 MAX_STEPS = 32  # of a window, evenly spread
 NUM_ITERATIONS = 60
 STEP_SIZE = 0.3  # change of the logarithm of a weight in the first iteration
 
 
-def prior_weights(names: list[str]) -> Float[np.ndarray, " M"]:
-    """Return the prior weights of members, which sum to 1; a name that is not known is the network.
+@dataclass(frozen=True)
+class WeightSettings:
+    """How weights are found.
+
+    Attributes
+    ----------
+    prior
+        Weights by the names of members; a name that is not in it is the network, which has the rest.
+    shrinkage
+        Strength of the prior, relative to the loss; infinite: the weights are those of the prior.
 
     Examples
     --------
-    >>> prior_weights(["network", "ridge"]).round(2).tolist()
+    >>> WeightSettings().prior_weights(["network", "ridge"]).round(2).tolist()
     [0.75, 0.25]
     """
-    network = 1 - sum(PRIOR.values())
-    weights = np.array([PRIOR.get(name, network) for name in names])
-    return weights / weights.sum()
+
+    prior: Mapping[str, float] = field(default_factory=lambda: {"ridge": 0.2, "analogues": 0.2})
+    shrinkage: float = 0.1
+
+    def prior_weights(self, names: Sequence[str]) -> Float[np.ndarray, " M"]:
+        """Return the prior weights of members, which sum to 1."""
+        network = 1 - sum(self.prior.values())
+        weights = np.array([self.prior.get(name, network) for name in names])
+        return weights / weights.sum()
 
 
 def pinball(
@@ -52,8 +66,9 @@ def fit_weights(
     *,
     scale: Float[np.ndarray, " W"],
     quantile_levels: tuple[float, ...],
-    prior: Float[np.ndarray, " M"],
+    names: Sequence[str],
     num_independent: float,
+    settings: WeightSettings,
 ) -> Float[np.ndarray, " M"]:
     """Return the weights of members, by exponentiated gradient steps (Kivinen and Warmuth 1997).
 
@@ -65,15 +80,20 @@ def fit_weights(
         NaN is missing.
     scale
         By which the loss of a window is divided.
+    names
+        Of the members, for the prior.
     num_independent
         Windows that would fit without overlap: the back-test says as much as so many.
     """
+    prior = settings.prior_weights(names)
+    if np.isinf(settings.shrinkage):
+        return prior
     steps = np.unique(np.linspace(0, actual.shape[1] - 1, min(actual.shape[1], MAX_STEPS)).astype(int))
     y = actual[:, steps] / scale[:, None]
     observed = np.isfinite(y)
     y = y[observed]  # [S]
     quantiles = (members[:, :, steps] / scale[None, :, None, None])[:, observed]  # [M, S, Q]
-    of_level, shrinkage = np.asarray(quantile_levels), SHRINKAGE / np.sqrt(max(num_independent, 1.0))
+    of_level, shrinkage = np.asarray(quantile_levels), settings.shrinkage / np.sqrt(max(num_independent, 1.0))
     unit = max(float(pinball(y, np.tensordot(prior, quantiles, 1), of_level).mean()), np.finfo(np.float32).tiny)
     weights, best = prior.copy(), (np.inf, prior)
     for iteration in range(NUM_ITERATIONS):

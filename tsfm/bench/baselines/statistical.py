@@ -1,4 +1,4 @@
-"""Statistical forecasters of statsforecast, fitted to each series: AutoETS and AutoTheta.
+"""Statistical forecasters of statsforecast, fitted to each series: AutoETS, AutoTheta, AutoARIMA and their median.
 
 L past steps, R steps from the first to the last observed one, H horizon, Q quantile levels. Inner gaps are interpolated
 linearly; the steps of a gap at the end are forecast first. A series that is too short, or that the library cannot fit,
@@ -32,7 +32,7 @@ def statsforecast_models() -> Any:
         from statsforecast import models
     except ImportError as error:
         raise ImportError(
-            "AutoETS and AutoTheta need statsforecast, which is not installed; pip install 'tsfm-platform[bench]'"
+            "the statistical forecasters need statsforecast, which is not installed; pip install 'tsfm-platform[bench]'"
         ) from error
     return models
 
@@ -156,3 +156,42 @@ class AutoTheta(Statistical):
     @dataclass
     class Config(StatisticalConfig):
         """See `StatisticalConfig`."""
+
+
+@BASELINES("auto_arima")
+class AutoARIMA(Statistical):
+    """ARIMA, orders chosen stepwise by AICc (Hyndman and Khandakar 2008; R's auto.arima through statsforecast).
+
+    Seasons of more than 24 steps are left out: a fit would take minutes for each series.
+    """
+
+    name = "auto_arima"
+    model = "AutoARIMA"
+    highest_season = 24
+
+    @dataclass
+    class Config(StatisticalConfig):
+        """See `StatisticalConfig`."""
+
+
+@BASELINES("statistical_median")
+class StatisticalMedian(Simple):
+    """The median of AutoETS, AutoTheta and AutoARIMA, quantile by quantile (Petropoulos and Svetunkov 2020)."""
+
+    name = "statistical_median"
+
+    @dataclass
+    class Config(StatisticalConfig):
+        """See `StatisticalConfig`."""
+
+    def __init__(self, config: Any = None):
+        super().__init__(config)
+        options = {"shortest": self.config.shortest, "context": self.config.context}
+        self.members = [kind(kind.Config(**options)) for kind in (AutoETS, AutoTheta, AutoARIMA)]
+        self.max_context_length = self.config.context or None
+
+    @override
+    def quantiles(self, context, *, horizon, quantile_levels, season_length=1, known=None):
+        options: dict[str, Any] = {"horizon": horizon, "quantile_levels": quantile_levels}
+        options |= {"season_length": season_length, "known": known}
+        return np.median([member.quantiles(context, **options) for member in self.members], axis=0)

@@ -141,6 +141,12 @@ def _zero_shot(parser: argparse.ArgumentParser) -> None:
                         help="refuse models that have seen the data, or for which that is unknown")  # fmt: skip
 
 
+def _effort(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--effort", choices=["auto", "best"], default="auto",
+                        help="best: trained models are weighed with simpler members, by a back-test before the "
+                        "first window (default: the single pass of the model)")  # fmt: skip
+
+
 def _gift(parser: argparse.ArgumentParser) -> None:
     _predictors(parser, batch=256, unit="series")
     parser.add_argument("--published", type=Path, help="folder that holds gift_eval_per_config.csv")
@@ -149,9 +155,7 @@ def _gift(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configs", nargs="+", metavar="CONFIG", help="such as ett1/H/short (default: all)")
     parser.add_argument("--context", type=int, help="past steps shown (default: what the predictor takes)")
     parser.add_argument("--multivariate", action="store_true", help="all variates of a set in one input")
-    parser.add_argument("--effort", choices=["auto", "best"], default="auto",
-                        help="best: trained models are weighed with simpler members, by a back-test before the "
-                        "first window (default: the single pass of the model)")  # fmt: skip
+    _effort(parser)
 
 
 def _suite(parser: argparse.ArgumentParser) -> None:
@@ -159,6 +163,7 @@ def _suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", choices=["benchmark", "corpus"], default="benchmark",
                         help="corpus: the held-out ends of the corpus sets (default: benchmark)")  # fmt: skip
     parser.add_argument("--sets", nargs="+", metavar="SET", help="file names without ending (default: all of the role)")
+    _effort(parser)
     _limits(
         parser, series="benchmark 512, corpus 64", windows="benchmark 1024, corpus 64", each="benchmark 20, corpus 1"
     )
