@@ -98,6 +98,7 @@ def test_the_tables_of_gift_and_short_are_marked_and_refused(
 
 def test_the_model_of_a_case_learner_is_that_of_the_probe_or_the_start_of_the_experiment() -> None:
     assert pretrained_model("probe:tsfm-mini", []) == "tsfm-mini"
-    assert pretrained_model("classify/x", ["seed=1", "init.from=tsfm-mini"]) == "tsfm-mini"
-    assert pretrained_model("classify/x", ["seed=1"]) is None
+    assert pretrained_model("classify/default", ["seed=1", "init.from=tsfm-mini"]) == "tsfm-mini"
+    assert pretrained_model("classify/default", ["seed=1", "init={from: tsfm-mini}"]) == "tsfm-mini"
+    assert pretrained_model("classify/default", ["seed=1"]) is None
     assert pretrained_model("nn_euclidean", ["init.from=tsfm-mini"]) is None

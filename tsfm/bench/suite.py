@@ -34,9 +34,7 @@ def score_windows_of_set(predictor: Predictor, windows: SuiteWindows, *, batch_s
     """
     score = ForecastScore(DECILES)
     for task in windows.tasks:
-        forecaster = predictor.fitted_to(
-            task.pasts(), prediction_length=task.horizon, season_length=task.season_length
-        )
+        forecaster = predictor.fitted_to(task.pasts(), prediction_length=task.horizon, season_length=task.season_length)
         predicted = forecast_deciles(
             forecaster,
             task.contexts,

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsfm.ensemble.analogues import Analogues
+from tsfm.ensemble.fitted import NETWORK, FittedMembers, Routing
 from tsfm.ensemble.member import History, Member
 from tsfm.ensemble.panel import Panel, Windows, observed_windows, spread_windows
 from tsfm.ensemble.ridge import PooledRidge
+from tsfm.ensemble.router import Router, bundled_router, describe_windows
 from tsfm.ensemble.weights import WeightSettings, fit_weights, pinball
 from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-NETWORK = "network"
 MEMBERS: tuple[type[Member], ...] = (PooledRidge, Analogues)
 MAX_BACKTEST_WINDOWS = 192  # items times origins, forecast by the network
 BACKTEST_SHARE = 0.25  # of a series, at its end
@@ -31,55 +32,6 @@ RECENT = 64  # steps before a window, of which one must be observed
 MIN_EXTRA_STEPS = 4  # of a series beyond two horizons
 
 NetworkForecast = Callable[[Windows], "Float[np.ndarray, 'W C H Q']"]
-
-
-@dataclass(frozen=True)
-class FittedMembers:
-    """Members fitted to a panel, and the weights of all and of the network.
-
-    Attributes
-    ----------
-    members
-        Those that could be fitted.
-    weights
-        Of the network first, then of the members; their sum is 1.
-    spread
-        The scale of each series in its past.
-    num_windows
-        Windows of the back-test.
-    gain
-        Share by which the pinball loss in the back-test is below that of the network.
-    """
-
-    members: tuple[Member, ...]
-    weights: Float[np.ndarray, " M"]
-    spread: Float[np.ndarray, " N"]
-    num_windows: int
-    gain: float
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the names that belong to the weights."""
-        return (NETWORK, *(member.name for member in self.members))
-
-    def describe(self) -> tuple[str, ...]:
-        """Return the weights and the settings of the members, one line each."""
-        if not self.members:
-            return ("the past is too short for a back-test: the network forecasts alone",)
-        first = f"back-test on {self.num_windows} windows: quantile loss {self.gain:.1%} below that of the network"
-        settings = ["", *(f" ({member.settings})" for member in self.members)]
-        rows = zip(self.names, self.weights, settings, strict=True)
-        return (first, *(f"{name}{text}: weight {weight:.2f}" for name, weight, text in rows))
-
-    def combine(
-        self, network: Float[np.ndarray, "W H Q"], panel: Panel, windows: Windows
-    ) -> Float[np.ndarray, "W H Q"]:
-        """Return the weighted mean of the quantiles of all members."""
-        total = self.weights[0] * network
-        for member, weight in zip(self.members, self.weights[1:], strict=True):
-            if weight > 0:
-                total = total + weight * member.quantiles(panel, windows)
-        return total
 
 
 @dataclass(frozen=True)
@@ -105,9 +57,26 @@ class Backtest:
         """Return the names of the network and of the members."""
         return (NETWORK, *(member.name for member in self.members))
 
-    def weigh(self, settings: WeightSettings | None = None) -> FittedMembers:
-        """Return the members with the weights that suit the back-test."""
+    def features(self) -> Float[np.ndarray, "W F"]:
+        """Return the features of the windows of the back-test; see `tsfm.ensemble.router`."""
         history = self.history
+        return describe_windows(
+            self.quantiles,
+            quantile_levels=history.quantile_levels,
+            spread=history.panel.scale_of(history.windows),
+            num_past=history.windows.origin,
+            season_length=history.season_length,
+        )
+
+    def weigh(self, settings: WeightSettings | None = None, *, router: Router | None = None) -> FittedMembers:
+        """Return the members with the weights that suit the back-test.
+
+        Parameters
+        ----------
+        router
+            Moves the weights from window to window, if it knows exactly these members; None: the bundled one.
+        """
+        history, router = self.history, router or bundled_router()
         weights = fit_weights(
             self.quantiles,
             history.actual,
@@ -119,7 +88,11 @@ class Backtest:
         )
         of_network = _loss(self.quantiles[0], history)
         gain = 1 - _loss(np.tensordot(weights, self.quantiles, 1), history) / max(of_network, 1e-300)
-        return FittedMembers(self.members, weights, history.panel.spread, len(history.windows), gain)
+        routing = None
+        if self.names[1:] == router.names:
+            usual = router.relative_loss(self.features()).mean(axis=0)
+            routing = Routing(router, usual, history.quantile_levels, history.season_length)
+        return FittedMembers(self.members, weights, history.panel.spread, len(history.windows), gain, routing)
 
 
 def fit_members(

@@ -48,7 +48,6 @@ PUBLISHED_AS = {  # learner -> published method
 }
 SCORES = ("accuracy", "rmse")  # of classes, of numbers
 ALWAYS_SHOWN = ("InceptionTime", "ROCKET")  # published methods next to every learner
-START = "init.from="  # setting of an experiment that starts from trained weights
 PROBE = "probe:"  # prefix of a trained model whose frozen features a linear model classifies
 
 
@@ -108,8 +107,9 @@ def pretrained_model(learner: str, overrides: Sequence[str]) -> str | None:
     """Return the model of a probe, or from which the training of an experiment starts; None if there is none."""
     if learner.startswith(PROBE):
         return learner.removeprefix(PROBE)
-    starts = [text.removeprefix(START) for text in overrides if text.startswith(START)]
-    return starts[-1] if starts and not is_baseline_learner(learner) else None
+    return (
+        None if is_baseline_learner(learner) else compose("train", experiment_settings(learner, overrides)).init["from"]
+    )
 
 
 def is_baseline_learner(learner: str) -> bool:
@@ -170,12 +170,17 @@ class ProbeLearner(CaseLearner):
         return self.probe.predict(list(cases))
 
 
+def experiment_settings(experiment: str, overrides: Sequence[str]) -> list[str]:
+    """Return the settings of an experiment that do not depend on the set."""
+    return [f"experiment={experiment}", *overrides]
+
+
 def train_experiment(experiment: str, data: str, *, seed: int, overrides: Sequence[str], out: Path) -> dict[str, Any]:
     """Train and score an experiment on one set, as `tsfm train` does."""
     from tsfm.commands.train import train_and_score  # imports Lightning, which baselines do without
 
-    settings = [f"experiment={experiment}", f"data.dataset={data}", f"seed={seed}", f"run_root={out / 'runs'}"]
-    settings += [f"name={experiment.replace('/', '_')}_{data}", *overrides]
+    settings = [f"data.dataset={data}", f"seed={seed}", f"run_root={out / 'runs'}"]
+    settings = experiment_settings(experiment, [*settings, f"name={experiment.replace('/', '_')}_{data}", *overrides])
     return train_and_score(typed(compose("train", settings)), command=" ".join(sys.argv))
 
 
