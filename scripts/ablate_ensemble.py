@@ -139,7 +139,7 @@ def router_of(sets: Sequence[Scored]) -> Router:
     names = max((data.names for data in sets), key=len)
     rows = [data.training_rows() for data in sets if data.names == names]
     features, relative_loss = (np.concatenate(column) for column in zip(*rows, strict=True))
-    weight = np.concatenate([np.full(len(one), 1 / len(one)) for one, _ in rows])
+    weight = np.concatenate([np.full(len(features_of_set), 1 / len(features_of_set)) for features_of_set, _ in rows])
     observed = np.isfinite(relative_loss).all(axis=1)
     return fit_router(names[1:], features[observed], relative_loss[observed], weight=weight[observed])
 

@@ -1,6 +1,6 @@
 """Fit an ensemble to the past of a panel: plan a back-test, fit the members, weigh them beside the network.
 
-N items, C channels, W windows, H horizon, Q quantile levels, M members.
+N items, C channels, W windows, H horizon, Q quantile levels, M members, F features of a window.
 """
 
 from __future__ import annotations

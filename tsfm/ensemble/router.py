@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,8 @@ def describe_windows(
     steps = np.maximum(num_past, 1)
     columns = [np.log(steps), np.full(len(steps), np.log(horizon)), np.full(len(steps), np.log(season_length))]
     columns += [np.log(steps / horizon), np.log(steps / season_length), *(log(each) for each in width)]
-    pairs = [(one, other) for one in range(len(median)) for other in range(one + 1, len(median))]
-    columns += [log(np.abs(median[one] - median[other]).mean(axis=-1)) for one, other in pairs]
+    pairs = list(combinations(median, 2))
+    columns += [log(np.abs(first - second).mean(axis=-1)) for first, second in pairs]
     columns += [log(each) - log(width[0]) for each in width[1:]]
     columns.append(log(np.abs(median[0] - median[0][:, :1]).mean(axis=-1)))
     return np.nan_to_num(np.stack(columns, axis=1))
@@ -119,8 +120,8 @@ def products(
     [[1.0, 2.0, 1.0, 4.0, 2.0, 1.0]]
     """
     z = np.clip((features - center) / width, -LIMIT, LIMIT)
-    one, other = np.triu_indices(z.shape[1])
-    return np.concatenate([np.ones((len(z), 1)), z, z[:, one] * z[:, other]], axis=1)
+    rows, columns = np.triu_indices(z.shape[1])
+    return np.concatenate([np.ones((len(z), 1)), z, z[:, rows] * z[:, columns]], axis=1)
 
 
 def fit_router(
