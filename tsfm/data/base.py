@@ -127,7 +127,7 @@ class DataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> WindowLoader | list:
         """Return the batches of the validation windows of this process, in order."""
-        return self._in_order("val")
+        return self._in_order("val", limit=self.max_val_windows)
 
     def test_dataloader(self) -> WindowLoader | list:
         """Return the batches of the test windows of this process, in order."""
@@ -137,11 +137,16 @@ class DataModule(pl.LightningDataModule, ABC):
         """Return the batches of the test windows of this process, in order."""
         return self.test_dataloader()
 
-    def _in_order(self, split: str) -> WindowLoader | list:
+    @property
+    def max_val_windows(self) -> int | None:
+        """How many windows validate at most, evenly spread over all of them; None: all."""
+        return None
+
+    def _in_order(self, split: str, *, limit: int | None = None) -> WindowLoader | list:
         windows, (rank, world_size) = self.windows(split), self.process()
         if not len(windows):
             return []
-        plan = InOrder(len(windows), self.config.eval_batch_size, rank=rank, world_size=world_size)
+        plan = InOrder(len(windows), self.config.eval_batch_size, rank=rank, world_size=world_size, limit=limit)
         return WindowLoader(windows, plan)
 
     def process(self) -> tuple[int, int]:

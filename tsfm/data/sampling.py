@@ -127,6 +127,7 @@ class InOrder:
 
     Each process gets contiguous windows; the numbers of windows differ by one at most. A process without windows gets
     a batch without any, because Lightning would leave out its whole evaluation, and the others would wait for it.
+    With `limit` only that many windows are taken, evenly spread over all.
     """
 
     num_windows: int
@@ -134,11 +135,17 @@ class InOrder:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
+    limit: int | None = None
+
+    @property
+    def num_taken(self) -> int:
+        """The number of windows of all processes."""
+        return self.num_windows if self.limit is None else min(self.num_windows, self.limit)
 
     @property
     def process_windows(self) -> tuple[int, int]:
         """First and stop of the windows of this process."""
-        return self.num_windows * self.rank // self.world_size, self.num_windows * (self.rank + 1) // self.world_size
+        return self.num_taken * self.rank // self.world_size, self.num_taken * (self.rank + 1) // self.world_size
 
     def __len__(self) -> int:
         first, stop = self.process_windows
@@ -148,7 +155,10 @@ class InOrder:
         """Return windows and bounds of batches first..stop-1; they are the same in every epoch."""
         low, high = self.process_windows
         bounds = np.minimum(low + np.arange(first, stop + 1) * self.batch_size, high)
-        return np.arange(bounds[0], bounds[-1]), bounds - bounds[0]
+        windows = np.arange(bounds[0], bounds[-1])
+        if self.num_taken < self.num_windows:  # the middle of each of as many equal parts
+            windows = (2 * windows + 1) * self.num_windows // (2 * self.num_taken)
+        return windows, bounds - bounds[0]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class DataConfig:
     batches_per_epoch: Optional[int] = None  # noqa: UP045  random; null: as many as all windows fill
     batch_size: int = 128
     eval_batch_size: int = 512
+    val_windows: Optional[int] = None  # noqa: UP045  at most, evenly spread, validate while training; null: all
     stride: int = 1  # steps from one training window to the next; evaluation has every window
     min_context: Optional[int] = None  # noqa: UP045  context steps that must be in the series; null: all
     fraction: float = 1.0  # of the train windows, the most recent of each series: few-shot training
@@ -46,6 +47,7 @@ class DataConfig:
                 "sampling=random, or leave batches_per_epoch out"
             )
         least = {"batch_size": 1, "eval_batch_size": 1, "stride": 1, "windows": 1, "season": 1, "batches_per_epoch": 1}
+        least |= {"val_windows": 1}
         for name, low in (least | {"min_context": 0}).items():
             if (value := getattr(self, name)) is not None and value < low:
                 raise ValueError(f"data.{name} is {value}; it must be at least {low}")

@@ -211,6 +211,11 @@ class WindowData(StoreData):
             )
         return index
 
+    @property
+    @override
+    def max_val_windows(self) -> int | None:
+        return self.config.val_windows
+
     def train_dataloader(self) -> WindowLoader:
         """Return the training batches: each window once per epoch, or windows drawn at random."""
         config, windows, (rank, world_size) = self.config, self.windows("train"), self.process()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tsfm.infer.inference_config import InferenceConfig
 from tsfm.infer.load import bundled
 from tsfm.infer.load import load as load_predictor
 from tsfm.infer.model_predictor import ModelPredictor
-from tsfm.messages import announce, did_you_mean
+from tsfm.infer.progress import check_progress
 from tsfm.model.checkpoint import save
 from tsfm.store.foreign_frames import accepts_frames
 from tsfm.store.read_options import ReadOptions, read_settings, takes_options
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from tsfm.ensemble.adaptive import AdaptiveForecaster
-
-UNLABELLED_TASKS = ("forecast", "impute", "detect")  # tasks that need no labels
-VALIDATION_SHARE = 0.1  # share of each series, at its end, that selects the best epoch
 
 
 class Pretrained(ModelPredictor):
@@ -127,7 +121,8 @@ class Pretrained(ModelPredictor):
         overrides: Sequence[str] = (),
         seed: int = 0,
         device: str = "auto",
-        verbose: bool = False,
+        keep_better: bool = True,
+        progress: bool | None = None,
         **options: Unpack[ReadOptions],
     ) -> Pretrained:
         """Fine-tune on the items of a long DataFrame and return the new model; this one is not changed.
@@ -143,15 +138,19 @@ class Pretrained(ModelPredictor):
         method
             "full" trains all weights, "head" the head only, "lora" low-rank adapters of rank 8.
         epochs
-            None takes those of the recipe, ``experiment=finetune/series``.
+            Number of validations, after equally many steps each; None takes 6, as long as they improve.
         past, known
             Covariate columns known only in the past, and known in the future.
         overrides
-            Settings of the recipe, such as ``["optim.lr=1e-4"]``.
+            Settings of the recipe, ``experiment=finetune/series``, such as ``["optim.lr=1e-4"]``. Windows, steps and
+            learning rate follow from the size of the data where they are not set.
         device
             "auto", "cpu", "cuda" or "mps".
-        verbose
-            Show a progress bar.
+        keep_better
+            Keep the weights of this model where they validate better than the fine-tuned ones; this is announced.
+        progress
+            Show a progress bar on standard error. None: in a terminal or a notebook. The expected time is announced by
+            a `tsfm.AssumptionWarning` before the training begins.
         **options
             How `df` is read, see `tsfm.store.read_options.ReadOptions`. With errors="warn" and "skip" the model is
             fitted to the other items where one cannot be used; here the default is "raise".
@@ -159,55 +158,24 @@ class Pretrained(ModelPredictor):
         Returns
         -------
         Pretrained
-            The weights of the epoch with the best validation loss: the last tenth of each item validates.
+            The weights with the best validation loss: the last tenth of each item validates, in 128 windows at most.
+            It reads contexts as long as this model does.
 
         Raises
         ------
         ValueError
             If an argument is not valid, a column is missing, or the series are too short.
         """
-        from tsfm.estimators import tuning
         from tsfm.estimators.devices import resolve_device
-        from tsfm.estimators.fitting import compose_config, init_overrides, save_source, temporary_run, train_predictor
-        from tsfm.infer.columns import find_columns
-        from tsfm.store.ingest import ingest
-        from tsfm.store.series_store import SeriesStore
+        from tsfm.estimators.fine_tune import FitRequest, check_horizon, fine_tune
 
         resolve_device(device)
         horizon = check_horizon(task, prediction_length, own=self.model.config.horizon, name=self.name)
-        shape = tuning.find_shape(self, horizon=horizon)
-        notes: list[str] = []
-        settings = read_settings({"errors": "raise", **options})
-        columns = find_columns(df, **settings.columns, label="df", notes=notes)
-        targets = [str(name) for name in columns.targets]
-        announce(notes)
-        with temporary_run() as folder:
-            store = folder / "store"
-            ingest(
-                columns.frame,
-                store,
-                layout="wide" if columns.item is None else "long",
-                progress=False,
-                **settings.updated(
-                    id_column=settings.id_column if columns.item is None else str(columns.item),
-                    timestamp_column=None if columns.timestamp is None else str(columns.timestamp),
-                    target=[*targets, *past, *known],
-                ).options,
-            )
-            recipe = ["experiment=finetune/series", f"task={task}", f"seed={seed}"]
-            recipe += [f"data.dataset={tuning.quote(store)}"]
-            recipe += init_overrides(save_source(self, folder), method) + shape.overrides
-            recipe += tuning.task_overrides(self, task, num_levels=shape.num_levels)
-            recipe += tuning.column_overrides(self, targets, past=past, known=known)
-            recipe += tuning.context_overrides(shape, SeriesStore.open(store).lengths, share=VALIDATION_SHARE)
-            recipe += [f"trainer.max_epochs={epochs}"] if epochs is not None else []
-            config = compose_config(recipe, overrides)
-            try:
-                tuned = train_predictor(
-                    config, folder, device=device, verbose=verbose, name=self.name, source=self.name
-                )
-            except ValueError as error:
-                raise too_short(error) from None
+        request = FitRequest(
+            task=task, method=method, horizon=horizon, epochs=epochs, past=past, known=known, overrides=overrides,
+            seed=seed, device=device, progress=check_progress(progress), keep_better=keep_better,
+        )  # fmt: skip
+        tuned = fine_tune(self, df, request, settings=read_settings({"errors": "raise", **options}))
         return type(self)(
             tuned.model,
             name=self.name,
@@ -215,41 +183,6 @@ class Pretrained(ModelPredictor):
             device=resolve_device(device),
             config=self.inference_config,
         )
-
-
-def too_short(error: ValueError) -> ValueError:
-    """Return the error of series that are too short to train on in the words of `fit_df`; another one as it is."""
-    match = re.search(
-        r"split '(\w+)'.* horizon (\d+) fits; (\d+) rows needed, at most (\d+) found \((item .*?):", str(error)
-    )
-    if match is None:
-        return error
-    split, horizon, needed, num_found, item = match.groups()
-    phase = "training" if split == "train" else "validation"
-    advice = ", or a smaller prediction_length" if int(horizon) > 1 else ""
-    return ValueError(
-        f"df is too short: the longest, {item}, leaves {num_found} steps for the {phase}, and a horizon of {horizon} "
-        f"needs {needed} (the last steps of each item validate); give longer items{advice}"
-    )
-
-
-def check_horizon(task: str, requested: int | None, *, own: int, name: str) -> int | None:
-    """Return the number of steps to learn to forecast; None for a task without a horizon."""
-    if task not in UNLABELLED_TASKS:
-        raise ValueError(
-            f"task is {task!r}; {did_you_mean(str(task), list(UNLABELLED_TASKS))}; for labels use tsfm.Classifier"
-        )
-    if task != "forecast":
-        if requested is not None:
-            raise ValueError(f"prediction_length is {requested}, and task={task} has no horizon; leave it out")
-        return None
-    if requested is None and own < 1:
-        raise ValueError(f"{name} has no horizon of its own; give prediction_length")
-    if requested is None:
-        return own
-    if isinstance(requested, bool) or not isinstance(requested, (int, np.integer)) or requested < 1:
-        raise ValueError(f"prediction_length is {requested!r}; it is a number of steps, at least 1")
-    return int(requested)
 
 
 def load(

@@ -83,12 +83,13 @@ def check_patches(predictor: ModelPredictor, head: str) -> None:
         )
 
 
-def context_overrides(shape: ModelShape, lengths: Int[np.ndarray, " N"], *, share: float) -> list[str]:
-    """Return the settings of the validation split, and of shorter contexts where the series are short.
+def validation_share(lengths: Int[np.ndarray, " N"], *, horizon: int, share: float) -> float:
+    """Return the share of each series that validates: `share`, or more where the horizon needs it."""
+    return max(share, min(0.5, (horizon + 1) / int(lengths.max())))
 
-    The last `share` of each series validates, or more where the horizon needs it.
-    """
-    share = max(share, min(0.5, (shape.horizon + 1) / int(lengths.max())))
+
+def context_overrides(shape: ModelShape, lengths: Int[np.ndarray, " N"], *, share: float) -> list[str]:
+    """Return the settings of the validation split, and of shorter contexts where the series are short."""
     available = (
         int(np.quantile(lengths, 0.25) * (1 - share)) - shape.horizon
     )  # steps of context that a short series can give

@@ -29,14 +29,14 @@ class SeriesProgress:
 
     def __init__(self, total: int, *, progress: bool | None):
         self.done = 0
-        can_refresh = sys.stderr.isatty() or in_notebook()
+        refreshes = can_refresh(None)
         self._bar: Any = tqdm(
             total=total,
             desc="forecast",
             unit=" series",
-            disable=progress is False or (progress is None and not can_refresh),
+            disable=progress is False or (progress is None and not refreshes),
             delay=DELAY if progress is None else 0.0,
-            mininterval=0.1 if can_refresh else LOG_INTERVAL,
+            mininterval=0.1 if refreshes else LOG_INTERVAL,
             leave=progress is True,
         )
 
@@ -82,6 +82,11 @@ def check_progress(value: Any) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"progress is {value!r}; {did_you_mean(str(value), ['None', 'True', 'False'])}")
     return value
+
+
+def can_refresh(progress: bool | None) -> bool:
+    """Return the argument `progress`; None is whether standard error is a terminal or a notebook."""
+    return sys.stderr.isatty() or in_notebook() if progress is None else progress
 
 
 def in_notebook() -> bool:

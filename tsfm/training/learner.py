@@ -142,10 +142,14 @@ class Learner(pl.LightningModule):
         """Add a batch to the metrics; a process that has no windows gets one without any."""
         if not len(batch.values):
             return
-        problem = self._evaluation_problem(batch, batch_idx)
-        for name, (total, count) in self.task.report(self.model(problem), problem).items():
+        for name, (total, count) in self.report(batch, batch_idx).items():
             old = self.metrics.get(name)
             self.metrics[name] = Ratio(total, count) if old is None else Ratio(old.total + total, old.count + count)
+
+    def report(self, batch: Batch, batch_idx: int) -> dict[str, Ratio]:
+        """Return the metrics of a batch outside training."""
+        problem = self._evaluation_problem(batch, batch_idx)
+        return self.task.report(self.model(problem), problem)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of all processes as `val/NAME`."""
