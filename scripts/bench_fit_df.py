@@ -6,8 +6,8 @@
 
 Of each set the last windows of some series are scored, as `tsfm bench suite --role corpus` does; `fit_df` gets
 everything before the first of them, at most `--rows` rows of a series. `better` is the model of lower validation loss,
-which `fit_df` returns; the scores of the fine-tuned one are those that `keep_better=False` gives. Seconds are CPU seconds
-with one thread.
+which `fit_df` returns; the scores of the fine-tuned one are those that `keep_better=False` gives. Seconds are CPU
+seconds with one thread.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def validation_score(components: RunComponents, learner: Learner, *, device: str
 
 
 def _step_seconds(components: RunComponents, learner: Learner, *, device: str) -> float:
-    """The shorter of two steps: the first one also builds what later ones use."""
+    """Return the time of the shorter of two steps: the first one also builds what later ones use."""
     windows = components.data.windows("train")
     batch = windows.gather(np.arange(min(len(windows), components.config.data.batch_size))).to(device)
     optimizer, seconds = make_optimizer(components.config.optim, learner.model.named_parameters()), []
