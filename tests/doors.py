@@ -72,7 +72,7 @@ def classify_df_numbers(df: pd.DataFrame, folder: Path, **options: Any) -> np.nd
 
 def fit_df(df: pd.DataFrame, folder: Path, **options: Any) -> np.ndarray:
     overrides = ["data.batches_per_epoch=1", "trainer.max_epochs=1"]
-    fitted = trained().fit_df(df, device="cpu", overrides=overrides, **options)
+    fitted = trained().fit_df(df, device="cpu", keep_better=False, overrides=overrides, **options)
     return np.concatenate([tensor.detach().numpy().ravel() for tensor in fitted.model.parameters()])
 
 

@@ -43,7 +43,8 @@ def test_with_a_method_the_weights_are_tuned_and_the_model_given_stays(frame: pd
     model = tsfm.load("tsfm-mini")
     before = {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
     few = ["data.batches_per_epoch=1", "data.batch_size=4"]
-    forecaster = Forecaster(model, method="head", epochs=1, overrides=few, device="cpu", **COLUMNS).fit(frame, 5)
+    options = {"method": "head", "epochs": 1, "overrides": few, "keep_better": False, "device": "cpu", **COLUMNS}
+    forecaster = Forecaster(model, **options).fit(frame, 5)
     tuned = forecaster.predictor_.model.state_dict()
     assert all(np.array_equal(before[name], tensor) for name, tensor in model.model.state_dict().items())
     assert any(not np.array_equal(before[name], tensor) for name, tensor in tuned.items())

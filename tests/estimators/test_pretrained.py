@@ -17,6 +17,7 @@ from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.model.checkpoint import About
 
 FEW = ["data.batches_per_epoch=2", "trainer.max_epochs=1"]
+TUNED: dict = {"device": "cpu", "keep_better": False}  # two steps may validate worse
 
 
 def frame(num: int = 2, length: int = 160, **columns: str) -> pd.DataFrame:
@@ -54,7 +55,7 @@ def test_load_gives_a_model_that_can_learn_and_saves_itself(tmp_path: Path) -> N
 def test_a_fit_gives_a_new_model_and_leaves_the_old_one(tmp_path: Path) -> None:
     base, df = trained(), frame()
     before, forecast = weights(base), base.predict_df(df[TARGETS], 16)
-    new = base.fit_df(df, device="cpu", epochs=3, overrides=FEW[:1])
+    new = base.fit_df(df, epochs=3, overrides=FEW[:1], **TUNED)
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
     pd.testing.assert_frame_equal(base.predict_df(df[TARGETS], 16), forecast)
     assert any(not torch.equal(tensor, before[name]) for name, tensor in new.model.state_dict().items())
@@ -81,7 +82,7 @@ def test_a_fit_halves_the_error() -> None:
 def test_what_is_frozen_stays(method: str) -> None:
     base = trained()
     before = weights(base)
-    new = base.fit_df(frame(), method=method, device="cpu", overrides=FEW)
+    new = base.fit_df(frame(), method=method, overrides=FEW, **TUNED)
     changed = {name for name, tensor in new.model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed
     assert all(name.startswith("head" if method == "head" else "backbone") for name in changed)
@@ -90,14 +91,14 @@ def test_what_is_frozen_stays(method: str) -> None:
 @pytest.mark.parametrize("kind", ["quantiles", "flatten"])
 def test_another_horizon(kind: str) -> None:
     base = trained(kind)
-    new = base.fit_df(frame(), 6, device="cpu", overrides=FEW)
+    new = base.fit_df(frame(), 6, overrides=FEW, **TUNED)
     assert (new.model.config.horizon, base.model.config.horizon) == (6, 16)
     assert len(new.predict_df(frame()[TARGETS], 6)) == 12
 
 
 @pytest.mark.parametrize("task", ["impute", "detect"])
 def test_a_forecaster_learns_another_task(task: str) -> None:
-    new = trained().fit_df(frame(), task=task, device="cpu", overrides=FEW)
+    new = trained().fit_df(frame(), task=task, overrides=FEW, **TUNED)
     assert new.about.task["name"] == task
     assert (new.model.config.context, new.model.config.horizon) == (64, 0)
     values = frame(1)["target"].to_numpy().copy()
@@ -109,25 +110,26 @@ def test_a_forecaster_learns_another_task(task: str) -> None:
 def test_the_task_of_the_training_is_kept() -> None:
     base = trained()
     base = Pretrained(base.model, name="b", about=About(task={"name": "forecast", "loss": "pinball", "units": "data"}))
-    assert base.fit_df(frame(), device="cpu", overrides=FEW).about.task["units"] == "data"
+    assert base.fit_df(frame(), overrides=FEW, **TUNED).about.task["units"] == "data"
 
 
 def test_short_items_and_columns_of_other_names() -> None:
     df = frame(3, 40, item_id="shop", timestamp="when", target="sold items, all")
     names = {"id_column": "shop", "timestamp_column": "when", "target": "sold items, all"}
-    new = trained().fit_df(df, 4, device="cpu", overrides=FEW, **names)
+    new = trained().fit_df(df, 4, overrides=FEW, **TUNED, **names)
     assert new.about.trained_on["data"]["channels"] == ["sold items, all"]
     assert new.about.trained_on["data"]["min_context"] < 48
+    assert new.model.config.context == 48  # it was trained on shorter ones, and reads contexts as long as before
 
 
 def test_a_frame_of_one_series_needs_no_items() -> None:
-    new = trained().fit_df(frame(1)[TARGETS[1:]], device="cpu", overrides=FEW)
+    new = trained().fit_df(frame(1)[TARGETS[1:]], overrides=FEW, **TUNED)
     assert len(new.about.trained_on["fingerprints"]) == 1
 
 
 def test_covariates_are_named() -> None:
     base = trained("group")
-    new = base.fit_df(frame(), past=["price"], device="cpu", overrides=FEW)
+    new = base.fit_df(frame(), past=["price"], overrides=FEW, **TUNED)
     assert new.past_covariates == ["price"]
 
 
@@ -150,7 +152,7 @@ def test_wrong_options_are_refused(options: dict, message: str) -> None:
 
 
 def test_a_model_without_a_horizon_needs_prediction_length() -> None:
-    filler = trained().fit_df(frame(), task="impute", device="cpu", overrides=FEW)
+    filler = trained().fit_df(frame(), task="impute", overrides=FEW, **TUNED)
     with pytest.raises(ValueError, match=r"has no horizon of its own; give prediction_length"):
         filler.fit_df(frame())
 
@@ -158,5 +160,5 @@ def test_a_model_without_a_horizon_needs_prediction_length() -> None:
 @pytest.mark.parametrize(("rows", "horizon"), [(8, 16), (3, 2)])
 def test_series_that_are_too_short_are_refused_in_the_words_of_the_method(rows: int, horizon: int) -> None:
     with pytest.raises(ValueError, match=f"df is too short: .*item 'item 0'.* a horizon of {horizon} needs") as caught:
-        trained().fit_df(frame(1, rows)[TARGETS], horizon, device="cpu", overrides=FEW)
+        trained().fit_df(frame(1, rows)[TARGETS], horizon, overrides=FEW, **TUNED)
     assert "split" not in str(caught.value)

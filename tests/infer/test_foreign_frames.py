@@ -197,8 +197,8 @@ def test_ingest_and_fit_read_every_kind(tmp_path: Path, kind: str) -> None:
 
 def test_fit_df_reads_other_kinds(model: Any) -> None:
     df = panel().drop(columns="count")
-    options: dict[str, Any] = {"epochs": 1, "method": "head", "overrides": ["data.batch_size=8"], **NAMES}
-    tuned, other = (model.fit_df(frame, 4, **options) for frame in (df, to_polars(df)))
+    options: dict[str, Any] = {"epochs": 1, "method": "head", "overrides": ["data.batches_per_epoch=2"], **NAMES}
+    tuned, other = (model.fit_df(frame, 4, keep_better=False, **options) for frame in (df, to_polars(df)))
     assert tuned.predict_df(df, 4, **NAMES).equals(other.predict_df(df, 4, **NAMES))
 
 

@@ -65,9 +65,9 @@ class Combination:
 
     def answer(self, members: Float[np.ndarray, "M C H Q"], origin: int) -> GivenAnswer:
         """Return the forecast at an origin with the current weights, and remember it."""
-        given = GivenAnswer(origin, members, self.weights.current())
-        self.pending.append(given)
-        return given
+        answer = GivenAnswer(origin, members, self.weights.current())
+        self.pending.append(answer)
+        return answer
 
     def learn_until(self, known: int, actual: Callable[[int, int], Float[np.ndarray, "C H"]]) -> None:
         """Learn from the answers whose last step is known, the oldest first.
@@ -80,22 +80,22 @@ class Combination:
             Returns the values from one step to another.
         """
         while self.pending and (end := self.pending[0].origin + self.pending[0].members.shape[2]) <= known:
-            given = self.pending.popleft()
-            self.weights.learn(self.losses(given, actual(given.origin, end)), given.weights)
+            answer = self.pending.popleft()
+            self.weights.learn(self.losses(answer, actual(answer.origin, end)), answer.weights)
 
-    def losses(self, given: GivenAnswer, actual: Float[np.ndarray, "C H"]) -> Float[np.ndarray, "C M"]:
+    def losses(self, answer: GivenAnswer, actual: Float[np.ndarray, "C H"]) -> Float[np.ndarray, "C M"]:
         """Return the loss of each member; NaN in channels without an observed step."""
         observed = np.isfinite(actual)
         y, count = np.where(observed, actual, 0.0), observed.sum(axis=1)
-        levels, members = np.asarray(self.quantile_levels), given.members
+        of_level, members = np.asarray(self.quantile_levels), answer.members
         if self.loss == "squared":
             members = members[..., [self.quantile_levels.index(0.5)]]
         if self.rule == "loss":
             targets = np.broadcast_to(y, members.shape[:-1])
-            of_step = pinball(targets, members, levels) if self.loss == "pinball" else (members - y[..., None]) ** 2
+            of_step = pinball(targets, members, of_level) if self.loss == "pinball" else (members - y[..., None]) ** 2
         else:
-            mixture = np.einsum("cm,mchq->chq", given.weights.used, members)
-            slope = np.where(y[..., None] > mixture, -levels, 1 - levels)
+            mixture = np.einsum("cm,mchq->chq", answer.weights.used, members)
+            slope = np.where(y[..., None] > mixture, -of_level, 1 - of_level)
             of_step = members * (slope if self.loss == "pinball" else 2 * (mixture - y[..., None]))
         total = (of_step.mean(axis=-1) * observed).sum(axis=-1).T  # [C, M]
         return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)

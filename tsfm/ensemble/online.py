@@ -13,8 +13,15 @@ import numpy as np
 
 from tsfm.ensemble.combination import FEEDBACKS, Combination, GivenAnswer, replay_answers
 from tsfm.ensemble.head_adaptation import RATE
-from tsfm.ensemble.online_members import OnlineMembers
-from tsfm.ensemble.online_state import read_state, write_state
+from tsfm.ensemble.online_members import OnlineMembers, read_rows
+from tsfm.ensemble.online_state import (
+    pending_answers,
+    pending_arrays,
+    read_state,
+    with_prefix,
+    without_prefix,
+    write_state,
+)
 from tsfm.ensemble.online_weights import OnlineWeights
 from tsfm.infer.arguments import check_choice, check_count, check_prediction_length
 from tsfm.infer.predictor import Forecast, Predictor
@@ -140,17 +147,17 @@ class Online:
         """
         if self.history is None or self.combination is None:
             raise ValueError("there is nothing to forecast yet; give rows by observe first")
-        levels = self.members.quantile_levels
+        quantile_levels = self.members.quantile_levels
         context = self.history[:, -self.members.context_length :]
         if self.combination.pending and self.combination.pending[-1].origin == self.num_observed:
-            given = self.combination.pending[-1]  # asked for twice: it counts once
+            answer = self.combination.pending[-1]  # asked for twice: it counts once
         else:
-            given = self.combination.answer(self.members.quantiles([context])[:, 0], self.num_observed)
-        median = given.quantiles[..., levels.index(0.5)]
-        shares = given.weights.used.mean(axis=0)
+            answer = self.combination.answer(self.members.quantiles([context])[:, 0], self.num_observed)
+        median = answer.quantiles[..., quantile_levels.index(0.5)]
+        shares = answer.weights.used.mean(axis=0)
         explanation = tuple(f"{name} {share:.2f}" for name, share in zip(self.member_names, shares, strict=True))
-        quantiles = given.quantiles[None].astype(np.float32)
-        return Forecast(median[None].astype(np.float32), quantiles, levels, explanation=explanation)
+        quantiles = answer.quantiles[None].astype(np.float32)
+        return Forecast(median[None].astype(np.float32), quantiles, quantile_levels, explanation=explanation)
 
     def replay(
         self, series: Any, *, first: int, feedback: str = "delayed", batch_size: int = 256
@@ -214,7 +221,14 @@ class Online:
 
         The members themselves are not in it; `restore` needs an `Online` with the same ones.
         """
-        write_state(path, self)
+        arrays: dict[str, np.ndarray] = {}
+        if self.history is not None and self.combination is not None:
+            arrays |= {"history": self.history, "num_observed": np.array(self.num_observed)}
+            arrays |= with_prefix("weights", self.combination.weights.state())
+            arrays |= with_prefix("pending", pending_arrays(self.combination.pending))
+        if self.members.adaptation is not None:
+            arrays |= with_prefix("adaptation", self.members.adaptation.state())
+        write_state(path, self._settings(), arrays)
 
     def restore(self, path: str | Path) -> Online:
         """Take over what `save` wrote, into an `Online` made with the same arguments; returns it.
@@ -226,26 +240,27 @@ class Online:
         ValueError
             If the file is not a state, or one of other members or settings.
         """
-        read_state(path, self)
+        arrays = read_state(path, self._settings())
+        if self.members.adaptation is not None:
+            self.members.adaptation.load_state(without_prefix("adaptation", arrays))
+        self.history, self.num_observed, self.combination = None, 0, None
+        if "history" in arrays:
+            combination = self.new_combination(len(arrays["history"]))
+            combination.weights.load_state(without_prefix("weights", arrays))
+            combination.pending.extend(pending_answers(without_prefix("pending", arrays)))
+            self.history, self.num_observed = arrays["history"], int(arrays["num_observed"])
+            self.combination = combination
         return self
 
+    def _settings(self) -> dict[str, Any]:
+        """Return what decides the meaning of a state."""
+        own = {"members": self.member_names, "horizon": self.horizon, "season_length": self.season_length}
+        own |= {"loss": self.loss, "rule": self.rule, "memory": self.memory}
+        common = {"context_length": self.members.context_length, "quantile_levels": self.members.quantile_levels}
+        return own | common
+
     def _rows(self, values: Any) -> Float[np.ndarray, "C steps"]:
-        """Return values as rows of the series, checked."""
-        array = np.asarray(values, np.float64)
-        num_channels = None if self.history is None else len(self.history)
-        if array.ndim == 1 and num_channels is None and len(array) != 1:
-            raise ValueError(
-                f"the first rows have shape {array.shape}, which can be one row of {len(array)} channels or "
-                f"{len(array)} rows of one; give [channels, steps]"
-            )
-        if array.ndim < 2:
-            array = array.reshape(-1, 1)
-        if array.ndim != 2 or not array.size or num_channels not in (None, len(array)):
-            expected = "channels" if num_channels is None else str(num_channels)
-            raise ValueError(f"the rows have shape {array.shape}; expected [{expected}, steps], at least one step")
-        if np.isinf(array).any():
-            raise ValueError("the rows hold an infinite value; NaN is missing")
-        return array
+        return read_rows(values, num_channels=None if self.history is None else len(self.history))
 
     def _append(self, row: Float[np.ndarray, "C 1"]) -> None:
         """Take a row, and learn from the forecast that it completes."""

@@ -53,7 +53,7 @@ class OnlineMembers:
             check_choice("adapt", adapt, ADAPTATIONS)
             first: Any = self.frozen[0]
             self.adaptation = HeadAdaptation(first, horizon=horizon, season_length=season_length, rate=adapt_rate)
-        self.quantile_levels = self._levels(quantile_levels)
+        self.quantile_levels = self._common_levels(quantile_levels)
         self.context_length = self._context_length(context_length)
 
     @staticmethod
@@ -101,16 +101,40 @@ class OnlineMembers:
         options["quantile_levels"] = self.quantile_levels
         return np.stack([member.predict(contexts, **options).quantiles.astype(np.float64) for member in members])
 
-    def _levels(self, requested: Sequence[float] | None) -> tuple[float, ...]:
+    def _common_levels(self, requested: Sequence[float] | None) -> tuple[float, ...]:
         """Return the levels of all members, with the median, in ascending order."""
         own = next((member.quantile_levels for member in self.frozen if member.quantile_levels is not None), DECILES)
-        levels = sorted({*(own if requested is None else requested), *POINT})
+        quantile_levels = sorted({*(own if requested is None else requested), *POINT})
         for member in self.frozen:
-            member.check_quantile_levels(levels)
-        return tuple(float(level) for level in levels)
+            member.check_quantile_levels(quantile_levels)
+        return tuple(float(level) for level in quantile_levels)
 
     def _context_length(self, requested: int | None) -> int:
         if requested is not None:
             return check_count("context_length", requested)
         used = [each.usable_context_length(self.season_length, horizon=self.horizon) for each in self.frozen]
         return max(MAX_CONTEXT if length is None else length for length in used)
+
+
+def read_rows(values: Any, *, num_channels: int | None) -> Float[np.ndarray, "C L"]:
+    """Return rows of a series, given as a number, one row [C], or rows [C, L].
+
+    Raises
+    ------
+    ValueError
+        If they cannot be rows of a series of `num_channels` channels (None: any), or are infinite.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim == 1 and num_channels is None and len(array) != 1:
+        raise ValueError(
+            f"the first rows have shape {array.shape}, which can be one row of {len(array)} channels or {len(array)} "
+            "rows of one; give [channels, steps]"
+        )
+    if array.ndim < 2:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or not array.size or num_channels not in (None, len(array)):
+        expected = "channels" if num_channels is None else str(num_channels)
+        raise ValueError(f"the rows have shape {array.shape}; expected [{expected}, steps], at least one step")
+    if np.isinf(array).any():
+        raise ValueError("the rows hold an infinite value; NaN is missing")
+    return array

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,56 +19,48 @@ from tsfm.ensemble.online_weights import WeightsInUse
 from tsfm.files.atomic import write_bytes
 from tsfm.files.bounded import parse_json, read_small
 
-if TYPE_CHECKING:
-    from tsfm.ensemble.online import Online
-
 FORMAT = 1
 MAX_BYTES = 2**30
-OF_ONLINE, OF_MEMBERS = ("horizon", "season_length", "loss", "rule", "memory"), ("context_length", "quantile_levels")
 
 
-def write_state(path: str | Path, online: Online) -> None:
-    """Write the state of an `Online`; an earlier file is replaced in one step."""
-    settings = {"format": FORMAT, "members": online.member_names, **_settings(online)}
-    arrays = {"settings": np.frombuffer(json.dumps(settings).encode(), np.uint8)}
-    if online.history is not None and online.combination is not None:
-        arrays |= {"history": online.history, "num_observed": np.array(online.num_observed)}
-        arrays |= {f"weights:{name}": value for name, value in online.combination.weights.state().items()}
-        arrays |= _pending_arrays(list(online.combination.pending))
-    if online.members.adaptation is not None:
-        arrays |= {f"adaptation:{name}": value for name, value in online.members.adaptation.state().items()}
+def write_state(path: str | Path, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write settings and arrays; an earlier file is replaced in one step."""
+    text = json.dumps({"format": FORMAT, **settings})
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, settings=np.frombuffer(text.encode(), np.uint8), **arrays)
     write_bytes(path, buffer.getvalue())
 
 
-def read_state(path: str | Path, online: Online) -> None:
-    """Give an `Online` the state of a file; it stays as it is when the file does not fit."""
+def read_state(path: str | Path, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays that `write_state` wrote with the same settings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not a state, or one with other settings.
+    """
     arrays = _read_arrays(Path(path))
-    found = parse_json(arrays["settings"].tobytes().decode())
-    expected = {"format": FORMAT, "members": online.member_names, **_settings(online)}
-    expected = json.loads(json.dumps(expected))
-    for name, value in expected.items():
-        if found.get(name) != value:
+    saved = parse_json(arrays.pop("settings").tobytes().decode())
+    for name, value in json.loads(json.dumps({"format": FORMAT, **settings})).items():
+        if saved.get(name) != value:
             raise ValueError(
-                f"{path} was saved with {name} {found.get(name)!r}, and this Online has {value!r}; make it with the "
+                f"{path} was saved with {name} {saved.get(name)!r}, and this Online has {value!r}; make it with the "
                 "same arguments"
             )
-    if online.members.adaptation is not None:
-        online.members.adaptation.load_state(_under("adaptation:", arrays))
-    online.history, online.num_observed, online.combination = None, 0, None
-    if "history" not in arrays:
-        return
-    combination = online.new_combination(len(arrays["history"]))
-    combination.weights.load_state(_under("weights:", arrays))
-    combination.pending.extend(_pending_answers(arrays))
-    online.history, online.num_observed = arrays["history"], int(arrays["num_observed"])
-    online.combination = combination
+    return arrays
 
 
-def _settings(online: Online) -> dict[str, Any]:
-    own = {name: getattr(online, name) for name in OF_ONLINE}
-    return own | {name: getattr(online.members, name) for name in OF_MEMBERS}
+def with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays with a prefix before each name."""
+    return {f"{prefix}:{name}": value for name, value in arrays.items()}
+
+
+def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names have a prefix, by the rest of the name."""
+    start = f"{prefix}:"
+    return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -82,28 +75,23 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-
-
-def _pending_arrays(pending: list[GivenAnswer]) -> dict[str, np.ndarray]:
+def pending_arrays(answers: Iterable[GivenAnswer]) -> dict[str, np.ndarray]:
     """Return the answers from which is still to be learned, stacked."""
+    pending = list(answers)
     if not pending:
         return {}
-    arrays = {"pending:origin": np.array([given.origin for given in pending])}
-    arrays["pending:members"] = np.stack([given.members for given in pending])
+    arrays = {"origin": np.array([answer.origin for answer in pending])}
+    arrays["members"] = np.stack([answer.members for answer in pending])
     for name in WeightsInUse._fields:
-        arrays[f"pending:{name}"] = np.stack([getattr(given.weights, name) for given in pending])
+        arrays[name] = np.stack([getattr(answer.weights, name) for answer in pending])
     return arrays
 
 
-def _pending_answers(arrays: dict[str, np.ndarray]) -> list[GivenAnswer]:
-    origins = arrays.get("pending:origin", np.empty(0, np.int64))
+def pending_answers(arrays: dict[str, np.ndarray]) -> list[GivenAnswer]:
+    """Return the answers of `pending_arrays`."""
     return [
         GivenAnswer(
-            int(origin),
-            arrays["pending:members"][i],
-            WeightsInUse(*(arrays[f"pending:{name}"][i] for name in WeightsInUse._fields)),
+            int(origin), arrays["members"][i], WeightsInUse(*(arrays[name][i] for name in WeightsInUse._fields))
         )
-        for i, origin in enumerate(origins)
+        for i, origin in enumerate(arrays.get("origin", ()))
     ]

@@ -87,7 +87,7 @@ class OnlineWeights:
         blend = 1 / (1 + np.exp(-np.clip(learning_rate(self.recent_squares, num_members) * self.advantage, -50, 50)))
         return WeightsInUse(long, short, long + blend[:, None] * (short - long))
 
-    def learn(self, losses: Float[np.ndarray, "C M"], given: WeightsInUse | None = None) -> None:
+    def learn(self, losses: Float[np.ndarray, "C M"], in_use: WeightsInUse | None = None) -> None:
         """Learn from the losses of one answer.
 
         Parameters
@@ -97,7 +97,7 @@ class OnlineWeights:
         given
             The weights with which the answer was given; None: the current ones.
         """
-        given = self.current() if given is None else given
+        in_use = self.current() if in_use is None else in_use
         observed = np.isfinite(losses).all(axis=1)
         losses = np.where(observed[:, None], losses, 0.0)
         losses = losses - losses.min(axis=1, keepdims=True)
@@ -111,7 +111,7 @@ class OnlineWeights:
         keep = np.where(observed, np.exp(-1 / self.memory), 1.0)
         self.recent = keep[:, None] * self.recent + losses
         self.recent_squares = keep * self.recent_squares + squares
-        self.advantage = keep * self.advantage + ((given.long - given.short) * losses).sum(axis=1)
+        self.advantage = keep * self.advantage + ((in_use.long - in_use.short) * losses).sum(axis=1)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything that was learned, as arrays."""
@@ -122,10 +122,10 @@ class OnlineWeights:
         for name in STATE:
             expected = getattr(self, name).shape
             if name not in state or state[name].shape != expected:
-                found = state[name].shape if name in state else "nothing"
+                saved_shape = state[name].shape if name in state else "nothing"
                 raise ValueError(
-                    f"the state holds {name} of shape {found}; expected {expected}: load it into the same members and "
-                    "number of channels as it was saved from"
+                    f"the state holds {name} of shape {saved_shape}; expected {expected}: load it into the same "
+                    "members and number of channels as it was saved from"
                 )
         for name in STATE:
             setattr(self, name, state[name].copy())

@@ -14,7 +14,7 @@ import numpy as np
 from tsfm.config import RunConfig
 from tsfm.estimators import tuning
 from tsfm.estimators.devices import resolve_device
-from tsfm.estimators.fit_plan import plan_fit
+from tsfm.estimators.fit_plan import FitPlan, plan_fit
 from tsfm.estimators.fitting import compose_config, init_overrides, save_source, temporary_run, train_predictor
 from tsfm.infer.columns import find_columns
 from tsfm.infer.model_predictor import ModelPredictor
@@ -59,7 +59,7 @@ def fine_tune(
     """Return the fine-tuned model, or `predictor` itself where it validates better and is to be kept then."""
     with temporary_run() as folder:
         store, targets = write_frame(df, folder / "store", request, settings=settings)
-        config = compose_run(predictor, store, targets, request, folder=folder)
+        config, plan = compose_run(predictor, store, targets, request, folder=folder)
         try:
             measures = measure_first(build_components(config), device=resolve_device(request.device))
             announce_plan(predictor, config, measures)
@@ -69,7 +69,8 @@ def fine_tune(
             )  # fmt: skip
         except ValueError as error:
             raise too_short(error) from None
-    return select_better(predictor, tuned, measures, request, head_is_new="head" in config.init.get("reset", ()))
+    before = None if "head" in config.init.get("reset", ()) else measures.score  # a new head starts from nothing
+    return select_better(predictor, tuned, plan, before=before, keep_better=request.keep_better)
 
 
 def write_frame(
@@ -96,8 +97,8 @@ def write_frame(
 
 def compose_run(
     predictor: ModelPredictor, store: SeriesStore, targets: Sequence[str], request: FitRequest, *, folder: Path
-) -> RunConfig:
-    """Return the settings of the run: the recipe, the plan that follows from the data, and the user's overrides."""
+) -> tuple[RunConfig, FitPlan]:
+    """Return the settings of the run (the recipe, the plan that follows from the data, the user's), and the plan."""
     shape = tuning.find_shape(predictor, horizon=request.horizon)
     share = tuning.validation_share(store.lengths, horizon=shape.horizon, share=VALIDATION_SHARE)
     source = save_source(predictor, folder)
@@ -107,13 +108,13 @@ def compose_run(
     recipe += tuning.task_overrides(predictor, request.task, num_levels=shape.num_levels)
     recipe += tuning.column_overrides(predictor, targets, past=request.past, known=request.known)
     plan = plan_fit(
-        predictor.model, np.maximum((store.lengths * (1 - share)).astype(int), 1), num_targets=len(targets),
-        context=shape.context, horizon=shape.horizon, method=request.method,
+        predictor.model, store.lengths, share=share, num_targets=len(targets), context=shape.context,
+        horizon=shape.horizon, method=request.method,
     )  # fmt: skip
     recipe += plan.overrides
     recipe += tuning.context_overrides(replace(shape, context=plan.context), store.lengths, share=share)
     recipe += [f"trainer.max_epochs={request.epochs}"] if request.epochs is not None else []
-    return compose_config(recipe, request.overrides)
+    return compose_config(recipe, request.overrides), plan
 
 
 def announce_plan(predictor: ModelPredictor, config: RunConfig, measures: FirstMeasures) -> None:
@@ -143,17 +144,19 @@ def format_seconds(seconds: float) -> str:
 
 
 def select_better(
-    predictor: ModelPredictor, tuned: ModelPredictor, measures: FirstMeasures, request: FitRequest, *, head_is_new: bool
+    predictor: ModelPredictor, tuned: ModelPredictor, plan: FitPlan, *, before: float | None, keep_better: bool
 ) -> ModelPredictor:
-    """Return the fine-tuned model in the lengths of the given one, or the given one where it validates better."""
+    """Return the fine-tuned model in the lengths of the given one, or the given one where that is better.
+
+    `before` is its validation loss, None where it cannot be compared.
+    """
     name, score = next(iter(tuned.about.metrics.items()), (None, None))
-    before = measures.score
-    if head_is_new or score is None or before is None:
+    if score is None or before is None:
         return with_lengths_of(tuned, predictor)
-    if request.keep_better and before <= score:
+    if keep_better and not plan.is_better(score, before):
         announce([
-            f"{predictor.name} without fine-tuning validates better ({name} {before:.4f}, fine-tuned {score:.4f}); "
-            "its weights are kept"
+            f"fine-tuning changes the {name} of {predictor.name} from {before:.4f} to {score:.4f}; a gain below "
+            f"{plan.min_gain:.1%} is chance here, so its weights are kept"
         ])  # fmt: skip
         return predictor
     tuned.about.metrics[f"{name}_before"] = before

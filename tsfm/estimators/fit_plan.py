@@ -23,6 +23,7 @@ STEPS_PER_ROOT = 4.0  # training steps per square root of the number of windows 
 LEARNING_RATE = {"full": 1e-4, "head": 3e-4, "lora": 5e-4}
 VALIDATIONS = 6
 MAX_VALIDATION_WINDOWS = 128
+CHANCE = 0.15  # relative gain in the loss of one validation window that fine-tuning has by chance
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,20 @@ class FitPlan:
         Training steps, with `VALIDATIONS` validations evenly among them.
     learning_rate
         The highest of the schedule.
+    min_gain
+        Relative gain of the validation loss below which the fine-tuned weights are better by chance: less, the more
+        validation windows without overlap there are.
     """
 
     context: int
     batch_size: int
     num_steps: int
     learning_rate: float
+    min_gain: float
+
+    def is_better(self, score: float, before: float) -> bool:
+        """Return whether a validation loss is lower than that before the fine-tuning, by more than chance."""
+        return score < (1 - self.min_gain) * before
 
     @property
     def overrides(self) -> list[str]:
@@ -61,7 +70,14 @@ class FitPlan:
 
 
 def plan_fit(
-    model: Model, lengths: Int[np.ndarray, " N"], *, num_targets: int, context: int, horizon: int, method: str
+    model: Model,
+    lengths: Int[np.ndarray, " N"],
+    *,
+    share: float,
+    num_targets: int,
+    context: int,
+    horizon: int,
+    method: str,
 ) -> FitPlan:
     """Return the plan for series of these lengths.
 
@@ -70,7 +86,9 @@ def plan_fit(
     model
         The model that is fine-tuned.
     lengths
-        Steps of each series, without those that validate.
+        Steps of each series.
+    share
+        The part of each series, at its end, that validates.
     num_targets
         Channels that are predicted.
     context, horizon
@@ -78,12 +96,14 @@ def plan_fit(
     method
         "full", "head" or "lora".
     """
+    train = np.maximum((lengths * (1 - share)).astype(int), 1)
     if not model.fixed_length:
-        available = int(np.quantile(lengths, 0.9)) - horizon
+        available = int(np.quantile(train, 0.9)) - horizon
         patch = model.config.patch
         context = min(context, max(1, -(-min(available, MAX_CONTEXT) // patch)) * patch)
     step = max(horizon, context if not horizon else 1)
-    num_windows = num_targets * float(np.maximum(lengths / step, 1).sum())
+    num_windows = num_targets * float(np.maximum(train / step, 1).sum())
+    num_validation = num_targets * float(np.maximum(lengths * share / step, 1).sum())
     num_steps = int(np.clip(STEPS_PER_ROOT * np.sqrt(num_windows), *STEPS))
     batch_size = int(np.clip(BATCH_STEPS // (context + horizon), *BATCH_SIZES))
-    return FitPlan(context, batch_size, num_steps, LEARNING_RATE[method])
+    return FitPlan(context, batch_size, num_steps, LEARNING_RATE[method], CHANCE / np.sqrt(num_validation))

@@ -39,7 +39,7 @@ class Forecaster(DeviceEstimator):
     effort
         "fast", "auto" or "best", see `Predictor.predict_df`. What "best" finds is kept between calls of `predict` for
         one horizon.
-    epochs, overrides, seed
+    epochs, overrides, seed, keep_better
         Of the fine-tuning.
     device
         "auto", "cpu", "cuda" or "mps".
@@ -68,6 +68,7 @@ class Forecaster(DeviceEstimator):
         epochs: int | None = None,
         overrides: Sequence[str] = (),
         seed: int = 0,
+        keep_better: bool = True,
         device: str = "auto",
         **options: Unpack[ReadOptions],
     ):
@@ -78,6 +79,7 @@ class Forecaster(DeviceEstimator):
         self.epochs = epochs
         self.overrides = overrides
         self.seed = seed
+        self.keep_better = keep_better
         self.device = device
         for name, value in read_settings(options).options.items():
             setattr(self, name, value)
@@ -108,7 +110,7 @@ class Forecaster(DeviceEstimator):
         if self.method is not None:
             predictor = predictor.fit_df(
                 history, prediction_length, method=self.method, epochs=self.epochs, overrides=self.overrides,
-                seed=self.seed, device=self.device, **self._options(),
+                seed=self.seed, keep_better=self.keep_better, device=self.device, **self._options(),
             )  # fmt: skip
         self.forecaster_ = predictor.with_effort(self.effort)
         self.predictor_, self.history_, self.prediction_length_ = predictor, history, prediction_length

@@ -147,10 +147,11 @@ class Pretrained(ModelPredictor):
         device
             "auto", "cpu", "cuda" or "mps".
         keep_better
-            Keep the weights of this model where they validate better than the fine-tuned ones; this is announced.
+            Keep the weights of this model unless the fine-tuned ones validate better by more than chance, which is
+            less the more windows validate; this is announced.
         progress
-            Show a progress bar on standard error. None: in a terminal or a notebook. The expected time is announced by
-            a `tsfm.AssumptionWarning` before the training begins.
+            Show a progress bar. None: in a terminal or a notebook. The expected time is announced by a
+            `tsfm.AssumptionWarning` before the training begins.
         **options
             How `df` is read, see `tsfm.store.read_options.ReadOptions`. With errors="warn" and "skip" the model is
             fitted to the other items where one cannot be used; here the default is "raise".
