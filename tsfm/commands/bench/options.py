@@ -12,6 +12,8 @@ CYCLES = [1.1, 1.3, 1.6, 1.9, 2.5]
 WALK_STEPS = [10, 100, 736, 2000]
 LONG_SETS = ["etth1", "etth2", "ettm1", "ettm2"]
 LONG_HORIZONS = [96, 192, 336, 720]
+ONLINE_SETS = ["etth2", "ettm1"]
+ONLINE_HORIZONS = [1, 24, 48]
 IMPUTATION_SETS = ["etth1", "etth2", "ettm1", "ettm2", "weather"]
 MASKS = ["blocks", "hybrid"]
 RATES = [0.125, 0.25, 0.375, 0.5]
@@ -70,6 +72,18 @@ once, over the longest horizon, and its first steps are scored at the shorter on
 the time, and the same scores for a predictor whose first steps do not depend on the horizon. Writes long.md, and
 long.csv after every set."""
 
+ONLINE = """Online forecasting: members weighted step by step along a series, with delayed and immediate feedback.
+
+  tsfm bench online tsfm-mini tsfm-mini-inverted --out runs/online
+  tsfm bench online tsfm-mini seasonal_naive --sets etth2 --horizons 24 --context 512 --out runs/online
+  tsfm bench online tsfm-mini tsfm-mini-inverted --sets etth2 --horizons 24 --adapt-rate 1e-4 --out runs/online
+
+The predictors are the members. Split, standardization and windows are those of FSNet and OneNet (arXiv:2309.12659): the
+first 20 months of ETT, forecasts at every step of the last 15. The published values have immediate feedback, which
+learns from a forecast before its steps have happened; delayed feedback waits for them. With --adapt-rate a copy of the
+first member adapts its head at every step, which takes a gradient for each. Writes online.md, and online.csv after
+every set."""
+
 IMPUTATION = """Imputation, zero-shot, next to TSPulse and linear interpolation: MSE of standardized data.
 
   tsfm bench imputation tsfm-small --out runs/imputation
@@ -115,6 +129,7 @@ def add_benchmarks(parser: argparse.ArgumentParser, lazy: Callable[[str], Callab
         ("short", SHORT, _short),
         ("intervals", INTERVALS, _intervals),
         ("longhorizon", LONGHORIZON, _longhorizon),
+        ("online", ONLINE, _online),
         ("imputation", IMPUTATION, _imputation),
         ("anomaly", ANOMALY, _anomaly),
         ("cases", CASES, _cases),
@@ -200,6 +215,17 @@ def _longhorizon(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--horizons", nargs="+", type=int, default=LONG_HORIZONS, metavar="STEPS")
     parser.add_argument("--context", type=int, default=512, help="past steps shown (default 512)")
     parser.add_argument("--one-pass", action="store_true", help="each window once, over the longest horizon")
+
+
+def _online(parser: argparse.ArgumentParser) -> None:
+    _predictors(parser, batch=64, unit="origins")
+    parser.add_argument("--sets", nargs="+", default=ONLINE_SETS, metavar="SET", help="as in data=SET, of one item")
+    parser.add_argument("--horizons", type=int, nargs="+", default=ONLINE_HORIZONS, metavar="STEPS")
+    parser.add_argument("--context", type=int, default=256, help="past steps of the members (default 256)")
+    parser.add_argument("--memory", type=float, default=50.0,
+                        help="forecasts that the short-term weights look back over (default 50)")  # fmt: skip
+    parser.add_argument("--adapt-rate", type=float, metavar="RATE",
+                        help="also adapt the head of the first member, at this learning rate")  # fmt: skip
 
 
 def _imputation(parser: argparse.ArgumentParser) -> None:
