@@ -1,7 +1,7 @@
 """Online forecasting along a series, prequentially: forecast, score, learn, step by step; no window is left out.
 
 The split is that of FSNet and OneNet (arXiv:2309.12659): the first 20 months of the ETT sets, or all rows of another
-set; the first fifth is for training, and windows begin after a quarter. Values are standardized by the first fifth. Members
+set; the first fifth is for training, and windows begin after a quarter. Values are standardized by that fifth. Members
 forecast each window once, over the longest horizon, and the first steps are the forecasts of shorter horizons.
 
 C channels, H horizon, L steps, M members, O origins.

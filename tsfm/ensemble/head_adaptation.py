@@ -1,4 +1,4 @@
-"""A copy of a model whose head learns from the newest complete window, step by step. C channels, W steps."""
+"""A copy of a model whose head learns from the newest complete window, step by step. C channels, W, T steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tsfm.infer.forecasting import Forecasting
+from tsfm.infer.rollout import steps_of_pass
 from tsfm.registry import TASKS
 from tsfm.timestamps.offsets import nested_seasons
 from tsfm.types import Batch
@@ -51,25 +52,18 @@ class HeadAdaptation:
         self.predictor.name = f"{predictor.name} (adapted)"
         self.horizon, self.season_length = horizon, season_length
         model = self.predictor.model
-        if model.fixed_length and horizon != model.config.horizon:
-            raise ValueError(
-                f"adapt='head' trains windows of the horizon of {predictor.name}, {model.config.horizon}; found "
-                f"prediction_length {horizon}: use that horizon or another model"
-            )
+        self.pass_length = steps_of_pass(model, horizon if predictor.any_horizon else None)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith("head."))
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.Adam(self.trained.values(), lr=rate)
         loss: dict[str, Any] = {"loss": "pinball" if len(model.quantile_levels) > 1 else "mse", "units": "scaled"}
-        self.task = TASKS.build(TASKS.config({"name": "forecast", **loss}), horizon=horizon)
+        self.task = TASKS.build(TASKS.config({"name": "forecast", **loss}), horizon=self.pass_length)
 
     def learn(self, window: Float[np.ndarray, "C W"]) -> None:
         """Take a step on a window, whose last `horizon` steps are what was to be forecast."""
         model, device = self.predictor.model, self.predictor.device
-        num_steps = model.config.context + self.horizon
-        window = window[:, -num_steps:]
-        if model.fixed_length:
-            window = np.pad(window, ((0, 0), (num_steps - window.shape[1], 0)), constant_values=np.nan)
+        window = self._as_forecast(window)
         values = torch.from_numpy(np.ascontiguousarray(window, np.float32))[None].to(device)
         observed = values.isfinite()
         problem = self.task.pose(Batch(torch.where(observed, values, 0.0), observed))
@@ -85,6 +79,17 @@ class HeadAdaptation:
                 return
             loss.backward()
         self.optimizer.step()
+
+    def _as_forecast(self, window: Float[np.ndarray, "C W"]) -> Float[np.ndarray, "C T"]:
+        """Return the window in the shape in which the model forecasts it, NaN where it does not reach."""
+        config = self.predictor.model.config
+        past, future = window[:, : -self.horizon], window[:, -self.horizon :][:, : self.pass_length]
+        past = past[:, -config.context :]
+        num_past = config.context
+        if not self.predictor.model.fixed_length:
+            num_past = min(num_past, -(-past.shape[1] // config.patch) * config.patch)
+        padding = (num_past - past.shape[1], self.pass_length - future.shape[1])
+        return np.pad(np.concatenate([past, future], axis=1), ((0, 0), padding), constant_values=np.nan)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights of the head and the moments of the optimizer, as arrays."""

@@ -125,10 +125,10 @@ class Online:
         Parameters
         ----------
         values
-            A number, for a series of one channel; an array [C], one row; or [C, steps], rows in their order. NaN is
-            missing.
+            A number or [steps], for a series of one channel; an array [C], one row of several; or [C, steps], rows in
+            their order. NaN is missing.
         """
-        rows = self._rows(values)
+        rows = read_rows(values, num_channels=self.num_channels)
         for step in range(rows.shape[1]):
             self._append(rows[:, step : step + 1])
 
@@ -179,7 +179,7 @@ class Online:
         batch_size
             Origins of one call of a member.
         """
-        rows = self._rows(series)
+        rows = read_rows(series, num_channels=self.num_channels, is_series=True)
         if not 1 <= first <= rows.shape[1] - self.horizon:
             raise ValueError(
                 f"first is {first}; expected 1 to {rows.shape[1] - self.horizon}: a series of {rows.shape[1]} steps "
@@ -259,8 +259,10 @@ class Online:
         common = {"context_length": self.members.context_length, "quantile_levels": self.members.quantile_levels}
         return own | common
 
-    def _rows(self, values: Any) -> Float[np.ndarray, "C steps"]:
-        return read_rows(values, num_channels=None if self.history is None else len(self.history))
+    @property
+    def num_channels(self) -> int | None:
+        """Return the number of channels; None before the first row."""
+        return None if self.history is None else len(self.history)
 
     def _append(self, row: Float[np.ndarray, "C 1"]) -> None:
         """Take a row, and learn from the forecast that it completes."""

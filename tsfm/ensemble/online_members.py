@@ -1,6 +1,6 @@
 """The members of an `Online`: checked forecasters, and a copy of the first one that adapts.
 
-B batch, C channels, H horizon, L steps, M members, Q quantile levels.
+B batch, C channels, H horizon, L steps, M members, N of them that do not adapt, Q quantile levels.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class OnlineMembers:
         """Return the quantiles of the members that do not adapt."""
         return self._quantiles(self.frozen, contexts)
 
-    def with_adapted(self, frozen: Float[np.ndarray, "M C H Q"], context: np.ndarray) -> Float[np.ndarray, "M C H Q"]:
+    def with_adapted(self, frozen: Float[np.ndarray, "N C H Q"], context: np.ndarray) -> Float[np.ndarray, "M C H Q"]:
         """Return the quantiles of all members, from those of the members that do not adapt."""
         if self.adaptation is None:
             return frozen
@@ -116,8 +116,10 @@ class OnlineMembers:
         return max(MAX_CONTEXT if length is None else length for length in used)
 
 
-def read_rows(values: Any, *, num_channels: int | None) -> Float[np.ndarray, "C L"]:
-    """Return rows of a series, given as a number, one row [C], or rows [C, L].
+def read_rows(values: Any, *, num_channels: int | None, is_series: bool = False) -> Float[np.ndarray, "C L"]:
+    """Return rows of a series, given as a number, one row [C], or rows [C, L]; for one channel also as rows [L].
+
+    With `is_series` an array of one axis is [L] always.
 
     Raises
     ------
@@ -125,6 +127,8 @@ def read_rows(values: Any, *, num_channels: int | None) -> Float[np.ndarray, "C 
         If they cannot be rows of a series of `num_channels` channels (None: any), or are infinite.
     """
     array = np.asarray(values, np.float64)
+    if array.ndim == 1 and (is_series or num_channels == 1):
+        array = array[None]
     if array.ndim == 1 and num_channels is None and len(array) != 1:
         raise ValueError(
             f"the first rows have shape {array.shape}, which can be one row of {len(array)} channels or {len(array)} "

@@ -65,7 +65,7 @@ def rollout(
     """
     _keep_pages()
     covariates: dict[str, Any] = {"num_time_features": num_time_features, "flip": flip, "seasons": seasons}
-    pass_length = _pass_length(model, horizon if any_horizon else None)
+    pass_length = steps_of_pass(model, horizon if any_horizon else None)
     inputs: dict[str, Tensor | None] = {"known": known, "timestamps": timestamps}
     quantiles = predict_horizon(model, values, observed, horizon=pass_length, **inputs, **covariates)
     blocks, num_steps = [quantiles], pass_length
@@ -81,7 +81,7 @@ def rollout(
         paths = rearrange(quantiles.sort(dim=-1).values, "b c h q -> (b q) c h")
         values = torch.cat([values, paths.to(values.dtype)], dim=-1)
         observed = torch.cat([observed, torch.ones_like(paths, dtype=torch.bool)], dim=-1)
-        pass_length = _pass_length(model, horizon - num_steps if any_horizon else None)
+        pass_length = steps_of_pass(model, horizon - num_steps if any_horizon else None)
         quantiles = predict_horizon(model, values, observed, horizon=pass_length, **inputs, **covariates)
         quantiles = rearrange(quantiles, "(b p) c h q -> b c h (p q)", p=num_paths)
         if num_paths > 1:
@@ -120,7 +120,7 @@ def weighted_quantiles(
     return torch.lerp(ordered.gather(-1, right - 1), ordered.gather(-1, right), share)
 
 
-def _pass_length(model: Model, num_steps: int | None) -> int:
+def steps_of_pass(model: Model, num_steps: int | None) -> int:
     """Return the steps of one pass; `num_steps` is what is still to be forecast, None for a model of one horizon."""
     config = model.config
     if num_steps is None or model.fixed_length:

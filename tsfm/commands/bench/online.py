@@ -14,8 +14,8 @@ from tsfm.commands.bench.predictors import check_data, load_predictors, scored_s
 from tsfm.files import check_folder, write_text
 
 NOTE = """With delayed feedback a forecast is learned from when its last step is known. Immediate feedback learns from
-it at once, before its steps have happened: that is the protocol of the published values, and no forecaster in use can do
-it.
+it at once, before its steps have happened: that is the protocol of the published values, and no forecaster in use can
+do it.
 """
 
 
