@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tsfm.backtesting.backtest import backtest as backtest
     from tsfm.commands.evaluate import evaluate as evaluate
     from tsfm.commands.train import train as train
+    from tsfm.ensemble.online import Online as Online
     from tsfm.estimators.classifier import Classifier as Classifier
     from tsfm.estimators.classifier import Regressor as Regressor
     from tsfm.estimators.detector import Detector as Detector
@@ -34,6 +35,7 @@ _MODULES = {
     "InferenceConfig": "tsfm.infer.inference_config",
     "LightningDataModule": "tsfm.training.lightning",
     "LightningModule": "tsfm.training.lightning",
+    "Online": "tsfm.ensemble.online",
     "Regressor": "tsfm.estimators.classifier",
     "backtest": "tsfm.backtesting.backtest",
     "evaluate": "tsfm.commands.evaluate",
@@ -53,6 +55,7 @@ __all__ = [
     "InferenceConfig",
     "LightningDataModule",
     "LightningModule",
+    "Online",
     "Regressor",
     "__version__",
     "backtest",

@@ -12,7 +12,7 @@ from tsfm.commands.bench import anomaly, options
 from tsfm.commands.cli import main
 from tsfm.commands.parser import parser
 
-NAMES = ("gift", "suite", "short", "intervals", "longhorizon", "imputation", "anomaly", "cases")
+NAMES = ("gift", "suite", "short", "intervals", "longhorizon", "online", "imputation", "anomaly", "cases")
 
 
 @pytest.mark.parametrize("name", NAMES)

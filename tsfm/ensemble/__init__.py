@@ -1,1 +1,1 @@
-"""A forecaster that adapts to the data at hand: simple members beside a network, weighted by a back-test."""
+"""Forecasters that adapt to the data at hand: members weighted by a back-test, or step by step as a series grows."""
