@@ -84,7 +84,7 @@ class OnlineWeights:
         if self.memory is None or num_members == 1:
             return WeightsInUse(long, long, long)
         short = exponential_weights(self.recent, self.recent_squares)
-        blend = 1 / (1 + np.exp(-np.clip(learning_rate(self.recent_squares, num_members) * self.advantage, -50, 50)))
+        blend: np.ndarray = 1 / (1 + np.exp(-np.clip(learning_rate(self.recent_squares, num_members) * self.advantage, -50, 50)))
         return WeightsInUse(long, short, long + blend[:, None] * (short - long))
 
     def learn(self, losses: Float[np.ndarray, "C M"], in_use: WeightsInUse | None = None) -> None:
@@ -98,7 +98,7 @@ class OnlineWeights:
             The weights with which the answer was given; None: the current ones.
         """
         in_use = self.current() if in_use is None else in_use
-        observed = np.isfinite(losses).all(axis=1)
+        observed = np.asarray(np.isfinite(losses).all(axis=1))
         losses = np.where(observed[:, None], losses, 0.0)
         losses = losses - losses.min(axis=1, keepdims=True)
         squares = losses.max(axis=1) ** 2
