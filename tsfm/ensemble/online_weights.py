@@ -84,7 +84,7 @@ class OnlineWeights:
         if self.memory is None or num_members == 1:
             return WeightsInUse(long, long, long)
         short = exponential_weights(self.recent, self.recent_squares)
-        blend: np.ndarray = 1 / (1 + np.exp(-np.clip(learning_rate(self.recent_squares, num_members) * self.advantage, -50, 50)))
+        blend = 1 / (1 + np.exp(-np.clip(learning_rate(self.recent_squares, num_members) * self.advantage, -50, 50)))
         return WeightsInUse(long, short, long + blend[:, None] * (short - long))
 
     def learn(self, losses: Float[np.ndarray, "C M"], in_use: WeightsInUse | None = None) -> None:
@@ -94,7 +94,7 @@ class OnlineWeights:
         ----------
         losses
             Of each member; a channel with NaN is left as it is.
-        given
+        in_use
             The weights with which the answer was given; None: the current ones.
         """
         in_use = self.current() if in_use is None else in_use
