@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from tsfm.ensemble.adaptive import AdaptiveForecaster
+    from tsfm.estimators.stream import ForecastStream
 
 
 class Pretrained(ModelPredictor):
@@ -31,6 +32,28 @@ class Pretrained(ModelPredictor):
         from tsfm.ensemble.adaptive import AdaptiveForecaster
 
         return AdaptiveForecaster(self)
+
+    def stream(self, history: Any) -> ForecastStream:
+        """Return a forecaster of one series that grows, with constant memory and one step of the network for each row.
+
+        Only for models whose network keeps a state of constant size, such as backbone=mamba in one direction. The
+        scale is that of `history` and stays, so that the forecasts are those of the model for all rows so far in this
+        scale; right after `history` they are those of the model itself.
+
+        Parameters
+        ----------
+        history
+            The first rows, `[steps]` or `[channels, steps]`: enough of them to show the level and the spread of the
+            series.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot stream, with the reasons; or the first row has a missing value.
+        """
+        from tsfm.estimators.stream import ForecastStream
+
+        return ForecastStream(self, history)
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a directory that `tsfm.load` reads; returns its path."""
