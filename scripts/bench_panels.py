@@ -30,7 +30,7 @@ import pandas as pd
 import torch
 from peers.measure import markdown
 
-import tsfm.infer.predictor as predictor_module
+import tsfm.infer.dataframe_forecast as forecast_module
 from tsfm.infer.load import load
 
 MAX_SHARE = 0.25  # of reading, writing and other in predict_df
@@ -75,9 +75,9 @@ def split(name: str, df: pd.DataFrame, horizon: int) -> dict[str, float]:
     model.predict_df(first, horizon, progress=False)  # memory and caches
     seconds: dict[str, float] = {"reading": 0.0, "network": 0.0, "writing": 0.0}
     with (
-        timed(seconds, "reading", predictor_module, "read_frame"),
+        timed(seconds, "reading", forecast_module, "read_frame"),
         timed(seconds, "network", type(model), "quantiles"),
-        timed(seconds, "writing", predictor_module, "write_frame"),
+        timed(seconds, "writing", forecast_module, "write_frame"),
     ):
         start = time.process_time()
         model.predict_df(df, horizon, progress=False)

@@ -162,3 +162,17 @@ def test_series_that_are_too_short_are_refused_in_the_words_of_the_method(rows: 
     with pytest.raises(ValueError, match=f"df is too short: .*item 'item 0'.* a horizon of {horizon} needs") as caught:
         trained().fit_df(frame(1, rows)[TARGETS], horizon, overrides=FEW, **TUNED)
     assert "split" not in str(caught.value)
+
+
+def test_errors_of_items_leave_them_out_of_a_fit() -> None:
+    base, good = trained(), frame()[TARGETS]
+    bad = good[good["item_id"] == "item 0"].assign(item_id="bad", target=np.nan)
+    expected = base.fit_df(good, device="cpu", overrides=FEW)
+    df = pd.concat([good, bad], ignore_index=True)
+    with pytest.raises(ValueError, match="item 'bad'"):
+        base.fit_df(df, device="cpu", overrides=FEW)
+    with pytest.warns(tsfm.FailedItemWarning, match="item 'bad'"):
+        warned = base.fit_df(df, device="cpu", overrides=FEW, errors="warn")
+    assert all(torch.equal(tensor, weights(warned)[name]) for name, tensor in weights(expected).items())
+    with pytest.raises(ValueError, match="no series"):
+        base.fit_df(bad, device="cpu", overrides=FEW, errors="skip")

@@ -128,3 +128,41 @@ def test_a_file_of_cases_is_ingested_first(tmp_path: Path, suffix: str) -> None:
     path.write_text("1 2\n")
     with pytest.raises(ValueError, match=f"is a {suffix} file; run `tsfm ingest"):
         read_cases(path)
+
+
+HEADERS = {  # a header that says something else than the cases -> the error
+    "dimensions": (["@dimensions 3", "@classLabel true a b"], "has 2 dimension.s., and the header says 3"),
+    "dimension": (["@dimension 1", "@classLabel true a b"], "has 2 dimension.s., and the header says 1"),
+    "univariate": (["@univariate true", "@classLabel true a b"], "has 2 dimension.s., and the header says 1"),
+    "two labels": (["@classLabel true a b", "@targetLabel true"], "@classLabel true and @targetLabel true"),
+    "twice": (["@classLabel true a b", "@univariate true", "@univariate false"], "'@univariate true' and"),
+    "both": (["@classLabel true a b", "@univariate true", "@dimensions 2"], "@univariate true and 2 dimensions"),
+    "no switch": (["@classLabel yes a b"], "'@classlabel yes' is neither true nor false"),
+    "no number": (["@dimensions two", "@classLabel true a b"], "'@dimensions two' has no number"),
+}
+NOTES = {  # what only describes the cases -> the note
+    "seriesLength": (["@equalLength true", "@seriesLength 5"], "says @seriesLength 5, and its cases have 3 to 4 steps"),
+    "equalLength": (["@equalLength true"], "says @equalLength true, and its cases have 3 to 4 steps"),
+    "missing": (["@missing false"], "says @missing false, and values are missing"),
+    "right": (["@equalLength false", "@seriesLength 4", "@missing true", "@univariate false", "@dimensions 2"], ""),
+}
+CASES = "1,2,3:4,5,6:a\n1,2,3,4:4,?,6,7:b\n"
+
+
+@pytest.mark.parametrize(("header", "error"), HEADERS.values(), ids=HEADERS)
+def test_a_header_of_ts_that_contradicts_its_cases_is_refused(tmp_path, header, error):
+    path = tmp_path / "x.ts"
+    path.write_text("\n".join(["@problemName x", *header, "@data", CASES]))
+    with pytest.raises(ValueError, match=error):
+        ingest(path, tmp_path / "s", progress=False)
+
+
+@pytest.mark.parametrize(("header", "note"), NOTES.values(), ids=NOTES)
+def test_what_a_header_of_ts_only_describes_is_noted(tmp_path, header, note):
+    path = tmp_path / "x.ts"
+    path.write_text("\n".join(["@problemName x", *header, "@classLabel true a b", "@data", CASES]))
+    report = ingest(path, tmp_path / "s", progress=False, warn=False)
+    assert report.steps == 7
+    notes = [line for line in report.notes if "the header says" in line]
+    assert len(notes) == bool(note)
+    assert note in "".join(notes)

@@ -105,3 +105,33 @@ def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch:
         archive.writestr("xl/media/zeros.bin", bytes(2**23))
     with pytest.raises(ValueError, match=r"x.xlsx unpacks to .* bytes; save it as CSV"):
         read_table(path)
+
+
+@pytest.mark.parametrize("where", ["target", "another column", "both"])
+def test_formulas_without_a_stored_value_are_announced(tmp_path: Path, where: str) -> None:
+    rows = [["timestamp", "target", "total"], *([f"2024-01-{day:02d}", float(day), day * 2] for day in range(1, 10))]
+    cells = {"target": ["B5"], "another column": ["C3", "C10"], "both": ["B5", "C5"]}[where]
+    for cell in cells:
+        rows[int(cell[1:]) - 1]["ABC".index(cell[0])] = "=1+1"
+    notes: list[str] = []
+    frame = read_table(written(tmp_path / "t.xlsx", rows), notes=notes)
+    assert notes == [
+        f"t.xlsx: {len(cells)} formulas without a stored value (first {cells[0]}) are read as missing; open and save the "
+        "file in Excel or LibreOffice, which store the values"
+    ]
+    missing = [f"{'ABC'[column]}{row + 2}" for row, column in np.argwhere(frame.isna().to_numpy())]
+    assert missing == cells
+
+
+def test_stored_values_of_formulas_are_read(tmp_path: Path) -> None:
+    rows = [["timestamp", "target"], *([f"2024-01-{day:02d}", "=1+1"] for day in range(1, 6))]
+    path, notes = written(tmp_path / "t.xlsx", rows), []
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = members["xl/worksheets/sheet1.xml"]
+    assert sheet.count(b"<v></v>") + sheet.count(b"<v />") == 5
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data.replace(b"<v></v>", b"<v>2</v>").replace(b"<v />", b"<v>2</v>"))
+    assert read_table(path, notes=notes)["target"].tolist() == [2] * 5
+    assert not notes

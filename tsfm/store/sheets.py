@@ -38,8 +38,13 @@ def read_sheet(table: Table) -> Sheet:
     ValueError
         When the file cannot be read, has no header, a name twice or a row with more cells than the header.
     """
-    rows, sheets = _rows(table)
-    note = f"{table.file}: the first of its {len(sheets)} sheets was read, {sheets[0]!r}"
+    rows, sheets, unread = _rows(table)
+    notes = [f"{table.file}: the first of its {len(sheets)} sheets was read, {sheets[0]!r}"] if len(sheets) > 1 else []
+    if unread:
+        notes.append(
+            f"{table.file}: {len(unread)} formulas without a stored value (first {unread[0]}) are read as missing; open "
+            "and save the file in Excel or LibreOffice, which store the values"
+        )
     above = next((i for i, row in enumerate(rows) if row), None)
     if above is None:
         raise ValueError(f"{table.file} is empty; a table needs a header and rows")
@@ -62,11 +67,11 @@ def read_sheet(table: Table) -> Sheet:
         )
     names = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     columns = {name: _column([row[i] if i < len(row) else None for row in rows], name) for i, name in enumerate(names)}
-    return Sheet(pd.DataFrame(columns), above + 2, [note] if len(sheets) > 1 else [])
+    return Sheet(pd.DataFrame(columns), above + 2, notes)
 
 
-def _rows(table: Table) -> tuple[list[list[Any]], list[str]]:
-    """Return the cells of all rows without empty ones at the end, and the names of the sheets."""
+def _rows(table: Table) -> tuple[list[list[Any]], list[str], list[str]]:
+    """Return the cells of all rows without empty ones at the end, the names of the sheets, and unread formulas."""
     try:
         import openpyxl
     except ImportError:
@@ -77,17 +82,48 @@ def _rows(table: Table) -> tuple[list[list[Any]], list[str]]:
     try:
         with zipfile.ZipFile(table.data) as archive:
             size = sum(member.file_size for member in archive.infolist())
+            has_formulas = size <= MAX_BYTES and _holds_formulas(archive)
         book = None if size > MAX_BYTES else openpyxl.load_workbook(table.data, read_only=True, data_only=True)
         if book is not None:
             names, sheet = [str(name) for name in book.sheetnames], book.worksheets[0]
             sheet.reset_dimensions()
             rows = _trimmed(sheet.iter_rows(max_row=NUM_ROWS, values_only=True))
             book.close()
-            return rows, names
+            return rows, names, _unread_formulas(table, rows) if has_formulas else []
     except Exception as error:  # noqa: BLE001  openpyxl raises many kinds for damaged files
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{table.file} cannot be read as Excel ({reason}); is it damaged?") from None
     raise ValueError(f"{table.file} unpacks to {size:,} bytes; save it as CSV, or as Parquet")
+
+
+def _holds_formulas(archive: zipfile.ZipFile) -> bool:
+    """Return whether a worksheet may have a formula; without one it need not be read a second time."""
+    for name in archive.namelist():
+        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+            with archive.open(name) as stream:
+                end = b""
+                while block := stream.read(2**20):
+                    if b"<f>" in end + block or b"<f " in end + block:
+                        return True
+                    end = block[-2:]
+    return False
+
+
+def _unread_formulas(table: Table, rows: list[list[Any]]) -> list[str]:
+    """Return the cells, such as C7, that hold a formula and no value: programs other than Excel do not store it."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(table.data, read_only=True)
+    sheet, cells = book.worksheets[0], []
+    sheet.reset_dimensions()
+    for row in sheet.iter_rows(max_row=NUM_ROWS):
+        for cell in row:
+            if cell.value is not None and cell.data_type == "f":
+                values = rows[cell.row - 1] if cell.row <= len(rows) else []
+                if cell.column > len(values) or values[cell.column - 1] is None:
+                    cells.append(cell.coordinate)
+    book.close()
+    return cells
 
 
 def _trimmed(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsfm.store.number_text import check_digits
+from tsfm.store.ts_headers import TsHeader
 from tsfm.store.ts_timestamps import timed_case
 from tsfm.timestamps.frequency import item_location
 from tsfm.timestamps.offsets import DAY_NAMES, MONTH_NAMES, default_start, parse_freq
@@ -171,10 +172,9 @@ def check_label(label: str, classes: Sequence[str], location: str) -> None:
 def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[str]) -> Iterator[FileSeries]:
     """Yield the cases of a .ts file."""
     header, above = _header(path, lines)
-    flags = {tokens[0].lower(): tokens[1].lower() if len(tokens) > 1 else "true" for tokens in header}
-    timed = flags.get("timestamps", "false") == "true"
-    labelled, target = flags.get("classlabel") == "true", flags.get("targetlabel") == "true"
-    classes = next((tokens[2:] for tokens in header if tokens[0].lower() == "classlabel"), [])
+    promised = TsHeader.read(header, path.name)
+    timed, target = bool(promised.switch("timestamps")), bool(promised.switch("targetlabel"))
+    labelled, classes = bool(promised.switch("classlabel")), promised.words.get("classlabel", [])[1:]
     step = freq or UNTIMED
     if not timed:
         note_untimed(step, notes)
@@ -196,6 +196,7 @@ def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[st
             raise ValueError(
                 f"{location} has {len(values)} dimension(s), the cases before {dimensions}; is the label there?"
             )
+        promised.check(values, location)
         static: dict[str, Any] = {}
         if label is not None:
             check_label(label.strip(), classes, location)
@@ -203,6 +204,7 @@ def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[st
         channels = [f"dim_{d}" for d in range(dimensions)]
         series_freq = add_anchor(own_freq, start)
         yield FileSeries(item, values, channels, start, series_freq, static | split, path.name, number)
+    notes += promised.differences()
 
 
 def _untimed_case(line: str, location: str) -> np.ndarray:
