@@ -152,3 +152,13 @@ def test_options_are_parameters_of_the_estimator() -> None:
     assert clone(estimator).get_params() == estimator.get_params()
     assert estimator.set_params(grid="keep").grid == "keep"
     assert repr(tsfm.Forecaster(dayfirst=True)) == "Forecaster(dayfirst=True)"
+
+
+@pytest.mark.parametrize("option", [{"style": "nixtla"}, {"h": 3}, {"level": [80]}])
+def test_the_columns_of_nixtla_come_back_from_other_methods_without_its_options(option: dict[str, Any]) -> None:
+    df = plain().rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})[["unique_id", "ds", "y"]]
+    trained = model("steps")
+    assert list(trained.impute_df(df))[:3] == ["unique_id", "ds", "y"]
+    for verb in (trained.impute_df, trained.embed_df):
+        with pytest.raises(ValueError, match=f"{next(iter(option))} is an option of predict_df.*leave it out"):
+            verb(df, **option)

@@ -116,8 +116,8 @@ def test_formulas_without_a_stored_value_are_announced(tmp_path: Path, where: st
     notes: list[str] = []
     frame = read_table(written(tmp_path / "t.xlsx", rows), notes=notes)
     assert notes == [
-        f"t.xlsx: {len(cells)} formulas without a stored value (first {cells[0]}) are read as missing; open and save the "
-        "file in Excel or LibreOffice, which store the values"
+        f"t.xlsx: {len(cells)} formulas without a stored value (first {cells[0]}) are read as missing; open and save "
+        "the file in Excel or LibreOffice, which store the values"
     ]
     missing = [f"{'ABC'[column]}{row + 2}" for row, column in np.argwhere(frame.isna().to_numpy())]
     assert missing == cells

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 GRIDS = ("fill", "keep")
+FORECAST_OPTIONS = ("style", "h", "level")
 ERRORS = ("warn", "raise", "skip")
 
 
@@ -205,6 +206,11 @@ def read_settings(options: Mapping[str, Any], *, files: bool = False) -> ReadSet
     for name in options:
         if name in FILE_NAMES and name not in names:
             raise ValueError(f"{name} is an option of text files; a DataFrame is read already, leave it out")
+        if name in FORECAST_OPTIONS:
+            raise ValueError(
+                f"{name} is an option of predict_df, whose columns are new; here those of the DataFrame come back. "
+                "unique_id, ds and y are read without it: leave it out"
+            )
         if name not in names:
             raise ValueError(f"there is no option {name!r}; {did_you_mean(name, list(names))}")
     return ReadSettings(**options)

@@ -42,8 +42,8 @@ def read_sheet(table: Table) -> Sheet:
     notes = [f"{table.file}: the first of its {len(sheets)} sheets was read, {sheets[0]!r}"] if len(sheets) > 1 else []
     if unread:
         notes.append(
-            f"{table.file}: {len(unread)} formulas without a stored value (first {unread[0]}) are read as missing; open "
-            "and save the file in Excel or LibreOffice, which store the values"
+            f"{table.file}: {len(unread)} formulas without a stored value (first {unread[0]}) are read as missing; "
+            "open and save the file in Excel or LibreOffice, which store the values"
         )
     above = next((i for i, row in enumerate(rows) if row), None)
     if above is None:

@@ -174,7 +174,7 @@ def ts_series(path: Path, lines: Iterator[str], freq: str | None, notes: list[st
     header, above = _header(path, lines)
     promised = TsHeader.read(header, path.name)
     timed, target = bool(promised.switch("timestamps")), bool(promised.switch("targetlabel"))
-    labelled, classes = bool(promised.switch("classlabel")), promised.words.get("classlabel", [])[1:]
+    labelled, classes = bool(promised.switch("classlabel")), promised.tokens.get("classlabel", [])[1:]
     step = freq or UNTIMED
     if not timed:
         note_untimed(step, notes)

@@ -21,7 +21,7 @@ class TsHeader:
     """The @ lines of a .ts file by their first words in lower case."""
 
     file: str
-    words: dict[str, list[str]]
+    tokens: dict[str, list[str]]
     lengths: set[int] = field(default_factory=set)  # of the cases read so far
     has_missing: bool = False
 
@@ -34,21 +34,20 @@ class TsHeader:
         ValueError
             When two lines contradict each other, or a switch is not true or false, or a count no number.
         """
-        words: dict[str, list[str]] = {}
+        tokens: dict[str, list[str]] = {}
         for name, *rest in lines:
             name = name.lower()
-            known = words.setdefault(name, rest)
-            if name in (*SWITCHES, *COUNTS) and [w.lower() for w in known] != [w.lower() for w in rest]:
-                raise ValueError(
-                    f"{file}: the header has '@{name} {' '.join(known)}' and '@{name} {' '.join(rest)}'; keep one of them"
-                )
-        header = cls(file, words)
-        for name in {*SWITCHES} & words.keys():
-            if words[name] and words[name][0].lower() not in ("true", "false"):
-                raise ValueError(f"{file}: '@{name} {words[name][0]}' is neither true nor false; correct the header")
-        for name in {*COUNTS} & words.keys():
-            if not words[name] or not (words[name][0].isascii() and words[name][0].isdigit()):
-                raise ValueError(f"{file}: '@{name} {' '.join(words[name])}' has no number; correct the header")
+            known = tokens.setdefault(name, rest)
+            if name in (*SWITCHES, *COUNTS) and _lower(known) != _lower(rest):
+                first, second = " ".join(known), " ".join(rest)
+                raise ValueError(f"{file}: the header has '@{name} {first}' and '@{name} {second}'; keep one of them")
+        header = cls(file, tokens)
+        for name in {*SWITCHES} & tokens.keys():
+            if tokens[name] and tokens[name][0].lower() not in ("true", "false"):
+                raise ValueError(f"{file}: '@{name} {tokens[name][0]}' is neither true nor false; correct the header")
+        for name in {*COUNTS} & tokens.keys():
+            if not tokens[name] or not (tokens[name][0].isascii() and tokens[name][0].isdigit()):
+                raise ValueError(f"{file}: '@{name} {' '.join(tokens[name])}' has no number; correct the header")
         if header.switch("classlabel") and header.switch("targetlabel"):
             raise ValueError(
                 f"{file}: the header has @classLabel true and @targetLabel true, and a case ends with one of them; "
@@ -60,13 +59,13 @@ class TsHeader:
 
     def switch(self, name: str) -> bool | None:
         """Return what a switch says; a name alone is true, None where there is none."""
-        if name not in self.words:
+        if name not in self.tokens:
             return None
-        return not self.words[name] or self.words[name][0].lower() == "true"
+        return not self.tokens[name] or self.tokens[name][0].lower() == "true"
 
     def count(self, *names: str) -> int | None:
         """Return the number of the first of these lines that is there."""
-        return next((int(self.words[name][0]) for name in names if name in self.words), None)
+        return next((int(self.tokens[name][0]) for name in names if name in self.tokens), None)
 
     @property
     def dimensions(self) -> int | None:
@@ -78,8 +77,8 @@ class TsHeader:
         """Raise a ValueError where a case [C, L] has other dimensions than the header says."""
         if self.dimensions is not None and len(values) != self.dimensions:
             raise ValueError(
-                f"{location} has {len(values)} dimension(s), and the header says {self.dimensions}; is the label there, "
-                "or correct @univariate or @dimensions"
+                f"{location} has {len(values)} dimension(s), and the header says {self.dimensions}; is the label "
+                "there, or correct @univariate or @dimensions"
             )
         self.lengths.add(values.shape[1])
         self.has_missing = self.has_missing or bool(np.isnan(values).any())
@@ -95,3 +94,7 @@ class TsHeader:
         if self.has_missing and self.switch("missing") is False:
             notes.append(f"{self.file}: the header says @missing false, and values are missing")
         return notes
+
+
+def _lower(tokens: Sequence[str]) -> list[str]:
+    return [token.lower() for token in tokens]
