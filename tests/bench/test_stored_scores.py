@@ -41,17 +41,17 @@ def write_cases(file: Path, *, seed: int) -> None:
     pd.DataFrame(rows).to_parquet(file)
 
 
-def bench(*options: str, learner: str = "classify/mine") -> int:
+def bench(*options: str, learner: str = "classify/default") -> int:
     return main(["bench", "cases", learner, "--sets", "waves", "--out", "out", *options])
 
 
 def test_scores_of_the_same_settings_are_used_again(calls: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--set", "optim.lr=1e-3") == 0
-    assert "classify/mine  waves  0.1250" in capsys.readouterr().out
+    assert "classify/default  waves  0.1250" in capsys.readouterr().out
     assert bench("--set", "optim.lr=1e-3") == 0
     again = capsys.readouterr().out
     assert "0.1250" in again
-    assert "classify/mine  waves" not in again
+    assert "classify/default  waves" not in again
     assert calls == ["waves"]
 
 
@@ -59,15 +59,15 @@ def test_scores_of_other_settings_or_other_data_are_refused(
     calls: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench("--set", "optim.lr=1e-3") == 0
-    before = (tmp_path / "out" / "classify_mine-0" / "waves.json").read_bytes()
+    before = (tmp_path / "out" / "classify_default-0" / "waves.json").read_bytes()
     assert bench("--set", "optim.lr=1e-2") == 2
     assert "waves.json has scores of other settings (overrides is ['optim.lr=1e-3'], now" in capsys.readouterr().err
-    assert bench("--set", "optim.lr=1e-3", learner="classify_mine") == 2  # its file has the same name
-    assert "learner is classify/mine, now classify_mine" in capsys.readouterr().err
+    assert bench("--set", "optim.lr=1e-3", learner="classify_default") == 2  # its file has the same name
+    assert "learner is classify/default, now classify_default" in capsys.readouterr().err
     write_cases(tmp_path / "root" / "classification" / "waves.parquet", seed=1)
     assert bench("--set", "optim.lr=1e-3") == 2
     assert "has scores of other data under the same name; choose another --out" in capsys.readouterr().err
-    assert (tmp_path / "out" / "classify_mine-0" / "waves.json").read_bytes() == before
+    assert (tmp_path / "out" / "classify_default-0" / "waves.json").read_bytes() == before
     assert calls == ["waves"]
 
 
@@ -75,7 +75,7 @@ def test_scores_of_other_settings_or_other_data_are_refused(
 def test_a_damaged_file_is_named_and_replaced(
     content: str, calls: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = tmp_path / "out" / "classify_mine-0" / "waves.json"
+    file = tmp_path / "out" / "classify_default-0" / "waves.json"
     file.parent.mkdir(parents=True)
     file.write_text(content)
     assert bench() == 0
@@ -87,7 +87,7 @@ def test_a_damaged_file_is_named_and_replaced(
 def test_a_file_without_settings_is_refused(
     calls: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "out" / "classify_mine-0" / "waves.json"
+    file = tmp_path / "out" / "classify_default-0" / "waves.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"accuracy": 0.5}')
     assert bench() == 2
