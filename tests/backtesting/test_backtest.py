@@ -122,6 +122,13 @@ def test_known_categories_are_read_and_a_missing_value_names_the_item() -> None:
         run(df, known=["prise"])
 
 
+def test_a_known_covariate_at_a_step_without_a_row_is_the_last_one() -> None:
+    df = panel((60,)).assign(price=lambda rows: np.arange(len(rows)) + 1.0)
+    model = Observing()
+    run(df.drop(index=df.index[-3]), models={"m": model}, known=["price"], windows=1)
+    assert model.known[0][0, -4:].tolist() == [55.0, 55.0, 57.0, 58.0]
+
+
 def test_scores_are_those_of_the_metrics() -> None:
     df = panel((70, 61, 40))
     result = run(df, models=["drift", step_model()], level=[80, 50])

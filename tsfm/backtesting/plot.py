@@ -152,4 +152,5 @@ def _title(windows: BacktestWindows, by_model: Sequence[WindowForecasts], name: 
     rows = scores[scores["target"] == frame.targets[target]].set_index("model")["mase"]
     reference = next(forecast.label for forecast in by_model if forecast.contender.predictor.name == REFERENCE)
     text = f"MASE of {name} {rows[name]:.2f}" + (f", {reference} {rows[reference]:.2f}" if name != reference else "")
-    return f"{frame.ids.iloc[index]}: {frame.targets[target]}  ({text})"
+    named = "" if frame.ids.tolist() == ["0"] else f"{frame.ids.iloc[index]}: "  # of a single series without an id
+    return f"{named}{frame.targets[target]}  ({text})"

@@ -155,10 +155,16 @@ def _has_past(past: np.ndarray, recent: int | None) -> bool:
 
 
 def _missing_known(frame: Frame, item: np.ndarray, origin: np.ndarray) -> dict[int, str]:
-    """Return why items cannot be used whose known covariates are missing at a step that is forecast."""
+    """Return why items cannot be used whose known covariates are missing in a row that is forecast.
+
+    Steps without a row are not scored; there the last value before them counts.
+    """
     reasons: dict[int, str] = {}
     for i, o in zip(item.tolist(), origin.tolist(), strict=True):
-        missing = ~np.isfinite(frame.series[i].known[:, o : o + frame.horizon])
+        steps = slice(o, o + frame.horizon)
+        known, has_row = frame.series[i].known, frame.series[i].rows[steps] >= 0
+        missing = ~np.isfinite(known[:, steps]) & has_row
+        missing |= ~np.isfinite(known[:, : o + 1]).any(axis=1, keepdims=True)  # nothing to fill with
         if missing.any() and i not in reasons:
             name = frame.known_names[int(missing.any(axis=1).argmax())]
             reasons[i] = (

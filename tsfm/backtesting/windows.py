@@ -116,9 +116,10 @@ class BacktestWindows:
     def _past(self, item: ItemSeries, targets: np.ndarray, origin: int, *, centre: bool) -> ItemSeries:
         values = targets[:, :origin]
         offset = level_offset(values.T) if centre else np.zeros(len(values))
+        known = filled_forward(item.known[:, : origin + self.horizon], origin)
         return replace(
             item, values=(values - offset[:, None]).astype(np.float32), past=item.past[:, :origin],
-            known=item.known[:, : origin + self.horizon], rows=item.rows[:origin], offset=offset,
+            known=known, rows=item.rows[:origin], offset=offset,
         )  # fmt: skip
 
     @property
@@ -129,3 +130,13 @@ class BacktestWindows:
     def _zone(self) -> tuple[Any, str]:
         timestamps = self.frame.series[0].timestamps
         return timestamps.tz, timestamps.unit
+
+
+def filled_forward(known: Float[np.ndarray, "K _"], origin: int) -> Float[np.ndarray, "K _"]:
+    """Return known covariates with the last value before it at each missing step that is forecast."""
+    if np.isfinite(known[:, origin:]).all():
+        return known
+    last = np.maximum.accumulate(np.where(np.isfinite(known), np.arange(known.shape[1]), 0), axis=1)
+    filled = np.array(known)
+    filled[:, origin:] = np.take_along_axis(known, last, axis=1)[:, origin:]
+    return filled

@@ -194,7 +194,7 @@ def plot(
         after = None if actual_table is None else actual_table.line(item_id, target)
         rows = rows.rename(columns={timestamp_name: "timestamp"})
         _draw(axes, past, rows, after, history=history or max(48, 4 * len(rows)))
-        axes.set_title(f"{item_id}: {target}", loc="left", fontsize=10)
+        axes.set_title(target if columns_of_df.item is None else f"{item_id}: {target}", loc="left", fontsize=10)
         axes.set_ylabel(target)
         format_time_axis(axes)
         if i == 0:
