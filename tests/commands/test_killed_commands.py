@@ -33,6 +33,7 @@ def run(*arguments: str) -> None:
     assert main(list(arguments)) == 0
 
 
+@pytest.mark.slow  # half a minute even at two events
 @EACH
 def test_a_killed_sweep_ends_as_an_uninterrupted_one(
     at: At, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

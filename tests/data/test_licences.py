@@ -53,6 +53,7 @@ def test_an_unknown_choice_is_refused() -> None:
         CorpusConfig(licences="free")
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_permissive_corpus_is_a_part_of_the_corpus_with_free_licences_alone() -> None:
     rows = CorpusData(CorpusConfig(licences="permissive")).sets

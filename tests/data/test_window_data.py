@@ -315,7 +315,7 @@ def test_every_data_config_composes(name):
         ("weather", 336, 96, (36456, 5175, 10444)),
         ("m4_hourly", 96, 48, (None, 414, 414)),
         ("m4_weekly", 52, 13, (None, 359, 359)),
-        ("m4_yearly", 24, 6, (None, 23000, 23000)),
+        pytest.param("m4_yearly", 24, 6, (None, 23000, 23000), marks=pytest.mark.slow),
     ],
 )
 def test_published_counts_on_the_real_sets(monkeypatch, tmp_path_factory, name, context, horizon, counts):

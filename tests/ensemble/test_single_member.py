@@ -1,19 +1,23 @@
 """Members of an ensemble by themselves: with the weights of the ensemble they give its forecast."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.ensemble.test_adaptive import make_arrays, predict
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.ensemble.adaptive import AdaptiveForecaster
+from tsfm.ensemble.adaptive import AdaptiveForecaster, FittedForecaster
 from tsfm.ensemble.fit import NETWORK
 from tsfm.ensemble.single_member import members_of
 
 
-def test_the_weighted_mean_of_the_members_is_the_ensemble():
+def test_the_weighted_mean_of_the_members_is_the_ensemble_without_a_router():
     arrays = [array.astype(np.float32) for array in make_arrays(length=150)]
     ensemble = AdaptiveForecaster(SeasonalNaive())
-    whole = predict(ensemble, arrays)
-    fitted = ensemble.fitted_to(arrays, prediction_length=5, season_length=7).fitted_members
+    forecaster = ensemble.fitted_to(arrays, prediction_length=5, season_length=7)
+    fitted = forecaster.fitted_members
+    not_routed = FittedForecaster(SeasonalNaive(), replace(fitted, routing=None), horizon=5, season_length=7)
+    whole = predict(not_routed, arrays)
     members = members_of(ensemble)
     assert set(fitted.names) == set(members)
     weighted = [

@@ -169,6 +169,7 @@ def rescored(result: dict[str, Any], kind: str, root: Path, *more: str) -> dict[
     return evaluate_config(typed(compose("eval", [*settings, f"bench.stride={HORIZON}", "device=cpu"])))
 
 
+@pytest.mark.slow
 def test_time_features_show_a_season_longer_than_the_context(root: Path) -> None:
     result = trained(root, "weekly", "patch_transformer", "data.time_features=[hour,day_of_week]")
     without = trained(root, "weekly", "patch_transformer", "")

@@ -51,6 +51,7 @@ def seen(results: list[dict[str, Any]], scenario: str, split: str) -> list[tuple
     return [tuple(window) for result in results for window in result[scenario][split]]
 
 
+@pytest.mark.slow
 def test_no_process_waits_for_one_that_stops_or_has_nothing_to_validate(tmp_path: Path) -> None:
     results = run(tmp_path, "one_window", "nan")
     first, second = (result["one_window"] for result in results)

@@ -35,7 +35,7 @@ class SingleMember(AdaptiveForecaster):
         members = fitted.fitted_members
         chosen = self.member if self.member in members.names else NETWORK
         weights = np.array([float(name == chosen) for name in members.names])
-        only = replace(members, weights=weights)
+        only = replace(members, weights=weights, routing=None)
         return FittedForecaster(self.network, only, horizon=fitted.horizon, season_length=fitted.season_length)
 
 
