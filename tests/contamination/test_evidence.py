@@ -99,6 +99,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("bench_contamination")
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_benchmark_accuses_no_clean_set_and_finds_its_copies(bench: ModuleType) -> None:
     assert bench.main(["--small"]) == {"checked": 3, "accused": 0, "planted": 20, "found": 20}

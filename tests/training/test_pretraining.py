@@ -56,7 +56,14 @@ def curve(run_dir: Path, *names: str) -> list[tuple[str, ...]]:
     return [tuple(row[name] for name in ("step", *names)) for row in rows if all(row.get(name) for name in names)]
 
 
-@pytest.mark.parametrize("override", ["optim.name=adamw", "optim.name=muon", "trainer.packed=true trainer.prefetch=2"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "optim.name=adamw",
+        pytest.param("optim.name=muon", marks=pytest.mark.slow),
+        "trainer.packed=true trainer.prefetch=2",
+    ],
+)
 def test_an_interrupted_run_resumes_to_the_same_weights_and_losses(
     override: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +110,7 @@ def test_a_run_that_began_plain_goes_on_packed_with_equal_losses(path: Path, tmp
     assert "cut_short" not in result
 
 
+@pytest.mark.slow
 def test_runs_of_limited_time_end_bit_equal_to_one_run(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -37,7 +37,7 @@ def source(path: Path, seed: int) -> str:
     return f"init.from={path}"
 
 
-@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("finished", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_from_other_weights_under_the_same_name_is_another_run(
     finished: bool, store: Path, tmp_path: Path
 ) -> None:
