@@ -200,12 +200,12 @@ CASES = [
     Case(
         "a figure in a folder that does not exist",
         f"{GOOD} --out f.csv --plot none/f.png",
-        ("there is no folder 'none' to hold 'f.png'; make it first",),
+        ("no folder 'none' for 'f.png'; make it first",),
     ),
     Case(
         "a figure below a file",
         f"{GOOD} --plot sales.csv/f.png",
-        ("there is no folder 'sales.csv' to hold 'f.png'; make it first",),
+        ("no folder 'sales.csv' for 'f.png'; make it first",),
     ),
     Case(
         "a figure in a folder's place",

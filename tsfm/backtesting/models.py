@@ -57,7 +57,7 @@ def find_contenders(models: Any, *, effort: Any, intervals: Sequence[Any]) -> li
     Raises
     ------
     ValueError
-        If there is no such model, two have one label, or a model cannot forecast the nine deciles.
+        If a model is not known, two have one label, or a model cannot forecast the nine deciles.
     """
     efforts = [effort] if isinstance(effort, str) else list(effort)
     for each in efforts:

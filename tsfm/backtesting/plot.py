@@ -66,7 +66,7 @@ def plot_backtest(
     known = [forecast.label for forecast in by_model]
     names = list(known if models is None else [models] if isinstance(models, str) else models)
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"there is no model {unknown[0]!r}; {did_you_mean(str(unknown[0]), known)}")
+        raise ValueError(f"no model {unknown[0]!r} in this back-test; {did_you_mean(str(unknown[0]), known)}")
     drawn_models = [by_model[known.index(name)] for name in names]
     panels = _panels(windows, item, target_name)
     drawn = panels[:max_panels]
@@ -91,7 +91,7 @@ def _panels(windows: BacktestWindows, item: Any, target_name: str | None) -> lis
     """Return the numbers of the item and the target of each panel that is requested."""
     ids, targets = windows.frame.ids, windows.frame.targets
     if target_name not in (None, *targets):
-        raise ValueError(f"there is no target {target_name!r}; {did_you_mean(str(target_name), targets)}")
+        raise ValueError(f"no target {target_name!r} in this back-test; {did_you_mean(str(target_name), targets)}")
     items = [int(i) for i in np.unique(windows.item) if item is None or ids.iloc[i] == item]
     if not items:
         known = ", ".join(map(format_id, ids.head(5)))

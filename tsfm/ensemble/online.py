@@ -236,7 +236,7 @@ class Online:
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If the file does not exist.
         ValueError
             If the file is not a state, or one of other members or settings.
         """

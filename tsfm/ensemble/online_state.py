@@ -37,7 +37,7 @@ def read_state(path: str | Path, settings: dict[str, Any]) -> dict[str, np.ndarr
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file is not a state, or one with other settings.
     """

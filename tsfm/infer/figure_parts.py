@@ -86,7 +86,7 @@ def check_figure_path(path: Path) -> str:
     if file_format not in FORMATS:
         raise ValueError(f"the file of the figure is {path.name!r}; name it with one of .{', .'.join(FORMATS)}")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to hold {path.name!r}; make it first")
+        raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}; make it first")
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; name a file for the figure")
     return file_format

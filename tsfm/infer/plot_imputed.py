@@ -51,7 +51,7 @@ def plot_imputed(
     Raises
     ------
     ValueError
-        When a column is missing, or there is no such item.
+        When a column is missing, or the item is not in the table.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
