@@ -24,6 +24,8 @@ class Case:
         The bytes of the file, or the DataFrame.
     content
         What it says; None where that is not known, so that only a refusal or an announced reading is right.
+    others
+        What a damaged input may say as well, where the notes of the reading say so; see `Content.notes`.
     must
         "read": it has to be read; "refuse": it has to be refused; "either": it is read as `content` says, or refused.
     names
@@ -45,3 +47,4 @@ class Case:
     has_ids: bool = True
     mutations: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    others: list[Content] = field(default_factory=list)

@@ -37,6 +37,8 @@ class Content:
     items: dict[str, Item]
     freq: str | None = None  # None: not certain
     labels: list[str] | None = None  # of labelled cases
+    zoned: bool | None = None  # whether the timestamps have a time zone; None: not compared
+    notes: tuple[str, ...] = ()  # patterns: each has to be found in a note of the reading
 
     @property
     def is_certain(self) -> bool:
@@ -54,6 +56,7 @@ class Reading:
     freqs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     labels: list[str] | None = None
+    zoned: bool | None = None
 
 
 def step_times(start: Any, freq: str, length: int, *, zone: Any = None, utc: bool = True) -> Any:
@@ -70,6 +73,8 @@ def difference(content: Content, reading: Reading) -> str | None:
     """Return how a reading differs from the content, None where it says the same."""
     if content.labels is not None and reading.labels != content.labels:
         return f"labels {reading.labels}, expected {content.labels}"
+    if content.zoned is not None and reading.zoned != content.zoned:
+        return f"timestamps {'with' if reading.zoned else 'without'} a time zone, expected the contrary"
     if list(reading.items) != list(content.items):
         return f"items {list(reading.items)[:5]}, expected {list(content.items)[:5]}"
     for name, item in content.items.items():
@@ -89,7 +94,7 @@ def _item_difference(item: Item, times: Any, values: np.ndarray) -> str | None:
     if item.times is None:
         same = values.shape[1] == len(expected_values) and np.array_equal(values.T, expected_values, equal_nan=True)
         return None if same else f"values {values.T[:3].tolist()}, expected {expected_values[:3].tolist()}"
-    utc, expected_utc = _naive(times), item.times
+    utc, expected_utc = naive_times(times), item.times
     order = np.argsort(expected_utc, kind="stable")
     expected_utc, expected_values = expected_utc[order], expected_values[order]
     if (np.diff(expected_utc) == np.timedelta64(0)).any():
@@ -108,7 +113,7 @@ def _item_difference(item: Item, times: Any, values: np.ndarray) -> str | None:
     return None if np.isnan(values[:, others]).all() else "a value where the input has no row"
 
 
-def _naive(times: Any) -> np.ndarray:
+def naive_times(times: Any) -> np.ndarray:
     """Return timestamps in UTC, or as they are without a zone."""
     index = pd.DatetimeIndex(times)
     return np.asarray(index if index.tz is None else index.tz_convert("UTC").tz_localize(None)).astype("M8[us]")
@@ -149,7 +154,9 @@ class LongTable:
             )
             for name, rows in items.items()
         }
-        return Content(items_by_name, None if changed or min(map(len, items.values())) < 4 else self.freq)
+        freq = None if changed or min(map(len, items.values())) < 4 else self.freq
+        zoned = {getattr(row.time, "tzinfo", None) is not None for row in self.rows}
+        return Content(items_by_name, freq, zoned=zoned.pop() if len(zoned) == 1 else None)
 
 
 FREQS = ("h", "D", "15min", "MS", "W-SUN", "s", "QS", "YS", "B", "ME", "30min", "2h", "W-WED", "5min", "10s")

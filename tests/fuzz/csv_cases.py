@@ -11,7 +11,7 @@ from tests.fuzz.cases import EITHER, READ, REFUSE, Case
 from tests.fuzz.content import Content, LongTable, Row, random_table
 from tests.fuzz.csv_style import MISSING, UNCLEAR, CsvStyle, cell_grid, random_style, write_cells
 from tests.fuzz.damage import damaged
-from tests.fuzz.plain_csv import plain_content
+from tests.fuzz.plain_csv import plain_contents
 
 Grid = list[list[str]]
 NO_NUMBERS = ("abc", "1.2.3", "--", "0x1F", "1e", "inf", "-Infinity", "1e400", "1_000", "١٢", "½", "12 %", "1;2", "(5)")
@@ -176,7 +176,7 @@ def _damaged(rng: np.random.Generator, table: LongTable, style: CsvStyle, has_id
     data, done = damaged(
         rng, write_cells(cell_grid(table, style), style), style.separator + style.decimal + '0123456789"'
     )
-    content = plain_content(data, style, table)
+    content, others = plain_contents(data, style, table)
     return Case(
-        "csv damaged", _file_name(style), data, content, EITHER, [], has_ids, [*style.describe(), *done], {}
+        "csv damaged", _file_name(style), data, content, EITHER, [], has_ids, [*style.describe(), *done], {}, others
     )  # fmt: skip

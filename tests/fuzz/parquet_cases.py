@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -161,11 +163,12 @@ def damaged_content(data: bytes, table: LongTable) -> Content | None:
     """Return what pyarrow reads in a damaged file as a whole; None where it refuses it."""
     try:
         stored = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
-        known = {"item_id", "timestamp", *table.channels, "note"}
-        odd = [name for name in stored.column_names if name not in known]
-        absent = [name for name in table.channels if name not in stored.column_names]
+        known = ["item_id", "timestamp", *table.channels]
+        odd = [name for name in stored.column_names if name not in (*known, "note")]
+        absent = [name for name in known if name not in stored.column_names]
         frame = stored.to_pandas().rename(columns=dict(zip(odd, absent, strict=False)))  # the name was damaged
         times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"], **_unit(frame["timestamp"])))
+        zoned = times.tz is not None
         times = (times if times.tz is None else times.tz_convert("UTC").tz_localize(None)).as_unit("us")
         values = frame[table.channels].astype(np.float64).to_numpy()
         rows = [
@@ -178,7 +181,11 @@ def damaged_content(data: bytes, table: LongTable) -> Content | None:
         return None
     if len({(row.item, row.time) for row in rows}) < len(rows):
         return None
-    return LongTable(rows, table.channels, table.freq).content(changed=True)
+    content = LongTable(rows, table.channels, table.freq).content(changed=True)
+    renamed = dict(zip(absent, odd, strict=False))
+    announcement = {"item_id": "is read as the item id", "timestamp": "is read as the timestamp"}
+    notes = tuple(f"'{re.escape(renamed[name])}'.*{announcement[name]}" for name in announcement if name in renamed)
+    return replace(content, notes=notes, zoned=zoned)
 
 
 def _unit(column: Any) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from tests.fuzz.content import TSF_FREQS, Content, Item
 
 PAIR = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),([^(),:]*)\)")
-NUMBERS_FROM_1970 = "s"
+TAGS = ("problemname", "timestamps", "univariate", "dimensions", "equallength", "classlabel", "data")
 
 
 def _split(text: str, comment: str) -> tuple[list[str], list[tuple[int, str]]] | None:
@@ -71,6 +72,20 @@ def ts(text: str) -> Content | None:
     return _labelled("X_TRAIN", items, labels)
 
 
+def ts_without_labels(text: str) -> Content | None:
+    """Return the cases of a .ts file whose line about labels has another name, so that cases have none."""
+    parts = _split(text, "#")
+    tokens = {} if parts is None else _header_tokens(parts[0])
+    odd = [name for name in tokens if name not in TAGS]
+    if parts is None or not parts[1] or not odd or "classlabel" in tokens or tokens.get("timestamps") == "true":
+        return None
+    cells = [[dimension.split(",") for dimension in line.split(":")] for _, line in parts[1]]
+    items = [_item(dimensions, "s", datetime(1970, 1, 1)) for dimensions in cells]
+    content = _labelled("X_TRAIN", items, [])
+    notes = tuple(f"the header line @{re.escape(name)} is not known" for name in odd)
+    return None if content is None else replace(content, labels=None, notes=notes)
+
+
 def _timed(line: str) -> tuple[Item | None, str]:
     body, _, label = line.rpartition(":")
     dimensions = body.split("):(")
@@ -99,6 +114,17 @@ def _frequency(name: str) -> str | None:
     """Return the name of a frequency in pandas."""
     match = re.fullmatch(r"([1-9]\d*)_minutes", name)
     return TSF_FREQS.get(name) if match is None else f"{match[1]}min"
+
+
+def tsf_without_names(text: str) -> Content | None:
+    """Return the series of a .tsf file whose attribute of names has another name."""
+    content = tsf(re.sub(r"(?mi)^(@attribute) \S+ (string)[ \t]*(?=\r?$)", r"\1 series_name \2", text, count=1))
+    parts = _split(text, "#")
+    if content is None or parts is None:
+        return None
+    names = [f"T{number}" for number, _ in parts[1]]
+    items = dict(zip(names, content.items.values(), strict=True))
+    return replace(content, items=items, notes=("has no attribute series_name: the series are named after",))
 
 
 def tsf(text: str) -> Content | None:

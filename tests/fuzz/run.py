@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.fuzz.announced import announced
 from tests.fuzz.cases import EITHER, READ, REFUSE, Case
 from tests.fuzz.content import Content, Reading, difference, step_times
 from tsfm.infer.frames import read_frame
@@ -27,21 +27,6 @@ OK, REFUSED, ANNOUNCED, WRONG, FOREIGN, UNREAD, ACCEPTED = (
     "ACCEPTED A BAD INPUT",
 )  # fmt: skip
 FAULTS = (WRONG, FOREIGN, UNREAD, ACCEPTED)
-ANNOUNCED_BY = {  # kind of a difference -> the notes that say it
-    "from 1": "moved to the|dates are read as|numbers such as",
-    "from 2": "moved to the|dates are read as|numbers such as",
-    "no step at": "moved to the|dates are read as|numbers such as",
-    "frequency": "moved to the|dates are read as|numbers such as",
-    "channels": "not used|was ignored|without a timestamp column the rows of each item are numbered",
-    "start": "begin in 1970",
-    "items": (
-        "was taken as item_id|is read as the item id|so all rows are one series|are covariates, because|"
-        "is not UTF-8 and was read as|the series are named after their lines|not used, because not numeric"
-    ),
-    "zone": "read as local days without a zone",
-    "labels": "is not UTF-8 and was read as",
-    "": r"column '.*': .* is read as",
-}
 TEXT_OPTIONS, SERIES_FILES = ("sep", "decimal", "encoding"), (".ts", ".tsf", ".arff")
 
 
@@ -87,30 +72,25 @@ def _outcome(door: str, case: Case, read: Any) -> Outcome:
 def _judged(door: str, case: Case, reading: Reading) -> Outcome:
     if case.must == REFUSE:
         return Outcome(door, ACCEPTED, f"notes: {reading.notes}")
-    if case.content is None:
-        is_announced = any(re.search("|".join(ANNOUNCED_BY.values()), note) for note in reading.notes)
-        return Outcome(door, ANNOUNCED if is_announced else WRONG, f"a strict reader refuses it; {reading.notes}")
-    content = case.content
-    if content.items and next(iter(content.items)).startswith("/"):  # named after the file
-        content = Content(
-            {name: content.items[key] for name, key in zip(reading.items, content.items, strict=False)},
-            None,
-            content.labels,
-        )
-    if not case.has_ids and len(content.items) == len(reading.items) == 1:
-        content = Content(dict(zip(reading.items, content.items.values(), strict=True)), content.freq)
-    problem = difference(content, reading)
-    if problem is None:
+    contents = [_with_names(content, case, reading) for content in (case.content, *case.others) if content is not None]
+    if case.content is not None and difference(contents[0], reading) is None and not contents[0].notes:
         return Outcome(door, OK)
-    return Outcome(door, ANNOUNCED if _is_announced(problem, case, reading) else WRONG, f"{problem}; {reading.notes}")
+    problem = announced(contents, reading)
+    if problem is None and case.must == EITHER:
+        return Outcome(door, ANNOUNCED, f"{reading.notes}")
+    return Outcome(door, WRONG, f"{problem}; {reading.notes}")
 
 
-def _is_announced(problem: str, case: Case, reading: Reading) -> bool:
-    """Whether a note says what was read in another way than the content says."""
-    kind = next((kind for kind in ANNOUNCED_BY if kind in problem), "")
-    if case.must != EITHER or (kind == "channels" and "damaged" not in case.kind):
-        return False
-    return any(re.search(ANNOUNCED_BY[kind], note) for note in reading.notes)
+def _with_names(content: Content, case: Case, reading: Reading) -> Content:
+    """Return the content with the names of items that an input does not have, as the reading has them."""
+    is_single = len(content.items) == len(reading.items) == 1
+    one_series = any("so all rows are one series" in note for note in reading.notes)
+    if content.items and next(iter(content.items)).startswith("/"):  # named after the file
+        names = zip(reading.items, content.items, strict=False)
+        return replace(content, items={name: content.items[key] for name, key in names})
+    if is_single and (not case.has_ids or one_series):
+        return replace(content, items=dict(zip(reading.items, content.items.values(), strict=True)))
+    return content
 
 
 def _ingested(source: Any, folder: Path, case: Case) -> Reading:
@@ -118,6 +98,7 @@ def _ingested(source: Any, folder: Path, case: Case) -> Reading:
         report = ingest(source, folder / "store", progress=False, overwrite=True, **case.options)
         store = SeriesStore.open(folder / "store")
         reading = Reading(notes=report.notes)
+        reading.zoned = store.manifest.timezone is not None
         if "label" in store.static:
             reading.labels = [f"{name:g}" if isinstance(name, float) else str(name) for name in store.static["label"]]
         if any(name.startswith("pytz") for name in [store.manifest.timezone or ""]):
@@ -153,7 +134,7 @@ def _framed(source: Any, case: Case) -> Reading:
     if isinstance(source, Path):
         source = read_table(source, notes=notes, **{key: options.pop(key) for key in TEXT_OPTIONS if key in options})
     frame = read_frame(source, prediction_length=1, **options)
-    reading = Reading(notes=notes + frame.announcements)
+    reading = Reading(notes=notes + frame.announcements, zoned=frame.timestamps.zone is not None)
     order = _channel_order([*frame.targets, *frame.past_names], case)
     for item, name in zip(frame, frame.ids, strict=True):
         values = np.concatenate([item.original, item.past]).astype(np.float32)[order]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -49,9 +49,22 @@ def series_case(rng: np.random.Generator) -> Case:
         raise AssertionError(f"{kind}: the strict reader does not read what was written: {text[:400]}")
     if rng.random() < 0.45:
         data, more = damaged(rng, data, "0123456789,:?.-()\n@")
-        content, must, done = form.content(data.decode("utf-8-sig", errors="replace")), EITHER, [*done, *more]
-        kind += " damaged"
+        content, others = damaged_contents(form, data)
+        return Case(kind + " damaged", form.name, data, content, EITHER, [], True, [*done, *more], {}, others)
     return Case(kind, form.name, data, content, must, [], True, done)
+
+
+def damaged_contents(form: Format, data: bytes) -> tuple[Content | None, list[Content]]:
+    """Return what a damaged file says, None if nothing, and what it may say if that is announced."""
+    try:
+        text, content = data.decode("utf-8-sig"), form.content(data.decode("utf-8-sig"))
+        other = form.other(text) if content is None and form.other is not None else None
+        return content, [] if other is None else [other]
+    except UnicodeError:
+        text = data.decode("cp1252", errors="replace")
+    contents = [form.content(text), *([] if form.other is None else [form.other(text)])]
+    latin = "is not UTF-8 and was read as"
+    return None, [replace(content, notes=(*content.notes, latin)) for content in contents if content is not None]
 
 
 def _random_cases(rng: np.random.Generator, kind: str) -> Cases:
@@ -171,14 +184,15 @@ class Format:
     name: str
     lines: Callable[[Cases], list[str]]
     content: Callable[[str], Content | None]
+    other: Callable[[str], Content | None] | None = None  # with a note
 
 
 def _formats() -> dict[str, Format]:
     from tests.fuzz import plain_series as plain
 
     return {
-        "ts": Format("X_TRAIN.ts", _ts_lines, plain.ts),
-        "tsf": Format("x.tsf", _tsf_lines, plain.tsf),
+        "ts": Format("X_TRAIN.ts", _ts_lines, plain.ts, plain.ts_without_labels),
+        "tsf": Format("x.tsf", _tsf_lines, plain.tsf, plain.tsf_without_names),
         "arff": Format("X_TRAIN.arff", _arff_lines, plain.arff),
         "ucr tsv": Format("X_TRAIN.tsv", _ucr_lines("\t"), plain.ucr),
         "ucr txt": Format("X_TEST.txt", _ucr_lines("  "), plain.ucr),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ class Ending:
     """The last bytes of a file. Of one that is compressed, or behind a URL, they are kept while it is read."""
 
     def __init__(self, stream: Any):
-        self._stream, self._kept = stream, b""
+        self._stream, self._kept, self._has_quotes = stream, b"", False
         self.closed = False
 
     @staticmethod
@@ -25,12 +26,20 @@ class Ending:
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes of the stream."""
         data = self._stream.read(size)
+        self._has_quotes = self._has_quotes or b'"' in data
         self._kept = (self._kept + data[-KEPT_BYTES:])[-KEPT_BYTES:]
         return data
 
     def readable(self) -> bool:
         """Return True: pyarrow asks."""
         return True
+
+    def has_quotes(self, path: str | Path) -> bool:
+        """Return whether there is a quotation mark in the file, all of which has been read."""
+        if self.is_needed(path):
+            return self._has_quotes
+        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(b'"') >= 0
 
     def bytes(self, path: str | Path) -> bytes:
         """Return the last bytes of the file, all of which has been read."""

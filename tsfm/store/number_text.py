@@ -23,8 +23,9 @@ SPACES = " '’\u00a0\u2009\u202f"  # thousands separators beside the comma and 
 INFINITE = r"|[+-]?(inf|Inf|INF|infinity|Infinity)"
 DECIMALS = (".", ",")
 _GROUPS = r"[1-9]\d{0,2}(?:%s\d{3})"  # 1,234 and so on
-_CLEAR = {  # decimal sign -> cells that show it: 1,234.5 and 1,234,567 and 0.5 show the point
-    sign: rf"^[+-]?(?:{_GROUPS % other}+{sign}\d*|{_GROUPS % other}{{2,}}|\d+{sign}\d*|{sign}\d+)$"
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_CLEAR = {  # decimal sign -> cells that show it: 1,234.5 and 1,234,567 and 0.5 and 1.234e5 show the point
+    sign: rf"^[+-]?(?:{_GROUPS % other}+{sign}\d*|{_GROUPS % other}{{2,}}|(?:\d+{sign}\d*|{sign}\d+){_EXPONENT})$"
     for sign, other in ((r"\.", ","), (",", r"\."))
 }
 _CLEAR = {sign.strip("\\"): pattern for sign, pattern in _CLEAR.items()}

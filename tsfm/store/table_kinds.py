@@ -194,6 +194,9 @@ def _dataset_pieces(table: Table, text: Sequence[str], numbers: Sequence[str], n
 
 def _arrow_piece(batch: Any, row: int) -> Piece:
     table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            column.validate(full=True)  # text of a damaged file that is not UTF-8 would fail only where it is used
     frame = table.to_pandas(types_mapper={pa.string(): pd.ArrowDtype(pa.string())}.get)  # text stays in Arrow's memory
     return Piece(frame, np.arange(row, row + batch.num_rows))
 

@@ -17,6 +17,7 @@ import pyarrow.csv as pa_csv
 
 from tsfm.store.dialect import COMPRESSED, Dialect, open_bytes
 from tsfm.store.file_ending import Ending, ends_in_quotes
+from tsfm.store.quotes import text_after_quotes
 
 LINE_BYTES = 2**23  # the longest row
 BLOCK_BYTES = 2**20  # of a file that are parsed together; pyarrow reads 32 such blocks ahead
@@ -138,10 +139,25 @@ def _read_blocks(path: str | Path, dialect: Dialect, size: int, *, file: str) ->
                     f"{file}, row {last[1]}: a quotation mark is not closed ({last[0][:60]!r}); the file is cut short, "
                     "or correct the row"
                 )
+            if ending.has_quotes(path):
+                _check_quotes(path, dialect, file=file)
         except pa.ArrowInvalid as error:
             if not wrong and "straddling" in str(error):
                 raise _LongRow from None
             raise _explained(error, wrong, path, dialect, file=file) from None
+
+
+def _check_quotes(path: str | Path, dialect: Dialect, *, file: str) -> None:
+    """Raise a ValueError that names the first row with text after a closing quotation mark."""
+    if dialect.encoding == "utf-16" or "://" in str(path):
+        return
+    with open_bytes(path) as stream:
+        wrong = text_after_quotes(stream, dialect.separator)
+    if wrong is not None:
+        raise ValueError(
+            f"{file}, row {wrong[0]}: text follows a closing quotation mark ({wrong[1][:60]!r}); correct the row, or "
+            "double the quotation marks inside a cell"
+        )
 
 
 def _open_stream(path: str | Path) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 SWITCHES = ("timestamps", "missing", "univariate", "equallength", "classlabel", "targetlabel")
 COUNTS = ("dimension", "dimensions", "serieslength")
+OTHERS = ("problemname", "relation", "data")  # say nothing about the cases
 
 
 @dataclass
@@ -85,7 +86,9 @@ class TsHeader:
 
     def differences(self) -> list[str]:
         """Return notes on what the header says of the cases and is not so."""
-        notes, length = [], self.count("serieslength")
+        unknown = [name for name in self.tokens if name not in (*SWITCHES, *COUNTS, *OTHERS)]
+        notes = [f"{self.file}: the header line @{name} is not known and was passed over" for name in unknown]
+        length = self.count("serieslength")
         spans = f"{min(self.lengths)} to {max(self.lengths)} steps" if self.lengths else ""
         if length is not None and self.lengths - {length} and self.switch("equallength") is not False:
             notes.append(f"{self.file}: the header says @seriesLength {length}, and its cases have {spans}")

@@ -112,10 +112,13 @@ def infer_freq(timestamps, *, item: str = "series", file: str | None = None, ste
 
 
 def _weekly(step: Step, times: np.ndarray) -> Step:
-    """Return a step of whole weeks as such, with the day of the week of the first timestamp."""
+    """Return a step of whole weeks as such, with the commonest day of the week, of several that of the first row."""
     if step.unit != "D" or step.count % 7:
         return step
-    return Step(step.count // 7, "W", "", DAY_NAMES[int(weekday(times[0]))])
+    days = weekday(times)
+    counts = np.bincount(days, minlength=7)
+    day = days[0] if counts[days[0]] == counts.max() else counts.argmax()
+    return Step(step.count // 7, "W", "", DAY_NAMES[int(day)])
 
 
 def typical_freq(times: np.ndarray) -> str | None:
