@@ -26,7 +26,7 @@ import torch
 from peers.measure import markdown
 
 import tsfm
-from tsfm.bench.protocols.gift import geometric_mean
+from tsfm.bench.gift_table import geometric_mean
 from tsfm.bench.suite import score_windows_of_set
 from tsfm.bench.suite_windows import SuiteLimits, SuiteWindows, collect_windows, find_suite_sets
 from tsfm.estimators.fit_plan import FitPlan

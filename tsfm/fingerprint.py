@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,3 +58,21 @@ def content_digest(content: Any) -> str:
     """Return the SHA-256 of plain values, whatever the order of keys and the spacing of the JSON they are stored in."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def files_digest(files: Sequence[Path]) -> str:
+    """Return the digest of the bytes of files, in order; their names do not matter."""
+    return joint_fingerprint(
+        [_file_digest(file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    )
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(file: Path, size: int, modified: int) -> str:
+    """Return the digest of one file; size and time of modification decide whether it is read again."""
+    del size, modified
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as opened:
+        while block := opened.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

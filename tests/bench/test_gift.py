@@ -15,7 +15,8 @@ from tests.infer.small_models import step_model
 from tsfm.bench import gift_configs
 from tsfm.bench.baselines.simple import LastValue, SeasonalNaive
 from tsfm.bench.gift_configs import GIFT, GiftConfig, as_stored, num_windows, prediction_length, select_configs
-from tsfm.bench.protocols.gift import GiftProtocol, geometric_mean, means, read_configs, score_config, score_gift
+from tsfm.bench.gift_table import geometric_mean, means
+from tsfm.bench.protocols.gift import GiftProtocol, read_configs, score_config, score_gift
 from tsfm.commands.cli import main
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast import seasonal_error

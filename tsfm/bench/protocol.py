@@ -7,6 +7,7 @@ To add a protocol, write one module in `tsfm.bench.protocols` with a class regis
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,8 +15,11 @@ from typing import Any, ClassVar
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.messages import did_you_mean
+from tsfm.results.rows import Measure
+from tsfm.store.catalog import resolve
 from tsfm.training.training_run import TrainedRun
 
+COUNTS = ("windows", "cases", "steps_scored", "series")  # entries of scores that count what was scored
 REPORTED = ("loss", "mse", "mae", "wql", "accuracy")  # metrics that a task itself reports
 
 
@@ -30,6 +34,7 @@ class Protocol(ABC):
     tasks: ClassVar[tuple[str, ...]] = ()  # whose training runs it scores
     default_for: ClassVar[tuple[str, ...]] = ()  # tasks whose runs it scores where bench is left at windows
     uses: ClassVar[tuple[str, ...]] = ()  # of the settings context and horizon of `tsfm eval`
+    subset_key: ClassVar[str | None] = None  # entry of `rows` in the scores that names the subset that a row is about
 
     def __init__(self, config: Any):
         self.config = config
@@ -69,6 +74,23 @@ class Protocol(ABC):
         """Return the name of the data in results."""
         return config.data.dataset
 
+    def data_digest(self, config: EvalConfig) -> str:
+        """Return a digest of the data that decide a score, without scoring; here that of a series store."""
+        return resolve(config.data.dataset).fingerprint
+
+    def measures(self, scores: Mapping[str, Any]) -> list[Measure]:
+        """Return the metrics in scores: of the whole, and of each row of `rows` that `subset_key` names."""
+        return [
+            Measure(metric, scores[metric], windows=_count(scores))
+            for metric in dict.fromkeys(self.known_metrics())
+            if isinstance(scores.get(metric), (int, float))
+        ] + [
+            Measure(metric, row[metric], subset=str(row[self.subset_key]), windows=_count(row))
+            for row in (scores.get("rows", ()) if self.subset_key else ())
+            for metric in dict.fromkeys(self.known_metrics())
+            if isinstance(row.get(metric), (int, float))
+        ]
+
     def write_tables(self, scores: dict[str, Any], folder: Path | None) -> None:
         """Log tables, and write them to `folder` if there is one; most protocols have none."""
         del scores, folder
@@ -76,3 +98,8 @@ class Protocol(ABC):
     def score_run(self, run: TrainedRun, *, name: str) -> dict[str, Any]:
         """Return the scores of a training run of one of `tasks`; `name` is that of the model in messages."""
         raise NotImplementedError(f"{type(self).__name__} names {', '.join(self.tasks)} and scores no run ({name})")
+
+
+def _count(scores: Mapping[str, Any]) -> int | None:
+    counts = [scores[name] for name in COUNTS if isinstance(scores.get(name), (int, float))]
+    return int(counts[0]) if counts else None

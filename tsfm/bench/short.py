@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.protocols.gift import geometric_mean
+from tsfm.bench.gift_table import geometric_mean
 from tsfm.bench.suite_windows import ForecastTask, SuiteLimits, SuiteSet, collect_windows
 from tsfm.infer.predictor import POINT, Predictor
 from tsfm.metrics.forecast_score import ForecastScore

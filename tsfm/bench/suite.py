@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from tsfm.bench.baselines.simple import SeasonalNaive
-from tsfm.bench.protocols.gift import forecast_deciles, geometric_mean
+from tsfm.bench.gift_table import geometric_mean
+from tsfm.bench.protocols.gift import forecast_deciles
 from tsfm.bench.suite_windows import SuiteLimits, SuiteSet, SuiteWindows, collect_windows
 from tsfm.infer.predictor import DECILES, Predictor
 from tsfm.metrics.forecast_score import ForecastScore, added_scores

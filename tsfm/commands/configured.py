@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import shlex
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig
 
-from tsfm.commands.errors import USER_ERRORS, message_of
-from tsfm.config import job_overrides, sweep, swept_overrides, typed
+from tsfm.commands.results_line import print_result
+from tsfm.commands.sweeps import JobRunner, SweepOptions, run_sweep
 
 
 def run_configured(
@@ -27,7 +23,7 @@ def run_configured(
     Parameters
     ----------
     args
-        With `overrides`, `multirun` and `config_dir`.
+        With `overrides`, `multirun`, `config_dir` and the options of a sweep.
     config_name
         `train` or `eval`.
     compose_config
@@ -38,38 +34,11 @@ def run_configured(
     Raises
     ------
     ValueError
-        If combinations of a sweep failed, after all were run; a line for each was printed.
+        If combinations of a sweep failed, after all were run; it has a line for each.
     """
-    options = ["--config-dir", args.config_dir] if args.config_dir else []
-
-    def run_overrides(overrides: list[str]) -> None:
-        config = typed(compose_config(overrides, config_dir=args.config_dir))
-        print_result(work(config, command=f"tsfm {args.verb} {shlex.join([*options, *overrides])}"))
-
-    if not args.multirun:
-        run_overrides(args.overrides)
-        return 0
-    failed: list[str] = []  # stays empty where a launcher runs the combinations in other processes
-
-    def run_combination(_: Any) -> None:
-        overrides = job_overrides()
-        try:
-            run_overrides(overrides)
-        except USER_ERRORS as error:
-            failed.append(f"{shlex.join(swept_overrides(overrides, args.overrides))}: {message_of(error)}")
-            print(f"error: {failed[-1]}", file=sys.stderr, flush=True)
-            raise
-
-    try:
-        sweep(config_name, args.overrides, run_combination, config_dir=args.config_dir)
-    except USER_ERRORS as error:
-        if not failed:
-            raise
-        raise ValueError(f"{len(failed)} of the combinations failed, the first is {failed[0]}") from error
+    runner = JobRunner(config_name, compose_config, work, args.config_dir)
+    if args.multirun:
+        run_sweep(runner, args.overrides, SweepOptions.of(args))
+    else:
+        print_result(runner.run(args.overrides))
     return 0
-
-
-def print_result(result: Mapping[str, Any]) -> None:
-    """Print the machine-readable line `RESULT {json}`; a number that is not finite is null."""
-    finite = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in result.items()}
-    print("RESULT " + json.dumps(finite, allow_nan=False), flush=True)

@@ -13,3 +13,8 @@ def message_of(error: BaseException) -> str:
         text = ascii(error.object[:80])
         return f"{text} cannot be written in this locale ({error.encoding}); set LC_ALL=C.UTF-8, or use ASCII names"
     return str(error) or type(error).__name__
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error as one line, with its type where it is not one that a user is meant to see."""
+    return message_of(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {error}"

@@ -16,7 +16,8 @@ from typing import Any
 from tsfm.bench.zero_shot import check_zero_shot
 from tsfm.commands.claims import check_claims, make_record
 from tsfm.commands.configured import run_configured
-from tsfm.config import EvalConfig, combine_overrides, compose, plain, typed
+from tsfm.commands.eval_settings import deciding_settings
+from tsfm.config import EvalConfig, combine_overrides, compose, typed
 from tsfm.files import check_folder, explain_write_errors, write_text
 from tsfm.files.locks import claimed_folder
 from tsfm.registry import PROTOCOLS
@@ -122,7 +123,7 @@ def _check_replaceable(file: Path, config: EvalConfig, command: str) -> None:
         log.warning("%s is damaged and will be replaced (%s)", file, error)
         return
     # version 0.1.0 recorded the command alone
-    if old.get("settings") == _settings(config) or (
+    if old.get("settings") == deciding_settings(config) or (
         "settings" not in old and command and old.get("command") == command
     ):
         return
@@ -130,11 +131,6 @@ def _check_replaceable(file: Path, config: EvalConfig, command: str) -> None:
         f"{file} is the result of {old.get('predictor', 'a training run')} on {old.get('data')} with other settings; "
         "choose another out, or remove the file"
     )
-
-
-def _settings(config: EvalConfig) -> dict[str, Any]:
-    """Return the settings that decide a result."""
-    return {key: value for key, value in plain(config).items() if key not in ("out", "device", "expect")}
 
 
 def _evaluate(config: EvalConfig, *, command: str) -> dict[str, Any]:
@@ -155,6 +151,6 @@ def _evaluate(config: EvalConfig, *, command: str) -> dict[str, Any]:
         **(verdict.row() if verdict is not None else {}),
     }
     if config.out is not None:
-        record = result | {"command": command, "settings": _settings(config), "environment": environment()}
+        record = result | {"command": command, "settings": deciding_settings(config), "environment": environment()}
         write_text(Path(config.out) / RESULT, json.dumps(record, indent=2) + "\n")
     return result

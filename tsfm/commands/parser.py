@@ -68,6 +68,10 @@ def _add_training(add: Callable[[str, str, Command], argparse.ArgumentParser]) -
         sub.epilog = SETTINGS_HELP
         sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
         sub.add_argument("-m", "--multirun", action="store_true", help="a sweep: every combination of listed values")
+        sub.add_argument("--retry-failed", action="store_true", help="of a sweep: run jobs again that failed before")
+        sub.add_argument("--objective", metavar="NAME",
+                         help="entry of the result that a sweeper such as Optuna optimizes (default: the validation "
+                         "score of a run)")  # fmt: skip
         _add_config_dir(sub)
     sub = add("show", "print the content of a config or a model directory", lazy("tsfm.commands.show"))
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE | MODEL_DIR")

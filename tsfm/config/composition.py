@@ -81,7 +81,7 @@ def _with_base(config_name: str) -> dict[str, Any]:
 
 
 def sweep(
-    config_name: str, overrides: list[str], work: Callable[[DictConfig], None], *, config_dir: str | None = None
+    config_name: str, overrides: list[str], work: Callable[[DictConfig], Any], *, config_dir: str | None = None
 ) -> None:
     """Call `work` with each combination of settings (Hydra's multirun), by the configured launcher and sweeper.
 
@@ -117,6 +117,28 @@ def _process_state(argv: list[str]) -> Iterator[None]:
 def job_overrides() -> list[str]:
     """Return the settings of the combination that a sweep runs at the moment."""
     return [str(override) for override in HydraConfig.get().overrides.task]
+
+
+def job_number() -> int:
+    """Return the number of the combination that a sweep runs at the moment, from 0."""
+    return int(HydraConfig.get().job.num)
+
+
+def count_jobs(overrides: list[str]) -> int | None:
+    """Return how many combinations a sweep has; None where its sweeper decides, or Hydra has to expand a pattern."""
+    count = 1
+    try:
+        settings = OverridesParser.create().parse_overrides(overrides)
+    except HydraException:  # the sweep will say what is wrong
+        return None
+    for setting in settings:
+        if setting.get_key_element() == "hydra/sweeper":
+            return None
+        if setting.is_sweep_override():
+            if not setting.is_discrete_sweep() or "glob(" in str(setting.input_line):
+                return None
+            count *= len(list(setting.sweep_iterator()))
+    return count
 
 
 def swept_overrides(overrides: list[str], swept: list[str]) -> list[str]:

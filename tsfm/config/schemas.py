@@ -58,6 +58,7 @@ class RunConfig:
     run_root: str = "runs"
     run_dir: Optional[str] = None  # noqa: UP045  default: run_root/name/time-seed
     resume: str = "never"  # auto: continue the newest unfinished run of the same config
+    results: Optional[str] = None  # noqa: UP045  results store that gets the scores; a sweep has one by default
     expect: list[Expect] = field(default_factory=list)
 
     def __post_init__(self):
@@ -79,6 +80,7 @@ class EvalConfig:
     zero_shot: bool = False  # refuse a trained model that has seen the data, or for which that is unknown
     name: str = "eval"
     out: Optional[str] = None  # noqa: UP045  folder for result.json
+    results: Optional[str] = None  # noqa: UP045  results store that gets the scores; a sweep has one by default
     expect: list[Expect] = field(default_factory=list)
 
     def __post_init__(self):

@@ -78,6 +78,17 @@ def read_anomalies(name: str) -> list[AnomalySeries]:
     ValueError
         When there is no such data set, or a file does not hold what is expected.
     """
+    return [series for file in files_of(name) for series in read_file(file)]
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files of a data set.
+
+    Raises
+    ------
+    ValueError
+        When there is no such data set.
+    """
     files = anomaly_files()
     if not files:
         folders = ", ".join(str(root / FOLDER) for root in data_roots())
@@ -87,7 +98,7 @@ def read_anomalies(name: str) -> list[AnomalySeries]:
         if name in ANOMALY_SETS:
             raise ValueError(f"anomaly set {name!r} needs the file {missing[0]}.parquet, which is not in {FOLDER}/")
         raise ValueError(f"unknown anomaly set {name!r}; {did_you_mean(name, anomaly_names())}")
-    return [series for stem in stems for series in read_file(files[stem])]
+    return [files[stem] for stem in stems]
 
 
 def read_file(path: Path) -> list[AnomalySeries]:

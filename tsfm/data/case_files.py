@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tsfm.fingerprint import fingerprint, joint_fingerprint
+from tsfm.fingerprint import files_digest, fingerprint, joint_fingerprint
 from tsfm.messages import did_you_mean
 from tsfm.store.catalog import data_roots
 from tsfm.store.manifest import MANIFEST
@@ -97,6 +97,12 @@ def find_cases(name_or_path: str | Path) -> Path:
         )
     near = difflib.get_close_matches(name.lower(), available, n=8, cutoff=0.4) or list(available)[:10]
     raise ValueError(f"no labelled cases {name!r}; {did_you_mean(name, [available[key].stem for key in near])}")
+
+
+def cases_digest(name_or_path: str | Path) -> str:
+    """Return a digest of the cases of a name or path: of the bytes of a file, or of the values of a store."""
+    path = find_cases(name_or_path)
+    return SeriesStore.open(path).fingerprint if path.is_dir() else files_digest([path])
 
 
 def read_cases(name_or_path: str | Path) -> dict[str, Cases]:

@@ -14,7 +14,7 @@ from tsfm.training.init_config import InitConfig, checkpoint_directory
 from tsfm.training.optim import OptimConfig, needs_last_step
 
 # settings that may differ between a run and its continuation
-IGNORED = ("resume", "run_dir", "run_root", "expect", "bench")
+IGNORED = ("resume", "run_dir", "run_root", "results", "expect", "bench")
 IGNORED_TRAINER = ("progress", "loggers", "max_time", "packed", "prefetch")
 ABSENT = "absent"  # stands for the value of a setting that a configuration does not have
 SOURCE = "init.from"

@@ -21,8 +21,9 @@ from tsfm.bench.interfaces import SeriesDetector
 from tsfm.bench.predictors import find_baseline, find_model, is_baseline
 from tsfm.bench.protocol import Protocol
 from tsfm.config import EvalConfig
-from tsfm.data.anomalies import AnomalySeries, read_anomalies
+from tsfm.data.anomalies import AnomalySeries, files_of, read_anomalies
 from tsfm.data.base import SourceSeries
+from tsfm.fingerprint import files_digest
 from tsfm.infer.detection import BLEND, COMBINE
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
@@ -60,6 +61,7 @@ class AnomalyProtocol(Protocol):
                     raise ValueError(f"bench.{name} is {value!r}; {did_you_mean(value, list(known))}")
 
     metrics = METRICS
+    subset_key = "item_id"
 
     def load_predictor(self, config: EvalConfig) -> SeriesDetector:
         """Return a baseline detector, or a trained model as a detector."""
@@ -85,6 +87,11 @@ class AnomalyProtocol(Protocol):
     def score(self, predictor: SeriesDetector, data: list[AnomalySeries]) -> dict[str, Any]:
         """See `score_anomaly`."""
         return score_anomaly(predictor, data, self.config)
+
+    @override
+    def data_digest(self, config: EvalConfig) -> str:
+        """Return the digest of the files of the labelled set."""
+        return files_digest(files_of(self.config.data))
 
     @override
     def data_name(self, config: EvalConfig) -> str:

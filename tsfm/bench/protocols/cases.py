@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from tsfm.bench.interfaces import CaseLearner
 from tsfm.bench.predictors import find_baseline, find_model, is_baseline
@@ -19,7 +20,7 @@ from tsfm.bench.protocol import Protocol
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.data.case_data import CaseData
-from tsfm.data.case_files import count_repeated
+from tsfm.data.case_files import cases_digest, count_repeated
 from tsfm.infer.model_predictor import ModelPredictor
 from tsfm.messages import did_you_mean
 from tsfm.metrics import classification, regression
@@ -78,6 +79,11 @@ class CasesProtocol(Protocol):
     def scored_series(self, data: CaseData) -> SourceSeries:
         """Return training and test cases; the training cases have one joint fingerprint."""
         return data.source_series()
+
+    @override
+    def data_digest(self, config: EvalConfig) -> str:
+        """Return the digest of the file or store of the cases."""
+        return cases_digest(config.data.dataset)
 
     def score(self, predictor: CaseScorer, data: CaseData) -> dict[str, Any]:
         """Return the metrics over the cases of the split."""

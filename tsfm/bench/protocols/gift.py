@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -17,17 +17,20 @@ import numpy as np
 from tqdm import tqdm
 from typing_extensions import override
 
-from tsfm.bench.gift_configs import TERMS, GiftConfig, select_configs
+from tsfm.bench.gift_configs import TERMS, GiftConfig, find_file, select_configs
+from tsfm.bench.gift_table import as_text, means
 from tsfm.bench.predictors import prepare_predictor
 from tsfm.bench.protocol import Protocol
 from tsfm.bench.report import as_csv
 from tsfm.config import EvalConfig
 from tsfm.data.base import SourceSeries
 from tsfm.files import write_text
+from tsfm.fingerprint import files_digest
 from tsfm.infer.predictor import DECILES, POINT, Predictor
 from tsfm.metrics.forecast import seasonal_error
 from tsfm.metrics.forecast_score import ForecastScore, added_scores
 from tsfm.registry import PROTOCOLS
+from tsfm.results.rows import Measure
 from tsfm.timestamps.offsets import season_length as usual_season_length
 
 if TYPE_CHECKING:
@@ -90,9 +93,28 @@ class GiftProtocol(Protocol):
         return score_gift(predictor, self.config, data)
 
     @override
+    def data_digest(self, config: EvalConfig) -> str:
+        """Return the digest of the files of the configurations."""
+        files = dict.fromkeys(entry.file for entry in select_configs(self.config.configs))
+        return files_digest([find_file(file) for file in files])
+
+    @override
     def data_name(self, config: EvalConfig) -> str:
         """Return "gift": the protocol has data of its own."""
         return "gift"
+
+    @override
+    def measures(self, scores: Mapping[str, Any]) -> list[Measure]:
+        """Return scores relative to the seasonal naive, of the whole and of each configuration; of the latter also MASE
+        and CRPS themselves.
+        """
+        measured = super().measures(scores)
+        for row in scores["rows"]:
+            name, windows = row["config"], row["windows"]
+            for metric in ("mase", "crps"):
+                measured.append(Measure(metric, row[f"{metric}_relative"], name, windows))
+                measured.append(Measure(f"{metric}_absolute", row[metric], name, windows))
+        return measured
 
     def write_tables(self, scores: dict[str, Any], folder: Path | None) -> None:
         """Log the table of configurations, and write it to gift.csv."""
@@ -268,33 +290,3 @@ def _batches(sizes: Sequence[int]) -> Iterator[range]:
             first, total = index, 0
         total += size
     yield range(first, len(sizes))
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Return the geometric mean; 0 if one of the values is 0."""
-    with np.errstate(divide="ignore"):
-        return float(np.exp(np.log(np.asarray(values, np.float64)).mean()))
-
-
-def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return geometric means of the relative scores: over all rows, and over those of each term."""
-    result = {metric: geometric_mean([row[f"{metric}_relative"] for row in rows]) for metric in ("mase", "crps")}
-    for term in TERMS:
-        term_rows = [row for row in rows if row["config"].endswith(f"/{term}")]
-        for metric in ("mase", "crps") if term_rows else ():
-            result[f"{metric}_{term}"] = geometric_mean([row[f"{metric}_relative"] for row in term_rows])
-    return result
-
-
-def as_text(result: dict[str, Any]) -> str:
-    """Return the rows and the geometric means as an aligned table."""
-    width = max(len(row["config"]) for row in result["rows"])
-    lines = [f"{'':{width}}  windows    MASE    CRPS  relative to seasonal naive: MASE    CRPS"]
-    for row in result["rows"]:
-        lines.append(
-            f"{row['config']:{width}}  {row['windows']:7d} {row['mase']:7.4f} {row['crps']:7.4f}  "
-            f"{row['mase_relative']:32.4f} {row['crps_relative']:7.4f}"
-        )
-    title = f"geometric mean of {len(result['rows'])}"
-    lines.append(f"{title:{width}}  {result['windows']:7d} {'':15}  {result['mase']:32.4f} {result['crps']:7.4f}")
-    return "\n".join(lines)

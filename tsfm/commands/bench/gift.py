@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from tsfm.bench.protocols.gift import GiftData, GiftProtocol, geometric_mean, read_configs, score_gift
+from tsfm.bench.gift_table import geometric_mean
+from tsfm.bench.protocols.gift import GiftData, GiftProtocol, read_configs, score_gift
 from tsfm.bench.report import as_csv, as_markdown
 from tsfm.bench.seen_sets import Scored
 from tsfm.commands.bench.predictors import check_data, load_predictors
