@@ -30,6 +30,7 @@ class Protocol(ABC):
     class Config:
         """No settings."""
 
+    synthetic: ClassVar[bool] = False  # its series are drawn for the score: no model was trained on them
     metrics: ClassVar[tuple[str, ...]]  # what experiments can expect
     tasks: ClassVar[tuple[str, ...]] = ()  # whose training runs it scores
     default_for: ClassVar[tuple[str, ...]] = ()  # tasks whose runs it scores where bench is left at windows

@@ -16,13 +16,15 @@ log = logging.getLogger("tsfm")
 
 
 def check_zero_shot(config: EvalConfig, protocol: Protocol, data: Any) -> Verdict | None:
-    """Return the verdict on the predictor and the data; None for a baseline, which was not trained.
+    """Return the verdict on the predictor and the data; None for a baseline, and where the series are synthetic.
 
     Raises
     ------
     ValueError
         If `config.zero_shot` is set, and the predictor has seen the data, or that is unknown.
     """
+    if protocol.synthetic:
+        return None
     name = config.predictor
     verdict = check_seen(name, lambda: protocol.scored_series(data))
     if verdict is None:

@@ -6,12 +6,14 @@ Runge-Kutta steps are long and few; the solution between them is the cubic Hermi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from tsfm.messages import did_you_mean
 from tsfm.registry import GENERATORS
 from tsfm.synthetic.base import Generator, check_range, check_share
 from tsfm.synthetic.rng import Sampler
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 # monomials are products of two of (1, x, y, z, w) with two more of (1, x): "xyx" is x*y*x
 STATES = "xyzw"
 # name: step of integration, then each state's terms (coefficient, monomial)
-FLOWS = {
+FLOWS: dict[str, tuple[float | str, ...]] = {
     "lorenz": (0.04, "-10x +10y", "28x -1y -1xz", "1xy -2.667z"),  # Lorenz 1963
     "rossler": (0.18, "-1y -1z", "1x +0.2y", "0.2 +1xz -5.7z"),  # Roessler 1976
     "chen": (0.018, "-35x +35y", "-7x -1xz +28y", "1xy -3z"),  # Chen & Ueta 1999
@@ -53,9 +55,10 @@ def _feature_index(monomial: str) -> int:
     return low * 5 + high
 
 
-def _table() -> Float[Tensor, "flows F D"]:
-    out = torch.zeros(len(FLOWS), 29, 4)
-    for row, flow in enumerate(FLOWS.values()):
+def coefficients(flows: Mapping[str, tuple[float | str, ...]]) -> Float[Tensor, "flows F D"]:
+    """Return the coefficient of each feature in the slope of each state, of flows written as in `FLOWS`."""
+    out = torch.zeros(len(flows), 29, 4)
+    for row, flow in enumerate(flows.values()):
         for state, terms in enumerate(flow[1:]):
             for term in str(terms).split():
                 number = term.rstrip(STATES)
@@ -108,6 +111,7 @@ class Chaos(Generator):
         steps: int = 512  # most Runge-Kutta steps; a fast row takes one per point up to that many points
         spread: float = 0.04  # of the coefficients, relative standard deviation
         noise: float = 0.15  # most noise, in standard deviations
+        exclude: list[str] = field(default_factory=list)  # flows that are not drawn, so that they can be held out
 
         def __post_init__(self) -> None:
             check_share("maps", self.maps)
@@ -116,6 +120,15 @@ class Chaos(Generator):
             if self.steps < 32:
                 raise ValueError(f"steps is {self.steps}; a flow needs 32 Runge-Kutta steps or more")
             check_range("noise", 0.0, self.noise, least=0.0)
+            if unknown := [name for name in self.exclude if name not in FLOWS]:
+                raise ValueError(f"exclude has {unknown[0]!r}; {did_you_mean(unknown[0], list(FLOWS))}")
+            if set(self.exclude) == set(FLOWS):
+                raise ValueError("exclude names every flow; leave at least one, or set maps=1 to draw maps only")
+
+    @property
+    def kept_flows(self) -> dict[str, tuple[float | str, ...]]:
+        """Return the flows that are drawn."""
+        return {name: flow for name, flow in FLOWS.items() if name not in self.config.exclude}
 
     def series(self, rng: Sampler, num: int, length: int) -> Float[Tensor, "N L"]:
         """See `Generator.series`."""
@@ -133,11 +146,11 @@ class Chaos(Generator):
         """Integrate chaotic differential equations."""
         settled = 64
         count = settled + min(length, self.config.steps) + 2
-        kind = rng.integers(num, low=0, high=len(FLOWS) - 1)
-        flow = _table().to(rng.device)[kind]
-        flow = flow * (1 + self.config.spread * rng.normal(*flow.shape).clamp(-2, 2))
-        flow[:, 25:] = _table().to(rng.device)[kind][:, 25:]  # a cubic term that grows is a run-away
-        step = torch.tensor([entry[0] for entry in FLOWS.values()], device=rng.device)[kind][:, None]
+        kind = rng.integers(num, low=0, high=len(self.kept_flows) - 1)
+        table = coefficients(self.kept_flows).to(rng.device)[kind]
+        flow = table * (1 + self.config.spread * rng.normal(*table.shape).clamp(-2, 2))
+        flow[:, 25:] = table[:, 25:]  # a cubic term that grows is a run-away
+        step = torch.tensor([entry[0] for entry in self.kept_flows.values()], device=rng.device)[kind][:, None]
         start = rng.uniform(num, 4, low=0.1, high=1.0)
         states, slopes = integrate(start, flow, step, count)
         which = rng.integers(num, low=0, high=1)  # x or y, which every system has
