@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 BINS = 30  # of each axis
 SMOOTHING = 1e-5  # added to the count of each bin
@@ -76,7 +76,12 @@ def state_space_divergence(
 
 
 def _occupancy(
-    values: np.ndarray, low: np.ndarray, high: np.ndarray, bins: int, smoothing: float, drop_edges: bool
+    values: Float[np.ndarray, "T D"],
+    low: Float[np.ndarray, " D"],
+    high: Float[np.ndarray, " D"],
+    bins: int,
+    smoothing: float,
+    drop_edges: bool,
 ) -> Float[np.ndarray, " F"]:
     """Return the smoothed share of points in each bin, the last one for points outside of all."""
     width = np.where(high > low, high - low, 1.0) / bins
@@ -84,7 +89,7 @@ def _occupancy(
     cell = np.clip(((values - low) / width).astype(np.int64), 0, bins - 1)  # the upper border is in the last bin
     if drop_edges:
         inside &= (cell > 0).all(1)
-    index = (cell[inside] * bins ** np.arange(values.shape[1])).sum(1)
+    index: Int[np.ndarray, " T"] = np.dot(cell[inside], bins ** np.arange(values.shape[1]))
     counts = np.bincount(index, minlength=bins ** values.shape[1]).astype(np.float64)
     if not drop_edges:
         counts = np.append(counts, len(values) - inside.sum())
