@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 BINS = 30  # of each axis
 SMOOTHING = 1e-5  # added to the count of each bin
@@ -89,8 +89,10 @@ def _occupancy(
     cell = np.clip(((values - low) / width).astype(np.int64), 0, bins - 1)  # the upper border is in the last bin
     if drop_edges:
         inside &= (cell > 0).all(1)
-    index: Int[np.ndarray, " T"] = np.dot(cell[inside], bins ** np.arange(values.shape[1]))
-    counts = np.bincount(index, minlength=bins ** values.shape[1]).astype(np.float64)
+    index = np.zeros(len(values), np.int64)
+    for state in range(values.shape[1]):
+        index = index * bins + cell[:, state]
+    counts = np.bincount(index[inside], minlength=bins ** values.shape[1]).astype(np.float64)
     if not drop_edges:
         counts = np.append(counts, len(values) - inside.sum())
     return (counts + smoothing) / (counts + smoothing).sum()

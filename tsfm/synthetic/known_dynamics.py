@@ -13,7 +13,7 @@ from tsfm.synthetic.dynamics import FLOWS, coefficients, integrate
 from tsfm.synthetic.known_base import KnownKind, KnownWindows, WindowSize, split_window, uniform
 from tsfm.synthetic.rng import Sampler
 
-SETTLED = 200  # steps before a window
+SETTLED = 100  # steps before a window
 LATEST = 50  # further steps, a random number of them
 NEAR = 0.2  # farthest start: some flows run away from farther ones
 # as FLOWS, but for none of the generators; a step is a value of the series, about 25 in a turn
