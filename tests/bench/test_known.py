@@ -151,9 +151,9 @@ def test_the_oracle_of_a_free_run_is_the_trajectory() -> None:
 
 
 def test_the_season_is_given_or_withheld() -> None:
-    given, withheld = (scored(SeasonalNaive(), "sin_20", season=season) for season in (True, False))
-    assert (given["season"], withheld["season"]) == (20, 0)
-    assert given["excess"] < 1e-12 < 0.5 < withheld["excess"]
+    with_season, without = (scored(SeasonalNaive(), "sin_20", season=season) for season in (True, False))
+    assert (with_season["season"], without["season"]) == (20, 0)
+    assert with_season["excess"] < 1e-12 < 0.5 < without["excess"]
 
 
 def test_results_do_not_depend_on_the_other_kinds() -> None:

@@ -126,9 +126,9 @@ def score_kind(forecaster: Forecaster, kind: KnownKind, settings: KnownSettings)
     if bool((optimum[..., 0] > 0).all()):
         row["first_step"] = 1 + float((distance[..., 0] / optimum[..., 0]).mean())
     if settings.free_run and kind.capability.startswith("dynamics"):
-        start = time.perf_counter()
-        row |= score_free_run(forecaster, kind, settings, generator)
-        seconds += time.perf_counter() - start
+        free_run = score_free_run(forecaster, kind, settings, generator)
+        seconds += free_run.pop("seconds")
+        row |= free_run
     return row | {"seconds_forecasting": round(seconds, 3), "fingerprint": windows_fingerprint(windows)}
 
 
@@ -142,10 +142,13 @@ def score_free_run(
     """
     num = max(2, min(settings.windows, NUM_FREE_RUNS))
     windows = draw_known(kind.name, num=num, context=settings.context, horizon=settings.free_run, generator=generator)
+    start = time.perf_counter()
     predicted = _as_trajectories(forecaster.forecast(windows, season_length=1))
+    seconds = time.perf_counter() - start
     true = _as_trajectories(windows.future)
     others = [*true[1:], true[0]]
     return {
+        "seconds": seconds,
         "free_run": settings.free_run,
         "d_stsp": _mean_divergence(true, predicted, bins=settings.bins),
         "d_stsp_floor": _mean_divergence(true, others, bins=settings.bins),
