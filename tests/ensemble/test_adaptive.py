@@ -8,7 +8,7 @@ import tsfm
 from tsfm.bench.baselines.simple import SeasonalNaive
 from tsfm.commands.cli import main
 from tsfm.ensemble.adaptive import AdaptiveForecaster
-from tsfm.ensemble.fit import NETWORK, fit_members, num_independent, of_channels, plan_backtest
+from tsfm.ensemble.fit import MEMBERS, NETWORK, fit_members, num_independent, of_channels, plan_backtest
 from tsfm.ensemble.panel import Windows
 from tsfm.infer.predictor import Predictor
 
@@ -128,10 +128,10 @@ def test_weights_begin_with_the_network_and_sum_to_one():
 
     fitted = fit_members(arrays, network, horizon=5, season_length=7, quantile_levels=(0.1, 0.5, 0.9))
     assert fitted.names[0] == NETWORK
-    assert len(fitted.names) == len(fitted.weights) == 3
+    assert len(fitted.names) == len(fitted.weights) == 1 + len(MEMBERS)
     assert fitted.weights.sum() == pytest.approx(1)
     assert fitted.num_windows >= 100
-    assert len(fitted.describe()) == 4
+    assert len(fitted.describe()) == 2 + len(MEMBERS)
 
 
 def test_point_forecasters_are_refused():

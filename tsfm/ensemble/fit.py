@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsfm.ensemble.analogues import Analogues
-from tsfm.ensemble.fitted import NETWORK, FittedMembers, Routing
+from tsfm.ensemble.fitted import NETWORK, FittedMembers, Routing, routed_members
 from tsfm.ensemble.member import History, Member
 from tsfm.ensemble.panel import Panel, Windows, observed_windows, spread_windows
 from tsfm.ensemble.ridge import PooledRidge
 from tsfm.ensemble.router import Router, bundled_router, describe_windows
+from tsfm.ensemble.statistical import Smoothing, Theta
 from tsfm.ensemble.weights import WeightSettings, fit_weights, pinball
 from tsfm.timestamps.offsets import nested_seasons
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-MEMBERS: tuple[type[Member], ...] = (PooledRidge, Analogues)
+MEMBERS: tuple[type[Member], ...] = (PooledRidge, Analogues, Smoothing, Theta)
 MAX_BACKTEST_WINDOWS = 192  # items times origins, forecast by the network
 BACKTEST_SHARE = 0.25  # of a series, at its end
 MAX_BACKTEST_HORIZONS = 20
@@ -57,11 +58,11 @@ class Backtest:
         """Return the names of the network and of the members."""
         return (NETWORK, *(member.name for member in self.members))
 
-    def features(self) -> Float[np.ndarray, "W F"]:
-        """Return the features of the windows of the back-test; see `tsfm.ensemble.router`."""
+    def features(self, index: Int[np.ndarray, " R"]) -> Float[np.ndarray, "W F"]:
+        """Return the features of the windows of the back-test, by some members; see `tsfm.ensemble.router`."""
         history = self.history
         return describe_windows(
-            self.quantiles,
+            self.quantiles[index],
             quantile_levels=history.quantile_levels,
             spread=history.panel.scale_of(history.windows),
             num_past=history.windows.origin,
@@ -74,7 +75,8 @@ class Backtest:
         Parameters
         ----------
         router
-            Moves the weights from window to window, if it knows exactly these members; None: the bundled one.
+            Moves the weights of the network and the members it knows from window to window, if all of them could be
+            fitted; None: the bundled one.
         """
         history, router = self.history, router or bundled_router()
         weights = fit_weights(
@@ -89,9 +91,10 @@ class Backtest:
         of_network = _loss(self.quantiles[0], history)
         gain = 1 - _loss(np.tensordot(weights, self.quantiles, 1), history) / max(of_network, 1e-300)
         routing = None
-        if self.names[1:] == router.names:
-            usual = router.relative_loss(self.features()).mean(axis=0)
-            routing = Routing(router, usual, history.quantile_levels, history.season_length)
+        if set(router.names) <= set(self.names):
+            index = routed_members(self.names, router)
+            usual = router.relative_loss(self.features(index)).mean(axis=0)
+            routing = Routing(router, usual, history.quantile_levels, history.season_length, index)
         return FittedMembers(self.members, weights, history.panel.spread, len(history.windows), gain, routing)
 
 
@@ -115,10 +118,29 @@ def fit_members(
     """
     settings = {"horizon": horizon, "season_length": season_length, "quantile_levels": quantile_levels}
     backtest = run_backtest(arrays, network, **settings, member_types=member_types)
-    if backtest is None:
-        panel = Panel(channel for array in arrays for channel in array)
-        return FittedMembers((), np.ones(1), panel.spread, 0, 0.0)
-    return backtest.weigh()
+    return fit_unweighed(arrays, **settings, member_types=member_types) if backtest is None else backtest.weigh()
+
+
+def fit_unweighed(
+    arrays: Sequence[Float[np.ndarray, "C _"]],
+    *,
+    horizon: int,
+    season_length: int,
+    quantile_levels: tuple[float, ...],
+    member_types: Sequence[type[Member]] = MEMBERS,
+) -> FittedMembers:
+    """Return the members that need no back-test, with the weights of the prior."""
+    panel = Panel(channel for array in arrays for channel in array)
+    none = Windows(np.zeros(0, int), np.zeros(0, int))
+    history = History(
+        panel, horizon, season_length, nested_seasons(season_length)[1], quantile_levels, none, panel.lengths
+    )
+    members: tuple[Member, ...] = ()
+    if 2 * season_length <= panel.lengths.min():
+        kinds = (kind() for kind in member_types if not kind.needs_backtest)
+        members = tuple(member for member in kinds if member.fit(history) is not None)
+    weights = WeightSettings().prior_weights([NETWORK, *(member.name for member in members)])
+    return FittedMembers(members, weights, panel.spread, 0, 0.0)
 
 
 def run_backtest(

@@ -1,10 +1,11 @@
 """An ensemble that was fitted: its members, their weights, and how these differ between windows.
 
-N series, W windows, H horizon, Q quantile levels, M members.
+N series, W windows, H horizon, Q quantile levels, M members, R of them that a router knows, M1 and R1 with the network.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from tsfm.ensemble.panel import Panel, Windows
 from tsfm.ensemble.router import Router, describe_windows
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 NETWORK = "network"
 
@@ -32,22 +33,36 @@ class Routing:
         Its mean prediction in the windows of the back-test.
     quantile_levels, season_length
         Those of the fit.
+    index
+        Places of the network and of the members that the router knows; the weights of the others do not move.
     """
 
     router: Router
-    usual: Float[np.ndarray, " M"]
+    usual: Float[np.ndarray, " R"]
     quantile_levels: tuple[float, ...]
     season_length: int
+    index: Int[np.ndarray, " R1"]
 
     def weights(
-        self, weights: Float[np.ndarray, " M"], quantiles: Float[np.ndarray, "M W H Q"], panel: Panel, windows: Windows
-    ) -> Float[np.ndarray, "W M"]:
+        self,
+        weights: Float[np.ndarray, " M1"],
+        quantiles: Float[np.ndarray, "M1 W H Q"],
+        panel: Panel,
+        windows: Windows,
+    ) -> Float[np.ndarray, "W M1"]:
         """Return the weights of each window from those of the panel."""
         features = describe_windows(
-            quantiles, quantile_levels=self.quantile_levels, spread=panel.scale_of(windows), num_past=windows.origin,
-            season_length=self.season_length,
+            quantiles[self.index], quantile_levels=self.quantile_levels, spread=panel.scale_of(windows),
+            num_past=windows.origin, season_length=self.season_length,
         )  # fmt: skip
-        return self.router.route(weights, features, self.usual)
+        moved = np.repeat(weights[None], len(windows), axis=0)
+        moved[:, self.index] = weights[self.index].sum() * self.router.route(weights[self.index], features, self.usual)
+        return moved
+
+
+def routed_members(names: Sequence[str], router: Router) -> Int[np.ndarray, " R1"]:
+    """Return the places of the network and of the members that a router knows, in its order."""
+    return np.array([list(names).index(name) for name in (NETWORK, *router.names)])
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,9 @@ class FittedMembers:
         """Return the weights and the settings of the members, one line each."""
         if not self.members:
             return ("the past is too short for a back-test: the network forecasts alone",)
+        if not self.num_windows:
+            rows = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.names, self.weights, strict=True))
+            return (f"the past is too short for a back-test: usual weights, {rows}",)
         first = f"back-test on {self.num_windows} windows: quantile loss {self.gain:.1%} below that of the network"
         settings = ["", *(f" ({member.settings})" for member in self.members)]
         rows = zip(self.names, self.weights, settings, strict=True)

@@ -85,6 +85,7 @@ class Member(ABC):
     """A forecaster that is fitted on all series of a panel at once, in seconds."""
 
     name: ClassVar[str]
+    needs_backtest: ClassVar[bool] = True  # whether it can forecast only where the history has windows of a back-test
 
     @abstractmethod
     def fit(self, history: History) -> Float[np.ndarray, "W H Q"] | None:

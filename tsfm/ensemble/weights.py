@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 32  # of a window, evenly spread
 NUM_ITERATIONS = 60
+PRIOR = {"network": 0.6, "ridge": 0.2, "analogues": 0.2, "smoothing": 0.6, "theta": 0.2}
 STEP_SIZE = 0.3  # change of the logarithm of a weight in the first iteration
 
 
@@ -30,7 +31,7 @@ class WeightSettings:
     Attributes
     ----------
     prior
-        Weights by the names of members; a name that is not in it is the network, which has the rest.
+        Weights by the names of the network and the members, relative to each other.
     shrinkage
         Strength of the prior, relative to the loss; infinite: the weights are those of the prior.
 
@@ -40,13 +41,12 @@ class WeightSettings:
     [0.75, 0.25]
     """
 
-    prior: Mapping[str, float] = field(default_factory=lambda: {"ridge": 0.2, "analogues": 0.2})
-    shrinkage: float = 0.1
+    prior: Mapping[str, float] = field(default_factory=lambda: dict(PRIOR))
+    shrinkage: float = 0.5
 
     def prior_weights(self, names: Sequence[str]) -> Float[np.ndarray, " M"]:
         """Return the prior weights of members, which sum to 1."""
-        network = 1 - sum(self.prior.values())
-        weights = np.array([self.prior.get(name, network) for name in names])
+        weights = np.array([self.prior[name] for name in names])
         return weights / weights.sum()
 
 
