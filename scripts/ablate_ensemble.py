@@ -24,6 +24,7 @@ import numpy as np
 from tsfm.bench.predictors import prepare_predictor
 from tsfm.bench.suite_windows import ForecastTask, SuiteLimits, collect_windows, find_suite_sets
 from tsfm.ensemble.fit import NETWORK, num_independent, run_backtest
+from tsfm.ensemble.fitted import route_some, routed_members
 from tsfm.ensemble.panel import Panel, Windows
 from tsfm.ensemble.router import Router, as_json, describe_windows, fit_router
 from tsfm.ensemble.weights import WeightSettings, fit_weights, pinball
@@ -37,6 +38,7 @@ MAX_SAVED_STEPS = 64  # of a horizon, evenly spread
 TOLERANCE = 0.02
 SMALLEST_LOSS = 1e-4  # relative to the spread of a series
 NUM_FOLDS = 6
+ROUTED = ("ridge", "analogues")  # the first members: a router of all of them gained nothing
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,17 @@ class Scored:
     def routed(self, router: Router) -> np.ndarray:
         """Return the weighted mean of all members, with weights that a router moves from window to window."""
         weights = self.weights(self.names, WeightSettings())
-        if tuple(self.names[1:]) != router.names:
+        if not set(router.names) <= set(self.names):
             return np.tensordot(weights, self.scored, 1)
         usual = router.relative_loss(self.backtest_features).mean(axis=0)
-        return np.einsum("wm,mwhq->whq", router.route(weights, self.features, usual), self.scored)
+        moved = route_some(router, weights, self.features, usual, routed_members(self.names, router))
+        return np.einsum("wm,mwhq->whq", moved, self.scored)
 
     def training_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Return features and relative losses of the windows of the back-test, for a router."""
         loss = pinball(self.backtest_actual, self.backtest, np.asarray(DECILES)).mean(axis=-1)  # [M, W, H]
         of_window = np.nanmean(loss / self.backtest_scale[:, None], axis=-1) + SMALLEST_LOSS
-        relative = np.clip(np.log(of_window[1:] / of_window[0]), -2, 2).T
+        relative = np.clip(np.log(of_window[1:] / of_window[0]), -2, 2)[: len(ROUTED)].T
         return self.backtest_features, relative
 
 
@@ -116,8 +119,13 @@ def forecast_task(task: ForecastTask, network: Predictor) -> Scored | None:
     steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_SAVED_STEPS)).astype(int))
     quantiles = [forecast(windows)[:, 0], *(member.quantiles(panel, windows) for member in backtest.members)]
     scored = np.stack(quantiles)
+    known = np.arange(1 + len(ROUTED))
     features = describe_windows(
-        scored, quantile_levels=DECILES, spread=panel.scale_of(windows), num_past=windows.origin, season_length=season
+        scored[known],
+        quantile_levels=DECILES,
+        spread=panel.scale_of(windows),
+        num_past=windows.origin,
+        season_length=season,
     )
     scales = [float(scale[0]) for group in groups.values() for *_, scale in group]
     return Scored(
@@ -125,7 +133,7 @@ def forecast_task(task: ForecastTask, network: Predictor) -> Scored | None:
         backtest=backtest.quantiles[:, :, steps],
         backtest_actual=history.actual[:, steps],
         backtest_scale=history.panel.scale_of(history.windows),
-        backtest_features=backtest.features(),
+        backtest_features=backtest.features(known),
         independent=num_independent(history.windows, horizon=horizon),
         scored=scored[:, :, steps],
         features=features,
@@ -136,8 +144,8 @@ def forecast_task(task: ForecastTask, network: Predictor) -> Scored | None:
 
 def router_of(sets: Sequence[Scored]) -> Router:
     """Return the router that the back-tests of sets give; a set counts as much as any other."""
-    names = max((data.names for data in sets), key=len)
-    rows = [data.training_rows() for data in sets if data.names == names]
+    names = [NETWORK, *ROUTED]
+    rows = [data.training_rows() for data in sets if data.names[: len(names)] == names]
     features, relative_loss = (np.concatenate(column) for column in zip(*rows, strict=True))
     weight = np.concatenate([np.full(len(features_of_set), 1 / len(features_of_set)) for features_of_set, _ in rows])
     observed = np.isfinite(relative_loss).all(axis=1)
@@ -172,9 +180,7 @@ def variants(sets: dict[str, Scored]) -> dict[str, Callable[[str, Scored], np.nd
         "without a router": weighed(default),
         **{f"without a router and {name}": weighed(default, name) for name in names},
         **{f"{name} alone": alone(name) for name in members},
-        "without a router, equal prior": weighed(
-            WeightSettings(dict.fromkeys(members, 1 / len(names)), default.shrinkage)
-        ),
+        "without a router, equal prior": weighed(WeightSettings(dict.fromkeys(names, 1.0), default.shrinkage)),
         "without a router, no shrinkage": weighed(WeightSettings(default.prior, 0.0)),
         "without a router, fixed weights": weighed(WeightSettings(default.prior, np.inf)),
     }

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tsfm.ensemble.fit import MEMBERS
+from tsfm.ensemble.fitted import Routing, routed_members
+from tsfm.ensemble.panel import Panel, Windows
 from tsfm.ensemble.router import as_json, bundled_router, describe_windows, fit_router, from_json
 
 RNG = np.random.default_rng(0)
@@ -57,9 +59,23 @@ def test_features_do_not_change_with_the_unit_of_the_series():
 def test_the_bundled_router_knows_the_members():
     router = bundled_router()
     assert set(router.names) <= {member.name for member in MEMBERS}
-    quantiles, spread = np.sort(RNG.normal(size=(1 + len(MEMBERS), 4, 6, 9)), axis=-1), np.ones(4)
+    quantiles, spread = np.sort(RNG.normal(size=(1 + len(router.names), 4, 6, 9)), axis=-1), np.ones(4)
     features = describe_windows(
         quantiles, quantile_levels=np.arange(1, 10) / 10, spread=spread, num_past=np.full(4, 50), season_length=7
     )
     assert np.abs(router.relative_loss(features)).max() < 20
     assert np.isfinite(router.coefficients).all()
+
+
+def test_members_that_the_router_does_not_know_keep_their_weight():
+    router = bundled_router()
+    names = ("network", "smoothing", *router.names)
+    index = routed_members(names, router)
+    assert [names[i] for i in index] == ["network", *router.names]
+    quantiles = np.sort(RNG.normal(size=(len(names), 5, 6, 9)), axis=-1)
+    panel = Panel([RNG.normal(size=60)] * 5)
+    routing = Routing(router, np.zeros(len(router.names)), tuple(np.arange(1, 10) / 10), 7, index)
+    weights = routing.weights(np.array([0.2, 0.5, 0.2, 0.1]), quantiles, panel, Windows(np.arange(5), np.full(5, 50)))
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+    np.testing.assert_allclose(weights[:, 1], 0.5)
+    assert np.ptp(weights[:, 0]) > 0

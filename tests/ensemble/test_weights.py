@@ -21,7 +21,7 @@ def weigh(members, actual, prior, *, num_independent=80.0, shrinkage=0.1):
     return fit_weights(
         members, actual, scale=np.ones(len(actual)), quantile_levels=QUANTILE_LEVELS, names=names,
         num_independent=num_independent,
-        settings=WeightSettings(dict(zip(names[1:], prior[1:], strict=True)), shrinkage),
+        settings=WeightSettings(dict(zip(names, prior, strict=True)), shrinkage),
     )  # fmt: skip
 
 

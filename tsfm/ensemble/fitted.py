@@ -55,9 +55,20 @@ class Routing:
             quantiles[self.index], quantile_levels=self.quantile_levels, spread=panel.scale_of(windows),
             num_past=windows.origin, season_length=self.season_length,
         )  # fmt: skip
-        moved = np.repeat(weights[None], len(windows), axis=0)
-        moved[:, self.index] = weights[self.index].sum() * self.router.route(weights[self.index], features, self.usual)
-        return moved
+        return route_some(self.router, weights, features, self.usual, self.index)
+
+
+def route_some(
+    router: Router,
+    weights: Float[np.ndarray, " M1"],
+    features: Float[np.ndarray, "W F"],
+    usual: Float[np.ndarray, " R"],
+    index: Int[np.ndarray, " R1"],
+) -> Float[np.ndarray, "W M1"]:
+    """Return the weights of each window: a router moves those at `index`, whose sum stays; see `Router.route`."""
+    moved = np.repeat(weights[None], len(features), axis=0)
+    moved[:, index] = weights[index].sum() * router.route(weights[index], features, usual)
+    return moved
 
 
 def routed_members(names: Sequence[str], router: Router) -> Int[np.ndarray, " R1"]:

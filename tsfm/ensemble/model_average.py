@@ -91,8 +91,8 @@ def average_forms(
     z = np.array([NormalDist().inv_cdf(level) for level in quantile_levels])
     quantiles = np.zeros((len(pasts), horizon, len(z)))
     for logarithm in np.unique(of_logarithm):
-        part = [fit for fit, form in zip(fits, forms, strict=True) if form.logarithm == logarithm]
-        mean, deviation, share = _mixture(part, weights[of_logarithm == logarithm])
+        same = [fit for fit, form in zip(fits, forms, strict=True) if form.logarithm == logarithm]
+        mean, deviation, share = _mixture(same, weights[of_logarithm == logarithm])
         normal = mean[..., None] + deviation[..., None] * z
         normal = np.exp(np.clip(normal, -LARGEST_LOG, LARGEST_LOG)) if logarithm else normal
         quantiles += share[:, None, None] * normal
@@ -138,9 +138,9 @@ def _mixture(
     """Return mean and standard deviation of a weighted mixture, and the sum of its weights."""
     share = weights.sum(axis=0)
     relative = weights / np.maximum(share, np.finfo(np.float64).tiny)
-    mean = sum(np.einsum("cw,cwh->wh", part, fit.mean) for part, fit in _split(relative, fits))
+    mean = sum(np.einsum("cw,cwh->wh", weight, fit.mean) for weight, fit in _split(relative, fits))
     variance = sum(
-        np.einsum("cw,cwh->wh", part, fit.variance + (fit.mean - mean) ** 2) for part, fit in _split(relative, fits)
+        np.einsum("cw,cwh->wh", weight, fit.variance + (fit.mean - mean) ** 2) for weight, fit in _split(relative, fits)
     )
     return np.asarray(mean), np.sqrt(np.asarray(variance)), share
 

@@ -91,7 +91,7 @@ class Grid:
             after[..., -1] = season + self.gamma[:, None] * error
         return after, error
 
-    def ahead(self, horizon: int) -> Float[np.ndarray, "C H K"]:
+    def readout(self, horizon: int) -> Float[np.ndarray, "C H K"]:
         """Return what the numbers of a state count in the forecast of each step."""
         steps, out = np.arange(horizon), np.zeros((len(self), horizon, self.num_states))
         out[..., 0] = 1.0
@@ -150,32 +150,36 @@ def fit_grid(pasts: Pasts, grid: Grid, *, horizon: int, drift: Float[np.ndarray,
     drift
         The trend of each series, which is then not estimated; the grid has a trend.
     """
-    values, lengths = pasts
+    values, lengths = pasts.values.astype(np.float32), pasts.lengths  # single precision takes half the time
     num_steps, num_states = values.shape[1], grid.num_states
     errors, states = _responses(grid, num_steps)
     kinds, kind = np.unique(lengths, return_inverse=True)
-    inside = np.arange(num_steps) < lengths[:, None]
-    reverse = lengths[:, None] - 1 - np.arange(num_steps)
-    backwards = np.where(inside, np.take_along_axis(values, np.maximum(reverse, 0), axis=1), 0.0)  # the last step first
-    lag = np.arange(num_steps)[:, None] - np.arange(num_steps)
+    inside = (np.arange(num_steps) < lengths[:, None]).astype(np.float32)
+    reverse = np.maximum(lengths[:, None] - 1 - np.arange(num_steps), 0)
+    backwards = np.take_along_axis(values, reverse, axis=1) * inside  # the last step first
+    lag = np.arange(num_steps) - np.arange(num_steps)[:, None]
+    impulse = np.concatenate([errors[..., 0], np.zeros((len(grid), 1))], axis=1).astype(np.float32)
+    lag = np.where(lag >= 0, lag, num_steps)  # a step does not count in the errors before it
     penalty = np.array([WEAK, *[TREND_PENALTY] * grid.trend, *[SEASON_PENALTY] * grid.season_length][:num_states])
     free = np.arange(num_states) if drift is None else np.delete(np.arange(num_states), 1)
-    ahead = grid.ahead(horizon)
+    of_state = -errors[..., 1:].astype(np.float32)  # [C, L, K]
+    effects, penalty = of_state[..., free], np.diag(penalty[free])
+    readout = grid.readout(horizon)
     loss, forecast = np.empty((len(grid), len(values))), np.empty((len(grid), len(values), horizon))
-    for c in range(len(grid)):
-        of_zero = values @ np.where(lag >= 0, errors[c, np.maximum(lag, 0), 0], 0.0).T  # [W, L]
-        of_state = -errors[c, :, 1:]  # [L, K]
+    for c, effect in enumerate(effects):
+        of_zero = values @ impulse[c, lag]  # [W, L]
         start = np.zeros((len(values), num_states))
         if drift is not None:
             start[:, 1] = drift
-            of_zero = of_zero - drift[:, None] * of_state[:, 1]
-        of_zero, effect = of_zero * inside, of_state[:, free]
-        moments = np.cumsum(effect[:, :, None] * effect[:, None], axis=0)[kinds - 1] + np.diag(penalty[free])
+            of_zero -= drift[:, None].astype(np.float32) * of_state[c, :, 1]
+        of_zero *= inside
+        products = effect[:, :, None] * effect[:, None]
+        moments = np.cumsum(products, axis=0, dtype=np.float64)[kinds - 1] + penalty
         start[:, free] = np.einsum("wjk,wk->wj", np.linalg.inv(moments)[kind], of_zero @ effect)
-        error = (of_zero - start[:, free] @ effect.T) * inside
+        error = of_zero - start[:, free].astype(np.float32) @ effect.T * inside
         loss[c] = np.einsum("wl,wl->w", error, error)
-        last = backwards @ states[c, 1:, 0] + np.einsum("wj,wjk->wk", start, states[c, lengths, 1:])
-        forecast[c] = last @ ahead[c].T
+        last = backwards @ states[c, 1:, 0].astype(np.float32) + np.einsum("wj,wjk->wk", start, states[c, lengths, 1:])
+        forecast[c] = last @ readout[c].T
     return Fit(loss, forecast)
 
 

@@ -86,10 +86,10 @@ class StatisticalMember(Member):
     def _num_sets(self) -> int:
         return sum(len(form.grid) for form in self._forms)
 
-    def _affordable(self, forms: tuple[Form, ...]) -> tuple[Form, ...]:
+    def _affordable(self, forms: tuple[Form, ...], *, max_work: int = MAX_WORK) -> tuple[Form, ...]:
         """Return all parameter sets, or those that a sample of a large panel gives the most weight."""
         panel = self._history.panel
-        number = max(MAX_WORK // max(int(np.minimum(panel.lengths, MAX_PAST).sum()), 1), MIN_SETS)
+        number = max(max_work // max(int(np.minimum(panel.lengths, MAX_PAST).sum()), 1), MIN_SETS)
         if number >= sum(len(form.grid) for form in forms):
             return forms
         sample = np.unique(np.linspace(0, len(panel) - 1, SAMPLE).astype(int))
@@ -171,10 +171,10 @@ def stretch(
 
 def choose_stretch(quantiles: Float[np.ndarray, "W H Q"], history: History) -> float:
     """Return the factor by which the intervals fit the back-test best, near 1 where it has few windows."""
-    levels, scale = np.asarray(history.quantile_levels), history.panel.scale_of(history.windows)[:, None]
+    of_level, scale = np.asarray(history.quantile_levels), history.panel.scale_of(history.windows)[:, None]
     losses = [
         np.nanmean(
-            pinball(history.actual, stretch(quantiles, history.quantile_levels, factor), levels) / scale[..., None]
+            pinball(history.actual, stretch(quantiles, history.quantile_levels, factor), of_level) / scale[..., None]
         )
         for factor in STRETCHES
     ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 32  # of a window, evenly spread
 NUM_ITERATIONS = 60
 PRIOR = {"network": 0.6, "ridge": 0.2, "analogues": 0.2, "smoothing": 0.6, "theta": 0.2}
+USUAL = 0.2  # weight of a member that the prior does not know, relative to the others
 STEP_SIZE = 0.3  # change of the logarithm of a weight in the first iteration
 
 
@@ -31,7 +32,7 @@ class WeightSettings:
     Attributes
     ----------
     prior
-        Weights by the names of the network and the members, relative to each other.
+        Weights by the names of the network and the members, relative to each other; others have `USUAL`.
     shrinkage
         Strength of the prior, relative to the loss; infinite: the weights are those of the prior.
 
@@ -46,7 +47,7 @@ class WeightSettings:
 
     def prior_weights(self, names: Sequence[str]) -> Float[np.ndarray, " M"]:
         """Return the prior weights of members, which sum to 1."""
-        weights = np.array([self.prior[name] for name in names])
+        weights = np.array([self.prior.get(name, USUAL) for name in names])
         return weights / weights.sum()
 
 
