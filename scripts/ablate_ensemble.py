@@ -119,7 +119,7 @@ def forecast_task(task: ForecastTask, network: Predictor) -> Scored | None:
     steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_SAVED_STEPS)).astype(int))
     quantiles = [forecast(windows)[:, 0], *(member.quantiles(panel, windows) for member in backtest.members)]
     scored = np.stack(quantiles)
-    known = np.arange(1 + len(ROUTED))
+    known = np.arange(min(1 + len(ROUTED), len(backtest.names)))
     features = describe_windows(
         scored[known],
         quantile_levels=DECILES,
