@@ -1,6 +1,7 @@
 """An ensemble that was fitted: its members, their weights, and how these differ between windows.
 
-N series, W windows, H horizon, Q quantile levels, M members, R of them that a router knows, M1 and R1 with the network.
+N series, W windows, H horizon, Q quantile levels, M members, R of them that a router knows, M1 and R1 with the network,
+F features of a window.
 """
 
 from __future__ import annotations
