@@ -106,7 +106,10 @@ def test_the_command_writes_tables(root: Path, tmp_path: Path, capsys: pytest.Ca
     out = tmp_path / "out"
     command = ["bench", "intervals", "last_value", "tsfm-mini", "--walk-steps", "10", "40", "--out", str(out)]
     assert main([*command, "--series", "4"]) == 0
-    assert "tsfm-mini predicts quantile levels from 0.1 to 0.9: no interval of 90 %, 98 %." in capsys.readouterr().out
+    assert (
+        "tsfm-mini predicts quantile levels from 0.1 to 0.9: no interval of 90 %, 95 %, 98 %."
+        in capsys.readouterr().out
+    )
     table = pd.read_csv(out / "intervals.csv")
     assert table["windows"].unique().tolist() == [4]
     assert table[table["model"] == "tsfm-mini"]["98 %"].isna().all()

@@ -19,7 +19,7 @@ from tsfm.store.catalog import resolve
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-COVERAGES = (0.5, 0.8, 0.9, 0.98)  # nominal
+COVERAGES = (0.5, 0.8, 0.9, 0.95, 0.98)  # nominal
 SEGMENTS = ("start", "middle", "end")  # thirds of the horizon
 WALK_STEPS = (10, 100, 736, 2000)
 WALK_COVERAGE = 0.8

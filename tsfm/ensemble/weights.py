@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 32  # of a window, evenly spread
 NUM_ITERATIONS = 60
-PRIOR = {"network": 0.6, "ridge": 0.2, "analogues": 0.2, "smoothing": 0.6, "theta": 0.2}
+PRIOR = {"network": 0.6, "ridge": 0.2, "analogues": 0.2, "smoothing": 1.2, "theta": 0.6}
 USUAL = 0.2  # weight of a member that the prior does not know, relative to the others
 STEP_SIZE = 0.3  # change of the logarithm of a weight in the first iteration
 

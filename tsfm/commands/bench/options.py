@@ -56,7 +56,7 @@ INTERVALS = """Coverage of central intervals on the held-out ends of corpus sets
   tsfm bench intervals tsfm-small seasonal_naive --out runs/intervals
   tsfm bench intervals runs/mine/model --sets pjm_hourly crypto_30min --walk-steps 10 100 --out runs/intervals
 
-Nominal coverages of 50, 80, 90 and 98 %, at the start, in the middle and at the end of the horizon (a third each). An
+Nominal coverages of 50, 80, 90, 95 and 98 %, at the start, in the middle and at the end of the horizon (a third each). An
 interval beyond the quantile levels of a predictor is left out, and the table says so. The width of the 80 % interval of
 64 random walks with 1,000 past steps is compared with the true one. Writes intervals.md, intervals.csv (every set) and
 random_walk.csv."""
@@ -204,6 +204,7 @@ def _short(parser: argparse.ArgumentParser) -> None:
 def _intervals(parser: argparse.ArgumentParser) -> None:
     _predictors(parser, batch=256, unit="series")
     parser.add_argument("--sets", nargs="+", metavar="SET", help="corpus sets (default: all)")
+    _effort(parser)
     parser.add_argument("--walk-steps", nargs="+", type=int, default=WALK_STEPS, metavar="STEPS",
                         help="steps ahead at which random walks are compared (default 10 100 736 2000)")  # fmt: skip
     _limits(parser, series="default 64", windows="default 64", each="default 1")
