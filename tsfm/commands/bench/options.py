@@ -58,8 +58,8 @@ INTERVALS = """Coverage of central intervals on the held-out ends of corpus sets
 
 Nominal coverages of 50, 80, 90, 95 and 98 %, at the start, in the middle and at the end of the horizon (a third each).
 An interval beyond the quantile levels of a predictor is left out, and the table says so. The width of the 80 % interval
-of 64 random walks with 1,000 past steps is compared with the true one. Writes intervals.md, intervals.csv (every set) and
-random_walk.csv."""
+of 64 random walks with 1,000 past steps is compared with the true one. Writes intervals.md, intervals.csv (every set)
+and random_walk.csv."""
 
 LONGHORIZON = """Long-horizon forecasting, zero-shot: MSE and MAE over every window of the standardized test part.
 
