@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tsfm.store.arrow_memory import SMALL_PAGES
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
@@ -162,7 +164,7 @@ def plain_numbers(cells: pa.Array) -> Float[np.ndarray, " L"] | None:
     for nothing_missing in (True, False):  # Arrow reads the missing cells that it knows (nan) as NaN, too
         try:
             blanked = cells if nothing_missing else _blank(cells, missing_cells(cells))
-            return _float64(_compute.cast(blanked, pa.float64()))
+            return _float64(_compute.cast(blanked, pa.float64(), memory_pool=SMALL_PAGES))
         except pa.ArrowInvalid:
             continue
     return None
@@ -177,7 +179,7 @@ def check_digits(text: str) -> None:
 
 def _blank(cells: pa.Array, mask: pa.Array) -> pa.Array:
     """Return the cells with null where the mask is true."""
-    return _compute.if_else(mask, pa.scalar(None, pa.string()), cells)
+    return _compute.if_else(mask, pa.scalar(None, pa.string()), cells, memory_pool=SMALL_PAGES)
 
 
 def _float64(numbers: pa.Array) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsfm.store.arrow_memory import SMALL_PAGES
 from tsfm.store.manifest import Shard
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ShardWriter:
         lengths = np.repeat([value.shape[1] for value in values], channels)
         steps = pa.ListArray.from_arrays(
             pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32)),
-            pa.array(np.concatenate([value.ravel() for value in values])),
+            pa.array(np.concatenate([value.ravel() for value in values]), memory_pool=SMALL_PAGES),
         )
         rows = pa.array(np.arange(len(values) + 1, dtype=np.int32) * channels)
         columns: dict[str, Any] = {
@@ -83,7 +84,7 @@ class ShardWriter:
             self.shards.append(Shard(file, []))
             dictionary: Any = ["item_id", "freq"]  # not the values: a dictionary of floats costs time and saves nothing
             self._parquet = pq.ParquetWriter(
-                self.folder / file, table.schema, compression="zstd", use_dictionary=dictionary
+                self.folder / file, table.schema, compression="zstd", use_dictionary=dictionary, memory_pool=SMALL_PAGES
             )
         self._parquet.write_table(table, row_group_size=table.num_rows)
         self.shards[-1].rows.append(table.num_rows)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from tsfm.store.arrow_memory import SMALL_PAGES
 from tsfm.store.dialect import COMPRESSED, Dialect, open_bytes
 from tsfm.store.file_ending import Ending, ends_in_quotes
 from tsfm.store.quotes import text_after_quotes
@@ -86,7 +87,7 @@ def _joined(blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
 def _concatenated(blocks: list[TextBlock]) -> TextBlock:
     if len(blocks) == 1:
         return blocks[0]
-    cells = pa.concat_batches([block.cells for block in blocks])
+    cells = pa.concat_batches([block.cells for block in blocks], memory_pool=SMALL_PAGES)
     return TextBlock(cells, np.concatenate([block.rows for block in blocks]))
 
 
@@ -125,6 +126,7 @@ def _read_blocks(path: str | Path, dialect: Dialect, size: int, *, file: str) ->
                     invalid_row_handler=judge,
                 ),
                 convert_options=_as_text(dialect),
+                memory_pool=SMALL_PAGES,
             )
             next_row = above + 2
             for batch in reader:
@@ -167,7 +169,7 @@ def _open_stream(path: str | Path) -> Any:
     ending = Path(path).suffix.lower()
     if ending == ".gz":
         return pa.input_stream(str(path), compression="gzip")
-    return open_bytes(path) if ending in COMPRESSED else pa.OSFile(str(path))
+    return open_bytes(path) if ending in COMPRESSED else pa.OSFile(str(path), memory_pool=SMALL_PAGES)
 
 
 def _as_text(dialect: Dialect) -> pa_csv.ConvertOptions:
