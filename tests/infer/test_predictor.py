@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsfm.infer.predictor import DECILES, Predictor
+from tsfm.infer.quantiles import interpolate_quantiles
 
 
 class Recorder(Predictor):
@@ -125,9 +127,12 @@ class TestLevels:
         assert np.array_equal(forecast.quantiles[0, 0, 0], np.asarray(quantile_levels, np.float32))
 
     @given(level=st.floats(0.1, 0.9))
-    def test_between_trained_levels_the_line_is_taken(self, level):
-        forecast = Recorder((0.1, 0.2, 0.5, 0.9)).predict(np.zeros(5), prediction_length=1, quantile_levels=(level,))
-        assert forecast.quantiles[0, 0, 0, 0] == pytest.approx(level, abs=1e-6)  # quantiles are linear in the level
+    def test_between_trained_levels_quantiles_are_those_of_a_normal_distribution(self, level):
+        trained = (0.1, 0.2, 0.5, 0.9)
+        quantiles = interpolate_quantiles(
+            np.array([3 + 2 * NormalDist().inv_cdf(each) for each in trained]), trained, [level]
+        )
+        assert quantiles == pytest.approx(3 + 2 * NormalDist().inv_cdf(level), abs=1e-9)
 
     def test_outside_the_trained_levels_is_an_error(self):
         with pytest.raises(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,9 +66,10 @@ def sort_quantiles(quantiles: Float[np.ndarray, "... Q"]) -> Float[np.ndarray, "
 def interpolate_quantiles(
     quantiles: Float[np.ndarray, "... Q"], available: Sequence[float], requested: Sequence[float]
 ) -> Float[np.ndarray, "... M"]:
-    """Return quantiles at the requested levels, linear between the two nearest available levels.
+    """Return quantiles at the requested levels, between two available ones as those of a normal distribution.
 
-    Equal levels are copied bit for bit.
+    They are linear in the quantiles of the standard normal distribution: linear in the levels, an interval of 95 %
+    between those of 90 and 98 % is too wide. Equal levels are copied bit for bit.
 
     Parameters
     ----------
@@ -78,15 +80,21 @@ def interpolate_quantiles(
 
     Examples
     --------
-    >>> interpolate_quantiles(np.array([1.0, 2.0, 4.0]), (0.1, 0.5, 0.9), (0.3, 0.5))
-    array([1.5, 2. ])
+    >>> interpolate_quantiles(np.array([1.0, 2.0, 4.0]), (0.1, 0.5, 0.9), (0.3, 0.5)).round(2)
+    array([1.59, 2.  ])
     """
     knots, targets = np.asarray(available), np.asarray(requested)
+    scores, target_scores = _normal_scores(knots), _normal_scores(targets)
     right = np.clip(np.searchsorted(knots, targets - TOLERANCE), 0, len(knots) - 1)
     left = np.where(np.abs(knots[right] - targets) <= TOLERANCE, right, np.maximum(right - 1, 0))
-    gap = np.where(right > left, knots[right] - knots[left], 1.0)
-    weight = ((targets - knots[left]) / gap * (right > left)).astype(quantiles.dtype)
+    gap = np.where(right > left, scores[right] - scores[left], 1.0)
+    weight = ((target_scores - scores[left]) / gap * (right > left)).astype(quantiles.dtype)
     return quantiles[..., left] * (1 - weight) + quantiles[..., right] * weight
+
+
+def _normal_scores(quantile_levels: Float[np.ndarray, " Q"]) -> Float[np.ndarray, " Q"]:
+    """Return the quantiles of the standard normal distribution."""
+    return np.array([NormalDist().inv_cdf(level) for level in quantile_levels.tolist()])
 
 
 def mean_from_quantiles(
