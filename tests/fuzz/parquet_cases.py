@@ -170,7 +170,9 @@ def damaged_content(data: bytes, table: LongTable) -> Content | None:
         times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"], **_unit(frame["timestamp"])))
         zoned = times.tz is not None
         times = (times if times.tz is None else times.tz_convert("UTC").tz_localize(None)).as_unit("us")
-        values = frame[table.channels].astype(np.float64).to_numpy()
+        binary = [name for name in table.channels[1:] if frame[name].map(type).eq(bytes).any()]
+        channels = [name for name in table.channels if name not in binary]  # of a damaged type
+        values = frame[channels].astype(np.float64).to_numpy()
         rows = [
             Row(str(name), pd.Timestamp(time), list(map(float, value)))
             for name, time, value in zip(frame["item_id"], times, values, strict=True)
@@ -181,10 +183,11 @@ def damaged_content(data: bytes, table: LongTable) -> Content | None:
         return None
     if len({(row.item, row.time) for row in rows}) < len(rows):
         return None
-    content = LongTable(rows, table.channels, table.freq).content(changed=True)
+    content = LongTable(rows, channels, table.freq).content(changed=True)
     renamed = dict(zip(absent, odd, strict=False))
     announcement = {"item_id": "is read as the item id", "timestamp": "is read as the timestamp"}
     notes = tuple(f"'{re.escape(renamed[name])}'.*{announcement[name]}" for name in announcement if name in renamed)
+    notes += tuple(f"not used, because not numeric: (.*, )?{renamed.get(name, name)}(,|$)" for name in binary)
     return replace(content, notes=notes, zoned=zoned)
 
 

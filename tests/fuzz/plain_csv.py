@@ -103,6 +103,8 @@ def _read(cells: Cells, style: CsvStyle, table: LongTable, signs: dict[str, tupl
 
 def _time(text: str, style: CsvStyle) -> pd.Timestamp | None:
     text = " ".join(text.split())
+    if "," not in STAMPS[style.stamp]:  # a comma may be between date and time
+        text = " ".join(text.replace(",", " ").split())
     if style.stamp == "iso offset":  # the same offset as +0200 and +02
         text = re.sub(r"(?<=:\d\d)[+]02(00)?$", "+02:00", text)
     try:
@@ -123,8 +125,8 @@ def _parsed(text: str, form: str) -> datetime:
     try:
         return datetime.strptime(text, form)
     except ValueError:
-        if form.endswith("%H:%M:%S"):
-            return datetime.strptime(text, form.removesuffix(":%S"))
+        if ":%S" in form:
+            return datetime.strptime(text, form.replace(":%S", ""))
         raise
 
 

@@ -116,15 +116,37 @@ def _frequency(name: str) -> str | None:
     return TSF_FREQS.get(name) if match is None else f"{match[1]}min"
 
 
+def _tsf_start(text: str) -> datetime:
+    """Return a start; minutes and seconds may be left out."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d(-\d\d)?)?", text):
+        text += "0000-00-00 00-00-00"[len(text) :]
+    return datetime.strptime(text, "%Y-%m-%d %H-%M-%S")
+
+
 def tsf_without_names(text: str) -> Content | None:
-    """Return the series of a .tsf file whose attribute of names has another name."""
-    content = tsf(re.sub(r"(?mi)^(@attribute) \S+ (string)[ \t]*(?=\r?$)", r"\1 series_name \2", text, count=1))
-    parts = _split(text, "#")
-    if content is None or parts is None:
+    """Return the series of a .tsf file whose attribute of names, or of starts, has another name."""
+    lines = re.findall(r"(?mi)^@attribute (\S+) (string|date)[ \t]*\r?$", text)
+    known = {"string": "series_name", "date": "start_timestamp"}
+    odd = {kind for name, kind in lines if name != known[kind]}
+    corrected = re.sub(
+        r"(?mi)^(@attribute) \S+ (string|date)[ \t]*(?=\r?$)",
+        lambda line: f"{line[1]} {known[line[2]]} {line[2]}",
+        text,
+    )
+    content, parts = tsf(corrected), _split(text, "#")
+    if content is None or parts is None or not odd:
         return None
-    names = [f"T{number}" for number, _ in parts[1]]
-    items = dict(zip(names, content.items.values(), strict=True))
-    return replace(content, items=items, notes=("has no attribute series_name: the series are named after",))
+    items, notes = content.items, []
+    if "string" in odd:
+        items = dict(zip([f"T{number}" for number, _ in parts[1]], items.values(), strict=True))
+        notes.append("has no attribute series_name: the series are named after")
+    if "date" in odd:
+        freq = _frequency(_header_tokens(parts[0])["frequency"])
+        for name, item in items.items():
+            times = pd.date_range("1970-01-01", periods=len(item.values), freq=freq, unit="us")
+            items[name] = Item(np.asarray(times), item.values)
+        notes.append("series without a start stamp begin in 1970")
+    return replace(content, items=items, notes=tuple(notes))
 
 
 def tsf(text: str) -> Content | None:
@@ -145,7 +167,7 @@ def tsf(text: str) -> Content | None:
         if len(cells) != 3 or cells[0] in items:
             return None
         try:
-            start = datetime.strptime(cells[1].strip(), "%Y-%m-%d %H-%M-%S")
+            start = _tsf_start(cells[1].strip())
         except ValueError:
             return None
         if pd.date_range(pd.Timestamp(start), periods=1, freq=freq, unit="us")[0] != start:

@@ -122,6 +122,8 @@ def _is_short(freq: str) -> bool:
 def _channel_order(channels: list[str], case: Case) -> list[int]:
     odd = [name for name in channels if name not in case.names]  # at most one whose name was damaged
     absent = [name for name in case.names if name not in channels]
+    if case.names and not odd:  # a covariate that is not used
+        return [channels.index(name) for name in case.names if name in channels]
     if not case.names or len(odd) != len(absent):
         return list(range(len(channels)))
     names = {**dict(zip(absent, odd, strict=True))}

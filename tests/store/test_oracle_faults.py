@@ -53,3 +53,15 @@ def test_the_day_of_a_week_is_the_commonest(tmp_path: Path, move: int) -> None:
     store, _ = stored(frame, tmp_path)
     assert (store.freqs[0], store.starts[0]) == ("W-SUN", np.datetime64("2024-01-07"))
     assert read_frame(frame, prediction_length=1).series[0].freq == "W-SUN"
+
+
+@pytest.mark.parametrize("zone", ["UTC+02:00", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize("freq", ["2h", "6h", "12h"])
+def test_a_moved_row_does_not_put_an_item_on_local_times(tmp_path: Path, freq: str, zone: str) -> None:
+    times = pd.date_range("2020-05-02", periods=60, freq=freq, tz="UTC").tz_convert(zone)
+    late = times[:1] + pd.Timedelta(minutes=18)
+    rows = pd.DataFrame({"item_id": "a", "timestamp": times, "target": np.arange(60.0)})
+    moved = rows.assign(item_id="b", timestamp=late.append(times[1:]))
+    store, notes = stored(pd.concat([rows, moved]), tmp_path)
+    assert store.starts.tolist() == [times[0].tz_convert("UTC").tz_localize(None).to_pydatetime()] * 2
+    assert any("1 timestamps were moved" in note for note in notes)

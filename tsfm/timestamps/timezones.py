@@ -146,9 +146,16 @@ def regular_times(utc: np.ndarray, local: np.ndarray, freq: str) -> tuple[np.nda
     """Return those of the same timestamps in UTC and in local time that are regular, and whether that is UTC."""
     step = parse_freq(freq)
     micros = step.micros
-    distances = (utc - utc[0]).astype("m8[us]").astype(np.int64) % micros if micros else np.ones(1)
-    absolute = not step.sessions and 0 < micros < DAY and (micros < DAY // 12 or bool((distances == 0).all()))
+    if step.sessions or not 0 < micros < DAY:
+        return local, False
+    absolute = micros < DAY // 12 or _num_on_grid(utc, micros) >= _num_on_grid(local, micros)
     return (utc if absolute else local), absolute
+
+
+def _num_on_grid(times: np.ndarray, micros: int) -> int:
+    """Return how many timestamps are whole steps apart, at most: a few may be beside the grid."""
+    residues = (times - times[0]).astype("m8[us]").astype(np.int64) % micros
+    return int(np.unique(residues, return_counts=True)[1].max()) if residues.any() else len(times)
 
 
 def restore_timezone(times: np.ndarray, zone: tzinfo | None, *, absolute: bool, unit: str) -> pd.DatetimeIndex:
