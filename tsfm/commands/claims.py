@@ -26,11 +26,11 @@ def make_record(name: str, dataset: str, scores: Mapping[str, Any], expect: Sequ
     Parameters
     ----------
     name, dataset
-        Of the experiment; claims about other data sets are left out.
+        Of the experiment.
     scores
         Metrics and what decides them.
     expect
-        Published numbers.
+        Published numbers; those of another data set or another horizon are left out.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def make_record(name: str, dataset: str, scores: Mapping[str, Any], expect: Sequ
     record: dict[str, Any] = {"experiment": name, "data": dataset, **scores}
     claims = []
     for claim in expect:
-        if claim.data not in (None, dataset):
+        if claim.data not in (None, dataset) or claim.horizon not in (None, scores.get("horizon", claim.horizon)):
             continue
         if claim.metric not in scores:
             raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tsfm.commands.results_line import print_result
+from tsfm.commands.suites import Suite, run_suite, take_suite
 from tsfm.commands.sweeps import JobRunner, SweepOptions, run_sweep
 
 
@@ -37,7 +38,14 @@ def run_configured(
         If combinations of a sweep failed, after all were run; it has a line for each.
     """
     runner = JobRunner(config_name, compose_config, work, args.config_dir)
-    if args.multirun:
+    suite, overrides = take_suite(args.overrides)
+    if suite is not None:
+        if not args.multirun:
+            raise ValueError(f"suite={suite} is a sweep; add -m, or run tsfm suite {suite}")
+        options = SweepOptions.of(args, suite=suite)
+        chosen = Suite.read(suite, config_dir=args.config_dir)
+        run_suite(chosen, overrides, options, config_dir=args.config_dir, verb=config_name)
+    elif args.multirun:
         run_sweep(runner, args.overrides, SweepOptions.of(args))
     else:
         print_result(runner.run(args.overrides))

@@ -141,6 +141,7 @@ def run_job(job: Job, work: Callable[..., dict[str, Any]], recording: Recording 
         earlier = recording.store.job_rows(job.identity)
         if len(earlier) and earlier["status"].iloc[0] == DONE:
             log.info("job %s is in %s already", job.identity, recording.store.folder)
+            recording.store.add_to_suite(earlier, suite=recording.suite)
             return stored_result(earlier)
         if len(earlier) and earlier["status"].iloc[0] == FAILED and not recording.retry_failed:
             raise FailedBeforeError(f"failed before: {earlier['error'].iloc[0]}; --retry-failed runs it again")

@@ -68,16 +68,25 @@ def _add_training(add: Callable[[str, str, Command], argparse.ArgumentParser]) -
         sub.epilog = SETTINGS_HELP
         sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
         sub.add_argument("-m", "--multirun", action="store_true", help="a sweep: every combination of listed values")
-        sub.add_argument("--retry-failed", action="store_true", help="of a sweep: run jobs again that failed before")
-        sub.add_argument("--objective", metavar="NAME",
-                         help="entry of the result that a sweeper such as Optuna optimizes (default: the validation "
-                         "score of a run)")  # fmt: skip
-        _add_config_dir(sub)
+        _add_sweep(sub)
+    sub = add("suite", "run a suite of jobs with a name, or list the suites", lazy("tsfm.commands.suites"))
+    sub.add_argument("name", nargs="?", help="such as quick; without a name: the suites and how many jobs can be run")
+    sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that replace those of the suite")
+    sub.add_argument("--dry-run", action="store_true", help="print the command line of each job, and run none")
+    _add_sweep(sub)
     sub = add("show", "print the content of a config or a model directory", lazy("tsfm.commands.show"))
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE | MODEL_DIR")
     _add_config_dir(sub)
     sub.add_argument("--groups", action="store_true", help="list the config groups and their choices")
     add("models", "list bundled models and the models below runs/", lazy("tsfm.commands.show", "run_models"))
+
+
+def _add_sweep(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--retry-failed", action="store_true", help="of a sweep: run jobs again that failed before")
+    sub.add_argument("--objective", metavar="NAME",
+                     help="entry of the result that a sweeper such as Optuna optimizes (default: the validation score "
+                     "of a run)")  # fmt: skip
+    _add_config_dir(sub)
 
 
 def _add_config_dir(sub: argparse.ArgumentParser) -> None:

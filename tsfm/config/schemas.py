@@ -20,6 +20,7 @@ class Expect:
     value: float = 0.0
     tolerance: float = 0.03  # relative; a better score is within it, too
     data: Optional[str] = None  # noqa: UP045  the data set of the claim; on another the claim is not made
+    horizon: Optional[int] = None  # noqa: UP045  the horizon of the claim; with another one it is not made
     source: str = ""
 
 

@@ -117,6 +117,15 @@ class ResultStore:
         failed = [frame for frame in frames if (frame["status"] == FAILED).all()]
         return [_concatenate([]), *failed, *done][-1]
 
+    def add_to_suite(self, rows: pd.DataFrame, *, suite: str) -> None:
+        """Append rows of a finished job under a suite, unless the job has rows of that suite already."""
+        job = rows["job"].iloc[0]
+        tables = [table for file in self.files(job) if (table := _read(file)) is not None]
+        if not suite or suite in {name for table in tables for name in table["suite"].to_pylist()}:
+            return
+        copies = rows.assign(suite=suite).astype(object).where(rows.notna().to_numpy(), None)
+        self.append([{str(name): value for name, value in row.items()} for row in copies.to_dict("records")])
+
     @contextmanager
     def claimed(self, job: str) -> Iterator[None]:
         """Hold the lock of a job during the `with` block; another process that wants it waits meanwhile."""

@@ -101,6 +101,14 @@ def names() -> list[str]:
     return sorted({*(known.name for known in KNOWN), *_raw_files(), *stores})
 
 
+def is_at_hand(name: str) -> bool:
+    """Return whether `resolve` would find a name: a store, a raw file, or a public file to download."""
+    key, raw = name.lower(), _raw_files()
+    known = next((known for known in KNOWN if key in (known.name, known.stem.lower())), CatalogEntry(key))
+    stores = (Path(name), Path("data") / name, Path("data") / key)
+    return known.stem.lower() in raw or known.url is not None or any((path / MANIFEST).is_file() for path in stores)
+
+
 def resolve(name_or_path: str | Path, *, download: bool = True) -> SeriesStore:
     """Return the store of that name or path; made from its raw file if need be."""
     name, path = str(name_or_path), Path(name_or_path)
