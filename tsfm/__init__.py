@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from tsfm.infer.inference_config import InferenceConfig as InferenceConfig
     from tsfm.messages import AssumptionWarning as AssumptionWarning
     from tsfm.messages import FailedItemWarning as FailedItemWarning
+    from tsfm.results.store import read_results as read_results
     from tsfm.store.ingest import ingest as ingest
     from tsfm.store.read_table import read_table as read_table
     from tsfm.threads import set_threads as set_threads
     from tsfm.training.lightning import LightningDataModule as LightningDataModule
     from tsfm.training.lightning import LightningModule as LightningModule
+    from tsfm.training.runs import compare_runs as compare_runs
+    from tsfm.training.runs import list_runs as list_runs
     from tsfm.types import Batch as Batch
 
 # Each public name and the module that defines it, which is imported at the first use: torch takes a second to import.
@@ -38,9 +41,12 @@ _MODULES = {
     "Online": "tsfm.ensemble.online",
     "Regressor": "tsfm.estimators.classifier",
     "backtest": "tsfm.backtesting.backtest",
+    "compare_runs": "tsfm.training.runs",
     "evaluate": "tsfm.commands.evaluate",
     "ingest": "tsfm.store.ingest",
+    "list_runs": "tsfm.training.runs",
     "load": "tsfm.estimators.pretrained",
+    "read_results": "tsfm.results.store",
     "read_table": "tsfm.store.read_table",
     "set_threads": "tsfm.threads",
     "train": "tsfm.commands.train",
@@ -59,9 +65,12 @@ __all__ = [
     "Regressor",
     "__version__",
     "backtest",
+    "compare_runs",
     "evaluate",
     "ingest",
+    "list_runs",
     "load",
+    "read_results",
     "read_table",
     "set_threads",
     "train",

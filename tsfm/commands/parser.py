@@ -74,6 +74,25 @@ def _add_training(add: Callable[[str, str, Command], argparse.ArgumentParser]) -
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings that replace those of the suite")
     sub.add_argument("--dry-run", action="store_true", help="print the command line of each job, and run none")
     _add_sweep(sub)
+    sub = add("results", "print tables of a results store", lazy("tsfm.commands.results"))
+    sub.add_argument("folder", nargs="?", default="results", help="of the store (default: results)")
+    sub.add_argument("--suite", help="only rows of this suite")
+    sub.add_argument("--metric", help="of the tables (default: the main metric of each protocol)")
+    sub.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE[,VALUE]", help="only these rows")
+    sub.add_argument("--by", nargs="+", default=["model"], metavar="COLUMN",
+                     help="columns of the store that make the columns of the table (default: model)")  # fmt: skip
+    sub.add_argument("--failed", action="store_true", help="list the jobs that failed, with their errors")
+    sub.add_argument("--out", help="write the rows here, .csv or .parquet")
+    sub = add("runs", "list, compare or delete training runs", lazy("tsfm.commands.runs"))
+    sub.add_argument("action", nargs="?", default="list", choices=["list", "compare", "delete"])
+    sub.add_argument("runs", nargs="*", metavar="RUN", help="directories below the root, or patterns such as 'ltsf/*'")
+    sub.add_argument("--root", default="runs", help="folder of the runs (default: runs)")
+    sub.add_argument("--where", action="append", default=[], metavar="NAME=VALUE",
+                     help="of list: only runs with this setting, such as optim.lr=0.01")  # fmt: skip
+    sub.add_argument("--yes", action="store_true", help="of delete: delete, instead of listing what would be deleted")
+    sub.add_argument("--out", help="write the table here, .csv or .parquet")
+    sub = add("data", "list the data sets on this machine", lazy("tsfm.commands.data_sets"))
+    sub.add_argument("names", nargs="*", metavar="NAME", help="say where these sets are, and what they hold")
     sub = add("show", "print the content of a config or a model directory", lazy("tsfm.commands.show"))
     sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE | MODEL_DIR")
     _add_config_dir(sub)

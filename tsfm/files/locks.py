@@ -66,6 +66,18 @@ def locked(folder: Path, *, wait: bool = False, advice: str = "") -> Iterator[bo
         os.close(descriptor)
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a living process holds the lock of a folder; nothing is changed."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return _lock(descriptor, wait=False) is False
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def claimed_folder(folder: Path, *, advice: str = "") -> Iterator[None]:
     """Hold the lock of a folder, which is made if need be; it is removed again if it is empty afterwards.
