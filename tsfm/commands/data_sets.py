@@ -28,10 +28,10 @@ def list_data() -> str:
         "labelled anomalies (bench=anomaly bench.data=...)": list(anomaly_files()),
     }
     lines = [f"data roots: {', '.join(str(root) for root in data_roots())} (TSFM_DATA names another)"]
-    for kind, found in kinds.items():
-        lines += ["", f"{kind}: {len(found)}"]
+    for kind, matches in kinds.items():
+        lines += ["", f"{kind}: {len(matches)}"]
         lines += textwrap.wrap(
-            ", ".join(sorted(found, key=str.lower)), WIDTH, initial_indent="  ", subsequent_indent="  "
+            ", ".join(sorted(matches, key=str.lower)), WIDTH, initial_indent="  ", subsequent_indent="  "
         )
     return "\n".join(lines)
 

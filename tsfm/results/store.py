@@ -123,8 +123,8 @@ class ResultStore:
         tables = [table for file in self.files(job) if (table := _read(file)) is not None]
         if not suite or suite in {name for table in tables for name in table["suite"].to_pylist()}:
             return
-        copies = rows.assign(suite=suite).astype(object).where(rows.notna().to_numpy(), None)
-        self.append([{str(name): value for name, value in row.items()} for row in copies.to_dict("records")])
+        added = rows.assign(suite=suite).astype(object).where(rows.notna().to_numpy(), None)
+        self.append([{str(name): value for name, value in row.items()} for row in added.to_dict("records")])
 
     @contextmanager
     def claimed(self, job: str) -> Iterator[None]:

@@ -71,9 +71,9 @@ def find_runs(root: Path, patterns: Iterable[str]) -> list[Path]:
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; runs are written below run_root, by default runs")
-    found = [file.parent for file in sorted(root.rglob(CONFIG)) if not file.parent.is_symlink()]
+    matches = [file.parent for file in sorted(root.rglob(CONFIG)) if not file.parent.is_symlink()]
     patterns = list(patterns)
-    return [path for path in found if any(_matches(path.relative_to(root), pattern) for pattern in patterns)]
+    return [path for path in matches if any(_matches(path.relative_to(root), pattern) for pattern in patterns)]
 
 
 def compare_runs(run_dirs: Sequence[str | Path]) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def compare_runs(run_dirs: Sequence[str | Path]) -> pd.DataFrame:
         If there are fewer than two runs, or the configuration of one cannot be read.
     """
     if len(run_dirs) < 2:
-        raise ValueError(f"expected at least two runs to compare, found {len(run_dirs)}")
+        raise ValueError(f"expected at least two runs to compare; there are {len(run_dirs)}")
     configs = {}
     for run_dir in run_dirs:
         configs[str(run_dir)] = comparable_config(read_config(Path(run_dir) / CONFIG))
