@@ -10,8 +10,8 @@ import yaml
 
 from tests.training.test_crash_points import store
 from tsfm.commands.cli import main
-from tsfm.commands.suite_file import Suite, SuiteJobs
-from tsfm.commands.suites import command_lines, list_suites, take_suite
+from tsfm.commands.suite_file import Suite, SuiteJobs, take_suite
+from tsfm.commands.suites import command_lines, list_suites
 from tsfm.config import compose, conf_dir, options, typed
 from tsfm.metrics.metric import better_direction
 from tsfm.results import ResultStore, read_results

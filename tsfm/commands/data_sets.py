@@ -46,11 +46,11 @@ def describe(name: str) -> str:
     """
     if name.lower() in (cases := available_cases()):
         read = read_cases(cases[name.lower()])
-        counts = ", ".join(f"{len(part)} {split} cases" for split, part in read.items())
+        counts = ", ".join(f"{len(chosen)} {split} cases" for split, chosen in read.items())
         return f"{name}: {counts}; {cases[name.lower()]}"
     if name in (anomalies := anomaly_files()):
         series = read_anomalies(name)
-        labelled = sum(int(one.labels.sum()) for one in series)
+        labelled = sum(int(item.labels.sum()) for item in series)
         return f"{name}: {len(series)} series, {labelled} anomalous steps; {anomalies[name]}"
     if Path(name).exists() or is_at_hand(name):
         store = resolve(name)

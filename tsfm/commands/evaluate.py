@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import shlex
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tsfm.bench.zero_shot import check_zero_shot
 from tsfm.commands.claims import check_claims, make_record
-from tsfm.commands.configured import run_configured
 from tsfm.commands.eval_settings import deciding_settings
 from tsfm.config import EvalConfig, combine_overrides, compose, typed
 from tsfm.files import check_folder, explain_write_errors, write_text
@@ -26,11 +23,6 @@ from tsfm.training.process_state import restored_random_state
 from tsfm.training.run_record import RESULT
 
 log = logging.getLogger("tsfm")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Score as the settings of the command line say."""
-    return run_configured(args, "eval", partial(compose, "eval"), evaluate_config)
 
 
 def evaluate(

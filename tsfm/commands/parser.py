@@ -60,11 +60,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_training(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:
-    for name, text, module in (
-        ("train", "train a model and score it on the test split", "tsfm.commands.train"),
-        ("eval", "score a trained model or a baseline", "tsfm.commands.evaluate"),
+    for name, text in (
+        ("train", "train a model and score it on the test split"),
+        ("eval", "score a trained model or a baseline"),
     ):
-        sub = add(name, text, lazy(module))
+        sub = add(name, text, lazy("tsfm.commands.configured"))
         sub.epilog = SETTINGS_HELP
         sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
         sub.add_argument("-m", "--multirun", action="store_true", help="a sweep: every combination of listed values")

@@ -43,8 +43,8 @@ def run_list(args: argparse.Namespace) -> None:
 def run_compare(args: argparse.Namespace) -> None:
     """Print the settings and results in which runs differ."""
     root = Path(args.root)
-    found = [path for name in args.runs for path in _named(name, root)]
-    table = compare_runs(found)
+    chosen = [path for name in args.runs for path in _named(name, root)]
+    table = compare_runs(chosen)
     table.columns = [str(Path(name).relative_to(root)) if Path(name).is_relative_to(root) else name for name in table]
     if args.out is not None:
         print(write_table(table.reset_index(), Path(args.out)))
@@ -55,12 +55,12 @@ def run_delete(args: argparse.Namespace) -> None:
     """Delete the runs that match; without --yes only list them."""
     if not args.runs:
         raise ValueError("name the runs to delete, such as 'demo/*'; tsfm runs list shows them")
-    found = find_runs(Path(args.root), args.runs)
+    chosen = find_runs(Path(args.root), args.runs)
     if not args.yes:
-        print("\n".join(map(str, found)) or "nothing matches")
-        print(f"{len(found)} runs would be deleted; --yes deletes them")
+        print("\n".join(map(str, chosen)) or "nothing matches")
+        print(f"{len(chosen)} runs would be deleted; --yes deletes them")
         return
-    for path in delete_runs(found):
+    for path in delete_runs(chosen):
         print(f"deleted {path}")
 
 
@@ -77,6 +77,6 @@ def _named(name: str, root: Path) -> list[Path]:
     directories = [path for path in (Path(name), root / name) if (path / CONFIG).is_file()]
     if directories:
         return directories[:1]
-    if not (found := find_runs(root, [name])):
+    if not (chosen := find_runs(root, [name])):
         raise ValueError(f"no run matches {name!r} below {root}; tsfm runs list --root {root} shows the runs")
-    return found
+    return chosen

@@ -119,6 +119,12 @@ class Suite:
         return replace(self, jobs=kept), list(dict.fromkeys(missing))
 
 
+def take_suite(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the name in `suite=NAME`, None without one, and the other overrides."""
+    names = [text.partition("=")[2] for text in overrides if text.startswith("suite=")]
+    return (names[-1] if names else None), [text for text in overrides if not text.startswith("suite=")]
+
+
 def _at_hand(key: str, name: Any, settings: Mapping[str, Any]) -> bool:
     """Return whether the data set that a setting names is on this machine, or can be downloaded."""
     if key == "bench.data" and settings.get("bench") == "anomaly":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tsfm.commands.evaluate import evaluate_config
 from tsfm.commands.suite_file import GROUP, Suite, SuiteJobs
 from tsfm.commands.sweep_state import JobState
 from tsfm.commands.sweeps import DEFAULT_RESULTS, JobRunner, SweepOptions, run_sweep
@@ -91,8 +92,6 @@ def run_suite(
 def runner_of(verb: str, config_dir: str | None) -> JobRunner:
     """Return how settings become jobs of `tsfm train` or `tsfm eval`."""
     if verb == "eval":
-        from tsfm.commands.evaluate import evaluate_config  # it imports this file
-
         return JobRunner("eval", partial(compose, "eval"), evaluate_config, config_dir)
     from tsfm.commands.train import train_and_score  # imports Lightning
     from tsfm.training.init_config import compose_with_checkpoint
@@ -116,12 +115,6 @@ def list_suites() -> str:
         counts = [sum(len(entry.combinations()) for entry in jobs) for jobs in (suite.available()[0].jobs, suite.jobs)]
         lines.append(f"{name:16s}{counts[0]:5d} of {counts[1]:4d} jobs   {suite.title}")
     return "\n".join(lines)
-
-
-def take_suite(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the name in `suite=NAME`, None without one, and the other overrides."""
-    names = [text.partition("=")[2] for text in overrides if text.startswith("suite=")]
-    return (names[-1] if names else None), [text for text in overrides if not text.startswith("suite=")]
 
 
 def print_tables(folder: str, suite: Suite) -> None:

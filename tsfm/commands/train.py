@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shlex
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from tsfm.bench.predictors import pick_device
 from tsfm.bench.protocol import Protocol
 from tsfm.bench.run_scores import check_run_protocol
 from tsfm.commands.claims import check_claims, make_record
-from tsfm.commands.configured import run_configured
 from tsfm.config import RunConfig, combine_overrides, typed
 from tsfm.estimators.pretrained import Pretrained, load
 from tsfm.registry import PROTOCOLS
@@ -28,11 +26,6 @@ from tsfm.training.run_record import CUT_SHORT, write_result
 from tsfm.training.training_run import train_config
 
 log = logging.getLogger("tsfm")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Train as the settings of the command line say."""
-    return run_configured(args, "train", compose_with_checkpoint, train_and_score)
 
 
 @dataclass(frozen=True)
