@@ -138,6 +138,7 @@ def test_each_protocol_has_a_table_by_its_metric(tmp_path: Path) -> None:
     folder.append([row | cases | {"metric": "accuracy", "job": "c1"} for row in rows(("a", "gun", 0, 0.9))])
     folder.append([row | cases | {"metric": "rmse", "job": "c2"} for row in rows(("a", "tecator", 0, 3.0))])
     folder.append(rows(("a", "x", 0, 1.0)))
+    folder.append([row | {"subset": "k", "metric": "accuracy"} for row in rows(("a", "x", 0, 1.0))])
     assert list(tables_of(read_results(tmp_path))) == ["cases, accuracy", "cases, rmse", "windows, mse"]
 
 

@@ -10,7 +10,7 @@ from tsfm.messages import did_you_mean
 from tsfm.results.schema import DONE
 
 SAME = ("suite", "model", "experiment", "protocol", "data", "subset", "context", "horizon", "setting", "seed", "metric")
-MAIN = ("mse", "mase", "accuracy", "rmse", "vus_pr")  # which metric a table has where none is named
+MAIN = ("excess", "mse", "mase", "accuracy", "rmse", "vus_pr")  # which metric a table has where none is named
 ROW = ("data", "subset", "context", "horizon", "setting")  # what a line of a table is about
 
 
@@ -64,6 +64,7 @@ def tables_of(frame: pd.DataFrame, *, metric: str | None = None) -> dict[str, pd
         Of the tables of protocols that measure it; other protocols, or None: the first metric in `MAIN` that they have.
     """
     rows, tables = newest(frame), {}
+    rows = rows.loc[rows["subset"].fillna("") == ""]
     for protocol in sorted(set(rows["protocol"].fillna(""))):
         group = rows.loc[rows["protocol"].fillna("") == protocol]
         names = [metric] if metric is not None and metric in set(group["metric"]) else _main_metrics(group)

@@ -76,7 +76,7 @@ class KnownProtocol(Protocol):
     metrics = METRICS
     uses = ("context", "horizon")
     synthetic = True
-    part_key = "kind"
+    subset_key = "kind"
 
     @override
     def check(self, config: EvalConfig) -> None:
