@@ -5,7 +5,9 @@
     python scripts/bench_panels.py --file               # also `tsfm forecast` of a CSV: a tenth of the series, and all
 
 With one thread; CPU seconds, so that other programs on the machine do not count. `network` is the time in
-`quantiles`, `reading` that in `read_frame`, `writing` that in `write_frame`, `other` the rest: checks and batches.
+`quantiles`, `reading` that in `read_frame`, `writing` that in `write_frame`, `other` the rest: checks, batches and
+bounds. The exit code is 1 where reading and writing have more than a quarter of a `predict_df`, or where the time of
+`tsfm forecast` grows faster than the file.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from peers.measure import markdown
 import tsfm.infer.dataframe_forecast as forecast_module
 from tsfm.infer.load import load
 
-MAX_SHARE = 0.25  # of reading, writing and other in predict_df
+MAX_SHARE = 0.25  # of reading and writing in predict_df
 MAX_RATIO = 13.0  # CPU time of ten times as many series in a file; without the start of Python
 FEW = 20  # series of a file that shows the start of Python
 
@@ -86,17 +88,18 @@ def split(name: str, df: pd.DataFrame, horizon: int) -> dict[str, float]:
 
 
 def report_split(args: argparse.Namespace) -> bool:
-    """Print the table of `predict_df`; return whether all that is not the network has at most `MAX_SHARE`."""
+    """Print the table of `predict_df`; return whether reading and writing have at most `MAX_SHARE`."""
     rows, is_fast = [], True
     for name in args.model:
         seconds = split(name, panel(args.series, args.steps), args.horizon)
-        share = 1 - seconds["network"] / seconds["total"]
+        share = (seconds["reading"] + seconds["writing"]) / seconds["total"]
         is_fast = is_fast and share <= MAX_SHARE
         rows.append(
             {
                 "model": name,
                 **{f"{component} s": f"{value:.2f}" for component, value in seconds.items()},
-                "without the network": f"{share:.0%} (at most {MAX_SHARE:.0%})",
+                "reading and writing": f"{share:.0%} (at most {MAX_SHARE:.0%})",
+                "other": f"{seconds['other'] / seconds['total']:.0%}",
             }
         )
     print(f"\npredict_df of {args.series:,} series x {args.steps} steps, horizon {args.horizon}:\n")

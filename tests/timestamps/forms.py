@@ -20,6 +20,10 @@ YEARS = pd.date_range("1959-01-01", periods=30, freq="YS")
 BERLIN = pd.date_range("2024-10-24", periods=100, freq="h", tz="Europe/Berlin")
 BERLIN_DAYS = pd.date_range("2024-10-20", periods=20, freq="D", tz="Europe/Berlin")
 
+LEAP = pd.date_range("2024-02-27", periods=20, freq="D")
+NEW_YORK = pd.date_range("2024-03-09", periods=60, freq="h", tz="America/New_York")
+SYDNEY = pd.date_range("2024-04-06", periods=60, freq="h", tz="Australia/Sydney")
+
 
 class Form(NamedTuple):
     """A form of timestamps; `times` is None where it is refused."""
@@ -149,6 +153,32 @@ FORMS: dict[str, Form] = {
     "nanoseconds": Form(
         pd.date_range("2024-01-01", periods=30, freq="33333333ns"),
         pd.date_range("2024-01-01", periods=30, freq="33333333ns"),
+    ),
+    "leap day": Form(text(LEAP, "%Y-%m-%d"), LEAP),
+    "leap day, day of the year": Form(text(LEAP, "%Y-%j"), LEAP),
+    "leap day, day/month/year": Form(text(LEAP, "%d/%m/%Y"), LEAP, DAY_FIRST),
+    "leap day, days of Excel": Form([(day - pd.Timestamp("1899-12-30")).days for day in LEAP], LEAP, "days of Excel"),
+    "leap day of a year without": Form(["2023-02-27", "2023-02-28", "2023-02-29"], None, "row 2 is '2023-02-29'"),
+    "west of Greenwich": Form(text(HOURS, "%Y-%m-%d %H:%M-05:00"), HOURS.tz_localize("UTC-05:00")),
+    "far west": Form(text(HOURS, "%Y-%m-%dT%H:%M-1100"), HOURS.tz_localize("UTC-11:00")),
+    "far east": Form(text(HOURS, "%Y-%m-%dT%H:%M+14:00"), HOURS.tz_localize("UTC+14:00")),
+    "offset of 45 minutes": Form(text(HOURS, "%Y-%m-%dT%H:%M+05:45"), HOURS.tz_localize("UTC+05:45")),
+    "clocks go forward in New York": Form(
+        list(NEW_YORK.astype(str)), NEW_YORK.tz_convert("UTC"), "offsets from UTC change (-05:00, -04:00): read as UTC"
+    ),
+    "clocks go forward, timezone=": Form(list(NEW_YORK.astype(str)), NEW_YORK, "", {"timezone": "America/New_York"}),
+    "clocks go back in Sydney, timezone=": Form(list(SYDNEY.astype(str)), SYDNEY, "", {"timezone": "Australia/Sydney"}),
+    "an hour that clocks leave out": Form(
+        ["2024-03-10 01:00", "2024-03-10 02:00", "2024-03-10 03:00"],
+        None,
+        "2024-03-10 02:00",
+        {"timezone": "America/New_York"},
+    ),
+    "an hour that clocks repeat": Form(
+        ["2024-11-03 00:00", "2024-11-03 01:00", "2024-11-03 02:00"],
+        None,
+        "daylight saving in America/New_York repeats",
+        {"timezone": "America/New_York"},
     ),
     "times alone": Form(text(HOURS, "%H:%M"), None, "is '22:00', a time without a date"),
     "month name and day": Form(text(DAYS, "%b %d"), None, "is 'Jan 01', a date without a year"),
