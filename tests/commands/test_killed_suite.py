@@ -37,8 +37,7 @@ def table(folder: Path) -> pd.DataFrame:
 
 @pytest.mark.slow
 @pytest.mark.realdata
-def test_a_killed_suite_ends_as_an_uninterrupted_one(real: Path, tmp_path: Path) -> None:
-    del real
+def test_a_killed_suite_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     begun = time.monotonic()
     assert start(tmp_path / "whole").wait() == 0
     seconds = time.monotonic() - begun
@@ -57,8 +56,7 @@ def test_a_killed_suite_ends_as_an_uninterrupted_one(real: Path, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.realdata
-def test_two_suites_at_once_lose_no_row_and_compute_nothing_twice(real: Path, tmp_path: Path) -> None:
-    del real
+def test_two_suites_at_once_lose_no_row_and_compute_nothing_twice(tmp_path: Path) -> None:
     both = [start(tmp_path / "both") for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     rows = read_results(tmp_path / "both" / "results", suite="quick")
