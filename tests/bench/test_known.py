@@ -168,6 +168,16 @@ def test_results_do_not_depend_on_the_other_kinds() -> None:
     assert alone["fingerprint"] != among["fingerprint"]
 
 
+def test_every_kind_is_a_subset_in_the_results_store() -> None:
+    protocol = KnownProtocol(KnownProtocol.Config(kinds=["ar_1", "linear"]))
+    measures = protocol.measures(score_known(Oracle(), KnownData(select_kinds(["ar_1", "linear"]), SETTINGS)))
+    subsets = {(measure.subset, measure.metric): measure for measure in measures}
+    assert {subset for subset, _ in subsets} == {"", "ar_1", "linear"}
+    assert subsets["ar_1", "first_step"].value == 1
+    assert subsets["linear", "excess"].windows == 64
+    assert subsets["", "excess_trend"].windows == 128
+
+
 def test_the_command_prints_and_writes_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     arguments = ["predictor=oracle", "bench=known", "bench.kinds=[noise,linear]", "bench.windows=2", f"out={out}"]

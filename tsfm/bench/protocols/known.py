@@ -33,7 +33,8 @@ log = logging.getLogger("tsfm")
 CONTEXT, HORIZON = 512, 96  # where `tsfm eval` names none
 OF_FREE_RUNS = ("d_stsp", "d_stsp_floor", "d_h", "d_h_floor")
 METRICS = (
-    "excess", *(f"excess_{capability}" for capability in CAPABILITIES), "optimum", "first_step", *OF_FREE_RUNS
+    "excess", *(f"excess_{capability}" for capability in CAPABILITIES), "excess_se", "optimum", "first_step",
+    *OF_FREE_RUNS,
 )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ class KnownProtocol(Protocol):
         """Return "known": the protocol has data of its own."""
         return "known"
 
+    @override
     def data_digest(self, config: EvalConfig) -> str:
         """Return a digest of what decides the series."""
         settings = self._settings(config)
