@@ -28,6 +28,14 @@ PROVENANCE = Provenance(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize(("verdict", "stored"), [("true", True), ("false", False), ("unknown", None), (None, None)])
+def test_the_verdict_of_the_leak_check_is_recorded(tmp_path: Path, verdict: str | None, stored: bool | None) -> None:
+    result = {} if verdict is None else {"zero_shot": verdict, "seen": "none"}
+    ResultStore(tmp_path).append(measured_rows(PROVENANCE, [Measure("mse", 0.25)], result, sources={}))
+    value = ResultStore(tmp_path).read()["zero_shot"].iloc[0]
+    assert pd.isna(value) if stored is None else bool(value) is stored
+
+
 def row(job: str = "a1", metric: str = "mse", value: float = 0.5, **columns: object) -> dict[str, object]:
     """A row with what every row needs."""
     return {"job": job, "status": "done", "metric": metric, "value": value, "subset": "", **columns}

@@ -51,6 +51,7 @@ FLAGS: Mapping[str, Mapping[str, str]] = {  # command -> argument of the Python 
     "detect": _READING | {"level": "--level", "calibration": "--calibration", "score": "--score"},
     "embed": _READING | {"pool": "--pool", "layer": "--layer"},
     "classify": _READING,
+    "report": {"metrics": "--metric", "form": "--format", "published": "--published", "pictures": "--pictures"},
     "bench": {"device": "--device", "batch_size": "--batch-size"},
 }
 ENGLISH = (

@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     text = "forecast the last windows of a file as if they were still to come, and score them"
     _add_backtest(add("backtest", text, lazy("tsfm.commands.backtest")))
     _add_model_commands(add)
+    text = "write a page that compares the results of a store: leaderboards, tests, costs, failures"
+    _add_report(add("report", text, lazy("tsfm.commands.report")))
     bench = add("bench", "run a benchmark and write its tables", lazy("tsfm.commands.bench"))
     add_benchmarks(bench, lazy)
     return top
@@ -174,6 +176,25 @@ def _add_backtest(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--scores", help="write the table of scores here, .csv or .parquet")
     sub.add_argument("--plot", help="draw the forecasts of the first series into this PNG")
     add_read_flags(sub)
+
+
+def _add_report(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("results", nargs="?", default="results", help="folder of the results store (default results)")
+    sub.add_argument("--out", help="the file to write (default report.html, or report.md)")
+    sub.add_argument(
+        "--format", dest="form", choices=["html", "md"], help="default: md if --out ends in .md, else html"
+    )
+    sub.add_argument("--published", action="append", default=[], metavar="FILE.csv",
+                     help="published numbers, with the columns protocol, data, metric, model, value, source and, where "
+                     "they apply, subset and horizon; repeat for several")  # fmt: skip
+    sub.add_argument(
+        "--anchors", metavar="DIR", help="folder of tables such as ltsf_published.csv (default: TSFM_ANCHORS)"
+    )
+    sub.add_argument("--metric", action="append", default=[], metavar="NAME",
+                     help="rank by it; repeat for several (default: the usual ones of each protocol)")  # fmt: skip
+    sub.add_argument("--pictures", type=int, default=1, metavar="N",
+                     help="data sets of each suite that forecasts are drawn for (default 1; 0: none)")  # fmt: skip
+    sub.add_argument("--title", default="Results", help="the first heading (default Results)")
 
 
 def _add_model_commands(add: Callable[[str, str, Command], argparse.ArgumentParser]) -> None:

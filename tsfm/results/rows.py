@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from tsfm.results.schema import DONE, FAILED
 
+ZERO_SHOT = {"true": True, "false": False}  # verdicts of the leak check in results; others are null: not known
+
 
 class Measure(NamedTuple):
     """One metric of a job: of a subset of the data, or of the whole (an empty `subset`)."""
@@ -97,7 +99,7 @@ def measured_rows(
         "status": DONE,
         "parameters": result.get("parameters"),
         "seconds": result.get("seconds"),
-        "zero_shot": result.get("zero_shot"),
+        "zero_shot": ZERO_SHOT.get(str(result.get("zero_shot")).lower()),
         "seen": json.dumps(result["seen"]) if isinstance(result.get("seen"), (dict, list)) else result.get("seen"),
         "context": result.get("context", provenance.context),
         "horizon": result.get("horizon", provenance.horizon),
