@@ -1,4 +1,7 @@
-"""Charts of a report: the critical-difference diagram, a scatter of accuracy against cost, and a forecast."""
+"""Charts of a report: the critical-difference diagram, a scatter of accuracy against cost, and a forecast.
+
+K models, L past steps, H forecast steps.
+"""
 
 from __future__ import annotations
 
