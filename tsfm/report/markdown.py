@@ -37,7 +37,7 @@ def _table(table: Table) -> str:
     rule = ["---:" if index in table.numeric else "---" for index in range(len(table.header))]
     lines = [[_escape(text) for text in table.header], rule]
     lines += [[_content(as_cell(value)) for value in row] for row in table.rows]
-    return "\n".join([f"{_escape(table.caption)}:", "", *("| " + " | ".join(line) + " |" for line in lines)])
+    return "\n".join([_escape(table.caption), "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
 def _content(cell: Cell) -> str:
