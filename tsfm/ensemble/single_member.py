@@ -46,7 +46,7 @@ def members_of(ensemble: AdaptiveForecaster) -> dict[str, Predictor]:
     --------
     >>> import tsfm
     >>> list(members_of(tsfm.load("tsfm-mini").with_effort("best")))
-    ['network', 'ridge', 'analogues']
+    ['network', 'ridge', 'analogues', 'smoothing', 'theta']
     """
     others = {kind.name: SingleMember(ensemble, kind.name) for kind in ensemble.member_types}
     return {NETWORK: ensemble.network, **others}
