@@ -43,7 +43,7 @@ class WeightSettings:
     """
 
     prior: Mapping[str, float] = field(default_factory=lambda: dict(PRIOR))
-    shrinkage: float = 0.5
+    shrinkage: float = 0.1
 
     def prior_weights(self, names: Sequence[str]) -> Float[np.ndarray, " M"]:
         """Return the prior weights of members, which sum to 1."""
