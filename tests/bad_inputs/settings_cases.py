@@ -21,7 +21,7 @@ CASES = [
         "a typo in a sweep",
         "tsfm train -m ... sede=1,2",
         ("sede is not a setting; did you mean 'seed'?",),
-        may_create=("multirun",),
+        may_create=("results",),  # the states of the jobs
     ),
     Case(
         "an unknown choice of a group",
@@ -95,7 +95,7 @@ CASES = [
         "a bad value in a sweep",
         "tsfm train -m ... optim.lr=0,0.1",
         ("optim.lr is 0.0; a learning rate is above 0",),
-        may_create=("multirun", "runs"),  # the valid combination is run
+        may_create=("results", "runs"),  # the valid combination is run
     ),
     Case(
         "a training that ends before its first validation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -95,22 +96,23 @@ def test_a_sweep_that_is_repeated_trains_only_what_is_not_finished(
     monkeypatch.chdir(tmp_path)
     settings = [*SETTINGS, f"data.dataset={store}", "resume=auto", "trainer.max_epochs=1"]
 
-    def results(*rates: str) -> list[str]:
+    def results(*rates: str) -> list[tuple[Any, bool]]:
         assert main(["train", "-m", *settings, f"optim.lr={','.join(rates)}"]) == 0
-        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT ")]
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("RESULT ")]
+        results_of_jobs = [json.loads(line.removeprefix("RESULT ")) for line in lines]
+        return [(result["mse"], result.get("reused", False)) for result in results_of_jobs]
 
     first = results("0.01")
     again = results("0.01", "0.02")
-    assert again[:1] == first
+    assert again[0] == (first[0][0], True)
+    assert not again[1][1]
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "training_step", None)  # no step is made
-        assert results("0.02", "0.01") == again[::-1]
+        assert results("0.02", "0.01") == [(again[1][0], True), (again[0][0], True)]
     assert len(list(tmp_path.rglob("config.yaml"))) == 2
 
 
 def json_of(text: str | Path) -> dict[str, Any]:
-    import json
-
     content = json.loads(text.read_text() if isinstance(text, Path) else text)
     return {key: value for key, value in content.items() if key not in ("seconds", "digest")}
 
