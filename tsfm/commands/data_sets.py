@@ -42,7 +42,7 @@ def describe(name: str) -> str:
     Raises
     ------
     ValueError
-        If there is no data set of that name; the message has similar ones.
+        If no data set has that name; the message has similar ones.
     """
     if name.lower() in (cases := available_cases()):
         read = read_cases(cases[name.lower()])

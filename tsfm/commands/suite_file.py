@@ -86,7 +86,7 @@ class Suite:
         Raises
         ------
         ValueError
-            If there is no such suite, or its file does not describe one.
+            If no suite has that name, or its file does not describe a suite.
         """
         folders = [*([Path(config_dir)] if config_dir else []), conf_dir()]
         files = [folder / GROUP / f"{name}.yaml" for folder in folders]

@@ -87,7 +87,7 @@ def files_of(name: str) -> list[Path]:
     Raises
     ------
     ValueError
-        When there is no such data set.
+        When no data set has that name.
     """
     files = anomaly_files()
     if not files:

@@ -146,6 +146,6 @@ def _mixture(
 
 
 def _split(weights: Float[np.ndarray, "C W"], fits: Sequence[_FormFit]):
-    """Return the rows of each fit beside it."""
+    """Return each fit together with its rows of the weights."""
     stops = np.cumsum([len(fit.criterion) for fit in fits])
     return zip(np.split(weights, stops[:-1]), fits, strict=True)

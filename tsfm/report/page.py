@@ -62,7 +62,7 @@ def write_report(
     ValueError
         If there are no rows, or an argument cannot be used.
     FileNotFoundError
-        If there is no such store, table or folder.
+        If the store, the table or the folder does not exist.
     """
     path = Path(out)
     form = form or ("md" if path.suffix == ".md" else "html")

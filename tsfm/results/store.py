@@ -183,7 +183,7 @@ def read_results(folder: str | Path = "results", **where: Any) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     ValueError
         If a column is unknown.
 

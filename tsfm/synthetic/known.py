@@ -61,7 +61,7 @@ def draw_known(name: str, *, num: int, context: int, horizon: int, generator: to
     Raises
     ------
     ValueError
-        If there is no such kind, or the size is too small for it.
+        If no kind has that name, or the size is too small for it.
 
     Examples
     --------

@@ -44,7 +44,7 @@ def list_runs(root: str | Path = "runs", *, pattern: str = "*", **where: Any) ->
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def find_runs(root: Path, patterns: Iterable[str]) -> list[Path]:
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; runs are written below run_root, by default runs")
