@@ -22,11 +22,11 @@ def as_csv(rows: Sequence[dict[str, Any]], *, digits: int = 6) -> str:
 
 
 def as_markdown(rows: Sequence[dict[str, Any]], *, digits: int = 4) -> str:
-    """Return the rows as a Markdown table; floats have `digits` decimals, and what a row lacks is empty."""
+    """Return the rows as a Markdown table; floats have `digits` decimals, and what a row lacks is empty, as is None."""
     if not rows:
         raise ValueError("there are no rows to write")
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    numeric = [all(isinstance(row.get(key, 0), (int, float)) for row in rows) for key in keys]
+    numeric = [all(row.get(key) is None or isinstance(row[key], (int, float)) for row in rows) for key in keys]
     lines = [
         "| " + " | ".join(keys) + " |",
         "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
@@ -37,5 +37,5 @@ def as_markdown(rows: Sequence[dict[str, Any]], *, digits: int = 4) -> str:
 
 
 def _cell(value: Any, digits: int) -> str:
-    text = f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    text = f"{value:.{digits}f}" if isinstance(value, float) else "" if value is None else str(value)
     return text.replace("|", "\\|")

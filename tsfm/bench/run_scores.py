@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tsfm.bench.protocol import Protocol
 from tsfm.config import RunConfig
 from tsfm.registry import PROTOCOLS
 from tsfm.tasks.base import Ratio
@@ -23,10 +24,16 @@ def check_run_protocol(config: RunConfig) -> None:
 
 def score_other_task(run: TrainedRun, *, split: str, name: str) -> dict[str, Any]:
     """Return the scores by the protocol whose default the task is, else what the task reports."""
+    protocol = protocol_of_task(run.task.name, split=split)
+    return score_task_report(run, split=split) if protocol is None else protocol.score_run(run, name=name)
+
+
+def protocol_of_task(task: str, *, split: str) -> Protocol | None:
+    """Return the protocol whose default a task is, for a split; None if no protocol has it."""
     for entry in PROTOCOLS:
-        if run.task.name in entry.component.default_for:
-            return PROTOCOLS.build(entry.config(split=split)).score_run(run, name=name)
-    return score_task_report(run, split=split)
+        if task in entry.component.default_for:
+            return PROTOCOLS.build(entry.config(split=split))
+    return None
 
 
 def score_task_report(run: TrainedRun, *, split: str, batch_size: int = 256) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tsfm.bench.predictors import is_model
 from tsfm.bench.protocol import Protocol
+from tsfm.bench.run_scores import protocol_of_task
 from tsfm.commands.errors import describe_error
 from tsfm.commands.eval_settings import deciding_settings
 from tsfm.config import EvalConfig, RunConfig, plain
@@ -74,16 +76,18 @@ class Job:
     config: RunConfig | EvalConfig
     command: str = ""
     overrides: Sequence[str] = ()
-    identity: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", _identity(self.config, self.weights()))
+    @cached_property
+    def identity(self) -> str:
+        """Return the digest of what decides the result."""
+        return _identity(self.config, self.weights)
 
     @property
     def kind(self) -> str:
         """Return `train` or `eval`."""
         return "train" if isinstance(self.config, RunConfig) else "eval"
 
+    @cached_property
     def weights(self) -> str | None:
         """Return the digest of the weights that are scored, or that a run starts from; None where there are none."""
         if isinstance(self.config, RunConfig):
@@ -112,7 +116,7 @@ class Job:
             environment=environment(),
             suite=recording.suite,
             sweep=recording.sweep,
-            weights=self.weights(),
+            weights=self.weights,
         )
 
 
@@ -177,11 +181,10 @@ def stored_result(rows: Any) -> dict[str, Any]:
 
 def scoring_protocol(config: RunConfig | EvalConfig) -> Protocol:
     """Return the protocol that scores a job; a run whose bench is left at windows has that of its task."""
+    of_task = None
     if isinstance(config, RunConfig) and config.bench.name == "windows":
-        for entry in PROTOCOLS:
-            if config.task.name in entry.component.default_for:
-                return PROTOCOLS.build(entry.config(split=config.bench.split))
-    return PROTOCOLS.build(config.bench)
+        of_task = protocol_of_task(config.task.name, split=config.bench.split)
+    return of_task or PROTOCOLS.build(config.bench)
 
 
 def measures(config: RunConfig | EvalConfig, result: dict[str, Any]) -> list[Measure]:

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tsfm.commands.tables import write_table
+from tsfm.commands.tables import table_text, write_table
 from tsfm.messages import did_you_mean
 from tsfm.results import read_results
 from tsfm.results.schema import COLUMNS, FAILED
-from tsfm.results.tables import as_text, comparison, tables_of
+from tsfm.results.tables import comparison, tables_of
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     if args.by != ["model"]:
         if args.metric is None:
             raise ValueError("--by needs --metric, the metric of the table")
-        print(as_text(comparison(frame, metric=args.metric, by=args.by)))
+        print(table_text(comparison(frame, metric=args.metric, by=args.by)))
         return 0
     for title, table in tables_of(frame, metric=args.metric).items():
-        print(f"{title}\n\n{as_text(table)}\n")
+        print(f"{title}\n\n{table_text(table)}\n")
     return 0
 
 

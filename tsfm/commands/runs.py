@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from tsfm.commands.tables import write_table
-from tsfm.results.tables import as_text
+from tsfm.commands.tables import table_text, write_table
 from tsfm.training.run_record import CONFIG
 from tsfm.training.runs import compare_runs, delete_runs, find_runs, list_runs
 
@@ -37,7 +36,7 @@ def run_list(args: argparse.Namespace) -> None:
         return
     scores = [name for name in (*(c for c in frame if str(c).startswith("val_")), *SCORES) if name in frame]
     columns = ["run", "status", "data", "backbone", "seed", "seconds", *scores]
-    print(as_text(frame[columns].fillna("").set_index("run")))
+    print(table_text(frame[columns].set_index("run")))
 
 
 def run_compare(args: argparse.Namespace) -> None:
@@ -48,7 +47,7 @@ def run_compare(args: argparse.Namespace) -> None:
     table.columns = [str(Path(name).relative_to(root)) if Path(name).is_relative_to(root) else name for name in table]
     if args.out is not None:
         print(write_table(table.reset_index(), Path(args.out)))
-    print(as_text(table.astype(object).where(table.notna(), "")))
+    print(table_text(table))
 
 
 def run_delete(args: argparse.Namespace) -> None:

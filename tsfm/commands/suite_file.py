@@ -46,11 +46,11 @@ class SuiteJobs:
         lists = [value if isinstance(value, list) else [value] for value in self.settings.values()]
         return [dict(zip(self.settings, values, strict=True)) for values in itertools.product(*lists)]
 
-    def replaced(self, overrides: Sequence[str]) -> tuple[SuiteJobs, list[str]]:
-        """Return the jobs without the settings that overrides replace, and these overrides."""
+    def without(self, overrides: Sequence[str]) -> SuiteJobs:
+        """Return the jobs without the settings that overrides replace."""
         names = {text.partition("=")[0].lstrip("+") for text in overrides}
         kept = {name: value for name, value in self.settings.items() if name not in names}
-        return SuiteJobs(self.verb, kept), list(overrides)
+        return SuiteJobs(self.verb, kept)
 
     def overrides(self) -> list[str]:
         """Return the jobs as the settings of one sweep."""
@@ -102,6 +102,10 @@ class Suite:
                 f"{file} does not describe a suite ({error}); expected title, metric, needs, and jobs with verb and "
                 "settings"
             ) from None
+
+    def without(self, overrides: Sequence[str], *, verb: str | None = None) -> Suite:
+        """Return the suite without the settings that overrides replace; with a verb only the jobs of it."""
+        return replace(self, jobs=[jobs.without(overrides) for jobs in self.jobs if verb in (None, jobs.verb)])
 
     def available(self) -> tuple[Suite, list[str]]:
         """Return the suite without data sets that are not on this machine, and the names of those."""

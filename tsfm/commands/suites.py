@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from tsfm.commands.evaluate import evaluate_config
 from tsfm.commands.suite_file import GROUP, Suite, SuiteJobs
 from tsfm.commands.sweep_state import JobState
 from tsfm.commands.sweeps import DEFAULT_RESULTS, JobRunner, SweepOptions, run_sweep
+from tsfm.commands.tables import table_text
 from tsfm.config import compose, options
 from tsfm.results import read_results
-from tsfm.results.tables import as_text, tables_of
+from tsfm.results.tables import tables_of
 
 log = logging.getLogger("tsfm")
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     suite = Suite.read(args.name, config_dir=args.config_dir)
     if args.dry_run:
-        print("\n".join(command_lines(suite.available()[0], args.overrides)))
+        print("\n".join(command_lines(suite.without(args.overrides).available()[0], args.overrides)))
         return 0
     try:
         run_suite(suite, args.overrides, SweepOptions.of(args, suite=suite.name), config_dir=args.config_dir)
@@ -67,10 +67,10 @@ def run_suite(
     ValueError
         If jobs failed, after all were run: it has a line for each.
     """
-    chosen = [entry.replaced(overrides)[0] for entry in suite.jobs if verb in (None, entry.verb)]
-    if not chosen:
+    chosen = suite.without(overrides, verb=verb)
+    if not chosen.jobs:
         raise ValueError(f"suite {suite.name} has no job of tsfm {verb}; run it by tsfm suite {suite.name}")
-    available, missing = replace(suite, jobs=chosen).available()
+    available, missing = chosen.available()
     if missing:
         text = f"{len(missing)} data sets are not on this machine: {', '.join(missing[:12])}"
         more = f" and {len(missing) - 12} more" if len(missing) > 12 else ""
@@ -100,11 +100,10 @@ def runner_of(verb: str, config_dir: str | None) -> JobRunner:
 
 
 def command_lines(suite: Suite, overrides: Sequence[str]) -> Iterator[str]:
-    """Return a command line for each job."""
+    """Return a command line for each job of a suite without the settings in `overrides`, which end the line."""
     for entry in suite.jobs:
-        jobs, more = entry.replaced(overrides)
-        for settings in jobs.combinations():
-            yield " ".join(["tsfm", entry.verb, *SuiteJobs(entry.verb, settings).overrides(), *more])
+        for settings in entry.combinations():
+            yield " ".join(["tsfm", entry.verb, *SuiteJobs(entry.verb, settings).overrides(), *overrides])
 
 
 def list_suites() -> str:
@@ -121,4 +120,4 @@ def print_tables(folder: str, suite: Suite) -> None:
     """Print the results of a suite: a table for each protocol, by the metric that it is compared by."""
     if Path(folder).is_dir():
         for title, table in tables_of(read_results(folder, suite=suite.name), metric=suite.metric).items():
-            print(f"\n{suite.name}: {title}\n\n{as_text(table)}")
+            print(f"\n{suite.name}: {title}\n\n{table_text(table)}")

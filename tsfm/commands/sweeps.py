@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,10 @@ def _run_combination(
     try:
         config, command = runner.job(overrides)
         job = Job(config, command, tuple(overrides))
+        work = runner.work
         if isinstance(config, RunConfig) and config.run_dir is None and recording is not None:
-            job = replace(job, config=replace(config, run_dir=run_directory(config, differing, job.identity)))
-        result = run_job(job, runner.work, recording)
+            work = partial(_work_in, work, run_directory(config, differing, job.identity))
+        result = run_job(job, work, recording)
     except Exception as error:
         state = state.ended(FAILED, describe_error(error))
         write_state(folder, state)
@@ -156,6 +158,11 @@ def _run_combination(
     write_state(folder, state.ended(STATE_REUSED if result.get(REUSED) else DONE, headline(result)))
     print_result(result)
     return objective
+
+
+def _work_in(work: Callable[..., dict[str, Any]], run_dir: str, config: RunConfig, *, command: str) -> dict[str, Any]:
+    """Run a training in a directory."""
+    return work(replace(config, run_dir=run_dir), command=command)
 
 
 def _finish(folder: Path, error: BaseException | None, *, total: int | None) -> list[JobState]:

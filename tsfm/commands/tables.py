@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tsfm.bench.report import as_markdown
 from tsfm.files import atomic_file, check_folder
 from tsfm.infer.figure_parts import check_figure_path
 from tsfm.store.column_names import ITEM, ITEM_NAMES
@@ -70,6 +71,13 @@ def write_table(table: pd.DataFrame, path: Path) -> str:
         else:
             table.to_parquet(draft)
     return f"wrote {len(table):,} rows to {path}"
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Return a table with its index as Markdown; missing values are empty."""
+    flat = table.reset_index()
+    flat.columns = [" ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name) for name in flat.columns]
+    return as_markdown(flat.astype(object).where(flat.notna(), None).to_dict("records")).rstrip("\n")  # type: ignore[arg-type]
 
 
 def frame_arguments(options: FileOptions) -> ReadOptions:

@@ -82,20 +82,3 @@ def _main_metrics(rows: pd.DataFrame) -> list[str]:
             chosen.append(name)
             left = left.loc[~left["job"].isin(list(jobs))]
     return chosen
-
-
-def as_text(table: pd.DataFrame, *, digits: int = 4) -> str:
-    """Return a table as Markdown."""
-    flat = table.reset_index()
-    flat.columns = [" ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name) for name in flat.columns]
-    numeric = [pd.api.types.is_float_dtype(flat[name]) for name in flat.columns]
-    lines = ["| " + " | ".join(flat.columns) + " |", "|" + "|".join("---:" if n else "---" for n in numeric) + "|"]
-    for row in flat.itertuples(index=False):
-        lines.append("| " + " | ".join(_cell(value, digits) for value in row) + " |")
-    return "\n".join(lines)
-
-
-def _cell(value: object, digits: int) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.{digits}f}"
-    return str(value).replace("|", "\\|")
