@@ -15,6 +15,7 @@ from tsfm.bench.protocol import Protocol
 from tsfm.bench.run_scores import protocol_of_task
 from tsfm.commands.errors import describe_error
 from tsfm.commands.eval_settings import deciding_settings
+from tsfm.commands.sweep_state import REUSED
 from tsfm.config import EvalConfig, RunConfig, plain
 from tsfm.fingerprint import joint_fingerprint
 from tsfm.model.checkpoint import find
@@ -29,7 +30,6 @@ from tsfm.training.run_claim import rank
 from tsfm.training.run_identity import comparable_config, source_digest
 
 log = logging.getLogger("tsfm")
-REUSED = "reused"  # entry of the result of a job that the store had already
 SHOWN_ELSEWHERE = (  # settings that have columns of their own, or do not decide a score
     "experiment", "data", "data.dataset", "predictor", "seed", "name", "context", "horizon", "model.context",
     "model.horizon", "backbone", "suite", "bench", "results", "run_dir", "run_root", "resume", "out", "device",

@@ -19,10 +19,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tsfm.commands.errors import describe_error
-from tsfm.commands.jobs import REUSED, Job, Recording, run_job
+from tsfm.commands.jobs import Job, Recording, run_job
 from tsfm.commands.results_line import print_result
-from tsfm.commands.sweep_state import DONE, FAILED, RUNNING, JobState, read_states, summary, write_state
-from tsfm.commands.sweep_state import REUSED as STATE_REUSED
+from tsfm.commands.sweep_state import DONE, FAILED, REUSED, RUNNING, JobState, read_states, summary, write_state
 from tsfm.commands.sweep_table import live_table
 from tsfm.config import RunConfig, count_jobs, job_number, job_overrides, sweep, swept_overrides, typed
 from tsfm.results import ResultStore
@@ -155,7 +154,7 @@ def _run_combination(
         print(f"error: {state.settings}: {state.detail}", file=sys.stderr, flush=True)
         raise
     objective = objective_of(result, options.objective)
-    write_state(folder, state.ended(STATE_REUSED if result.get(REUSED) else DONE, headline(result)))
+    write_state(folder, state.ended(REUSED if result.get(REUSED) else DONE, headline(result)))
     print_result(result)
     return objective
 

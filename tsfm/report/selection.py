@@ -15,9 +15,9 @@ import pandas as pd
 
 from tsfm.report.frame import Frame
 from tsfm.results.schema import DONE, FAILED
+from tsfm.results.tables import newest as newest_rows
 
 JOB = ["kind", "suite", "protocol", "model", "experiment", "data", "setting", "seed"]  # what names a job to its reader
-CELL = [*JOB, "context", "horizon", "subset", "metric"]  # a measurement; of several equal ones the newest counts
 TASK_PREFIXES = ("bench.", "data.")  # settings that belong to the task; others belong to the model
 TEXTS = ("kind", "suite", "protocol", "model", "experiment", "data", "setting", "subset", "metric", "error", "command")
 PARTS_OF_TASK = ["data", "subset", "horizon", "task_setting"]
@@ -53,15 +53,15 @@ def select_rows(frame: Frame) -> Selection:
     frame = frame.sort_values("time", kind="stable", ignore_index=True)
     frame = frame.assign(**{name: frame[name].fillna("") for name in TEXTS})
     done, failed = frame[frame["status"] == DONE], frame[frame["status"] == FAILED]
-    measured = name_competitors(done.drop_duplicates(CELL, keep="last"))
-    newest = measured.drop_duplicates(["suite", "protocol", "competitor", "task", "seed", "metric"], keep="last")
+    measured = name_competitors(newest_rows(frame))
+    kept = measured.drop_duplicates(["suite", "protocol", "competitor", "task", "seed", "metric"], keep="last")
     finished = done[JOB].drop_duplicates()
     failures = failed.drop_duplicates(JOB, keep="last").merge(finished, how="left", on=JOB, indicator=True)
     failures = failures[(failures["_merge"] == "left_only") & ~failures["job"].isin(done["job"])]
     return Selection(
-        newest.reset_index(drop=True),
+        kept.reset_index(drop=True),
         failures.drop(columns="_merge").reset_index(drop=True),
-        len(done) - len(newest),
+        len(done) - len(kept),
     )
 
 

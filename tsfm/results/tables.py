@@ -9,7 +9,10 @@ import pandas as pd
 from tsfm.messages import did_you_mean
 from tsfm.results.schema import DONE
 
-SAME = ("suite", "model", "experiment", "protocol", "data", "subset", "context", "horizon", "setting", "seed", "metric")
+SAME = (  # what names a measurement; of several equal ones the newest counts
+    "kind", "suite", "protocol", "model", "experiment", "data", "subset", "context", "horizon", "setting", "seed",
+    "metric",
+)  # fmt: skip
 MAIN = ("excess", "mse", "mase", "accuracy", "rmse", "vus_pr")  # which metric a table has where none is named
 ROW = ("data", "subset", "context", "horizon", "setting")  # what a line of a table is about
 
